@@ -1,0 +1,55 @@
+"""What a daily bar must be before it is stored. What a source gives is in sources/protocol.py."""
+
+import pandera.polars as pa
+import polars as pl
+
+from breadthflow_pipelines.contracts.verdict import contract
+from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
+
+PRICES = ("open", "high", "low", "close")
+ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is no fault
+
+_KEY = ["symbol", "session"]
+
+
+def bar_contract(calendar: ExchangeCalendar) -> pa.DataFrameSchema:
+    """The contract of bars whose symbols were resolved: BAR_SCHEMA and ``security_id``.
+
+    One row per security and session: of equal rows the first is kept, of differing ones none, since nobody can tell
+    which is right.
+    """
+    sessions = pl.Series(calendar.between(calendar.first, calendar.last_closed()), dtype=pl.Date)
+    inside = [
+        pl.col(price).is_between(pl.col("low") * (1 - ROUNDING), pl.col("high") * (1 + ROUNDING))
+        for price in ("open", "close")
+    ]
+    prices_known = pl.all_horizontal(_finite(price) for price in PRICES)
+    rules = {
+        "price missing or not finite": prices_known,
+        "price not positive": pl.all_horizontal(pl.col(price).fill_nan(None).fill_null(1) > 0 for price in PRICES),
+        "high below low": ~prices_known | (pl.col("high") >= pl.col("low")),
+        "open outside the bar": ~prices_known | (pl.col("high") < pl.col("low")) | inside[0],
+        "close outside the bar": ~prices_known | (pl.col("high") < pl.col("low")) | inside[1],
+        "volume missing or not finite": _finite("volume"),
+        "volume negative": pl.col("volume").fill_nan(None).fill_null(0) >= 0,
+        "adjusted close not positive": pl.col("close_adjusted").is_null()
+        | (_finite("close_adjusted") & (pl.col("close_adjusted") > 0)),
+        "session missing": pl.col("session").is_not_null(),
+        f"no closed session of {calendar.name}": pl.col("session").is_null()
+        | pl.col("session").is_in(sessions.implode()),
+        "symbol belongs to no security": pl.col("security_id").is_not_null(),
+        "another row of the session differs": pl.col("session").is_null() | (_distinct_rows() == 1),
+        "repeated row": pl.col("session").is_null() | (_distinct_rows() > 1) | pl.struct(_KEY).is_first_distinct(),
+    }
+    return contract("bars", {**BAR_SCHEMA, "security_id": pl.Int64}, rules)
+
+
+def _finite(column: str) -> pl.Expr:
+    return pl.col(column).is_not_null() & pl.col(column).is_finite().fill_null(value=False)
+
+
+def _distinct_rows() -> pl.Expr:
+    """How many different rows this row's symbol and session have."""
+    values = pl.struct([*_KEY, *PRICES, "volume", "close_adjusted"])
+    return values.is_first_distinct().sum().over(_KEY)

@@ -1,0 +1,110 @@
+"""Which security a symbol meant on a day: symbols are names that move, securities are the companies behind them.
+
+Pure; the tables behind it are read and written in warehouse/market.py.
+"""
+
+import polars as pl
+
+from breadthflow_pipelines.contracts.verdict import contract
+from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA, SECURITY_SCHEMA
+
+_INTERVAL = {"ends before it begins": (pl.col("valid_to") > pl.col("valid_from")).fill_null(value=True)}
+
+LISTING = contract(
+    "securities of a source",
+    SECURITY_SCHEMA,
+    {"key or symbol missing": pl.all_horizontal(pl.col("source_key", "symbol").is_not_null()), **_INTERVAL},
+)
+
+MEMBERS = contract(
+    "members of a universe",
+    MEMBER_SCHEMA,
+    {
+        "universe, symbol or first day missing": pl.all_horizontal(
+            pl.col("universe", "symbol", "valid_from").is_not_null()
+        ),
+        **_INTERVAL,
+    },
+)
+
+
+def with_unlisted(listing: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """The listing, and a security for every member that it does not know.
+
+    Members without bars are what coverage is measured against, so they need a place too: most are companies that a
+    vendor dropped when they were delisted.
+    """
+    listed = _overlapping(members, listing.select("symbol", from_="valid_from", to_="valid_to"))
+    missing = members.join(listed, on=["symbol", "valid_from"], how="anti")
+    known = missing.join(listing, on="symbol", how="semi")  # the symbol was somebody else's at other times
+    strangers = missing.join(listing, on="symbol", how="anti").unique("symbol")
+    nothing = pl.lit(None, dtype=pl.Date)
+    return pl.concat(
+        [
+            listing,
+            _as_listing(strangers.with_columns(valid_from=nothing, valid_to=nothing), pl.col("symbol")),
+            _as_listing(known, pl.format("{} since {}", "symbol", "valid_from")),
+        ]
+    )
+
+
+def number_securities(listing: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The listing with ``security_id``: that of ``known`` (security_key, security_id), or the next free one."""
+    keys = listing.select(pl.col("source_key").unique().sort())
+    numbered = keys.join(known, left_on="source_key", right_on="security_key", how="left")
+    highest = known["security_id"].max() if known.height else 0
+    fresh = pl.col("security_id").is_null()
+    numbered = numbered.with_columns(
+        security_id=pl.when(fresh).then(pl.lit(highest, pl.Int64) + fresh.cum_sum()).otherwise("security_id")
+    )
+    return listing.join(numbered, on="source_key")
+
+
+def resolve_bars(bars: pl.DataFrame, symbols: pl.DataFrame) -> pl.DataFrame:
+    """Bars with the ``security_id`` whose symbol it was on their session, null where it was nobody's.
+
+    symbols: security_id, symbol, valid_from, valid_to; intervals of one symbol do not overlap.
+    """
+    numbered = bars.with_row_index("row")
+    found = (
+        numbered.select("row", "symbol", "session")
+        .join(symbols, on="symbol")
+        .filter(
+            (pl.col("valid_from").is_null() | (pl.col("session") >= pl.col("valid_from")))
+            & (pl.col("valid_to").is_null() | (pl.col("session") < pl.col("valid_to")))
+        )
+        .select("row", "security_id")
+    )
+    return numbered.join(found, on="row", how="left", maintain_order="left").drop("row")
+
+
+def resolve_members(members: pl.DataFrame, symbols: pl.DataFrame) -> pl.DataFrame:
+    """Members by ``security_id``: each interval cut to where the symbol was that security's.
+
+    Returns universe, security_id, valid_from, valid_to, symbol.
+    """
+    renamed = symbols.select("security_id", "symbol", from_="valid_from", to_="valid_to")
+    return (
+        members.join(renamed, on="symbol")
+        .with_columns(
+            valid_from=pl.max_horizontal("valid_from", "from_"),
+            valid_to=pl.min_horizontal("valid_to", "to_"),
+        )
+        .filter((pl.col("valid_from") < pl.col("valid_to")).fill_null(value=True))
+        .select("universe", "security_id", "valid_from", "valid_to", "symbol")
+        .sort("universe", "security_id", "valid_from")
+    )
+
+
+def _overlapping(members: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
+    return members.join(intervals, on="symbol").filter(
+        (pl.col("from_") < pl.col("valid_to")).fill_null(value=True)
+        & (pl.col("valid_from") < pl.col("to_")).fill_null(value=True)
+    )
+
+
+def _as_listing(members: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
+    nobody_said = pl.lit(None, dtype=pl.String)
+    return members.select(source_key=key, symbol="symbol", valid_from="valid_from", valid_to="valid_to").with_columns(
+        name=nobody_said, sector=nobody_said
+    )

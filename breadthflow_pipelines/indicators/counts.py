@@ -1,0 +1,127 @@
+"""How many members of a universe did what on each session, and whether that count may still change.
+
+Counts are sums over securities: they can be cut by month, by universe or by securities. What one security did is in
+price.py, what follows from the counts in breadth.py.
+"""
+
+import datetime as dt
+
+import polars as pl
+
+from breadthflow_pipelines.indicators import price
+from breadthflow_pipelines.indicators.conventions import CONVENTION
+
+KEY = ("universe", "segment", "session")
+COUNT_COLUMNS = (
+    "members",
+    "priced",
+    "coverage",
+    "advances",
+    "declines",
+    "unchanged",
+    "no_prior",
+    "gap",
+    "up_volume",
+    "down_volume",
+    "above_20",
+    "able_20",
+    "above_50",
+    "able_50",
+    "above_200",
+    "able_200",
+    "new_highs",
+    "new_lows",
+    "able_252",
+)
+ALL = "ALL"  # the segment that holds every member of a universe; the others are its sectors
+
+OUTAGE_SHARE = 0.9  # of the usual coverage: with less than that, a part of the bars has not come in
+OUTAGE_SESSIONS = 21  # prior sessions, one month, whose median is the usual coverage
+
+_DIRECTIONS = ("advances", "declines", "unchanged")
+
+# What one bar adds to each count.
+_MARKS = {
+    "priced": pl.col("security_id").is_not_null(),
+    "advances": pl.col("direction") == 1,
+    "declines": pl.col("direction") == -1,
+    "unchanged": pl.col("direction") == 0,
+    "no_prior": pl.col("no_prior"),
+    "gap": pl.col("gap"),
+    "up_volume": pl.when(pl.col("direction") == 1).then("volume"),
+    "down_volume": pl.when(pl.col("direction") == -1).then("volume"),
+    **{f"{kind}_{window}": pl.col(f"{kind}_{window}") for window in price.AVERAGES for kind in ("above", "able")},
+    "new_highs": pl.col("new_high"),
+    "new_lows": pl.col("new_low"),
+    "able_252": pl.col("able_252"),
+}
+
+# How many could have added to a count: where nobody could, the count is null.
+_TOLD_BY = {
+    **dict.fromkeys((*_DIRECTIONS, "up_volume", "down_volume"), "told"),
+    **{f"above_{window}": f"able_{window}" for window in price.AVERAGES},
+    **dict.fromkeys(("new_highs", "new_lows"), "able_252"),
+}
+
+
+def count_breadth(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Count breadth per universe, segment and session.
+
+    bars: security_id, session, high, low, close, volume (shares), in any order, with price.WARM_UP_BARS own bars of
+    each security before the first counted session, where it has them. members: universe, security_id, sector (or null),
+    valid_from, valid_to (first day out; null: still in). sessions: session, ordinal (consecutive), counted (give rows),
+    without a hole from the first bar through the last.
+
+    Gives ``universe, segment, session``, COUNT_COLUMNS and ``convention``, sorted: segment ALL and each sector that has
+    members, for counted sessions on which any member of the universe is priced. Counts are issues (Int64), volumes
+    shares (Int64), coverage is priced/members. Everything is computed on a security's whole history and masked by
+    membership only here, so a joining member needs no burn-in. Null where nobody could tell: directions and volumes
+    with no member that advanced, declined or stayed; above_N and new extremes with no able member.
+
+    Raises:
+        BreadthFlowError: a bar lies on a day that is not among the sessions.
+    """
+    moves = price.with_extremes(price.with_participation(price.with_direction(price.own_bars(bars, sessions))))
+    marks = moves.filter("counted").select("security_id", "session", **_MARKS)
+    roster = _roster(members, sessions.filter("counted").select("session"))
+    sectors = (
+        roster.join(marks, on=["security_id", "session"], how="left")
+        .group_by("universe", "session", segment="sector")
+        .agg(pl.len().cast(pl.Int64).alias("members"), *(pl.col(name).sum().cast(pl.Int64) for name in _MARKS))
+    )
+    whole = sectors.group_by("universe", "session").agg(pl.col("members", *_MARKS).sum(), segment=pl.lit(ALL))
+    seen = whole.filter(pl.col("priced") > 0).select("universe", "session")
+    return (
+        pl.concat([whole, sectors.drop_nulls("segment")], how="diagonal")
+        .join(seen, on=["universe", "session"], how="semi")
+        .with_columns(coverage=pl.col("priced") / pl.col("members"), told=pl.sum_horizontal(_DIRECTIONS))
+        .with_columns(pl.when(pl.col(able) > 0).then(name).alias(name) for name, able in _TOLD_BY.items())
+        .select(*KEY, *COUNT_COLUMNS, convention=pl.lit(CONVENTION, pl.Int32))
+        .sort(KEY)
+    )
+
+
+def breadth_state(counts: pl.DataFrame, gate: float, revisable_from: dt.date) -> pl.DataFrame:
+    """Add ``state``: "provisional" where a count may still change or is too thin to build on, else "final".
+
+    counts: KEY and coverage (priced/members; null for published counts, which say nothing of it and pass), with the
+    whole history of each universe and segment, in any order; given back sorted by KEY. Provisional is a row
+
+    - with a coverage below ``gate``,
+    - with less than OUTAGE_SHARE of the median coverage of the prior OUTAGE_SESSIONS rows (only where those are full),
+    - of a session from ``revisable_from`` on, whose bars the source may still change.
+    """
+    usual = pl.col("coverage").rolling_median(OUTAGE_SESSIONS).shift(1).over("universe", "segment")
+    too_thin = (pl.col("coverage") < gate) | (pl.col("coverage") < OUTAGE_SHARE * usual)
+    provisional = too_thin.fill_null(False) | (pl.col("session") >= revisable_from)
+    final, open_ = pl.lit("final"), pl.lit("provisional")
+    return counts.sort(KEY).with_columns(state=pl.when(provisional).then(open_).otherwise(final))
+
+
+def _roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Who belonged to which universe and sector on each of the sessions: universe, sector, session, security_id."""
+    belongs = (pl.col("valid_from") <= pl.col("session")) & (
+        pl.col("valid_to").is_null() | (pl.col("session") < pl.col("valid_to"))
+    )
+    everyone = members.lazy().join(sessions.lazy(), how="cross").filter(belongs)
+    return everyone.select("universe", "sector", "session", "security_id").collect()

@@ -1,0 +1,98 @@
+"""What one security's own bars say on each session: direction, place against its averages, new extremes.
+
+Every function takes and gives one row per bar, sorted by security and session. Windows count the security's own traded
+bars, so a halt or a vendor's outage shifts a window and never poisons it. Knows no universe: see counts.py.
+
+No value depends on where the history was cut, as long as WARM_UP_BARS bars stand before the first row that is used:
+each is made from its window alone. Hence sums by doubling instead of a running sum, whose rounding carries along
+whatever came before the window.
+"""
+
+import polars as pl
+
+from breadthflow_pipelines.errors import BreadthFlowError
+
+AVERAGES = (20, 50, 200)  # bars: the three moving averages that "per cent above" is published for
+YEAR = 252  # bars: the look-back of new highs and new lows
+WARM_UP_BARS = YEAR  # own bars of each security that must precede the first session to be counted
+# Relative: a close nearer to its average than this is at it. Rounding of a 200-bar sum is some 1e-15, a tick far more.
+TIE = 1e-9
+
+
+def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar_number``, from 1 for each security.
+
+    bars: security_id, session, high, low, close, volume. sessions: session, ordinal, counted.
+
+    Raises:
+        BreadthFlowError: a bar lies on a day that is not among the sessions.
+    """
+    placed = bars.join(sessions, on="session", how="left").sort("security_id", "session")
+    stray = placed.filter(pl.col("ordinal").is_null())
+    if stray.height:
+        raise BreadthFlowError(
+            f"{stray.height} bars lie on no known session, the first on {stray.select(pl.col('session').min()).item()}. "
+            "Pass every session from the first bar through the last."
+        )
+    return placed.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over("security_id"))
+
+
+def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
+    """Add ``direction`` (1 advance, -1 decline, 0 unchanged, null when untold), ``no_prior`` and ``gap``.
+
+    The exact sign of the close against the previous bar's close, told only where that bar is of the previous exchange
+    session. A first bar is ``no_prior``; a bar whose predecessor is older is a ``gap``.
+    """
+    no_prior = pl.col("bar_number") == 1
+    gap = ~no_prior & (pl.col("ordinal") - pl.col("ordinal").shift(1) != 1)
+    return bars.with_columns(
+        direction=pl.when(~no_prior & ~gap).then((pl.col("close") - pl.col("close").shift(1)).sign()).cast(pl.Int8),
+        no_prior=no_prior,
+        gap=gap,
+    )
+
+
+def with_participation(bars: pl.DataFrame) -> pl.DataFrame:
+    """Add ``above_N`` and ``able_N`` for each N of AVERAGES: is the close above the mean of the last N own closes?
+
+    able_N: N bars exist, this one included. above_N is strict, beyond TIE: a flat price is at its average, not above
+    it. Null where not able.
+    """
+    close = bars.get_column("close")
+    columns = []
+    for window in AVERAGES:
+        able = pl.col("bar_number") >= window
+        average = _window_sum(close, window) / window
+        above = (close > average * (1 + TIE)).alias(f"above_{window}")
+        columns += [pl.when(able).then(above).alias(f"above_{window}"), able.alias(f"able_{window}")]
+    return bars.with_columns(columns)
+
+
+def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
+    """Add ``new_high``, ``new_low`` and ``able_252``: this bar against the 252 own bars before it.
+
+    new_high: the high is strictly above the greatest of the prior highs; new_low: the low is strictly below the least
+    of the prior lows. A price that stands still makes neither. able_252: 252 prior bars exist; null where not.
+    """
+    able = pl.col("bar_number") > YEAR
+    return bars.with_columns(
+        new_high=pl.when(able).then(pl.col("high") > pl.col("high").rolling_max(YEAR).shift(1)),
+        new_low=pl.when(able).then(pl.col("low") < pl.col("low").rolling_min(YEAR).shift(1)),
+        able_252=able,
+    )
+
+
+def _window_sum(values: pl.Series, window: int) -> pl.Series:
+    """The sum of each row and the ``window - 1`` before it, added in an order that the window alone decides.
+
+    Blocks of 1, 2, 4, ... rows are built by doubling, and those that make up the window are laid end to end: 200 rows
+    are blocks of 8, 64 and 128. Rows whose window reaches into another security must be masked by the caller.
+    """
+    total = pl.zeros(len(values), eager=True)
+    block, size, taken = values, 1, 0
+    while size <= window:
+        if window & size:
+            total = total + block.shift(taken)
+            taken += size
+        block, size = block + block.shift(size), 2 * size
+    return total

@@ -1,0 +1,87 @@
+"""The breadth score: one number from 0 to 100 for how a universe's breadth stands against its own past year.
+
+Knows no levels to act on; those are a rule (signals/rules.py).
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from breadthflow_pipelines.indicators.breadth import ZWEIG_TREND, share, trend
+from breadthflow_pipelines.indicators.counts import KEY
+
+
+@dataclass(frozen=True)
+class Component:
+    """One voice in the score: its weight, what it is for people, and its formula over counts and indicators."""
+
+    weight: float
+    about: str
+    formula: pl.Expr
+
+
+# Published counts have no able members; there the issues that were counted stand in.
+_ABLE = pl.coalesce(pl.col("able_252"), pl.col("advances") + pl.col("declines") + pl.col("unchanged"))
+
+COMPONENTS = {
+    "advance_share": Component(0.20, "10-day average share of advances (Zweig)", pl.col("zweig_ema")),
+    "momentum": Component(0.20, "McClellan Oscillator, ratio-adjusted", pl.col("mcclellan_oscillator_ratio")),
+    "above_50": Component(0.20, "per cent of members above their 50-day average", pl.col("pct_above_50")),
+    "above_200": Component(0.15, "per cent of members above their 200-day average", pl.col("pct_above_200")),
+    "net_new_highs_share": Component(
+        0.15, "new highs less new lows, per member", share(pl.col("net_new_highs"), _ABLE)
+    ),
+    # Smoothed like Zweig's average: of one session alone, it is mostly noise.
+    "up_volume_trend": Component(
+        0.10, "10-day average share of up volume", trend(pl.col("up_volume_share"), ZWEIG_TREND)
+    ),
+}
+WINDOW = 252  # observations of a component's own past that a value is held against, a year
+MIN_HISTORY = 126  # fewer than half a year of them give no z
+WINSOR = 3.0  # a z beyond counts as this, so that one wild session cannot carry the score
+MIN_WEIGHT = 0.5  # of the weights must be there for a score
+STILL = 1e-9  # relative: a past that moved less stood still, and its spread is rounding
+NEUTRAL, SPAN = 50.0, 50.0
+
+
+def breadth_score(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
+    """Score every session of every universe and segment.
+
+    counts and indicators: KEY and their columns, in any order, with the whole history of each universe and segment.
+
+    Gives KEY, ``score``, ``weight`` (the share of weights that were there, 0 to 1) and, for each of COMPONENTS, its
+    ``NAME`` (value) and ``NAME_z``, sorted by KEY. score = 50 + 50 * (weighted mean of the z) / 3, from 0 to 100: 50 is
+    an ordinary session of the past year. Components without a z are left out and the weights rescaled; with less than
+    MIN_WEIGHT of them the score is null. This project's own measure: no published thresholds exist for it.
+    """
+    known = counts.select(*KEY, "able_252", "advances", "declines", "unchanged")
+    values = (
+        indicators.join(known, on=KEY, how="left")
+        .sort(KEY)
+        .select(*KEY, *(part.formula.over("universe", "segment").alias(name) for name, part in COMPONENTS.items()))
+    )
+    scored = values
+    for name in COMPONENTS:
+        scored = scored.join(_against_own_past(values, name), on=KEY, how="left")
+    z = {name: pl.col(f"{name}_z") for name in COMPONENTS}
+    present = (pl.when(z[name].is_not_null()).then(part.weight) for name, part in COMPONENTS.items())
+    there = pl.sum_horizontal(present).round(6)  # weights are added in binary: 0.20 + 0.20 + 0.20 is a hair too much
+    mean_z = pl.sum_horizontal(part.weight * z[name] for name, part in COMPONENTS.items()) / there
+    score = pl.when(there >= MIN_WEIGHT).then((NEUTRAL + SPAN * mean_z / WINSOR).clip(0, 100))
+    parts = [column for name in COMPONENTS for column in (name, f"{name}_z")]
+    return scored.sort(KEY).select(*KEY, score.alias("score"), there.alias("weight"), *parts)
+
+
+def _against_own_past(values: pl.DataFrame, name: str) -> pl.DataFrame:
+    """KEY and ``NAME_z``: each value against the WINDOW observations strictly before it, winsorized to +-WINSOR.
+
+    Strictly before, so that no session softens the yardstick it is held against, and none to come is known. Nulls are
+    left out first, so a window always holds that many observations. Sample standard deviation; null where fewer than
+    MIN_HISTORY observations precede or where they stood still.
+    """
+    value = pl.col(name)
+    windows = value.rolling_min, value.rolling_max, value.rolling_mean, value.rolling_std
+    low, high, mean, deviation = (window(WINDOW, min_samples=MIN_HISTORY).shift(1) for window in windows)
+    moved = high - low > STILL * pl.max_horizontal(low.abs(), high.abs())
+    z = pl.when(moved).then((value - mean) / deviation).clip(-WINSOR, WINSOR)
+    return values.select(*KEY, name).drop_nulls().select(*KEY, z.over("universe", "segment").alias(f"{name}_z"))

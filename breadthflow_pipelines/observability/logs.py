@@ -1,0 +1,21 @@
+"""Structured logs to stderr. Numbers that belong to a materialization are metadata, not log lines."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str, *, machine: bool) -> None:
+    """Send logs of at least ``level`` to stderr, as JSON lines for machines or coloured lines for people."""
+    renderer = structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

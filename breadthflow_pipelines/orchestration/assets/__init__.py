@@ -1,0 +1,1 @@
+"""The assets, in the order in which data flow through them: market, breadth, signals."""

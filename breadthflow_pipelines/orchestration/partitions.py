@@ -1,0 +1,94 @@
+"""Months: how history is cut, and which sessions a run is about. Indicators and signals are never cut."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.settings import Settings
+
+FORMAT = "%Y-%m"
+THROUGH_TAG = "breadthflow/through"  # the last session a run is about, where that is not the last closed one
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+PARTITION_TAG = "dagster/partition"
+REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
+
+
+@dataclass(frozen=True)
+class Span:
+    """Days from ``start`` through ``end``; empty where ``end`` is before ``start``. through: the last session known."""
+
+    start: dt.date
+    end: dt.date
+    through: dt.date
+
+    @property
+    def months(self) -> list[str]:
+        """The partition keys of the months that the span touches."""
+        keys, day = [], self.start.replace(day=1)
+        while day <= self.end:
+            keys.append(day.strftime(FORMAT))
+            day = _next_month(day)
+        return keys
+
+
+def monthly(settings: Settings, calendar: ExchangeCalendar) -> dg.MonthlyPartitionsDefinition:
+    """The months from ``BREADTHFLOW_START`` through the present one."""
+    return dg.MonthlyPartitionsDefinition(
+        start_date=settings.start, fmt=FORMAT, timezone=calendar.timezone, end_offset=1
+    )
+
+
+def span_of(tags: Mapping[str, str], settings: Settings, calendar: ExchangeCalendar) -> Span:
+    """The sessions that a run with these tags is about: its months, or all of history where it names none."""
+    closed = calendar.last_closed()
+    through = min(closed, dt.date.fromisoformat(tags[THROUGH_TAG])) if THROUGH_TAG in tags else closed
+    first = tags.get(RANGE_START_TAG) or tags.get(PARTITION_TAG) or settings.start
+    last = tags.get(RANGE_END_TAG) or tags.get(PARTITION_TAG) or through.strftime(FORMAT)
+    end = _next_month(_first_day(last)) - dt.timedelta(days=1)
+    return Span(_first_day(first), min(end, through), through)
+
+
+def range_tags(first: dt.date, last: dt.date, through: dt.date | None = None) -> dict[str, str]:
+    """The tags of a run over the months from ``first``'s through ``last``'s."""
+    tags = {RANGE_START_TAG: first.strftime(FORMAT), RANGE_END_TAG: last.strftime(FORMAT)}
+    return tags if through is None else {**tags, THROUGH_TAG: through.isoformat()}
+
+
+def first_to_refresh(session: dt.date, calendar: ExchangeCalendar) -> dt.date:
+    """The earliest day whose month a daily run for ``session`` reads again.
+
+    That is the session's own month, and the month before while it lies fewer than REVISABLE_SESSIONS back.
+    """
+    return calendar.back(session, REVISABLE_SESSIONS)
+
+
+def check_within_history(first: dt.date, last: dt.date, settings: Settings, calendar: ExchangeCalendar) -> None:
+    """Refuse a range that cannot be run.
+
+    Raises:
+        RequestError: it is empty, begins before history does, or ends after the last closed session.
+    """
+    closed = calendar.last_closed()
+    if last < first:
+        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
+    if first < settings.start_date:
+        raise RequestError(
+            f"{first} lies before the first month of history; set BREADTHFLOW_START={first:%Y-%m} (now {settings.start})."
+        )
+    if first > closed:
+        raise RequestError(f"{first} lies after the last closed session of {calendar.name}, {closed}.")
+    if not calendar.between(first, min(last, closed)):
+        raise RequestError(f"{calendar.name} has no session from {first} through {last}.")
+
+
+def _first_day(month: str) -> dt.date:
+    return dt.date.fromisoformat(f"{month}-01")
+
+
+def _next_month(day: dt.date) -> dt.date:
+    return (day.replace(day=28) + dt.timedelta(days=4)).replace(day=1)

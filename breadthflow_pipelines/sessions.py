@@ -1,0 +1,60 @@
+"""The exchange's calendar: which days are sessions, and which session closed last. Knows no data."""
+
+import datetime as dt
+from functools import lru_cache
+
+import exchange_calendars
+import polars as pl
+
+from breadthflow_pipelines.errors import RequestError
+
+FIRST_YEAR = 1950  # earlier rules exist, earlier data does not; the library's own default reaches back 20 years
+
+
+class ExchangeCalendar:
+    """Sessions of one exchange, as dates in the exchange's own time zone."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            self._calendar = exchange_calendars.get_calendar(name, start=f"{FIRST_YEAR}-01-01")
+        except exchange_calendars.errors.InvalidCalendarName:
+            raise RequestError(
+                f"BREADTHFLOW_CALENDAR={name} is no exchange that exchange_calendars knows; XNYS is New York."
+            ) from None
+        self.name = name
+        self.timezone = str(self._calendar.tz)
+        self._dates = [stamp.date() for stamp in self._calendar.sessions]
+        self._ordinals = {date: i for i, date in enumerate(self._dates)}
+
+    @property
+    def first(self) -> dt.date:
+        """The earliest session known."""
+        return self._dates[0]
+
+    def is_session(self, date: dt.date) -> bool:
+        return date in self._ordinals
+
+    def between(self, start: dt.date, end: dt.date) -> list[dt.date]:
+        """The sessions from ``start`` through ``end``, both included."""
+        return [date for date in self._dates if start <= date <= end]
+
+    def frame(self) -> pl.DataFrame:
+        """All sessions: ``session`` (Date) and ``ordinal`` (Int32), consecutive numbers from 0."""
+        return pl.DataFrame({"session": self._dates}).with_columns(ordinal=pl.int_range(pl.len(), dtype=pl.Int32))
+
+    def last_closed(self, now: dt.datetime | None = None) -> dt.date:
+        """The latest session whose close lies at or before ``now`` (UTC; the present by default)."""
+        moment = now or dt.datetime.now(dt.UTC)
+        closes = self._calendar.closes
+        return closes.index[closes.searchsorted(moment, side="right") - 1].date()  # type: ignore[no-any-return]
+
+    def back(self, date: dt.date, sessions: int) -> dt.date:
+        """The session ``sessions`` before the last one that is not after ``date`` (0: that session itself)."""
+        upto = [day for day in self._dates if day <= date]
+        return upto[max(0, len(upto) - 1 - sessions)]
+
+
+@lru_cache(maxsize=4)
+def exchange_calendar(name: str) -> ExchangeCalendar:
+    """The calendar of that name, built once (a tenth of a second)."""
+    return ExchangeCalendar(name)

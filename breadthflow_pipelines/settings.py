@@ -1,0 +1,96 @@
+"""Every setting, its default and its environment variable. Reads the environment once; opens nothing."""
+
+import datetime as dt
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from breadthflow_pipelines.errors import RequestError
+
+
+def _default_home() -> Path:
+    # PostgreSQL refuses to run as root, so root's store must lie where another user may reach it.
+    if os.geteuid() == 0:
+        return Path("/var/lib/breadthflow")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "breadthflow"
+
+
+class Settings(BaseSettings):
+    """What a user can choose; each field is read from ``BREADTHFLOW_<NAME>`` or from ``.env``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BREADTHFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    home: Path = Field(default_factory=_default_home, description="where the embedded store and Dagster's files live")
+    database_url: SecretStr | None = Field(
+        default=None, description="a PostgreSQL 15+ to use instead of the embedded one: postgresql://user@host/database"
+    )
+    dagster_database_url: SecretStr | None = Field(
+        default=None, description="Dagster's own database; by default <database>_dagster on the same server"
+    )
+    source: str = Field(default="demo", description="where bars come from: demo (synthetic) or files")
+    source_path: Path | None = Field(default=None, description="the file or directory that the files source reads")
+    source_columns: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="column mapping for the files source: session=Day,close=Last,..."
+    )
+    universe_file: Path | None = Field(
+        default=None, description="point-in-time members: universe,symbol,valid_from,valid_to"
+    )
+    start: str = Field(default="2016-01", description="first month of history, YYYY-MM")
+    calendar: str = Field(
+        default="XNYS", description="the exchange whose sessions count, as exchange_calendars names it"
+    )
+    coverage_gate: float = Field(
+        default=0.5, ge=0, le=1, description="smallest priced/members on which breadth may be built"
+    )
+    demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
+    log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+
+    @field_validator("home", "source_path", "universe_file")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("source_columns", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.split("=", 1) for pair in value.split(",") if pair.strip()]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ValueError("write it as ours=theirs,ours=theirs, for example session=Day,close=Last")
+        return {ours.strip(): theirs.strip() for ours, theirs in pairs}
+
+    @field_validator("start")
+    @classmethod
+    def _month(cls, value: str) -> str:
+        if not re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", value):
+            raise ValueError("write it as YYYY-MM, for example 2006-01")
+        return value
+
+    @property
+    def start_date(self) -> dt.date:
+        """The first day of the first month of history."""
+        return dt.date.fromisoformat(f"{self.start}-01")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        RequestError: a variable holds a value that cannot be used; names it and says what is expected.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "BREADTHFLOW_" + str(first["loc"][0]).upper()
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise RequestError(f"{name} cannot be used: {reason}.") from None

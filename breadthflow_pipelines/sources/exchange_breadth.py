@@ -1,0 +1,141 @@
+"""Counts that an exchange publishes: one file per series, no header, lines ``YYYYMMDD, value``. Counts nothing itself.
+
+Published files carry rows on holidays and repeated rows. What cannot be right by the calendar or by its form is turned
+away here, with the reason; whether a value is plausible (half totals, a change of unit) is for later checks to say.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.sessions import ExchangeCalendar
+
+SERIES: Mapping[str, str] = {
+    "advn": "advances",
+    "decln": "declines",
+    "unchn": "unchanged",
+    "advv": "up_volume",
+    "declv": "down_volume",
+    "unchv": "unchanged_volume",
+    "newhi": "new_highs",
+    "newlo": "new_lows",
+}
+NEEDED = ("advn", "decln")  # without both there is no breadth; every other series may be missing
+REJECTED_SCHEMA = pl.Schema(
+    {"series": pl.String, "line": pl.Int64, "session": pl.Date, "value": pl.String, "reason": pl.String}
+)
+_EXCHANGE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_FILE_NAME = re.compile(rf"(?P<exchange>[A-Za-z0-9_.-]+)_(?P<series>{'|'.join(SERIES)})\.csv", re.IGNORECASE)
+
+
+@dataclass
+class PublishedCounts:
+    """What an exchange's files hold.
+
+    counts: ``session`` and the eight columns of SERIES (Int64: issues, or shares as published), one row per session
+        with any value, sorted; null where a series is missing or has no usable row.
+    rejected: one row per line turned away: ``series`` (the file's suffix), ``line`` (from 1), ``session`` (null where
+        the date cannot be read), ``value`` (as read; the whole line where the date cannot be read), ``reason``.
+    """
+
+    counts: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCalendar) -> PublishedCounts:
+    """Read ``<exchange>_advn.csv`` and its companions; the name's case counts only where two differ by nothing else.
+
+    A value must be a whole number; ``1850.0`` and ``1.85e3`` are. A fraction is turned away, not rounded, for it says
+    that the unit is not single issues or shares. Of lines for one session with one value the first is kept; where
+    they contradict each other all are turned away.
+
+    Raises:
+        RequestError: no such directory, exchange or needed series; says what is there.
+        SourceError: a file cannot be read.
+    """
+    files = _files(directory, exchange)
+    sessions = calendar.frame().select("session", is_session=True)
+    judged = pl.concat([_judge(_lines(path), series, sessions, calendar.name) for series, path in files.items()])
+    accepted = judged.filter(pl.col("reason").is_null())
+    counts = accepted.pivot("series", index="session", values="count", on_columns=list(SERIES)).sort("session")
+    return PublishedCounts(
+        counts=counts.rename(dict(SERIES)),
+        rejected=judged.filter(pl.col("reason").is_not_null()).select(REJECTED_SCHEMA.names()),
+    )
+
+
+def _files(directory: Path, exchange: str) -> dict[str, Path]:
+    """The files of that exchange, by series in the order of SERIES."""
+    if not _EXCHANGE_NAME.fullmatch(exchange):
+        raise RequestError(f"{exchange!r} is no exchange name: 1 to 40 of A-Z a-z 0-9 _ . -")
+    if not directory.is_dir():
+        raise RequestError(f"{directory} is not a directory; give the one that holds {exchange}_advn.csv.")
+    there: dict[str, dict[str, Path]] = {}
+    for path in sorted(directory.iterdir()):
+        if match := _FILE_NAME.fullmatch(path.name):
+            there.setdefault(match["exchange"], {})[match["series"].lower()] = path
+    alike = (name for name in there if name.lower() == exchange.lower())
+    spelled = exchange if exchange in there else next(alike, None)
+    if spelled is None:
+        known = f"it has {', '.join(there)}" if there else "it has no published counts at all"
+        raise RequestError(f"{directory} has no file {exchange}_advn.csv or like it; {known}.")
+    files = {series: there[spelled][series] for series in SERIES if series in there[spelled]}
+    missing = [f"{spelled}_{series}.csv" for series in NEEDED if series not in files]
+    if missing:
+        raise RequestError(f"{directory} has no {' and no '.join(missing)}; advances and declines are both needed.")
+    return files
+
+
+def _lines(path: Path) -> pl.DataFrame:
+    """Line number, the whole line, and what stands before and after its first comma; blank lines are passed over."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
+    numbered = [(i, line.strip()) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    parts = pl.col("text").str.splitn(",", 2)
+    return pl.DataFrame(numbered, schema={"line": pl.Int64, "text": pl.String}, orient="row").with_columns(
+        date=parts.struct[0].str.strip_chars(), value=parts.struct[1].str.strip_chars()
+    )
+
+
+def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: str) -> pl.DataFrame:
+    """REJECTED_SCHEMA's columns and ``count``; ``reason`` is null where the line stands."""
+    number = pl.col("number")
+    read = (
+        lines.with_columns(
+            session=pl.col("date").str.to_date("%Y%m%d", strict=False),
+            number=pl.col("value").cast(pl.Float64, strict=False),
+            count=pl.coalesce(
+                pl.col("value").cast(pl.Int64, strict=False),
+                pl.col("value").cast(pl.Float64, strict=False).cast(pl.Int64, strict=False),
+            ),
+        )
+        .join(sessions, on="session", how="left", maintain_order="left")
+        .with_columns(
+            reason=pl.when(pl.col("session").is_null())
+            .then(pl.lit("not a date"))
+            .when(pl.col("is_session").is_null())
+            .then(pl.lit(f"no session of {calendar}"))
+            .when(number.is_null() | pl.col("count").is_null())
+            .then(pl.lit("not a number"))
+            .when(number < 0)
+            .then(pl.lit("negative"))
+            .when(number != number.round())
+            .then(pl.lit("not a whole number"))
+        )
+    )
+    usable = pl.col("count").filter(pl.col("reason").is_null())
+    rank = pl.col("line").filter(pl.col("reason").is_null()).min()
+    repeated = (usable.n_unique() > 1) | (pl.col("line") > rank)
+    return read.with_columns(
+        series=pl.lit(series),
+        value=pl.when(pl.col("session").is_null()).then(pl.col("text")).otherwise(pl.col("value")),
+        reason=pl.when(pl.col("reason").is_null() & repeated.over("session"))
+        .then(pl.lit("repeated session"))
+        .otherwise(pl.col("reason")),
+    ).select(*REJECTED_SCHEMA.names(), "count")

@@ -1,0 +1,93 @@
+"""What a source must offer. One file per source beside this one; none of them knows Dagster or SQL."""
+
+import datetime as dt
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import polars as pl
+
+BAR_SCHEMA = pl.Schema(
+    {
+        "symbol": pl.String,
+        "session": pl.Date,
+        "open": pl.Float64,
+        "high": pl.Float64,
+        "low": pl.Float64,
+        "close": pl.Float64,
+        "volume": pl.Float64,  # shares; a vendor may ship fractions after a split, the store rounds to whole shares
+        "close_adjusted": pl.Float64,  # splits and dividends; null where the source has none
+    }
+)
+SECURITY_SCHEMA = pl.Schema(
+    {
+        "source_key": pl.String,  # names the company within its source and never changes; often just the symbol
+        "symbol": pl.String,
+        "valid_from": pl.Date,  # first day of the symbol for this company; null: as far back as known
+        "valid_to": pl.Date,  # first day on which it no longer is; null: still
+        "name": pl.String,
+        "sector": pl.String,  # null where nobody said
+    }
+)
+MEMBER_SCHEMA = pl.Schema(
+    {"universe": pl.String, "symbol": pl.String, "valid_from": pl.Date, "valid_to": pl.Date}  # half-open intervals
+)
+
+
+class Outcome(StrEnum):
+    """What became of one symbol that was asked for."""
+
+    FETCHED = "fetched"
+    ABSENT = "absent"  # the source does not have it: asking again is no use
+    FAILED = "failed"  # the source broke on it: asking again may help
+    NOT_YET = "not_yet"  # the source has it, but not these sessions yet
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a source says of itself."""
+
+    name: str
+    about: str  # one line for people: what it is and where it reads from
+    synthetic: bool
+    symbols: int
+    first_session: dt.date | None
+    last_session: dt.date | None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of the answer, small enough to be loaded in one transaction.
+
+    bars holds BAR_SCHEMA's columns, unvalidated: the contract comes next. outcomes speaks of the symbols that this
+    chunk settles; over all chunks of a call every requested symbol is spoken of at least once, and the last word
+    counts. problems are unreadable pieces, named with the reason.
+    """
+
+    bars: pl.DataFrame
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A supplier of daily bars."""
+
+    name: str
+    synthetic: bool
+
+    def describe(self) -> Description:
+        """Say what this is and how far it reaches. Raises SourceError when it does not answer."""
+        ...
+
+    def securities(self) -> pl.DataFrame:
+        """All securities on offer, in SECURITY_SCHEMA, one row per interval of a symbol."""
+        ...
+
+    def members(self) -> pl.DataFrame:
+        """The universes that the source brings along, in MEMBER_SCHEMA; empty where it brings none."""
+        ...
+
+    def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
+        """Bars of those symbols (None: all) from start through end, in chunks of at most some 300,000 rows."""
+        ...

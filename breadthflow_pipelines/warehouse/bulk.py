@@ -1,0 +1,178 @@
+"""Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import adbc_driver_postgresql.dbapi as adbc
+import polars as pl
+import sqlalchemy as sa
+from adbc_driver_manager import Error as AdbcError
+from sqlalchemy.dialects import postgresql
+
+from breadthflow_pipelines.errors import DatabaseError
+from breadthflow_pipelines.warehouse.database import Database
+
+Parameter = str | int | float | dt.date | dt.datetime
+
+_CHANGES = {"month": pl.Date, "kind": pl.String, "rows": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did. changes: month (first day, null without sessions), kind, rows."""
+
+    read: int
+    changes: pl.DataFrame
+
+    @property
+    def inserted(self) -> int:
+        return self._rows("inserted")
+
+    @property
+    def updated(self) -> int:
+        return self._rows("updated")
+
+    @property
+    def deleted(self) -> int:
+        return self._rows("deleted")
+
+    @property
+    def unchanged(self) -> int:
+        return self.read - self.inserted - self.updated
+
+    def _rows(self, kind: str) -> int:
+        return int(self.changes.filter(kind=kind)["rows"].sum())
+
+    def __add__(self, other: "Merged") -> "Merged":
+        return Merged(self.read + other.read, pl.concat([self.changes, other.changes]))
+
+
+NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES))
+
+
+def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
+    """The answer to a query with ``$1``, ``$2``, ... as a frame."""
+    with _cursor(database) as cursor:
+        return _fetch(cursor, query, parameters)
+
+
+def merge(
+    database: Database,
+    table: sa.Table,
+    frame: pl.DataFrame,
+    *,
+    scope: str | None = None,
+    parameters: Sequence[Parameter] = (),
+    first: Sequence[str] = (),
+    before_update: str | None = None,
+) -> Merged:
+    """Make the table hold the frame's rows, in one transaction: new ones inserted, changed ones updated, equal ones left.
+
+    Args:
+        frame: the table's key and some of its other columns; the rest get their defaults, also on an update.
+        scope: a condition on the table; rows that meet it and are not in the frame are deleted. None: nothing is.
+        parameters: the values of ``$1``, ... in ``scope``.
+        first: statements to run at the start.
+        before_update: a statement that sees ``stage`` (the frame) and the table as it was; {changed} in it becomes the
+            join of both on changed rows.
+
+    A process killed at any moment leaves the table as it was. Two merges into one table take turns.
+    """
+    columns = frame.columns
+    key = [c.name for c in table.primary_key if c.name in columns]
+    values = [c for c in columns if c not in key]
+    stamps = [c.name for c in table.c if c.server_default is not None and c.name not in columns]
+    same = " AND ".join(f"t.{c} = s.{c}" for c in key)
+    compared = [c for c in values if c not in _PROVENANCE]
+    differs = f"({_list(compared, 't.')}) IS DISTINCT FROM ({_list(compared, 's.')})" if compared else "false"
+    changed = f"{table.name} t JOIN stage s ON {same} WHERE {differs}"
+    updates = ", ".join([*(f"{c} = s.{c}" for c in values), *(f"{c} = DEFAULT" for c in stamps)])
+    month = "date_trunc('month', t.session)::date" if "session" in table.c else "NULL::date"
+
+    steps: list[tuple[str, str, Sequence[Parameter]]] = []
+    if scope is not None:
+        gone = f"DELETE FROM {table.name} t WHERE ({scope}) AND NOT EXISTS (SELECT FROM stage s WHERE {same})"
+        steps.append(("deleted", gone, parameters))
+    if values:
+        steps.append(("updated", f"UPDATE {table.name} t SET {updates} FROM stage s WHERE {same} AND {differs}", ()))
+    new = (
+        f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s "
+        f"WHERE NOT EXISTS (SELECT FROM {table.name} t WHERE {same})"
+    )
+    steps.append(("inserted", new, ()))
+
+    with _cursor(database) as cursor:
+        _fetch(
+            cursor, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text", (f"breadthflow table {table.name}",)
+        )
+        for statement in first:
+            cursor.execute(statement)
+        _stage(cursor, table, frame)
+        if before_update is not None:
+            cursor.execute(before_update.format(changed=changed))
+        changes = [_change(cursor, month, *step) for step in steps]
+    return Merged(frame.height, pl.concat(changes))
+
+
+# Who wrote a row and when is no reason to write it again.
+_PROVENANCE = frozenset({"run_id"})
+
+
+def _stage(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
+    """Put the frame beside the table, in the table's types."""
+    dialect = postgresql.dialect()
+    types = {c: table.c[c].type.compile(dialect) for c in frame.columns}
+    carried = {c: _CARRIED.get(kind, kind) for c, kind in types.items()}
+    declared = ", ".join(f"{c} {kind}" for c, kind in carried.items())
+    cursor.execute(f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
+    if frame.height:
+        cursor.adbc_ingest("stage", frame.to_arrow(), mode="append", temporary=True)
+    for c, kind in types.items():
+        if carried[c] != kind:
+            cursor.execute(f"ALTER TABLE stage ALTER COLUMN {c} TYPE {kind} USING {c}::{kind}")
+    cursor.execute("ANALYZE stage")
+
+
+# What Arrow frames bring where the table has a type that ADBC does not write.
+_CARRIED = {"JSONB": "text", "INTEGER": "bigint"}
+
+
+def _change(
+    cursor: adbc.Cursor, month: str, kind: str, statement: str, parameters: Sequence[Parameter]
+) -> pl.DataFrame:
+    query = (
+        f"WITH done AS ({statement} RETURNING {month} AS month) SELECT month, count(*) AS rows FROM done GROUP BY month"
+    )
+    # COPY, which the driver reads with by default, takes no statement that writes.
+    cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+    try:
+        done = _fetch(cursor, query, parameters)
+    finally:
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "true"})
+    return done.select("month", kind=pl.lit(kind), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
+
+
+def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
+    cursor.execute(query, tuple(parameters) or None)
+    frame = pl.from_arrow(cursor.fetch_arrow_table())
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
+    return frame
+
+
+@contextmanager
+def _cursor(database: Database) -> Iterator[adbc.Cursor]:
+    """A cursor in one transaction: committed at the end, rolled back on an error."""
+    try:
+        with adbc.connect(database.url) as connection, connection.cursor() as cursor:
+            yield cursor
+            connection.commit()
+    except AdbcError as error:
+        if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57")):
+            raise
+        raise DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") from None
+
+
+def _list(columns: Sequence[str], prefix: str = "") -> str:
+    return ", ".join(f"{prefix}{c}" for c in columns)

@@ -1,0 +1,218 @@
+"""Which database is used, how it is reached, and whether its tables are the ones this code knows.
+
+Opens, prepares and locks; what is read and written is in the other modules of this room.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import psycopg2
+import psycopg2.errors
+from psycopg2 import sql
+
+from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+    from breadthflow_pipelines.settings import Settings
+
+NAME = "breadthflow"
+HEAD = "0001"  # the newest migration; kept here because importing Alembic to ask costs most of a second
+_MIGRATIONS = Path(__file__).with_name("migrations")
+OLDEST_SERVER = 150000
+
+
+@dataclass(frozen=True)
+class Database:
+    """A store that can be connected to: ``url`` is a libpq address, and a secret unless embedded."""
+
+    url: str = field(repr=False)
+    embedded: EmbeddedServer | None
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg2.extensions.connection]:
+        """One connection, one transaction: committed at the end, rolled back on an error.
+
+        Raises:
+            DatabaseError: the server cannot be reached.
+        """
+        connection = _connect(self.url)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def exclusive(self, what: str) -> Iterator[None]:
+        """Hold the right to write ``what``; others wait. Let go by the server itself when this process dies."""
+        connection = _connect(self.url)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"breadthflow {what}",))
+            yield
+        finally:
+            connection.close()
+
+
+def normalise(url: str, setting: str) -> str:
+    """A libpq address from what users paste; the message of a refusal never repeats it, as it may hold a password."""
+    match = re.fullmatch(r"(postgresql|postgres)(\+\w+)?(://.+)", url.strip())
+    if match is None or not urlsplit(url).path.strip("/"):
+        raise RequestError(f"{setting} cannot be used: write it as postgresql://user:password@host:port/database.")
+    return f"postgresql{match[3]}"
+
+
+def sibling(url: str, suffix: str) -> str:
+    """The address of the database beside ``url``'s on the same server whose name ends in ``suffix``."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{quote(unquote(parts.path[1:]) + suffix)}"))
+
+
+def database_name(url: str) -> str:
+    """The database that an address names."""
+    return unquote(urlsplit(url).path[1:])
+
+
+def locate(settings: Settings) -> Database:
+    """The store that the settings mean; starts the embedded server where that is what they mean."""
+    if settings.database_url is not None:
+        return Database(normalise(settings.database_url.get_secret_value(), "BREADTHFLOW_DATABASE_URL"), None)
+    server = EmbeddedServer(settings.home)
+    server.ensure_running()
+    return Database(server.url(NAME), server)
+
+
+def open_database(settings: Settings) -> Database:
+    """The store, ready to be used. The embedded one is made and brought up to date on the way.
+
+    Raises:
+        RequestError: an external database lacks tables or is of another version; says which command helps.
+        DatabaseError: it cannot be reached.
+    """
+    database = locate(settings)
+    if database.embedded is not None:
+        ensure_database(database.url)
+    found = revision(database)
+    if found == HEAD:
+        return database
+    if found is not None and found > HEAD:
+        raise RequestError(f"The database is at version {found}, newer than this program's {HEAD}: update breadthflow.")
+    if database.embedded is None:
+        raise RequestError(
+            f"The database is at version {found or 'none'}, this program needs {HEAD}: run breadthflow db upgrade"
+        )
+    upgrade(database)
+    return database
+
+
+def dagster_url(settings: Settings) -> str:
+    """Dagster's own database, made where it is missing."""
+    if settings.dagster_database_url is not None:
+        url = normalise(settings.dagster_database_url.get_secret_value(), "BREADTHFLOW_DAGSTER_DATABASE_URL")
+    else:
+        url = sibling(locate(settings).url, "_dagster")
+    ensure_database(url)
+    return url
+
+
+def ensure_database(url: str) -> None:
+    """Make the database that ``url`` names unless it is there.
+
+    Raises:
+        RequestError: it is missing and this user may not make it.
+    """
+    try:
+        _connect(url).close()
+    except _Missing:
+        _create_database(url)
+
+
+def revision(database: Database) -> str | None:
+    """The version of the store's tables, or None where there are none."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL")
+        if not _one(cursor)[0]:
+            return None
+        cursor.execute("SELECT max(version_num) FROM alembic_version")
+        return _one(cursor)[0]  # type: ignore[no-any-return]
+
+
+def upgrade(database: Database) -> None:
+    """Bring the store's tables to this program's version; two at once do it once."""
+    import sqlalchemy  # noqa: PLC0415 - commands that only read do not pay for it
+    from alembic import command  # noqa: PLC0415
+
+    with database.connect() as connection:
+        version = connection.server_version
+    if version < OLDEST_SERVER:
+        raise RequestError(f"The server is PostgreSQL {version // 10000}; BreadthFlow needs 15 or newer.")
+    engine = sqlalchemy.create_engine("postgresql+psycopg2" + database.url.removeprefix("postgresql"))
+    try:
+        with database.exclusive("schema"), engine.connect() as connection:
+            command.upgrade(alembic_config(connection), "head")
+    finally:
+        engine.dispose()
+
+
+def alembic_config(connection: object) -> Config:
+    """Alembic's configuration for one connection."""
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+class _Missing(DatabaseError):
+    """The server answers, the database does not exist."""
+
+
+def _connect(url: str) -> psycopg2.extensions.connection:
+    try:
+        return psycopg2.connect(url, connect_timeout=10, application_name="breadthflow")
+    except psycopg2.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        kind = _Missing if "does not exist" in reason and "database" in reason else DatabaseError
+        raise kind(
+            f"The database cannot be reached: {reason}. Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
+        ) from None
+    except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
+        raise RequestError("BREADTHFLOW_DATABASE_URL is no address that PostgreSQL understands.") from None
+
+
+def _create_database(url: str) -> None:
+    name = database_name(url)
+    connection = _connect(urlunsplit(urlsplit(url)._replace(path="/postgres")))
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg2.errors.InsufficientPrivilege:
+        raise RequestError(
+            f'Database "{name}" is missing and this user may not create it: run createdb {name}'
+        ) from None
+    except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation, psycopg2.errors.ObjectInUse):
+        time.sleep(0.2)  # another process made it, or holds the template, this very moment
+        ensure_database(url)
+    finally:
+        connection.close()
+
+
+def _one(cursor: psycopg2.extensions.cursor) -> tuple[object, ...]:
+    row = cursor.fetchone()
+    if row is None:
+        raise DatabaseError("The database gave no answer to a question that has one.")
+    return row

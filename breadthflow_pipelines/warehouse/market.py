@@ -1,0 +1,180 @@
+"""Securities, memberships and bars: what the market is made of. Breadth made from it is in breadth.py."""
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+
+import polars as pl
+from psycopg2.extras import execute_values
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+
+
+@dataclass(frozen=True)
+class SecuritiesRecorded:
+    """What recording a listing did, in securities."""
+
+    securities: Merged
+    symbols_changed: int
+
+
+def known_securities(database: Database) -> pl.DataFrame:
+    """security_key, security_id of every security in the store."""
+    return fetch(database, "SELECT security_key, security_id FROM securities")
+
+
+def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: bool) -> SecuritiesRecorded:
+    """Store a listing (SECURITY_SCHEMA and security_id): new names and sectors, and the intervals of its symbols.
+
+    Securities that the listing does not speak of stay as they are. The caller holds ``exclusive("securities")``.
+
+    Raises:
+        RequestError: a symbol would belong to two securities at a time; names it.
+    """
+    companies = numbered.group_by("security_id", maintain_order=True).agg(
+        security_key=pl.col("source_key").first(), name=pl.col("name").first(), sector=pl.col("sector").first()
+    )
+    merged = merge(database, tables.securities, companies.with_columns(synthetic=pl.lit(synthetic)))
+    columns = ["security_id", "symbol", "valid_from", "valid_to"]
+    wanted = numbered.select(columns).unique()
+    held = symbol_intervals(database).join(companies, on="security_id", how="semi").select(columns)
+    changed = wanted.join(held, on=columns, how="anti", nulls_equal=True)
+    if changed.is_empty() and held.height == wanted.height:
+        return SecuritiesRecorded(merged, 0)
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM security_symbols WHERE security_id = ANY(%s)", (companies["security_id"].to_list(),)
+        )
+        execute_values(
+            cursor, "INSERT INTO security_symbols (security_id, symbol, valid_from, valid_to) VALUES %s", wanted.rows()
+        )
+        cursor.execute("SELECT s.symbol FROM security_symbols s JOIN security_symbols o USING (symbol) " + _CLASH)
+        if clashes := cursor.fetchall():
+            raise RequestError(
+                f"Symbol {clashes[0][0]} would belong to two securities at a time ({len(clashes)} such symbols): the "
+                "source's listing contradicts itself or what is stored. Use a BREADTHFLOW_HOME of its own for it."
+            )
+    return SecuritiesRecorded(merged, changed["security_id"].n_unique())
+
+
+_CLASH = """
+WHERE s.security_id < o.security_id
+  AND daterange(s.valid_from, s.valid_to) && daterange(o.valid_from, o.valid_to) LIMIT 100
+"""
+
+
+def symbol_intervals(database: Database) -> pl.DataFrame:
+    """security_id, symbol, valid_from, valid_to of every symbol of every security."""
+    return fetch(database, "SELECT security_id, symbol, valid_from, valid_to FROM security_symbols")
+
+
+def record_members(database: Database, members: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these intervals for the universes that they speak of."""
+    universes = members["universe"].unique().sort().to_list()
+    marks = ", ".join(f"${i}" for i in range(1, len(universes) + 1))
+    scope = f"universe IN ({marks})" if universes else "false"
+    return merge(database, tables.universe_members, members, scope=scope, parameters=universes)
+
+
+def members(database: Database) -> pl.DataFrame:
+    """universe, security_id, sector, valid_from, valid_to of every membership."""
+    return fetch(
+        database,
+        "SELECT universe, security_id, sector, m.valid_from, m.valid_to "
+        "FROM universe_members m JOIN securities USING (security_id)",
+    )
+
+
+def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) -> Merged:
+    """Store resolved bars: new ones inserted, changed ones updated with the old values kept in bar_revisions."""
+    rows = bars.select(
+        *("security_id", "session", "open", "high", "low", "close"),
+        pl.col("volume").round().cast(pl.Int64),
+        "close_adjusted",
+        source=pl.lit(source),
+        run_id=pl.lit(run_id),
+    )
+    return merge(
+        database, tables.bars, rows, first=[_partition(year) for year in _years(rows)], before_update=_KEEP_REVISED
+    )
+
+
+def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> int:
+    """Keep rows that broke the contract, once each however often they come; returns how many were new."""
+    shown = rejected.select(
+        "symbol", "session", "open", "high", "low", "close", "volume", "close_adjusted", "reasons"
+    ).sort(pl.all().exclude("reasons"))
+    rows = shown.with_columns(source=pl.lit(source), run_id=pl.lit(run_id), fingerprint=fingerprints(shown, source))
+    return merge(database, tables.rejected_bars, rows).inserted if rows.height else 0
+
+
+def fingerprints(rows: pl.DataFrame, origin: str) -> pl.Series:
+    """One stable name per row; equal rows are told apart by their number."""
+    seen: dict[str, int] = {}
+    names = []
+    for row in rows.iter_rows():
+        text = json.dumps([origin, *row], default=str)
+        seen[text] = seen.get(text, 0) + 1
+        names.append(hashlib.sha256(f"{text} {seen[text]}".encode()).hexdigest()[:32])
+    return pl.Series("fingerprint", names, dtype=pl.String)
+
+
+def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
+    """Bars of all members from start through end, each security's preceded by its last ``warm_up`` bars before start.
+
+    Returns security_id, session, high, low, close, volume. However far back those bars lie they are found, so what is
+    computed from them does not depend on how history is cut.
+    """
+    return fetch(
+        database,
+        """
+        WITH wanted AS (SELECT DISTINCT security_id FROM universe_members)
+        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume
+          FROM wanted CROSS JOIN LATERAL (
+               SELECT * FROM bars
+                WHERE bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
+        UNION ALL
+        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume
+          FROM bars b JOIN wanted USING (security_id) WHERE session BETWEEN $1 AND $2
+        """,
+        (start, end, warm_up),
+    )
+
+
+def sessions_held(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """session, bars: how many bars the store holds of each session from start through end that it has any of."""
+    return fetch(
+        database,
+        "SELECT session, count(*) AS bars FROM bars WHERE session BETWEEN $1 AND $2 GROUP BY session ORDER BY session",
+        (start, end),
+    )
+
+
+def last_session(database: Database, source: str) -> dt.date | None:
+    """The latest session of which the store holds a bar from that source."""
+    found = fetch(database, "SELECT max(session) AS session FROM bars WHERE source = $1", (source,))
+    return found["session"].item()  # type: ignore[no-any-return]
+
+
+def _years(bars: pl.DataFrame) -> list[int]:
+    return bars["session"].dt.year().unique().sort().to_list()
+
+
+def _partition(year: int) -> str:
+    return (
+        f"CREATE TABLE IF NOT EXISTS bars_{year:04d} PARTITION OF bars "
+        f"FOR VALUES FROM ('{year:04d}-01-01') TO ('{year + 1:04d}-01-01')"
+    )
+
+
+_KEEP_REVISED = (
+    "INSERT INTO bar_revisions (security_id, session, run_id, old_run_id, old_ingested_at, "
+    + ", ".join(f"old_{c}, new_{c}" for c in tables.REVISABLE)
+    + ") SELECT t.security_id, t.session, s.run_id, t.run_id, t.ingested_at, "
+    + ", ".join(f"t.{c}, s.{c}" for c in tables.REVISABLE)
+    + " FROM {changed}"
+)

@@ -1,0 +1,296 @@
+"""What the store holds: tables, columns, comments and the constraints that keep nonsense out.
+
+The migrations bring a database to this shape; a test compares the two. Reading and writing is elsewhere in this room.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s",
+    }
+)
+
+NOW = sa.text("now()")
+
+
+def _column(name: str, kind: "sa.types.TypeEngine[object]", comment: str, **options: object) -> "sa.Column[object]":
+    return sa.Column(name, kind, comment=comment, **{"nullable": False, **options})  # type: ignore[arg-type]
+
+
+def _count(name: str, comment: str) -> "sa.Column[object]":
+    return _column(name, sa.BigInteger(), comment, nullable=True)
+
+
+def _number(name: str, comment: str) -> "sa.Column[object]":
+    return _column(name, DOUBLE_PRECISION(), comment, nullable=True)
+
+
+def _finite(*columns: str) -> list[sa.CheckConstraint]:
+    # NaN sorts above infinity in PostgreSQL, so one bound on each side refuses all three.
+    return [sa.CheckConstraint(f"{c} > '-Infinity' AND {c} < 'Infinity'", name=f"{c}_finite") for c in columns]
+
+
+def _within(low: float, high: float, *columns: str) -> list[sa.CheckConstraint]:
+    return [sa.CheckConstraint(f"{c} BETWEEN {low} AND {high}", name=f"{c}_range") for c in columns]
+
+
+def _not_negative(*columns: str) -> list[sa.CheckConstraint]:
+    return [sa.CheckConstraint(f"{c} >= 0", name=f"{c}_not_negative") for c in columns]
+
+
+securities = sa.Table(
+    "securities",
+    metadata,
+    _column(
+        "security_id", sa.BigInteger(), "our own number for a company's share", primary_key=True, autoincrement=False
+    ),
+    _column(
+        "security_key", sa.Text(), "the name that never changes; where nobody gives one, the first symbol", unique=True
+    ),
+    _column("name", sa.Text(), "the company's name", nullable=True),
+    _column("sector", sa.Text(), "its sector; null where nobody said", nullable=True),
+    _column("synthetic", sa.Boolean(), "invented by the demo market, not a real company"),
+    comment="Shares that bars and memberships speak of, each with a number that outlives its symbols",
+)
+
+security_symbols = sa.Table(
+    "security_symbols",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose symbol"),
+    _column("symbol", sa.Text(), "the exchange's symbol"),
+    _column("valid_from", sa.Date(), "first day; null: as far back as known", nullable=True),
+    _column("valid_to", sa.Date(), "first day on which it no longer is; null: still", nullable=True),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    sa.CheckConstraint("valid_to > valid_from", name="interval"),
+    comment="Symbols are names that move: which one belonged to which security, from when to when",
+)
+
+universe_members = sa.Table(
+    "universe_members",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("security_id", sa.BigInteger(), "the member", primary_key=True),
+    _column("valid_from", sa.Date(), "first day in", primary_key=True),
+    _column("valid_to", sa.Date(), "first day out; null: still in", nullable=True),
+    _column("symbol", sa.Text(), "its symbol when it joined, as the membership file writes it"),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    sa.CheckConstraint("valid_to > valid_from", name="interval"),
+    comment="Point-in-time members of each universe, as half-open intervals",
+)
+
+PRICES = ("open", "high", "low", "close")
+
+bars = sa.Table(
+    "bars",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose bar", primary_key=True),
+    _column("session", sa.Date(), "the exchange's own date", primary_key=True),
+    *[_column(p, DOUBLE_PRECISION(), f"{p}, adjusted for splits as the source gives it") for p in PRICES],
+    _column("volume", sa.BigInteger(), "shares traded"),
+    _number("close_adjusted", "close adjusted for splits and dividends; null where the source has none"),
+    _column("source", sa.Text(), "who supplied it"),
+    _column("run_id", sa.Text(), "the run that wrote it"),
+    _column("ingested_at", sa.DateTime(timezone=True), "when it was written", server_default=NOW),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    *[sa.CheckConstraint(f"{p} > 0 AND {p} < 'Infinity'", name=f"{p}_positive") for p in (*PRICES, "close_adjusted")],
+    sa.CheckConstraint("high >= low", name="high_not_below_low"),
+    sa.CheckConstraint("open BETWEEN low * 0.9999 AND high * 1.0001", name="open_inside"),
+    sa.CheckConstraint("close BETWEEN low * 0.9999 AND high * 1.0001", name="close_inside"),
+    sa.CheckConstraint("volume >= 0", name="volume_not_negative"),
+    comment="Daily bars, one per security and session, partitioned by year",
+    postgresql_partition_by="RANGE (session)",
+)
+
+rejected_bars = sa.Table(
+    "rejected_bars",
+    metadata,
+    _column("fingerprint", sa.Text(), "of source, row and reasons: the same row is kept once", primary_key=True),
+    _column("source", sa.Text(), "who supplied it"),
+    _column("symbol", sa.Text(), "as supplied", nullable=True),
+    _column("session", sa.Date(), "as supplied", nullable=True),
+    *[_number(p, "as supplied") for p in (*PRICES, "volume", "close_adjusted")],
+    _column("reasons", ARRAY(sa.Text()), "the rules that it breaks"),
+    _column("run_id", sa.Text(), "the run that met it first"),
+    _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    sa.CheckConstraint("cardinality(reasons) > 0", name="has_reason"),
+    comment="Rows that broke the contract of bars, as they came, with the reasons",
+)
+
+REVISABLE = (*PRICES, "volume", "close_adjusted", "source")
+
+bar_revisions = sa.Table(
+    "bar_revisions",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose bar", primary_key=True),
+    _column("session", sa.Date(), "which session", primary_key=True),
+    _column("revised_at", sa.DateTime(timezone=True), "when it changed", primary_key=True, server_default=NOW),
+    _column("run_id", sa.Text(), "the run that brought the new values"),
+    *[
+        _column(f"{when}_{name}", bars.c[name].type, f"{name} {about}", nullable=name == "close_adjusted")
+        for name in REVISABLE
+        for when, about in (("old", "before"), ("new", "after"))
+    ],
+    _column("old_run_id", sa.Text(), "the run that had written the old values"),
+    _column("old_ingested_at", sa.DateTime(timezone=True), "since when they had been known"),
+    comment="Every value of a bar that a source changed later, old and new",
+)
+
+PUBLISHED = (
+    "advances",
+    "declines",
+    "unchanged",
+    "up_volume",
+    "down_volume",
+    "unchanged_volume",
+    "new_highs",
+    "new_lows",
+)
+
+exchange_breadth = sa.Table(
+    "exchange_breadth",
+    metadata,
+    _column("exchange", sa.Text(), "whose counts; also the name of the universe", primary_key=True),
+    _column("session", sa.Date(), "the exchange's own date", primary_key=True),
+    *[_count(c, f"{c.replace('_', ' ')} as published; null where not published") for c in PUBLISHED],
+    _column("run_id", sa.Text(), "the run that wrote it last"),
+    _column("ingested_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    *_not_negative(*PUBLISHED),
+    comment="Breadth as an exchange published it, in issues and shares",
+)
+
+rejected_counts = sa.Table(
+    "rejected_counts",
+    metadata,
+    _column("fingerprint", sa.Text(), "of exchange, row and reason: the same row is kept once", primary_key=True),
+    _column("exchange", sa.Text(), "whose counts"),
+    _column("series", sa.Text(), "which file"),
+    _column("line", sa.BigInteger(), "which line of it, from 1"),
+    _column("session", sa.Date(), "the date on it, where it is one", nullable=True),
+    _column("value", sa.Text(), "as it came", nullable=True),
+    _column("reason", sa.Text(), "the rule that it breaks"),
+    _column("run_id", sa.Text(), "the run that met it first"),
+    _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    comment="Rows of published counts that broke their contract, with the reason",
+)
+
+_KEY = ("universe", "segment", "session")
+
+
+def _key() -> "list[sa.Column[object]]":
+    return [
+        _column("universe", sa.Text(), "name of the universe", primary_key=True),
+        _column("segment", sa.Text(), "ALL, or a sector", primary_key=True),
+        _column("session", sa.Date(), "the exchange's own date", primary_key=True),
+    ]
+
+
+_ABLE = {"above_20": "able_20", "above_50": "able_50", "above_200": "able_200"}
+_COUNTED = ("members", "priced", "no_prior", "gap", "able_20", "able_50", "able_200", "able_252")
+
+breadth_counts = sa.Table(
+    "breadth_counts",
+    metadata,
+    *_key(),
+    _column("members", sa.BigInteger(), "members of the universe on that session"),
+    _column("priced", sa.BigInteger(), "members with a bar"),
+    _column("coverage", DOUBLE_PRECISION(), "priced / members"),
+    _count("advances", "members that closed above the session before; null where nobody could tell"),
+    _count("declines", "members that closed below it"),
+    _count("unchanged", "members that closed exactly at it"),
+    _column("no_prior", sa.BigInteger(), "priced members with no earlier bar"),
+    _column("gap", sa.BigInteger(), "priced members whose last bar is older than the session before"),
+    _count("up_volume", "shares traded in advancing members"),
+    _count("down_volume", "shares traded in declining members"),
+    *[
+        column
+        for n in (20, 50, 200)
+        for column in (
+            _count(f"above_{n}", f"members that closed above the mean of their last {n} closes"),
+            _column(f"able_{n}", sa.BigInteger(), f"priced members with {n} bars"),
+        )
+    ],
+    _count("new_highs", "members whose high is above that of their prior 252 bars"),
+    _count("new_lows", "members whose low is below that of their prior 252 bars"),
+    _column("able_252", sa.BigInteger(), "priced members with 252 earlier bars"),
+    _column("convention", sa.Integer(), "version of the definitions"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    *_not_negative("advances", "declines", "unchanged", "up_volume", "down_volume", "new_highs", "new_lows", *_COUNTED),
+    *_within(0, 1, "coverage"),
+    sa.CheckConstraint("priced BETWEEN 1 AND members OR (priced = 0 AND segment <> 'ALL')", name="priced_members"),
+    sa.CheckConstraint(
+        "coalesce(advances + declines + unchanged, 0) + no_prior + gap = priced", name="every_priced_member_once"
+    ),
+    *[
+        sa.CheckConstraint(f"{above} <= {able} AND {able} <= priced", name=f"{above}_able")
+        for above, able in _ABLE.items()
+    ],
+    sa.CheckConstraint("greatest(new_highs, new_lows) <= able_252 AND able_252 <= priced", name="extremes_able"),
+    comment="Breadth counted from bars, per universe, segment and session",
+)
+
+INDICATORS = {
+    "net_advances": "advances - declines, issues",
+    "ad_line": "running sum of net advances, issues",
+    "rana": "1000 * (advances - declines) / (advances + declines)",
+    "mcclellan_oscillator": "10% trend - 5% trend of net advances, issues",
+    "mcclellan_summation": "1000 + 19 * (5% trend) - 9 * (10% trend), issues; neutral 1000",
+    "mcclellan_oscillator_ratio": "the oscillator of rana; comparable across universes",
+    "mcclellan_summation_ratio": "19 * (5% trend) - 9 * (10% trend) of rana; neutral 0",
+    "zweig_ema": "10-session EMA of advances / (advances + declines), 0 to 1",
+    "trin": "(advances / declines) / (up volume / down volume)",
+    "up_volume_share": "up volume / (up volume + down volume), 0 to 1",
+    "pct_above_20": "percent of able members above their 20-session mean",
+    "pct_above_50": "percent of able members above their 50-session mean",
+    "pct_above_200": "percent of able members above their 200-session mean",
+    "net_new_highs": "new highs - new lows, issues",
+}
+
+STATE = "state IN ('provisional', 'final')"
+
+breadth_indicators = sa.Table(
+    "breadth_indicators",
+    metadata,
+    *_key(),
+    _column("state", sa.Text(), "provisional: coverage is poor or the bars may still change; else final"),
+    *[_number(name, about) for name, about in INDICATORS.items()],
+    _column("settled", sa.Boolean(), "whether the slowest recursion has forgotten its seed to one in a million"),
+    _column("convention", sa.Integer(), "version of the definitions"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.CheckConstraint(STATE, name="state_known"),
+    *_finite(*INDICATORS),
+    *_within(0, 1, "zweig_ema", "up_volume_share"),
+    *_within(0, 100, "pct_above_20", "pct_above_50", "pct_above_200"),
+    *_within(-1000, 1000, "rana"),
+    *_not_negative("trin"),
+    comment="Breadth indicators, recomputed whole from the counts; null until burn-in and where nobody could tell",
+)
+
+market_signals = sa.Table(
+    "market_signals",
+    metadata,
+    _column("signal_id", sa.Text(), "stable: the same signal keeps its id", primary_key=True),
+    _column("universe", sa.Text(), "name of the universe"),
+    _column("segment", sa.Text(), "ALL, or a sector"),
+    _column("session", sa.Date(), "known at this session's close, to be acted on from the next"),
+    _column("rule", sa.Text(), "the rule that fired"),
+    _column("action", sa.Text(), "buy, sell or hold"),
+    _column("confidence", DOUBLE_PRECISION(), "strength of the evidence, 0 to 1; not a probability"),
+    _column("value", DOUBLE_PRECISION(), "what the rule looked at"),
+    _column("threshold", DOUBLE_PRECISION(), "what it was compared with"),
+    _column("calibrated", sa.Boolean(), "whether the threshold was published for this kind of universe"),
+    _column("state", sa.Text(), "provisional or final"),
+    _column("convention", sa.Integer(), "version of the definitions"),
+    _column("evidence", JSONB(), "what explain prints"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.UniqueConstraint("universe", "segment", "session", "rule"),
+    sa.CheckConstraint("action IN ('buy', 'sell', 'hold')", name="action_known"),
+    sa.CheckConstraint(STATE, name="state_known"),
+    *_within(0, 1, "confidence"),
+    *_finite("value", "threshold"),
+    comment="Signals of the market's breadth, each with the evidence that fired it",
+)
