@@ -35,7 +35,7 @@ _moved = pl.sum_horizontal(pl.col("advances", "declines", "unchanged").fill_null
 
 COUNTS = contract(
     "breadth_counts",
-    {**_KEY, **dict.fromkeys(_WHOLE, pl.Int64), "coverage": pl.Float64, "convention": pl.Int64},
+    {**_KEY, **dict.fromkeys(_WHOLE, pl.Int64), "coverage": pl.Float64, "convention": pl.Int32},
     {
         **_key_rules(*_KEY),
         "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _WHOLE),
@@ -62,7 +62,7 @@ INDICATORS = contract(
         **dict.fromkeys(_REAL, pl.Float64),
         "state": pl.String,
         "settled": pl.Boolean,
-        "convention": pl.Int64,
+        "convention": pl.Int32,
     },
     {
         **_key_rules(*_KEY),
@@ -87,7 +87,7 @@ SIGNALS = contract(
         **dict.fromkeys(("confidence", "value", "threshold"), pl.Float64),
         "calibrated": pl.Boolean,
         "state": pl.String,
-        "convention": pl.Int64,
+        "convention": pl.Int32,
         "evidence": pl.String,
     },
     {

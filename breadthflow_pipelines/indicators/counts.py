@@ -111,11 +111,16 @@ def breadth_state(counts: pl.DataFrame, gate: float, revisable_from: dt.date) ->
     - with less than OUTAGE_SHARE of the median coverage of the prior OUTAGE_SESSIONS rows (only where those are full),
     - of a session from ``revisable_from`` on, whose bars the source may still change.
     """
-    usual = pl.col("coverage").rolling_median(OUTAGE_SESSIONS).shift(1).over("universe", "segment")
-    too_thin = (pl.col("coverage") < gate) | (pl.col("coverage") < OUTAGE_SHARE * usual)
+    too_thin = (pl.col("coverage") < gate) | coverage_lost().over("universe", "segment")
     provisional = too_thin.fill_null(False) | (pl.col("session") >= revisable_from)
     final, open_ = pl.lit("final"), pl.lit("provisional")
     return counts.sort(KEY).with_columns(state=pl.when(provisional).then(open_).otherwise(final))
+
+
+def coverage_lost() -> pl.Expr:
+    """Whether a row's coverage is far below the usual one of its series, which is in order of sessions."""
+    usual = pl.col("coverage").rolling_median(OUTAGE_SESSIONS).shift(1)
+    return pl.col("coverage") < OUTAGE_SHARE * usual
 
 
 def _roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

@@ -30,8 +30,9 @@ def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     placed = bars.join(sessions, on="session", how="left").sort("security_id", "session")
     stray = placed.filter(pl.col("ordinal").is_null())
     if stray.height:
+        first = stray.select(pl.col("session").min()).item()
         raise BreadthFlowError(
-            f"{stray.height} bars lie on no known session, the first on {stray.select(pl.col('session').min()).item()}. "
+            f"{stray.height} bars lie on no known session, the first on {first}. "
             "Pass every session from the first bar through the last."
         )
     return placed.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over("security_id"))

@@ -112,7 +112,7 @@ BROKEN_ROWS = (
     ),
     BrokenRow(symbol_name(356), dt.date(2025, 2, 4), "open outside the bar", (pl.col("low").mul(0.95).alias("open"),)),
 )
-"""Every row that must be rejected from a New York market that reaches past 2025-02-04, whatever its seed, and no other."""
+"""All rows to be rejected from a New York market that reaches past 2025-02-04, whatever its seed."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ class _Companies:
         lives = _lives(rng.integers(SEASONING_DAYS, HORIZON_DAYS, COMPANIES))
         symbols = [span for company, life in enumerate(lives) for span in _symbols(company, *life)]
         kinds = rng.random(COMPANIES)
+        kinds[list(RENAMES)] = 1  # members for good, so that every seed has a membership that passes to a new symbol
         days = rng.integers(SEASONING_DAYS, HORIZON_DAYS, COMPANIES)
         terms = [_terms(*values) for values in zip(kinds, EPOCH.toordinal() + days, lives, strict=True)]
         pieces = [span.within(*term) for span in symbols for term in terms[span.company]]

@@ -29,6 +29,17 @@ def record_counts(database: Database, counts: pl.DataFrame, start: dt.date, end:
     return merge(database, tables.breadth_counts, counts, scope="session BETWEEN $1 AND $2", parameters=(start, end))
 
 
+def counts(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """The stored counts of every universe from start through end."""
+    query = "SELECT * FROM breadth_counts WHERE session BETWEEN $1 AND $2"
+    return fetch(database, query, (start, end)).drop("computed_at")
+
+
+def published(database: Database) -> pl.DataFrame:
+    """All published counts of every exchange."""
+    return fetch(database, "SELECT * FROM exchange_breadth").drop("run_id", "ingested_at")
+
+
 def all_counts(database: Database) -> pl.DataFrame:
     """Every count of every universe, from bars and published, in one shape."""
     return fetch(database, "SELECT * FROM all_counts ORDER BY universe, segment, session")
@@ -49,14 +60,10 @@ def record_signals(database: Database, signals: pl.DataFrame) -> Merged:
     return merge(database, tables.market_signals, signals, scope="true")
 
 
-def signals(database: Database, universe: str, segment: str = "ALL") -> pl.DataFrame:
-    """The signals of one universe and segment, oldest first."""
-    return fetch(
-        database,
-        "SELECT signal_id, session, rule, action, confidence, value, threshold, calibrated, state, evidence::text "
-        "FROM market_signals WHERE universe = $1 AND segment = $2 ORDER BY session, rule",
-        (universe, segment),
-    )
+def all_signals(database: Database) -> pl.DataFrame:
+    """Every stored signal, its evidence as JSON text."""
+    columns = ", ".join(f"{c.name}::text" if c.name == "evidence" else c.name for c in tables.market_signals.c)
+    return fetch(database, f"SELECT {columns} FROM market_signals").drop("computed_at")
 
 
 def coverage(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -69,7 +76,10 @@ def coverage(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     )
 
 
-def latest_sessions(database: Database) -> dict[str, dt.date]:
-    """The last session of each universe that has indicators."""
-    rows = fetch(database, "SELECT universe, max(session) AS session FROM breadth_indicators GROUP BY universe")
-    return dict(rows.sort("universe").iter_rows())
+def synthetic_universes(database: Database) -> set[str]:
+    """The universes that have members which do not exist."""
+    rows = fetch(
+        database,
+        "SELECT DISTINCT universe FROM universe_members JOIN securities USING (security_id) WHERE synthetic",
+    )
+    return set(rows["universe"].to_list())

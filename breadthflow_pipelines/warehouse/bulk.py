@@ -136,7 +136,7 @@ def _stage(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
 
 
 # What Arrow frames bring where the table has a type that ADBC does not write.
-_CARRIED = {"JSONB": "text", "INTEGER": "bigint"}
+_CARRIED = {"JSONB": "text"}
 
 
 def _change(

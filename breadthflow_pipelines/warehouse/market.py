@@ -154,10 +154,21 @@ def sessions_held(database: Database, start: dt.date, end: dt.date) -> pl.DataFr
     )
 
 
-def last_session(database: Database, source: str) -> dt.date | None:
-    """The latest session of which the store holds a bar from that source."""
-    found = fetch(database, "SELECT max(session) AS session FROM bars WHERE source = $1", (source,))
-    return found["session"].item()  # type: ignore[no-any-return]
+def reach(database: Database, source: str) -> tuple[dt.date, dt.date] | None:
+    """The first and the last session of which the store holds a bar from that source, or None."""
+    query = "SELECT min(session) AS first, max(session) AS last FROM bars WHERE source = $1"
+    first, last = fetch(database, query, (source,)).row(0)
+    return None if first is None else (first, last)
+
+
+def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """The source's rows that broke the contract, with the reasons: those from start through end, and those without a date."""
+    return fetch(
+        database,
+        "SELECT symbol, session, open, high, low, close, volume, reasons FROM rejected_bars "
+        "WHERE source = $1 AND (session BETWEEN $2 AND $3 OR session IS NULL) ORDER BY session, symbol",
+        (source, start, end),
+    )
 
 
 def _years(bars: pl.DataFrame) -> list[int]:

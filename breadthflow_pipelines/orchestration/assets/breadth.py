@@ -1,0 +1,199 @@
+"""Published counts, breadth counts and indicators. What they are made from is in market.py, what they say in signals.py."""
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts import breadth as contracts
+from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS, breadth_indicators as compute_indicators
+from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
+from breadthflow_pipelines.indicators.price import WARM_UP_BARS
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.assets.market import RETRY, securities, universe_members
+from breadthflow_pipelines.orchestration.describe import (
+    OWNERS,
+    lineage,
+    merge_metadata,
+    monthly_metadata,
+    shown,
+    table_metadata,
+)
+from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.reports.charts import indicator_charts
+from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+from breadthflow_pipelines.warehouse import breadth as warehouse
+from breadthflow_pipelines.warehouse import market as bars_warehouse
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+
+GROUP = "breadth"
+
+_COUNTED_FROM = {
+    **dict.fromkeys(("advances", "declines", "unchanged", "above_20", "above_50", "above_200"), "close"),
+    **dict.fromkeys(("up_volume", "down_volume"), "volume"),
+    "new_highs": "high",
+    "new_lows": "low",
+    **dict.fromkeys(("priced", "coverage", "no_prior", "gap"), "session"),
+}
+_COMPUTED_FROM = {
+    **dict.fromkeys(
+        (
+            *("net_advances", "ad_line", "rana", "zweig_ema", "mcclellan_oscillator", "mcclellan_summation"),
+            *("mcclellan_oscillator_ratio", "mcclellan_summation_ratio"),
+        ),
+        ("advances", "declines"),
+    ),
+    "trin": ("advances", "declines", "up_volume", "down_volume"),
+    "up_volume_share": ("up_volume", "down_volume"),
+    **{f"pct_above_{n}": (f"above_{n}", f"able_{n}") for n in (20, 50, 200)},
+    "net_new_highs": ("new_highs", "new_lows"),
+}
+
+
+class PublishedCounts(dg.Config):
+    """Which published counts to read."""
+
+    directory: str
+    exchange: str
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"postgres", "polars"},
+    code_version="1",
+    retry_policy=RETRY,
+    metadata=table_metadata("exchange_breadth"),
+)
+def exchange_breadth(
+    context: dg.AssetExecutionContext, config: PublishedCounts, market: Market
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Advances, declines, volumes, highs and lows as an exchange published them; a universe under the exchange's name."""
+    published = read_published_counts(Path(config.directory), config.exchange, market.calendar)
+    counts = require(contracts.PUBLISHED, published.counts.with_columns(exchange=pl.lit(config.exchange)))
+    merged = warehouse.record_published(market.store, counts, config.exchange, context.run_id)
+    rejected = published.rejected
+    warehouse.record_rejected_counts(market.store, rejected, config.exchange, context.run_id)
+    advance("published counts", 1, f"{counts.height} sessions")
+    return dg.MaterializeResult(
+        metadata={
+            **merge_metadata(merged),
+            "dagster/row_count": merged.read,
+            "rows_rejected": rejected.height,
+            "rejected": shown(rejected),
+            "exchange": config.exchange,
+            "first_session": str(counts["session"].min()),
+            "last_session": str(counts["session"].max()),
+        }
+    )
+
+
+def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The asset ``breadth_counts``, cut into these months."""
+
+    @dg.asset(
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"postgres", "polars"},
+        code_version="1",
+        retry_policy=RETRY,
+        partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="breadth_counts",
+        # A month's counts look back over a year of bars, so they need the table, not only the same month of it.
+        deps=[bars, universe_members, securities],
+        metadata=table_metadata("breadth_counts"),
+    )
+    def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """How many members rose, fell, stood above their means and made new extremes, per universe, sector and session."""
+        span = span_of(context.run_tags, market.settings, market.calendar)
+        with market.store.exclusive("breadth_counts"):
+            merged = _count(market, span)
+        held = warehouse.coverage(market.store, span.start, span.end)
+        monthly_metadata(
+            context,
+            list(context.partition_keys),
+            held,
+            {
+                "sessions": pl.col("session").n_unique(),
+                "least_coverage": pl.col("coverage").min(),
+                "mean_priced": pl.col("priced").mean(),
+            },
+        )
+        return dg.MaterializeResult(
+            metadata={
+                **merge_metadata(merged),
+                "dagster/column_lineage": lineage(
+                    {
+                        **{column: [("bars", origin)] for column, origin in _COUNTED_FROM.items()},
+                        "members": [("universe_members", "security_id")],
+                        "segment": [("securities", "sector")],
+                        "universe": [("universe_members", "universe")],
+                    }
+                ),
+                "synthetic": market.source.synthetic,
+            }
+        )
+
+    return breadth_counts
+
+
+def _count(market: Market, span: Span) -> Merged:
+    """Count the span year by year: memory stays small however long the history."""
+    members = bars_warehouse.members(market.store)
+    calendar = market.calendar.frame()
+    merged = NOTHING
+    years = range(span.start.year, span.end.year + 1)
+    for done, year in enumerate(years, 1):
+        start = max(span.start, span.start.replace(year=year, month=1, day=1))
+        end = min(span.end, span.end.replace(year=year, month=12, day=31))
+        bars = bars_warehouse.bars_to_count(market.store, start, end, WARM_UP_BARS)
+        sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
+        counts = require(contracts.COUNTS, count_breadth(bars, members, sessions))
+        merged += warehouse.record_counts(market.store, counts, start, end)
+        advance("breadth counts", done / len(years), f"through {end}")
+    return merged
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"postgres", "polars"},
+    code_version="1",
+    retry_policy=RETRY,
+    deps=[
+        dg.AssetDep("breadth_counts", partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("exchange_breadth"),
+    ],
+    metadata=table_metadata("breadth_indicators"),
+)
+def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The A/D line, McClellan, Zweig's average and the rest, from all of history each time; only changed rows are written."""
+    with market.store.exclusive("breadth_indicators"):
+        counts = warehouse.all_counts(market.store)
+        closed = market.calendar.last_closed()
+        revisable_from = market.calendar.back(closed, REVISABLE_SESSIONS - 1)
+        states = breadth_state(counts, market.settings.coverage_gate, revisable_from)
+        computed = compute_indicators(counts).join(
+            states.select("universe", "segment", "session", "state"), on=["universe", "segment", "session"]
+        )
+        merged = warehouse.record_indicators(market.store, require(contracts.INDICATORS, computed))
+    advance("breadth indicators", 1, f"{computed.height} rows")
+    latest = computed.filter(pl.col("segment") == "ALL").group_by("universe", maintain_order=True).last()
+    return dg.MaterializeResult(
+        metadata={
+            **merge_metadata(merged),
+            "dagster/row_count": merged.read,
+            "dagster/column_lineage": lineage(
+                {column: [("breadth_counts", o) for o in origins] for column, origins in _COMPUTED_FROM.items()}
+            ),
+            "latest": shown(latest.select("universe", "session", "state", *INDICATOR_COLUMNS)),
+            **{
+                name: dg.MetadataValue.md(text)
+                for name, text in indicator_charts(counts, computed, warehouse.synthetic_universes(market.store)).items()
+            },
+        }
+    )
+

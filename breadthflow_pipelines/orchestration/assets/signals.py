@@ -1,0 +1,60 @@
+"""Signals: what the indicators say, with the evidence. The rules themselves are in signals/."""
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts import breadth as contracts
+from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
+from breadthflow_pipelines.orchestration.assets.market import RETRY
+from breadthflow_pipelines.orchestration.describe import OWNERS, lineage, merge_metadata, shown, table_metadata
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.reports.charts import signal_charts
+from breadthflow_pipelines.signals.signals import market_signals as compute_signals
+from breadthflow_pipelines.warehouse import breadth as warehouse
+
+
+@dg.asset(
+    group_name="signals",
+    owners=OWNERS,
+    kinds={"postgres", "polars"},
+    code_version="1",
+    retry_policy=RETRY,
+    deps=[breadth_indicators],
+    metadata=table_metadata("market_signals"),
+)
+def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Buy, sell or hold, each with its rule, threshold and evidence; from all of history each time, only changes written."""
+    with market.store.exclusive("market_signals"):
+        counts = warehouse.all_counts(market.store)
+        indicators = warehouse.indicators(market.store)
+        signals = require(contracts.SIGNALS, compute_signals(counts, indicators))
+        merged = warehouse.record_signals(market.store, signals)
+    advance("market signals", 1, f"{signals.height} signals")
+    by_rule = signals.group_by("universe", "rule", "action").agg(
+        signals=pl.len(), first=pl.col("session").min(), last=pl.col("session").max()
+    )
+    latest = signals.filter(pl.col("segment") == "ALL").sort("session", descending=True)
+    return dg.MaterializeResult(
+        metadata={
+            **merge_metadata(merged),
+            "dagster/row_count": merged.read,
+            "dagster/column_lineage": lineage(
+                {
+                    "value": [
+                        ("breadth_indicators", name)
+                        for name in ("zweig_ema", "mcclellan_oscillator_ratio", "pct_above_50", "up_volume_share")
+                    ],
+                    "state": [("breadth_indicators", "state")],
+                    "session": [("breadth_indicators", "session")],
+                }
+            ),
+            "latest": shown(latest.select("session", "universe", "rule", "action", "confidence", "value", "state")),
+            "by_rule": shown(by_rule.sort("universe", "rule", "action"), most=30),
+            **{
+                name: dg.MetadataValue.md(text)
+                for name, text in signal_charts(indicators, signals, warehouse.synthetic_universes(market.store)).items()
+            },
+        }
+    )

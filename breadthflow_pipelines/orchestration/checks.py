@@ -1,0 +1,165 @@
+"""Asset checks: contracts, completeness, coverage and freshness of what is stored. They run in a run and alone.
+
+Each looks at the sessions that its run is about, or at all of history where the run names none. Those that protect
+signals block; the rest are reported, and the command ends with 1 where one of severity ERROR fails.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pandera.polars as pa
+import polars as pl
+
+from breadthflow_pipelines.contracts import breadth as contracts
+from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
+from breadthflow_pipelines.orchestration.describe import shown
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
+from breadthflow_pipelines.warehouse import market as market_warehouse
+
+MOST_REJECTED = 0.01  # of the rows; a source of which more is broken is not to be built on
+
+
+def _span(context: dg.AssetCheckExecutionContext, market: Market) -> Span:
+    return span_of(context.run.tags, market.settings, market.calendar)
+
+
+def _result(*, passed: bool, metadata: Mapping[str, Any], warn: bool = False) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
+
+
+def _judged(schema: pa.DataFrameSchema, rows: pl.DataFrame) -> dg.AssetCheckResult:
+    """An empty table fails: a rule that all of no rows keep says nothing."""
+    verdict = judge(schema, rows)
+    metadata = {"rows": rows.height, "broken": verdict.rejected.height, "by_reason": verdict.by_reason()}
+    if verdict.rejected.height:
+        metadata["first_broken"] = shown(verdict.rejected)
+    return _result(passed=rows.height > 0 and verdict.rejected.is_empty(), metadata=metadata)
+
+
+@dg.asset_check(asset="universe_members", blocking=True)
+def universe_has_members(market: Market) -> dg.AssetCheckResult:
+    """There are members to count; without any, every month would be empty and look done."""
+    members = market_warehouse.members(market.store)
+    sizes = members.group_by("universe").agg(securities=pl.col("security_id").n_unique()).sort("universe")
+    return _result(passed=members.height > 0, metadata={"universes": shown(sizes)})
+
+
+@dg.asset_check(asset="bars", blocking=True)
+def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Of the source's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
+    span = _span(context, market)
+    held = int(market_warehouse.sessions_held(market.store, span.start, span.end)["bars"].sum())
+    rejected = market_warehouse.rejected_bars(market.store, market.source.name, span.start, span.end)
+    share = rejected.height / max(1, held + rejected.height)
+    return _result(
+        passed=share <= MOST_REJECTED,
+        metadata={"held": held, "rejected": rejected.height, "share": share, "rows": shown(rejected)},
+    )
+
+
+@dg.asset_check(asset="bars", blocking=True)
+def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every session between the first and the last one held has bars: a hole would turn the day after it into gaps."""
+    span = _span(context, market)
+    held = market_warehouse.sessions_held(market.store, span.start, span.end)["session"]
+    reach = market_warehouse.reach(market.store, market.source.name)
+    missing: list[dt.date] = []
+    if reach is not None:
+        expected = market.calendar.between(max(span.start, reach[0]), min(span.end, reach[1]))
+        missing = sorted(set(expected) - set(held))
+    return _result(
+        passed=reach is not None and not missing,
+        metadata={"sessions_held": held.len(), "missing": [str(day) for day in missing]},
+    )
+
+
+@dg.asset_check(asset="bars")
+def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """The last closed session, or the one that the run goes through, has bars. History behind it stays usable."""
+    through = market.calendar.back(_span(context, market).through, 0)
+    reach = market_warehouse.reach(market.store, market.source.name)
+    held = market_warehouse.sessions_held(market.store, through, through)
+    last = str(reach[1]) if reach else "none"
+    return _result(passed=held.height == 1, metadata={"expected": str(through), "last_held": last})
+
+
+@dg.asset_check(asset="bars")
+def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
+    event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
+    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    failed, problems = _value(metadata, "symbols_failed"), _value(metadata, "problems")
+    return _result(passed=not failed and not problems, warn=True, metadata={"failed": failed, "problems": problems})
+
+
+@dg.asset_check(asset="breadth_counts", blocking=True)
+def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every count is sound: no member counted twice, none above a mean that cannot be told, coverage as stated."""
+    span = _span(context, market)
+    return _judged(contracts.COUNTS, breadth_warehouse.counts(market.store, span.start, span.end))
+
+
+@dg.asset_check(asset="breadth_counts", blocking=True)
+def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Of every universe, at least BREADTHFLOW_COVERAGE_GATE of the members are priced on every session."""
+    span = _span(context, market)
+    coverage = breadth_warehouse.coverage(market.store, span.start, span.end)
+    thin = coverage.filter(pl.col("coverage") < market.settings.coverage_gate)
+    least = coverage["coverage"].min() if coverage.height else None
+    return _result(
+        passed=coverage.height > 0 and thin.is_empty(),
+        metadata={"gate": market.settings.coverage_gate, "least": least, "below": shown(thin)},
+    )
+
+
+@dg.asset_check(asset="breadth_counts")
+def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """No session lost a tenth of its usual coverage. One that did is provisional: a part of its bars has not come in."""
+    span = _span(context, market)
+    before = market.calendar.back(span.start, OUTAGE_SESSIONS + 1)
+    coverage = breadth_warehouse.coverage(market.store, before, span.end)
+    lost = coverage.filter(coverage_lost().over("universe", order_by="session") & (pl.col("session") >= span.start))
+    return _result(passed=lost.is_empty(), warn=True, metadata={"sessions": lost.height, "lost": shown(lost)})
+
+
+@dg.asset_check(asset="exchange_breadth", blocking=True)
+def published_keep_contract(market: Market) -> dg.AssetCheckResult:
+    """Published counts are whole numbers, one row per exchange and session."""
+    return _judged(contracts.PUBLISHED, breadth_warehouse.published(market.store))
+
+
+@dg.asset_check(asset="breadth_indicators", blocking=True)
+def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
+    """Every indicator is finite or null, and within the bounds that its formula allows."""
+    return _judged(contracts.INDICATORS, breadth_warehouse.indicators(market.store))
+
+
+@dg.asset_check(asset="market_signals")
+def signals_keep_contract(market: Market) -> dg.AssetCheckResult:
+    """Every signal has an action, a confidence from 0 to 1, finite figures and its evidence, once per rule and session."""
+    return _judged(contracts.SIGNALS, breadth_warehouse.all_signals(market.store))
+
+
+CHECKS = [
+    universe_has_members,
+    bars_keep_contract,
+    bars_complete,
+    bars_current,
+    every_symbol_answered,
+    counts_keep_contract,
+    coverage_at_gate,
+    coverage_steady,
+    published_keep_contract,
+    indicators_keep_contract,
+    signals_keep_contract,
+]
+
+
+def _value(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> list[str]:
+    return list(metadata[name].value) if name in metadata else []

@@ -1,0 +1,81 @@
+"""How assets look in the Dagster UI: owners, schemas, lineage and the numbers of a materialization. Computes no market figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.warehouse.bulk import Merged
+from breadthflow_pipelines.warehouse.tables import metadata as tables
+
+OWNERS = ["team:breadthflow"]
+SHOWN_ROWS = 10
+
+
+def table_metadata(table: str) -> dict[str, Any]:
+    """Name, columns and column comments of a table, as the store declares them."""
+    columns = [
+        dg.TableColumn(
+            column.name,
+            str(column.type).lower(),
+            description=column.comment,
+            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique)),
+        )
+        for column in tables.tables[table].columns
+    ]
+    return {"dagster/table_name": table, "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def lineage(origins: Mapping[str, Iterable[tuple[str, str]]]) -> dg.TableColumnLineage:
+    """Which (asset, column) each column is made from."""
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=name) for asset, name in sources]
+            for column, sources in origins.items()
+        }
+    )
+
+
+def merge_metadata(merged: Merged) -> dict[str, dg.MetadataValue[Any]]:
+    """Rows read, inserted, revised, unchanged and removed."""
+    return {
+        "rows_read": dg.MetadataValue.int(merged.read),
+        "rows_inserted": dg.MetadataValue.int(merged.inserted),
+        "rows_revised": dg.MetadataValue.int(merged.updated),
+        "rows_unchanged": dg.MetadataValue.int(merged.unchanged),
+        "rows_removed": dg.MetadataValue.int(merged.deleted),
+    }
+
+
+def monthly_metadata(
+    context: dg.AssetExecutionContext, months: Sequence[str], rows: pl.DataFrame, figures: Mapping[str, pl.Expr]
+) -> None:
+    """Give each month's materialization its own figures, which the UI plots.
+
+    rows: has ``session``; figures are aggregations over a month's rows.
+    """
+    by_month = {
+        str(row.pop("month")): row
+        for row in rows.group_by(pl.col("session").dt.strftime("%Y-%m").alias("month")).agg(**figures).to_dicts()
+    }
+    empty = dict.fromkeys(figures, 0)
+    for month in months:
+        context.add_asset_metadata(by_month.get(month, empty), partition_key=month)
+
+
+def shown(rows: pl.DataFrame, *, most: int = SHOWN_ROWS) -> dg.MetadataValue[Any]:
+    """The first rows as a table, values as people write them."""
+    records = [
+        dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows.head(most).to_dicts()
+    ]
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in rows.columns])
+    return dg.MetadataValue.table(records=records, schema=schema)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    if isinstance(value, list):
+        return "; ".join(str(item) for item in value)
+    return "" if value is None else str(value)

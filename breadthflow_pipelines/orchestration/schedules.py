@@ -1,0 +1,68 @@
+"""Jobs and the daily schedule: when the store is brought up to date without anybody asking."""
+
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from breadthflow_pipelines.orchestration.partitions import first_to_refresh, range_tags
+from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.settings import Settings
+
+DAILY_JOB = "bring_up_to_date"
+PUBLISHED_JOB = "import_published_counts"
+CHECKS_JOB = "run_checks"
+MARKET_ASSETS = (
+    "securities",
+    "universe_members",
+    "bars",
+    "breadth_counts",
+    "breadth_indicators",
+    "market_signals",
+)
+PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
+AFTER_CLOSE = "30 18 * * *"  # New York's vendors have the closing auction by then; other exchanges close earlier
+
+
+def jobs(months: dg.MonthlyPartitionsDefinition) -> list[UnresolvedAssetJobDefinition]:
+    """The daily job over months, the import of published counts, and the checks alone."""
+    return [
+        dg.define_asset_job(
+            DAILY_JOB,
+            selection=dg.AssetSelection.assets(*MARKET_ASSETS),
+            partitions_def=months,
+            executor_def=dg.in_process_executor,
+            description="Fetch, validate, count, compute and signal, for the months of the run.",
+        ),
+        dg.define_asset_job(
+            PUBLISHED_JOB,
+            selection=dg.AssetSelection.assets(*PUBLISHED_ASSETS),
+            executor_def=dg.in_process_executor,
+            description="Read an exchange's published counts, then compute and signal.",
+        ),
+        dg.define_asset_job(
+            CHECKS_JOB,
+            selection=dg.AssetSelection.all_asset_checks(),
+            executor_def=dg.in_process_executor,
+            description="Judge what is stored, without reading or computing anything.",
+        ),
+    ]
+
+
+def daily_schedule(
+    job: UnresolvedAssetJobDefinition, settings: Settings, calendar: ExchangeCalendar
+) -> dg.ScheduleDefinition:
+    """After the close of every session: the current month, and the month before during its first three sessions."""
+
+    @dg.schedule(job=job, cron_schedule=AFTER_CLOSE, execution_timezone=calendar.timezone, name="after_the_close")
+    def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = context.scheduled_execution_time.astimezone(ZoneInfo(calendar.timezone)).date()
+        if not calendar.is_session(today):
+            return dg.SkipReason(f"{today:%A} {today} is no session of {calendar.name}.")
+        if today < settings.start_date:
+            return dg.SkipReason(f"{today} lies before the first month of history, {settings.start}.")
+        first = max(first_to_refresh(today, calendar), settings.start_date)
+        return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
+
+    return after_the_close
+

@@ -1,0 +1,199 @@
+"""Random markets for the tests of indicators and signals, and the brute-force twin of the counts."""
+
+import datetime as dt
+import math
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
+
+FIRST = dt.date(2020, 1, 1)
+Row = dict[str, Any]
+
+
+def day(ordinal: int) -> dt.date:
+    return FIRST + dt.timedelta(days=ordinal)
+
+
+def sessions(count: int, counted: range | None = None) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "session": [day(i) for i in range(count)],
+            "ordinal": range(count),
+            "counted": [counted is None or i in counted for i in range(count)],
+        },
+        schema={"session": pl.Date, "ordinal": pl.Int32, "counted": pl.Boolean},
+    )
+
+
+def bars_frame(rows: list[Row]) -> pl.DataFrame:
+    schema = {"security_id": pl.Int64, "session": pl.Date, "volume": pl.Int64}
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(("high", "low", "close"), pl.Float64))
+
+
+def members_frame(rows: list[Row]) -> pl.DataFrame:
+    text, date = pl.String, pl.Date
+    schema = {"universe": text, "security_id": pl.Int64, "sector": text, "valid_from": date, "valid_to": date}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def flat_bars(closes: list[float], security_id: int = 1, first: int = 0) -> list[Row]:
+    """Bars without a range, one per session."""
+    return [
+        {"security_id": security_id, "session": day(first + i), "high": c, "low": c, "close": c, "volume": 100}
+        for i, c in enumerate(closes)
+    ]
+
+
+def _random_bars(dice: random.Random, security_id: int, count: int, absence: float) -> Iterator[Row]:
+    """A walk on a grid of 0.25, so that closes, extremes and averages often tie exactly; with holes."""
+    close = float(dice.randint(5, 40))
+    still = dice.random()
+    for ordinal in range(dice.choice((0, 0, 0, 20, 150)), count - dice.choice((0, 0, 0, 30))):
+        close = max(1.0, close + (0.0 if dice.random() < still else dice.choice((-0.5, -0.25, 0.25, 0.5))))
+        if dice.random() < absence:
+            continue
+        yield {
+            "security_id": security_id,
+            "session": day(ordinal),
+            "high": close + dice.choice((0.0, 0.25)),
+            "low": close - dice.choice((0.0, 0.25)),
+            "close": close,
+            "volume": dice.randint(0, 10**6),
+        }
+
+
+@st.composite
+def markets(draw: st.DrawFn, count: int = 300) -> tuple[list[Row], list[Row], int]:
+    """Bars, members and the number of sessions.
+
+    Late listings, delistings, holes, securities that never were members, members without any bar, members of two
+    universes, and members that leave, come back and change their sector while away.
+    """
+    dice = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311
+    bars: list[Row] = []
+    members: list[Row] = []
+    for security_id in range(1, draw(st.integers(1, 4)) + 1):
+        if draw(st.booleans()) or security_id == 1:
+            bars += _random_bars(dice, security_id, count, draw(st.sampled_from((0.0, 0.01, 0.3))))
+        for universe in draw(st.sampled_from(((), ("wide",), ("wide", "narrow")))):
+            edges = sorted(draw(st.sets(st.integers(-5, count + 5), max_size=4)))
+            ends = [*edges[1::2], None] if len(edges) % 2 else edges[1::2]
+            for start, end in zip(edges[::2], ends, strict=True):
+                span = {"valid_from": day(start), "valid_to": None if end is None else day(end)}
+                sector = dice.choice((None, "Energy", "Utilities"))
+                members.append({"universe": universe, "security_id": security_id, "sector": sector} | span)
+    dice.shuffle(bars)
+    return bars, members, count
+
+
+def twin_counts(bars: list[Row], members: list[Row], count: int) -> list[Row]:
+    """What count_breadth must give, bar by bar and without any cleverness; averages in exact fractions."""
+    told: dict[tuple[int, dt.date], Row] = {}
+    for security_id in {bar["security_id"] for bar in bars}:
+        own = sorted((bar for bar in bars if bar["security_id"] == security_id), key=lambda bar: bar["session"])
+        for i, bar in enumerate(own):
+            told[security_id, bar["session"]] = _twin_bar(own[: i + 1], bar)
+    rows = []
+    for session in map(day, range(count)):
+        present = [
+            m for m in members if m["valid_from"] <= session and (m["valid_to"] is None or session < m["valid_to"])
+        ]
+        for universe in {m["universe"] for m in present}:
+            inside = [m for m in present if m["universe"] == universe]
+            if not any((m["security_id"], session) in told for m in inside):
+                continue
+            for segment in {"ALL"} | {m["sector"] for m in inside} - {None}:
+                ids = [m["security_id"] for m in inside if segment in ("ALL", m["sector"])]
+                marks = [told[i, session] for i in ids if (i, session) in told]
+                rows.append({"universe": universe, "segment": segment, "session": session} | _twin_row(len(ids), marks))
+    return sorted(rows, key=lambda row: (row["universe"], row["segment"], row["session"]))
+
+
+def _twin_bar(history: list[Row], bar: Row) -> Row:
+    mark: Row = dict.fromkeys(COUNT_COLUMNS, 0)
+    previous = history[-2] if len(history) > 1 else None
+    if previous is None:
+        mark["no_prior"] = 1
+    elif (bar["session"] - previous["session"]).days > 1:  # every day is a session here
+        mark["gap"] = 1
+    elif bar["close"] > previous["close"]:
+        mark |= {"advances": 1, "up_volume": bar["volume"]}
+    elif bar["close"] < previous["close"]:
+        mark |= {"declines": 1, "down_volume": bar["volume"]}
+    else:
+        mark["unchanged"] = 1
+    for window in (20, 50, 200):
+        if len(history) >= window:
+            mark[f"able_{window}"] = 1
+            total = sum(Fraction(past["close"]) for past in history[-window:])
+            mark[f"above_{window}"] = int(window * Fraction(bar["close"]) > total)
+    if len(history) > 252:
+        mark["able_252"] = 1
+        mark["new_highs"] = int(bar["high"] > max(past["high"] for past in history[-253:-1]))
+        mark["new_lows"] = int(bar["low"] < min(past["low"] for past in history[-253:-1]))
+    return mark
+
+
+def _twin_row(members: int, marks: list[Row]) -> Row:
+    row: Row = {name: sum(mark[name] for mark in marks) for name in COUNT_COLUMNS}
+    if row["advances"] + row["declines"] + row["unchanged"] == 0:
+        row |= dict.fromkeys(("advances", "declines", "unchanged", "up_volume", "down_volume"))
+    for window in (20, 50, 200):
+        if row[f"able_{window}"] == 0:
+            row[f"above_{window}"] = None
+    if row["able_252"] == 0:
+        row |= {"new_highs": None, "new_lows": None}
+    return row | {"members": members, "priced": len(marks), "coverage": len(marks) / members, "convention": 1}
+
+
+COUNTS_SCHEMA = pl.Schema(
+    {
+        "universe": pl.String,
+        "segment": pl.String,
+        "session": pl.Date,
+        **{name: pl.Float64 if name == "coverage" else pl.Int64 for name in COUNT_COLUMNS},
+    }
+)
+
+
+def counts_frame(rows: list[Row]) -> pl.DataFrame:
+    """Counts in their published types; columns that a row does not give are null."""
+    return pl.DataFrame(rows, schema=COUNTS_SCHEMA)
+
+
+def regime_counts(seed: int, length: int, universe: str = "wide", segment: str = "ALL", issues: int = 500) -> list[Row]:
+    """Counts of a market that swings between washouts and surges every few weeks, so that events happen."""
+    dice = random.Random(seed)  # noqa: S311
+    rows = []
+    for i in range(length):
+        share = 0.5 + 0.28 * math.sin(i / (6 + 3 * math.sin(i / 90))) + dice.uniform(-0.15, 0.15)
+        advances = round(min(max(share, 0.01), 0.99) * (issues - 10))
+        up, high = round(advances * dice.uniform(0.5, 1.5)) * 1000, dice.randint(0, advances // 5)
+        counted = {"advances": advances, "declines": issues - 10 - advances, "unchanged": 10, "no_prior": 0, "gap": 0}
+        volume = {"up_volume": up, "down_volume": (issues - 10 - advances) * 1000}
+        places = {f"above_{n}": round(advances * dice.uniform(0.8, 1.0)) for n in (20, 50, 200)}
+        able = dict.fromkeys(("members", "priced", "able_20", "able_50", "able_200", "able_252"), issues)
+        extremes = {"new_highs": high, "new_lows": dice.randint(0, 40), "coverage": 1.0}
+        key = {"universe": universe, "segment": segment, "session": day(i)}
+        rows.append(key | counted | volume | places | able | extremes)
+    return rows
+
+
+def gappy_counts(seed: int, length: int, nothing: float, unknown: float, universe: str = "wide") -> list[Row]:
+    """Regime counts in which some sessions see nothing move and some are not known at all."""
+    dice = random.Random(seed)  # noqa: S311
+    rows = regime_counts(seed, length, universe)
+    for row in rows:
+        if dice.random() < nothing:
+            row |= dict.fromkeys(("advances", "declines", "up_volume", "down_volume"), 0)
+        if dice.random() < unknown:
+            row |= dict.fromkeys(COUNT_COLUMNS)
+        elif dice.random() < nothing:
+            row |= {dice.choice(("up_volume", "down_volume", "declines", "advances")): 0}
+    return rows

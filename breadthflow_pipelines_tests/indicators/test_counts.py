@@ -1,0 +1,249 @@
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from polars.testing import assert_frame_equal
+
+from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, KEY, breadth_state, count_breadth
+from breadthflow_pipelines.indicators.price import WARM_UP_BARS
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines_tests.indicators.markets import (
+    Row,
+    bars_frame,
+    counts_frame,
+    day,
+    flat_bars,
+    markets,
+    members_frame,
+    sessions,
+    twin_counts,
+)
+
+MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
+
+
+def member(security_id: int, start: int = 0, end: int | None = None, sector: str | None = None) -> Row:
+    leaves = None if end is None else day(end)
+    span = {"valid_from": day(start), "valid_to": leaves}
+    return {"universe": "u", "security_id": security_id, "sector": sector} | span
+
+
+def count(bars: list[Row], members: list[Row], length: int) -> pl.DataFrame:
+    return count_breadth(bars_frame(bars), members_frame(members), sessions(length))
+
+
+def only(counts: pl.DataFrame, ordinal: int, segment: str = "ALL") -> Row:
+    return counts.row(by_predicate=(pl.col("session") == day(ordinal)) & (pl.col("segment") == segment), named=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(markets())
+def test_every_count_equals_its_brute_force_twin(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, length = market
+    got = count(bars, members, length)
+    assert got.columns == [*KEY, *COUNT_COLUMNS, "convention"]
+    assert got.rows(named=True) == [
+        {name: row[name] for name in got.columns} for row in twin_counts(bars, members, length)
+    ]
+
+
+def test_counts_are_signed() -> None:
+    counts = count(flat_bars([1.0, 2.0]), [member(1)], 2)
+    assert {counts.schema[name] for name in COUNT_COLUMNS} == {pl.Int64, pl.Float64}
+    assert counts.schema["coverage"] == pl.Float64
+
+
+@settings(max_examples=10, deadline=None)
+@given(markets())
+def test_history_cut_into_months_gives_the_same_bits(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, length = bars_frame(market[0]), members_frame(market[1]), market[2]
+    months = []
+    for start in range(0, length, 21):
+        before = bars.filter(pl.col("session") < day(start)).sort("session")
+        warm_up = before.group_by("security_id").tail(WARM_UP_BARS).select(bars.columns)
+        month = bars.filter(pl.col("session").is_between(day(start), day(start + 20)))
+        chunk = count_breadth(pl.concat([warm_up, month]), members, sessions(length, range(start, start + 21)))
+        months.append(chunk)
+    assert_frame_equal(pl.concat(months).sort(KEY), count_breadth(bars, members, sessions(length)), check_exact=True)
+
+
+@settings(max_examples=5, deadline=None)
+@given(markets())
+def test_no_count_knows_what_comes_later(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, length = market
+    whole = count(bars, members, length)
+    for cut in (1, 20, 253, 280):
+        known = count([bar for bar in bars if bar["session"] < day(cut)], members, cut)
+        assert_frame_equal(known, whole.filter(pl.col("session") < day(cut)), check_exact=True)
+
+
+def _scaled(factor: float) -> Callable[[list[Row]], list[Row]]:
+    def scale(bars: list[Row]) -> list[Row]:
+        prices = ("high", "low", "close")
+        return [bar | {p: bar[p] * factor for p in prices} if bar["security_id"] == 1 else bar for bar in bars]
+
+    return scale
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _scaled(0.5),  # a 2:1 split, adjusted backwards; volume stays in shares as traded
+        _scaled(1 / 3),  # a currency or a 3:1 split: no longer exact in binary
+        _scaled(1000.0),  # quoted in another unit
+        lambda bars: bars[::-1],  # the order in which symbols and sessions come
+        lambda bars: bars + flat_bars([5.0, 50.0, 1.0] * 100, security_id=99),  # a symbol that never was a member
+    ],
+)
+@settings(max_examples=5, deadline=None)
+@given(market=markets())
+def test_what_is_no_move_of_a_member_changes_nothing(
+    change: Callable[[list[Row]], list[Row]], market: tuple[list[Row], list[Row], int]
+) -> None:
+    bars, members, length = market
+    assert_frame_equal(count(change(bars), members, length), count(bars, members, length), check_exact=True)
+
+
+@settings(max_examples=5, deadline=None)
+@given(markets())
+def test_security_ids_are_only_names(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, length = market
+    renamed = [[row | {"security_id": 1000 - row["security_id"]} for row in rows] for rows in (bars, members)]
+    assert_frame_equal(count(renamed[0], renamed[1], length), count(bars, members, length), check_exact=True)
+
+
+@pytest.mark.parametrize(
+    "closes",
+    [
+        [0.1] * 260,  # fifty times a tenth is not five tenths ten times over
+        [1e9] + [0.1] * 259,  # what has left the window leaves no rounding behind
+        [0.3, 0.1] * 20 + [0.7] * 220,  # a level that was reached from below
+    ],
+)
+def test_a_price_that_stands_still_is_never_above_its_average(closes: list[float]) -> None:
+    last = only(count(flat_bars(closes), [member(1)], 260), 259)
+    assert [last[f"able_{n}"] for n in (20, 50, 200)] == [1, 1, 1]
+    assert [last[f"above_{n}"] for n in (20, 50, 200)] == [0, 0, 0]
+
+
+def test_one_tick_over_a_flat_average_is_above_it() -> None:
+    last = only(count(flat_bars([3000.0] * 259 + [3000.01]), [member(1)], 260), 259)
+    assert [last[f"above_{n}"] for n in (20, 50, 200)] == [1, 1, 1]
+
+
+def test_new_extremes_are_strict_and_wait_for_252_prior_bars() -> None:
+    counts = count(flat_bars([10.0] * 252 + [10.0, 11.0, 11.0, 9.0]), [member(1)], 256)
+    seen = counts.select("able_252", "new_highs", "new_lows").rows()[-5:]
+    assert seen == [(0, None, None), (1, 0, 0), (1, 1, 0), (1, 0, 0), (1, 0, 1)]  # by hand; a tie is no extreme
+
+
+def test_a_first_bar_and_a_bar_after_a_hole_are_no_direction() -> None:
+    held = flat_bars([5.0, 6.0]) + flat_bars([7.0], first=3) + flat_bars([7.0], first=4)
+    counts = count(held, [member(1)], 5)
+    told = counts.select("advances", "declines", "unchanged", "no_prior", "gap", "up_volume", "down_volume").rows()
+    assert told == [
+        (None, None, None, 1, 0, None, None),  # the first bar
+        (1, 0, 0, 0, 0, 100, 0),
+        (None, None, None, 0, 1, None, None),  # higher than two sessions ago, which is no advance
+        (0, 0, 1, 0, 0, 0, 0),
+    ]
+
+
+def test_a_joining_member_brings_its_history() -> None:
+    counts = count(flat_bars([10.0] * 299 + [11.0]), [member(1, start=299)], 300)
+    assert counts.height == 1
+    assert only(counts, 299)["new_highs"] == only(counts, 299)["above_200"] == only(counts, 299)["advances"] == 1
+
+
+def test_membership_is_half_open_and_can_return() -> None:
+    bars = flat_bars([1.0] * 6) + flat_bars([1.0] * 6, security_id=2)
+    counts = count(bars, [member(1), member(2, 1, 3), member(2, 5)], 6)
+    assert counts["members"].to_list() == [1, 2, 2, 1, 1, 2]
+
+
+def test_a_sector_without_bars_has_a_row_and_a_universe_without_bars_has_none() -> None:
+    bars = flat_bars([1.0, 2.0]) + flat_bars([1.0], security_id=2)
+    counts = count(bars, [member(1, sector="A"), member(2, sector="B")], 3)
+    assert counts.filter(pl.col("session") == day(2)).is_empty()
+    lone = only(counts, 1, "B")
+    assert (lone["members"], lone["priced"], lone["coverage"], lone["advances"]) == (1, 0, 0.0, None)
+    assert (lone["no_prior"], lone["gap"], lone["able_20"], lone["above_20"]) == (0, 0, 0, None)
+
+
+def test_no_bars_give_no_rows_but_all_columns() -> None:
+    assert count([], [member(1)], 3).schema == count(flat_bars([1.0]), [member(1)], 3).schema
+    assert count([], [member(1)], 3).is_empty()
+
+
+def test_a_bar_outside_the_calendar_is_refused() -> None:
+    with pytest.raises(BreadthFlowError, match=r"1 bars lie on no known session, the first on 2020-01-03"):
+        count(flat_bars([1.0, 1.0, 1.0]), [member(1)], 2)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "session", "state"),
+    [
+        (0.95, 21, "final"),  # as usual
+        (0.86, 21, "final"),  # a little less: 0.9 of the usual 0.95 is 0.855
+        (0.85, 21, "provisional"),  # an outage, far above the gate
+        (None, 21, "final"),  # published counts say nothing of coverage
+        (0.95, 22, "provisional"),  # its bars may still change
+        (0.70, 20, "final"),  # only twenty prior rows: what is usual is not known yet
+        (0.49, 20, "provisional"),  # below the gate at any time
+    ],
+)
+def test_state_of_a_row(coverage: float | None, session: int, state: str) -> None:
+    usual = [{"universe": "u", "segment": "ALL", "session": day(i), "coverage": 0.95} for i in range(session)]
+    row = {"universe": "u", "segment": "ALL", "session": day(session), "coverage": coverage}
+    other = [r | {"universe": "a", "coverage": 0.1} for r in usual]
+    judged = breadth_state(counts_frame([row, *usual, *other]), gate=0.5, revisable_from=day(22))
+    assert judged.filter(pl.col("session") == day(session), pl.col("universe") == "u")["state"].to_list() == [state]
+
+
+def test_published_counts_are_final() -> None:
+    rows = [{"universe": "X", "segment": "ALL", "session": day(i), "advances": 5} for i in range(30)]
+    assert set(breadth_state(counts_frame(rows), 0.5, day(99))["state"]) == {"final"}
+
+
+@pytest.mark.market_data
+@pytest.mark.slow
+@pytest.mark.skipif(not MARKET.is_dir(), reason="../shared/market is missing")
+def test_counts_of_the_real_market() -> None:
+    bars, members = _real_market()
+    days = exchange_calendar("XNYS").frame().with_columns(counted=pl.col("session") >= dt.date(2006, 1, 3))
+    counts = count_breadth(bars, members, days)
+    whole = counts.filter((pl.col("universe") == "sp500") & (pl.col("segment") == "ALL"))
+    low = whole.row(by_predicate=pl.col("session") == dt.date(2015, 8, 24), named=True)
+    last = whole.row(by_predicate=pl.col("session") == dt.date(2017, 11, 10), named=True)
+    expected_low = {"members": 500, "priced": 457, "advances": 2, "declines": 455, "new_lows": 160, "able_252": 453}
+    assert low | expected_low == low
+    expected_last = {"members": 506, "priced": 497, "advances": 225, "declines": 270, "unchanged": 2}
+    expected_last |= {"up_volume": 1037179496, "above_50": 314, "new_highs": 19}
+    assert last | expected_last == last
+    # Sectors are parts of the whole; members without a known sector are in the whole alone.
+    sectors = counts.filter(pl.col("segment") != "ALL").group_by("session").agg(pl.col("advances").sum())
+    both = whole.join(sectors, on="session", suffix="_sectors").drop_nulls("advances")
+    assert (both["advances_sectors"] <= both["advances"]).all()
+
+
+def _real_market() -> tuple[pl.DataFrame, pl.DataFrame]:
+    raw = pl.read_parquet(MARKET / "sp500_bars.parquet")
+    low, high = pl.col("low") * (1 - 1e-4), pl.col("high") * (1 + 1e-4)
+    prices = pl.col("open", "high", "low", "close")
+    sound = raw.filter(
+        pl.all_horizontal(prices.is_finite() & (prices > 0)),
+        pl.col("high") >= pl.col("low"),
+        pl.all_horizontal(pl.col("open", "close").is_between(low, high)),
+        pl.col("volume") >= 0,
+    )
+    assert raw.height - sound.height == 35
+    listed = pl.read_csv(MARKET / "sp500_membership.csv", try_parse_dates=True)
+    symbols = pl.concat([sound["symbol"], listed["symbol"]]).unique().sort()
+    ids = pl.DataFrame({"symbol": symbols, "security_id": pl.int_range(len(symbols), eager=True)})
+    sectors = pl.read_csv(MARKET / "instruments.csv").select("symbol", "sector")
+    members = listed.join(ids, on="symbol").join(sectors, on="symbol", how="left")
+    return sound.join(ids, on="symbol"), members

@@ -1,0 +1,157 @@
+"""Published counts: what is kept, and what is turned away with its line and reason."""
+
+import datetime as dt
+from pathlib import Path
+
+import exchange_calendars
+import polars as pl
+import pytest
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.sources.exchange_breadth import SERIES, PublishedCounts, read_published_counts
+
+MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
+needs_market = pytest.mark.skipif(not MARKET.is_dir(), reason="../shared/market is missing")
+
+
+def write(directory: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        (directory / f"{name}.csv").write_text(text, encoding="utf-8")
+    return directory
+
+
+def read(directory: Path, exchange: str = "X") -> PublishedCounts:
+    return read_published_counts(directory, exchange, exchange_calendar("XNYS"))
+
+
+def test_series_meet_in_one_row_per_session_and_a_missing_one_is_null(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        X_advn="20200106, 12\n20200102, 10\n",
+        X_decln="20200102,20\r\n20200103,21\r\n",
+        X_newlo="20200102, 0\n",
+    )
+    published = read(tmp_path)
+    assert published.counts.schema == {"session": pl.Date} | dict.fromkeys(SERIES.values(), pl.Int64)
+    assert published.counts.select("session", "advances", "declines", "new_lows", "up_volume").rows() == [
+        (dt.date(2020, 1, 2), 10, 20, 0, None),
+        (dt.date(2020, 1, 3), None, 21, None, None),
+        (dt.date(2020, 1, 6), 12, None, None, None),
+    ]
+    assert published.rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("line", "session", "value", "reason"),
+    [
+        ("20200104, 5", dt.date(2020, 1, 4), "5", "no session of XNYS"),  # a Saturday
+        ("20200101, 5", dt.date(2020, 1, 1), "5", "no session of XNYS"),  # New Year
+        ("20200103, five", dt.date(2020, 1, 3), "five", "not a number"),
+        ("20200103,", dt.date(2020, 1, 3), "", "not a number"),
+        ("20200103", dt.date(2020, 1, 3), None, "not a number"),
+        ("20200103, 5, 6", dt.date(2020, 1, 3), "5, 6", "not a number"),
+        ("20200103, nan", dt.date(2020, 1, 3), "nan", "not a number"),
+        ("20200103, 1e300", dt.date(2020, 1, 3), "1e300", "not a number"),  # more than a count can be
+        ("20200103, -5", dt.date(2020, 1, 3), "-5", "negative"),
+        ("20200103, 5.5", dt.date(2020, 1, 3), "5.5", "not a whole number"),  # its unit is not single issues
+        ("20200230, 5", None, "20200230, 5", "not a date"),
+        ("Date, Value", None, "Date, Value", "not a date"),
+        ("20200102, 10", dt.date(2020, 1, 2), "10", "repeated session"),  # same value: the first stands
+    ],
+)
+def test_a_line_that_cannot_be_right_is_turned_away(
+    tmp_path: Path, line: str, session: dt.date | None, value: str | None, reason: str
+) -> None:
+    write(tmp_path, X_advn=f"20200102, 10\n\n{line}\n", X_decln="20200102, 20\n")
+    published = read(tmp_path)
+    assert published.rejected.rows() == [("advn", 3, session, value, reason)]
+    assert published.counts.select("session", "advances", "declines").rows() == [(dt.date(2020, 1, 2), 10, 20)]
+
+
+def test_lines_that_contradict_each_other_all_go(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        X_advn="20200102, 10\n20200103, 11\n20200102, 10\n20200102, 12\n20200103, x\n",
+        X_decln="20200102, 20\n",
+    )
+    published = read(tmp_path)
+    assert published.rejected.select("line", "reason").rows() == [
+        (1, "repeated session"),
+        (3, "repeated session"),
+        (4, "repeated session"),
+        (5, "not a number"),  # contradicts nobody: line 2 stands
+    ]
+    assert published.counts.select("session", "advances", "declines").rows() == [
+        (dt.date(2020, 1, 2), None, 20),
+        (dt.date(2020, 1, 3), 11, None),
+    ]
+
+
+def test_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
+    write(tmp_path, X_advn="20200102, 10\n", X_decln="20200102, 2.0e1\n", X_advv="20200102, 4173332418.0\n")
+    published = read(tmp_path)
+    assert published.counts.select("declines", "up_volume").rows() == [(20, 4_173_332_418)]
+    assert published.rejected.is_empty()
+
+
+def test_the_exchange_is_found_in_any_case_and_its_own_case_first(tmp_path: Path) -> None:
+    write(tmp_path, NYSE_advn="20200102, 1\n", NYSE_decln="20200102, 2\n")
+    assert read(tmp_path, "nyse").counts["advances"].to_list() == [1]
+    write(tmp_path, nyse_advn="20200102, 3\n", nyse_decln="20200102, 4\n")
+    assert read(tmp_path, "nyse").counts["advances"].to_list() == [3]
+    assert read(tmp_path, "NYSE").counts["advances"].to_list() == [1]
+
+
+@pytest.mark.parametrize(
+    ("directory", "exchange", "message"),
+    [
+        ("here", "Y", "has no file Y_advn.csv or like it; it has AMEX, X."),
+        ("bare", "Y", "it has no published counts at all"),
+        ("here", "X", "has no X_decln.csv"),
+        ("here", "AMEX", "has no AMEX_advn.csv and no AMEX_decln.csv"),
+        ("nowhere", "X", "is not a directory"),
+        ("here", "../X", "is no exchange name"),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_what_is_there(
+    tmp_path: Path, directory: str, exchange: str, message: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "bare").mkdir()
+    write(tmp_path / "here", X_advn="20200102, 1\n", AMEX_newhi="20200102, 1\n", X_other="20200102, 1\n")
+    with pytest.raises(RequestError) as caught:
+        read(tmp_path / directory, exchange)
+    assert message in str(caught.value)
+
+
+@pytest.mark.market_data
+@needs_market
+def test_the_phantom_sessions_of_nasdaq_are_turned_away_and_nothing_else() -> None:
+    directory = MARKET / "exchange_breadth"
+    calendar = exchange_calendars.get_calendar("XNYS", start="1977-01-01", end="2016-12-31")
+    phantoms = {
+        (series, number, int(line[:8]))
+        for series in SERIES
+        for number, line in enumerate((directory / f"NASDAQ_{series}.csv").read_text().splitlines(), start=1)
+        if not calendar.is_session(f"{line[:4]}-{line[4:6]}-{line[6:8]}")
+    }
+    published = read(directory, "NASDAQ")
+    rejected = published.rejected.select("series", "line", pl.col("session").dt.strftime("%Y%m%d").cast(pl.Int64))
+    assert set(rejected.rows()) == phantoms
+    assert published.rejected.height == len(phantoms) == 252
+    assert published.rejected["reason"].unique().to_list() == ["no session of XNYS"]
+    days = published.rejected["session"].unique()
+    assert {dt.date(2007, 1, 2), dt.date(2009, 10, 24)} <= set(days)  # a day of mourning; a Saturday
+    assert len(days) == 33
+    assert published.counts.height == 9583 - 33
+    assert published.counts.filter(session=dt.date(2015, 11, 11)).row(0)[1:] == (
+        1004,
+        1810,
+        94,
+        505702905,
+        1118016052,
+        28170000,
+        96,
+        119,
+    )
