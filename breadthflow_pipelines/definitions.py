@@ -2,7 +2,11 @@
 
 import dagster as dg
 
-from breadthflow_pipelines.orchestration.assets.breadth import breadth_counts_asset, breadth_indicators, exchange_breadth
+from breadthflow_pipelines.orchestration.assets.breadth import (
+    breadth_counts_asset,
+    breadth_indicators,
+    exchange_breadth,
+)
 from breadthflow_pipelines.orchestration.assets.market import bars_asset, securities, universe_members
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
 from breadthflow_pipelines.orchestration.checks import CHECKS

@@ -8,7 +8,9 @@ import structlog
 
 def configure(level: str, *, machine: bool) -> None:
     """Send logs of at least ``level`` to stderr, as JSON lines for machines or coloured lines for people."""
-    renderer = structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = (
+        structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -33,13 +33,13 @@ def _result(*, passed: bool, metadata: Mapping[str, Any], warn: bool = False) ->
     return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
 
 
-def _judged(schema: pa.DataFrameSchema, rows: pl.DataFrame) -> dg.AssetCheckResult:
-    """An empty table fails: a rule that all of no rows keep says nothing."""
+def _judged(schema: pa.DataFrameSchema, rows: pl.DataFrame, *, may_be_empty: bool = False) -> dg.AssetCheckResult:
+    """An empty table fails where rows are due: a rule that all of no rows keep says nothing."""
     verdict = judge(schema, rows)
     metadata = {"rows": rows.height, "broken": verdict.rejected.height, "by_reason": verdict.by_reason()}
     if verdict.rejected.height:
         metadata["first_broken"] = shown(verdict.rejected)
-    return _result(passed=rows.height > 0 and verdict.rejected.is_empty(), metadata=metadata)
+    return _result(passed=verdict.rejected.is_empty() and (rows.height > 0 or may_be_empty), metadata=metadata)
 
 
 @dg.asset_check(asset="universe_members", blocking=True)
@@ -102,7 +102,8 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
 def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every count is sound: no member counted twice, none above a mean that cannot be told, coverage as stated."""
     span = _span(context, market)
-    return _judged(contracts.COUNTS, breadth_warehouse.counts(market.store, span.start, span.end))
+    rows = breadth_warehouse.counts(market.store, span.start, span.end)
+    return _judged(contracts.COUNTS, rows, may_be_empty=span.is_empty)
 
 
 @dg.asset_check(asset="breadth_counts", blocking=True)
@@ -113,7 +114,7 @@ def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> 
     thin = coverage.filter(pl.col("coverage") < market.settings.coverage_gate)
     least = coverage["coverage"].min() if coverage.height else None
     return _result(
-        passed=coverage.height > 0 and thin.is_empty(),
+        passed=thin.is_empty() and (coverage.height > 0 or span.is_empty),
         metadata={"gate": market.settings.coverage_gate, "least": least, "below": shown(thin)},
     )
 

@@ -20,11 +20,16 @@ REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late 
 
 @dataclass(frozen=True)
 class Span:
-    """Days from ``start`` through ``end``; empty where ``end`` is before ``start``. through: the last session known."""
+    """Days from ``start`` through ``end``. through: the last session that the run is to know of."""
 
     start: dt.date
     end: dt.date
     through: dt.date
+
+    @property
+    def is_empty(self) -> bool:
+        """No session of it has closed yet, as on the first day of a month."""
+        return self.end < self.start
 
     @property
     def months(self) -> list[str]:

@@ -65,4 +65,3 @@ def daily_schedule(
         return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
 
     return after_the_close
-

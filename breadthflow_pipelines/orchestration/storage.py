@@ -35,6 +35,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]  # noqa: ARG003
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> "PooledPostgresStorage":
         return cls(dagster_url(get_settings()), inst_data=inst_data)

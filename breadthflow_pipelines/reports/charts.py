@@ -32,9 +32,15 @@ def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str
     title = _title(universe, synthetic)
     return {
         "words": _words(last, title),
-        "advances_and_declines": _picture(lambda axes: _draw_advances(axes, last), f"{title}: advances, declines, A/D line"),
-        "mcclellan": _picture(lambda axes: _draw_mcclellan(axes, last), f"{title}: McClellan Oscillator, ratio-adjusted"),
-        "participation": _picture(lambda axes: _draw_participation(axes, last), f"{title}: % of members above their mean"),
+        "advances_and_declines": _picture(
+            lambda axes: _draw_advances(axes, last), f"{title}: advances, declines, A/D line"
+        ),
+        "mcclellan": _picture(
+            lambda axes: _draw_mcclellan(axes, last), f"{title}: McClellan Oscillator, ratio-adjusted"
+        ),
+        "participation": _picture(
+            lambda axes: _draw_participation(axes, last), f"{title}: % of members above their mean"
+        ),
     }
 
 
@@ -58,7 +64,11 @@ def freshest(indicators: Frame) -> str | None:
     """The universe that reaches furthest; of several, the first by name."""
     if indicators.is_empty():
         return None
-    reach = indicators.group_by("universe").agg(pl.col("session").max()).sort("session", "universe", descending=[True, False])
+    reach = (
+        indicators.group_by("universe")
+        .agg(pl.col("session").max())
+        .sort("session", "universe", descending=[True, False])
+    )
     return str(reach["universe"][0])
 
 

@@ -21,7 +21,7 @@ from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_
 SUFFIXES = (".parquet", ".csv", ".txt")
 MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # Stooq's: aapl.us.txt; `bf.b.csv` keeps its share class
 SYNONYMS: Mapping[str, tuple[str, ...]] = {  # the first one that a file has counts
-    "symbol": ("symbol", "ticker", "name"),
+    "symbol": ("symbol", "ticker", "name"),  # name: Yahoo collections put the ticker there
     "session": ("session", "date"),
     "close_adjusted": ("close_adjusted", "adj_close"),
 }
@@ -49,7 +49,8 @@ class _UnfitError(Exception):
     """A file that can be opened but holds no bars; the message is the reason."""
 
 
-_READ_ERRORS = (_UnfitError, pl.exceptions.PolarsError, OSError)
+# Polars panics, instead of raising an error, on some Parquet pages that were damaged.
+_READ_ERRORS = (_UnfitError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 @dataclass(frozen=True)
@@ -386,7 +387,7 @@ def _date(value: object) -> dt.date | None:
     return value if isinstance(value, dt.date) else None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The first line of what went wrong, fit for a terminal whatever bytes the file held."""
     line = str(error.strerror if isinstance(error, OSError) and error.strerror else error).split("\n", 1)[0]
     return "".join(char if char.isprintable() else "?" for char in line[:200])

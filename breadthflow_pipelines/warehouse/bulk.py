@@ -161,6 +161,9 @@ def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()
     return frame
 
 
+_PASSING = ("08", "40", "57")  # SQLSTATE classes: no connection, deadlock, the server is going down
+
+
 @contextmanager
 def _cursor(database: Database) -> Iterator[adbc.Cursor]:
     """A cursor in one transaction: committed at the end, rolled back on an error."""
@@ -169,7 +172,7 @@ def _cursor(database: Database) -> Iterator[adbc.Cursor]:
             yield cursor
             connection.commit()
     except AdbcError as error:
-        if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57")):
+        if error.sqlstate is not None and not error.sqlstate.startswith(_PASSING):
             raise
         raise DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") from None
 

@@ -1,7 +1,6 @@
 """Files of bars as vendors ship them: layouts, faults, ranges and memory."""
 
 import datetime as dt
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
 needs_market = pytest.mark.skipif(not MARKET.is_dir(), reason="../shared/market is missing")
 
 START, END = dt.date(2000, 1, 1), dt.date(2024, 12, 31)
+JUNK = bytes(i * i // 7 % 256 for i in range(4000))
 STOOQ_HEADER = "Date,Open,High,Low,Close,Volume,OpenInt\n"
 
 
@@ -77,9 +77,9 @@ def test_a_known_layout_is_read_without_configuration(
     "session",
     [
         pl.Series([dt.date(2020, 1, 2)]),
-        pl.Series([dt.datetime(2020, 1, 2, 16)]),
-        # midnight in New York is 05:00 UTC, 21:00 there is the next day in UTC: the local day counts
-        pl.Series([dt.datetime(2020, 1, 3, 2)]).dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York"),
+        pl.Series([dt.date(2020, 1, 2)]).cast(pl.Datetime),
+        # 21:00 in New York on the 2nd, which UTC calls the 3rd: the local day counts
+        pl.Series([dt.datetime(2020, 1, 3, 2, tzinfo=dt.UTC)]).dt.convert_time_zone("America/New_York"),
         pl.Series([20200102]),
         pl.Series(["2020-01-02"]),
     ],
@@ -173,10 +173,10 @@ def test_a_path_without_files_is_a_wrong_request(tmp_path: Path, path: str, mess
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("bad.csv", os.urandom(4000), ""),
+        ("bad.csv", JUNK, ""),
         ("bad.csv", b"\0" * 300, "no column for"),
-        ("bad.parquet", os.urandom(4000), "parquet"),
-        ("bad.parquet", b"PAR1" + os.urandom(300) + b"PAR1", "parquet"),
+        ("bad.parquet", JUNK, "parquet"),
+        ("bad.parquet", b"PAR1" + JUNK[:300] + b"PAR1", "parquet"),
         ("bad.us.txt", b"", "empty"),
         ("bad.csv", STOOQ_HEADER.encode(), "holds no rows"),
         ("bad.csv", b"Date,Open,High,Low\n2020-01-02,1,2,3\n", "no column for close, volume"),
@@ -201,6 +201,27 @@ def test_where_no_file_can_be_read_the_source_does_not_answer(tmp_path: Path) ->
     write(tmp_path / "bad.csv", b"x\n1\n")
     with pytest.raises(SourceError, match=r"bad\.csv: no column for session"):
         Files(tmp_path).describe()
+
+
+def test_a_file_without_any_symbol_fails_for_nobody(tmp_path: Path) -> None:
+    write(tmp_path / "good.csv", stooq("2020-01-02"))
+    write(tmp_path / "prices of 2020.csv", stooq("2020-01-02"))
+    _, outcomes, problems = load(Files(tmp_path))
+    assert outcomes == {"GOOD": Outcome.FETCHED}
+    assert problems == [f"{tmp_path / 'prices of 2020.csv'}: no column holds the symbol, and the file's name is none"]
+
+
+def test_a_large_file_that_breaks_halfway_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "CHUNK_ROWS", 2)
+    header = "symbol,date,open,high,low,close,volume\n"
+    rows = [f"{symbol},{year}-03-02,1,3,0.5,2,100\n" for symbol in "AB" for year in (2018, 2019, 2020)]
+    path = write(tmp_path / "many.csv", header + "".join(rows))
+    chunks = Files(tmp_path).bars(None, START, END)
+    assert next(chunks).bars["session"].unique().to_list() == [dt.date(2018, 3, 2)]
+    path.write_text("replaced by something else\n1\n")
+    (last,) = chunks
+    assert (last.bars.height, len(last.problems)) == (0, 1)
+    assert last.outcomes == {"A": Outcome.FAILED, "B": Outcome.FAILED, "MANY": Outcome.FAILED}
 
 
 def test_a_file_that_breaks_after_the_first_look_fails_alone(tmp_path: Path) -> None:
@@ -244,16 +265,9 @@ def test_a_history_fetched_in_pieces_shows_each_row_once(
     write(tmp_path / "many.csv", "symbol,date,open,high,low,close,volume\n" + rows + ",2019-06-05,1,3,0.5,2,9\n")
     source = Files(tmp_path)
     whole, _, _ = load(source)
-    pieces = [
-        load(
-            source,
-            None,
-            dt.date(year, month, 1),
-            dt.date(year, month, 28 + (month in (2, 12)) * (1 + 2 * (month == 12))),
-        )[0]
-        for year in range(2018, 2022)
-        for month in range(1, 13)
-    ]
+    firsts = [dt.date(year, month, 1) for year in range(2018, 2022) for month in range(1, 13)]
+    lasts = [first - dt.timedelta(days=1) for first in [*firsts[1:], dt.date(2022, 1, 1)]]
+    pieces = [load(source, None, first, last)[0] for first, last in zip(firsts, lasts, strict=True)]
     expected = sorted([*((s, i) for s in "AB" for i in range(6)), ("", 9)])
     for bars in (whole, pl.concat(pieces)):
         assert sorted((s or "", v) for s, v in bars.select("symbol", "volume").iter_rows()) == expected
@@ -327,7 +341,8 @@ sizes, outcomes = [], {}
 for chunk in Files(Path(sys.argv[1])).bars(None, dt.date(2006, 1, 1), dt.date(2017, 12, 31)):
     sizes.append(chunk.bars.height)
     outcomes |= chunk.outcomes
-print(sum(sizes), max(sizes), len(outcomes), *set(outcomes.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(sum(sizes), max(sizes), len(outcomes), *set(outcomes.values()), peak_kib)
 """
     done = subprocess.run(  # noqa: S603 - this interpreter, in a process of its own for its peak memory
         [sys.executable, "-c", script, str(MARKET / "sp500_bars.parquet")], capture_output=True, text=True, check=True

@@ -49,6 +49,7 @@ def test_members_that_leave_and_come_back_are_read(tmp_path: Path) -> None:
         ("", "line 1: no column universe, symbol, valid_from, valid_to"),
         ("universe,symbol,valid_from\nu,A,2000-01-01\n", "line 1: no column valid_to"),  # open-ended must be said
         (HEADER, "names no member"),
+        (HEADER + f"u,{'A' * 200_000},2000-01-01,\n", "cannot be read as CSV: field larger"),  # a file of another kind
         (HEADER + "u,A,2000-13-01,\n", "line 2: valid_from '2000-13-01' is not a date"),
         (HEADER + "u,A,,\n", "line 2: valid_from '' is not a date"),
         (HEADER + "\nu,A,2000-01-01,soon\n", "line 3: valid_to 'soon' is not a date"),  # blank lines count as lines

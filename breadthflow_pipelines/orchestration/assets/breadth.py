@@ -11,7 +11,7 @@ from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS, breadth_
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.observability.progress import advance
-from breadthflow_pipelines.orchestration.assets.market import RETRY, securities, universe_members
+from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
 from breadthflow_pipelines.orchestration.describe import (
     OWNERS,
     lineage,
@@ -20,6 +20,7 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     table_metadata,
 )
+from breadthflow_pipelines.orchestration.failures import RETRY, retried_if_unreachable
 from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
@@ -67,6 +68,7 @@ class PublishedCounts(dg.Config):
     retry_policy=RETRY,
     metadata=table_metadata("exchange_breadth"),
 )
+@retried_if_unreachable
 def exchange_breadth(
     context: dg.AssetExecutionContext, config: PublishedCounts, market: Market
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -106,6 +108,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
         deps=[bars, universe_members, securities],
         metadata=table_metadata("breadth_counts"),
     )
+    @retried_if_unreachable
     def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """How many members rose, fell, stood above their means and made new extremes, per universe, sector and session."""
         span = span_of(context.run_tags, market.settings, market.calendar)
@@ -169,6 +172,7 @@ def _count(market: Market, span: Span) -> Merged:
     ],
     metadata=table_metadata("breadth_indicators"),
 )
+@retried_if_unreachable
 def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The A/D line, McClellan, Zweig's average and the rest, from all of history each time; only changed rows are written."""
     with market.store.exclusive("breadth_indicators"):
@@ -192,8 +196,9 @@ def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[
             "latest": shown(latest.select("universe", "session", "state", *INDICATOR_COLUMNS)),
             **{
                 name: dg.MetadataValue.md(text)
-                for name, text in indicator_charts(counts, computed, warehouse.synthetic_universes(market.store)).items()
+                for name, text in indicator_charts(
+                    counts, computed, warehouse.synthetic_universes(market.store)
+                ).items()
             },
         }
     )
-

@@ -22,6 +22,7 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     table_metadata,
 )
+from breadthflow_pipelines.orchestration.failures import RETRY, retried_if_unreachable
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome
@@ -30,7 +31,6 @@ from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING
 
 GROUP = "market"
-RETRY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 
 
 def wanted_members(market: Market) -> pl.DataFrame:
@@ -47,12 +47,15 @@ def wanted_members(market: Market) -> pl.DataFrame:
     retry_policy=RETRY,
     metadata=table_metadata("securities"),
 )
+@retried_if_unreachable
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
     listing = require(LISTING, source.securities())
     with market.store.exclusive("securities"):
-        numbered = number_securities(with_unlisted(listing, wanted_members(market)), warehouse.known_securities(market.store))
+        numbered = number_securities(
+            with_unlisted(listing, wanted_members(market)), warehouse.known_securities(market.store)
+        )
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
     context.log.info(f"{source.describe().about}: {listing['source_key'].n_unique()} securities")
@@ -79,6 +82,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     deps=[securities],
     metadata=table_metadata("universe_members"),
 )
+@retried_if_unreachable
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
     wanted = wanted_members(market)
@@ -118,6 +122,7 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         deps=[securities],
         metadata=table_metadata("bars"),
     )
+    @retried_if_unreachable
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, as the source gives them; what breaks the contract is kept aside with the reason."""
         span = span_of(context.run_tags, market.settings, market.calendar)
@@ -127,7 +132,11 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
             context,
             list(context.partition_keys),
             held,
-            {"bars": pl.col("bars").sum(), "sessions": pl.len(), "last_session": pl.col("session").max().cast(pl.String)},
+            {
+                "bars": pl.col("bars").sum(),
+                "sessions": pl.len(),
+                "last_session": pl.col("session").max().cast(pl.String),
+            },
         )
         return dg.MaterializeResult(metadata=figures)
 
@@ -165,7 +174,9 @@ class _Ingest:
             "source": source.name,
             "synthetic": source.synthetic,
             "symbols": {str(outcome): int((outcomes == str(outcome)).sum()) for outcome in Outcome},
-            "symbols_failed": [symbol for symbol, outcome in sorted(self.outcomes.items()) if outcome is Outcome.FAILED],
+            "symbols_failed": [
+                symbol for symbol, outcome in sorted(self.outcomes.items()) if outcome is Outcome.FAILED
+            ],
             "problems": self.problems,
             "range": f"{self.span.start} to {self.span.end}",
             "dagster/column_lineage": lineage({"security_id": [("securities", "security_id")]}),
@@ -176,7 +187,9 @@ class _Ingest:
         source = self.market.source.name
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
-            self.rejected_new += warehouse.record_rejected_bars(self.market.store, verdict.rejected, source, self.run_id)
+            self.rejected_new += warehouse.record_rejected_bars(
+                self.market.store, verdict.rejected, source, self.run_id
+            )
             for reason, rows in verdict.by_reason().items():
                 self.reasons[reason] = self.reasons.get(reason, 0) + rows
         if verdict.good.height:

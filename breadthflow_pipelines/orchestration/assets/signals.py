@@ -7,8 +7,8 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
-from breadthflow_pipelines.orchestration.assets.market import RETRY
 from breadthflow_pipelines.orchestration.describe import OWNERS, lineage, merge_metadata, shown, table_metadata
+from breadthflow_pipelines.orchestration.failures import RETRY, retried_if_unreachable
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
@@ -24,6 +24,7 @@ from breadthflow_pipelines.warehouse import breadth as warehouse
     deps=[breadth_indicators],
     metadata=table_metadata("market_signals"),
 )
+@retried_if_unreachable
 def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Buy, sell or hold, each with its rule, threshold and evidence; from all of history each time, only changes written."""
     with market.store.exclusive("market_signals"):
@@ -54,7 +55,9 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
             "by_rule": shown(by_rule.sort("universe", "rule", "action"), most=30),
             **{
                 name: dg.MetadataValue.md(text)
-                for name, text in signal_charts(indicators, signals, warehouse.synthetic_universes(market.store)).items()
+                for name, text in signal_charts(
+                    indicators, signals, warehouse.synthetic_universes(market.store)
+                ).items()
             },
         }
     )

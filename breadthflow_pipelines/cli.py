@@ -1,0 +1,501 @@
+"""The ``breadthflow`` command: reads what was asked, calls the rooms that do it, shows the result.
+
+Commands that only read import neither Dagster nor polars; the others import what they need when they are called.
+"""
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse import status as store
+from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database, upgrade
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from breadthflow_pipelines.orchestration.resources import Market
+    from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Market breadth, from daily bars to signals that can be explained.",
+)
+database_app = typer.Typer(no_args_is_help=True, help="The database itself.")
+app.add_typer(database_app, name="db")
+
+PIPED_WIDTH = 200  # columns where stdout is no terminal, so that nothing is cut
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+
+EVENTS_SHOWN = 5  # newest events of each universe after a run
+ROWS_SHOWN = 200  # in a table; machine formats have all of them
+RUNS_SHOWN = 5
+
+_SIGNAL_SHORT = (
+    "session",
+    "universe",
+    "segment",
+    "rule",
+    "action",
+    "confidence",
+    "value",
+    "threshold",
+    "state",
+    "signal_id",
+)
+_SIGNAL_COLUMNS = (
+    *("signal_id", "universe", "segment", "session", "rule", "action", "confidence", "value", "threshold"),
+    *("calibrated", "state", "convention", "evidence"),
+)
+_BREADTH_KEY = ("universe", "segment", "session", "state")
+_BREADTH_SHORT = (
+    *_BREADTH_KEY,
+    *("members", "priced", "advances", "declines", "unchanged", "new_highs", "new_lows"),
+    *("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50"),
+)
+
+
+class Format(StrEnum):
+    """How rows are written to stdout."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+From = Annotated[dt.datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+To = Annotated[dt.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+Universe = Annotated[str | None, typer.Option(help="Name of a universe; all of them without it.")]
+Segment = Annotated[str | None, typer.Option(help="ALL or a sector; every segment without it.")]
+Shape = Annotated[Format, typer.Option("--format", help="How to write the rows.")]
+
+
+@app.callback()
+def breadthflow(
+    *, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+) -> None:
+    """Market breadth, from daily bars to signals that can be explained."""
+    from breadthflow_pipelines.observability.logs import configure  # noqa: PLC0415 - errors come first
+
+    _debug["on"] = debug
+    configure("DEBUG" if debug else get_settings().log_level, machine=not sys.stderr.isatty())
+
+
+_debug = {"on": False}
+
+
+@app.command()
+def run(date: Day = None) -> None:
+    """Bring the store up to date through a session, then print the latest signals.
+
+    Example: breadthflow run
+    """
+    with _orchestration() as (instance, market):
+        from breadthflow_pipelines.orchestration import partitions, runs  # noqa: PLC0415 - Dagster is slow to import
+
+        closed = market.calendar.last_closed()
+        through = min(_date(date) or closed, closed)
+        partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
+        first = runs.first_month_due(instance, market, through)
+        report = _watched(lambda: runs.run_months(instance, first, through, through), market, f"through {through}")
+        _show_report(report, market)
+        _show_latest(market.store)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def backfill(
+    start: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")],
+    end: Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")],
+) -> None:
+    """Run every month that a range touches, in one run; may be repeated and interrupted.
+
+    Example: breadthflow backfill --from 2020-01-02 --to 2020-12-31
+    """
+    first, last = start.date(), end.date()
+    with _orchestration() as (instance, market):
+        from breadthflow_pipelines.orchestration import partitions, runs  # noqa: PLC0415 - as above
+
+        partitions.check_within_history(first, last, market.settings, market.calendar)
+        through = min(last, market.calendar.last_closed())
+        report = _watched(lambda: runs.run_months(instance, first, through, through), market, f"{first} to {through}")
+        _show_report(report, market)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def check(
+    select: Annotated[str | None, typer.Option(metavar="A,B", help="Names of assets or checks.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the results to this JUnit XML file.")] = None,
+) -> None:
+    """Run asset checks alone; ends with 1 where one of severity error fails.
+
+    Example: breadthflow check --select bars,breadth_counts --junit checks.xml
+    """
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
+    with _orchestration() as (instance, market):
+        from breadthflow_pipelines.orchestration import runs  # noqa: PLC0415 - as above
+
+        names = [name.strip() for name in (select or "").split(",") if name.strip()]
+        report = runs.run_checks(instance, market, names)
+    rows = [vars(outcome) for outcome in report.checks]
+    out.print(tables.table("", rows, ("status", "asset", "name", "detail")))
+    if junit is not None:
+        tables.write_junit(rows, report.seconds, junit)
+    _show_trouble(report)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def breadth(
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    start: From = None,
+    end: To = None,
+    segment: Segment = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print counts and indicators by session; csv and json carry every column.
+
+    Example: breadthflow breadth --universe demo --from 2024-01-02 --to 2024-01-31 --format csv
+    """
+    database = open_database(get_settings())
+    rows = store.breadth(database, universe, *_range(start, end), segment)
+    columns = [*_BREADTH_KEY, *(name for name in rows[0] if name not in _BREADTH_KEY)]
+    _write(rows, columns, _BREADTH_SHORT, shape, _titled(f"Breadth of {universe}", [universe], database))
+
+
+@app.command()
+def signals(
+    start: From = None,
+    end: To = None,
+    universe: Universe = None,
+    segment: Segment = None,
+    rule: Annotated[str | None, typer.Option(help="Name of a rule, such as zweig_breadth_thrust.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print signals, oldest first.
+
+    Example: breadthflow signals --universe demo --rule zweig_breadth_thrust
+    """
+    database = open_database(get_settings())
+    if rule is not None:
+        _known_rule(rule)
+    rows = store.signals(database, *_range(start, end), universe, segment, rule)
+    if not rows:
+        err.print("No signal matches.")
+    _write(rows, _SIGNAL_COLUMNS, _SIGNAL_SHORT, shape, _titled("Signals", {row["universe"] for row in rows}, database))
+
+
+@app.command()
+def score(
+    date: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")], universe: Universe = None
+) -> None:
+    """Print the breadth score of a session, 0 to 100, by universe and segment.
+
+    Example: breadthflow score --date 2024-01-31 --universe demo
+    """
+    database = open_database(get_settings())
+    rows = store.scores(database, date.date(), universe)
+    shown = ("universe", "segment", "value", "action", "confidence", "state", "signal_id")
+    out.print(
+        tables.table(_titled(f"Breadth score of {date.date()}", {r["universe"] for r in rows}, database), rows, shown)
+    )
+
+
+@app.command()
+def explain(signal_id: str) -> None:
+    """Print why a signal fired: its rule, published source, and the sessions and counts behind it.
+
+    Example: breadthflow explain 0123456789abcdef
+    """
+    from breadthflow_pipelines.signals.rules import RULES  # noqa: PLC0415 - imports polars
+
+    database = open_database(get_settings())
+    row, sessions = store.signal(database, signal_id)
+    rule = RULES[row["rule"]]
+    title = (
+        f"{row['action'].upper()} {row['universe']} {row['segment']} at the close of {row['session']} ({row['state']})"
+    )
+    out.print(_titled(title, [row["universe"]], database), style="bold")
+    out.print(f"Rule         {rule.name}: {rule.about}")
+    out.print(f"Source       {rule.source}")
+    out.print(f"Parameters   {_pairs(rule.parameters)}; {_pairs(rule.thresholds)}")
+    out.print(f"Value        {tables.text(row['value'])} against {tables.text(row['threshold'])}")
+    out.print(f"Confidence   {tables.text(row['confidence'])}: strength of the evidence, not a probability")
+    if not row["calibrated"]:
+        out.print(f"Calibration  none: the thresholds were not published for {row['universe']} {row['segment']}")
+    _show_evidence(row["evidence"])
+    columns = ("session", "members", "priced", "advances", "declines", "zweig_ema", "mcclellan_oscillator_ratio")
+    out.print(tables.table("Sessions", sessions, columns))
+
+
+@app.command()
+def status() -> None:
+    """Print what the store holds: last sessions, coverage, rejected rows, last runs."""
+    settings = get_settings()
+    database = open_database(settings)
+    found = store.overview(database)
+    if not found["universes"] and not found["bars"]:
+        out.print("The store is empty. To fill it, run: breadthflow run")
+    for universe in found["universes"]:
+        universe["universe"] += " (synthetic)" if universe["synthetic"] else ""
+    shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
+    _print_filled("Universes", found["universes"], shown)
+    _print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
+    _print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
+    if found["revised"][0]["rows"]:
+        _print_filled("Revised bars", found["revised"], ("rows", "last"))
+    runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
+    _print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
+
+
+@app.command()
+def sources() -> None:
+    """Print what can be read, and whether it answers."""
+    from breadthflow_pipelines.sessions import exchange_calendar  # noqa: PLC0415 - imports pandas
+    from breadthflow_pipelines.sources.registry import NAMES, configured_source  # noqa: PLC0415 - imports polars
+
+    settings = get_settings()
+    calendar = exchange_calendar(settings.calendar)
+    rows: list[dict[str, Any]] = []
+    for name in NAMES:
+        row = {"source": name, "configured": name == settings.source}
+        try:
+            found = configured_source(settings.model_copy(update={"source": name}), calendar).describe()
+            row |= {"answers": True, "symbols": found.symbols, "first": found.first_session, "last": found.last_session}
+            rows.append({**row, "about": found.about})
+        except BreadthFlowError as error:
+            rows.append({**row, "answers": False, "about": str(error)})
+    for row in rows:
+        out.print(tables.table("", [row], ("source", "configured", "answers", "symbols", "first", "last")))
+        out.print(f"  {row['about']}\n")
+    if not next(row["answers"] for row in rows if row["configured"]):
+        raise typer.Exit(3)
+
+
+@app.command("import-breadth")
+def import_breadth(
+    directory: Annotated[Path, typer.Argument(help="Holds X_advn.csv, X_decln.csv, ... for exchange X.")],
+    exchange: Annotated[str, typer.Option(help="Which exchange's files; becomes a universe of that name.")],
+) -> None:
+    """Read the advances, declines, volumes, highs and lows that an exchange published.
+
+    Example: breadthflow import-breadth exchange_breadth --exchange NYSE
+    """
+    from breadthflow_pipelines.sessions import exchange_calendar  # noqa: PLC0415 - imports pandas
+    from breadthflow_pipelines.sources.exchange_breadth import read_published_counts  # noqa: PLC0415 - imports polars
+
+    place = directory.expanduser().absolute()
+    read_published_counts(place, exchange, exchange_calendar(get_settings().calendar))  # refuse before a run is made
+    with _orchestration() as (instance, market):
+        from breadthflow_pipelines.orchestration import runs  # noqa: PLC0415 - Dagster is slow to import
+
+        report = _watched(lambda: runs.run_import(instance, str(place), exchange), market, exchange)
+        _show_report(report, market)
+        _show_latest(market.store)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
+    """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
+    from breadthflow_pipelines.orchestration.serve import serve  # noqa: PLC0415 - Dagster is slow to import
+
+    settings = get_settings()
+    database = open_database(settings)
+    dagster_url(settings)
+    try:
+        status_code = serve(settings, port, lambda line: err.print(line))
+    finally:
+        if database.embedded is not None:
+            database.embedded.stop()
+            err.print("Postgres stopped.")
+    raise typer.Exit(status_code)
+
+
+@database_app.command("upgrade")
+def database_upgrade() -> None:
+    """Bring the database's tables to this program's version."""
+    from breadthflow_pipelines.warehouse.database import HEAD, ensure_database, locate, revision  # noqa: PLC0415
+
+    settings = get_settings()
+    database = locate(settings)
+    ensure_database(database.url)
+    before = revision(database)
+    upgrade(database)
+    dagster_url(settings)
+    out.print(
+        f"The database is at version {HEAD}" + (", as it was." if before == HEAD else f" (was {before or 'empty'}).")
+    )
+
+
+@database_app.command("url")
+def database_address() -> None:
+    """Print the embedded database's address, for psql and notebooks; starts it where it does not run."""
+    settings = get_settings()
+    if settings.database_url is not None:
+        raise RequestError("BREADTHFLOW_DATABASE_URL is set and may hold a password, so it is not printed.")
+    typer.echo(open_database(settings).url)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and end the process: 0 done, 1 failed, 2 wrong request, 3 unreachable."""
+    try:
+        app(args=arguments, prog_name="breadthflow")
+    except BreadthFlowError as error:
+        if _debug["on"]:
+            raise
+        err.print(f"breadthflow: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:  # the reader of our output left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@contextmanager
+def _orchestration() -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
+    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made."""
+    settings = get_settings()
+    open_database(settings)
+    from breadthflow_pipelines.orchestration.instance import dagster_instance  # noqa: PLC0415 - Dagster is slow to import
+    from breadthflow_pipelines.orchestration.resources import Market  # noqa: PLC0415 - as above
+
+    market = Market()
+    market.source.describe()
+    with dagster_instance(settings) as instance:
+        yield instance, market
+
+
+def _watched(work: Any, market: "Market", title: str) -> "RunReport":  # noqa: ANN401
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only runs draw bars
+
+    from breadthflow_pipelines.observability.progress import watched_by  # noqa: PLC0415 - as above
+
+    label = f"{market.source.name} (synthetic market)" if market.source.synthetic else market.source.name
+    err.print(f"BreadthFlow: {label}, {title}")
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]:<20}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+        bars: dict[str, Any] = {}
+
+        def advance(stage: str, done: float, note: str) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=1.0, note="")
+            progress.update(bars[stage], completed=done, note=note)
+
+        with watched_by(advance):
+            return work()  # type: ignore[no-any-return]
+
+
+def _show_report(report: "RunReport", market: "Market") -> None:
+    rows = [
+        {"asset": asset, **{name.removeprefix("rows_"): count for name, count in figures.items()}}
+        for asset, figures in report.figures.items()
+    ]
+    columns = ("asset", "read", "inserted", "revised", "unchanged", "removed", "rejected")
+    err.print(tables.table("Rows", rows, columns))
+    for problem in report.problems:
+        err.print(f"could not read: {problem}", style="yellow", markup=False)
+    for outcome in report.checks:
+        if outcome.status in ("failed", "warned"):
+            _show_check(outcome)
+    _show_trouble(report)
+    if report.trouble is None:
+        changed = f"{report.rows_changed:,} rows changed" if report.rows_changed else "nothing changed"
+        synthetic = " The market is synthetic: its prices are invented." if market.source.synthetic else ""
+        err.print(f"Run {report.run_id[:8]} took {report.seconds:.1f} s; {changed}.{synthetic}")
+
+
+def _show_check(outcome: "CheckOutcome") -> None:
+    style = "red" if outcome.status == "failed" else "yellow"
+    err.print(f"check {outcome.asset}.{outcome.name} {outcome.status}: {outcome.detail}", style=style, markup=False)
+
+
+def _show_trouble(report: "RunReport") -> None:
+    if report.trouble is not None:
+        err.print(f"breadthflow: {report.trouble}", style="red", markup=False, soft_wrap=True)
+
+
+def _show_latest(database: Database) -> None:
+    rows = store.latest_signals(database, EVENTS_SHOWN)
+    synthetic = store.synthetic_universes(database)
+    for universe in sorted({row["universe"] for row in rows}):
+        title = f"Latest signals of {universe}" + (" (synthetic)" if universe in synthetic else "")
+        shown = ("session", "rule", "action", "confidence", "value", "signal_id")
+        out.print(tables.table(title, [row for row in rows if row["universe"] == universe], shown))
+    if rows:
+        err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
+
+
+def _show_evidence(evidence: dict[str, Any]) -> None:
+    components = evidence.pop("components", None)
+    for name, value in evidence.items():
+        out.print(f"{name:<12} {_pairs(value) if isinstance(value, dict) else tables.text(value)}")
+    if components:
+        rows = [{"component": name, **values} for name, values in components.items()]
+        out.print(tables.table("Components", rows, ("component", "value", "z", "weight")))
+
+
+def _write(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], short: Sequence[str], shape: Format, title: str
+) -> None:
+    if shape is Format.CSV:
+        tables.write_csv(rows, columns, sys.stdout)
+    elif shape is Format.JSON:
+        tables.write_json(rows, columns, sys.stdout)
+    else:
+        out.print(tables.table(title, rows[-ROWS_SHOWN:], short))
+        if len(rows) > ROWS_SHOWN:
+            err.print(f"The last {ROWS_SHOWN} of {len(rows):,} rows; --format csv has all of them.")
+
+
+def _titled(title: str, universes: Any, database: Database) -> str:  # noqa: ANN401
+    invented = store.synthetic_universes(database) & set(universes)
+    return f"{title} (synthetic: {', '.join(sorted(invented))})" if invented else title
+
+
+def _print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    if rows:
+        out.print(tables.table(title, rows, columns), "")
+
+
+def _known_rule(rule: str) -> None:
+    from breadthflow_pipelines.signals.rules import RULES  # noqa: PLC0415 - imports polars
+
+    if rule not in RULES:
+        raise RequestError(f"Rule {rule} is unknown; there are: {', '.join(RULES)}.")
+
+
+def _range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date | None, dt.date | None]:
+    first, last = _date(start), _date(end)
+    if first is not None and last is not None and last < first:
+        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
+    return first, last
+
+
+def _date(moment: dt.datetime | None) -> dt.date | None:
+    return moment.date() if moment is not None else None
+
+
+def _pairs(values: Any) -> str:  # noqa: ANN401
+    return ", ".join(f"{name} {tables.text(value)}" for name, value in values.items())

@@ -1,0 +1,224 @@
+"""Runs that the command line makes in its own process: no daemon, no UI, the same records as any other run.
+
+A range of months is one run (docs/decisions/range-runs.md). How it went comes back as a RunReport.
+"""
+
+import datetime as dt
+import os
+import socket
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import psutil
+from dagster._utils.error import SerializableErrorInfo
+
+from breadthflow_pipelines import errors
+from breadthflow_pipelines.definitions import defs
+from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse.status import empty_tables
+
+PROCESS_TAG = "breadthflow/process"
+_FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One asset check's result: ``status`` is passed, failed, warned or skipped; ``detail`` is one line."""
+
+    asset: str
+    name: str
+    status: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """How a run went. figures: rows read, inserted, ... by asset. trouble: what ended it, if anything did."""
+
+    run_id: str
+    seconds: float
+    figures: Mapping[str, Mapping[str, int]]
+    checks: tuple[CheckOutcome, ...]
+    trouble: BreadthFlowError | None = None
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def rows_changed(self) -> int:
+        """Rows of the store that are not what they were before."""
+        changes = ("rows_inserted", "rows_revised", "rows_removed")
+        return sum(figures.get(name, 0) for figures in self.figures.values() for name in changes)
+
+    @property
+    def exit_status(self) -> int:
+        """0, or why the command ends with something else."""
+        if self.trouble is not None:
+            return self.trouble.exit_status
+        return 1 if any(check.status == "failed" for check in self.checks) else 0
+
+
+def run_months(instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date) -> RunReport:
+    """Bring the months from ``first``'s through ``last``'s up to date in one run that knows nothing after ``through``."""
+    return _execute(instance, DAILY_JOB, tags=range_tags(first, last, through))
+
+
+def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> RunReport:
+    """Read an exchange's published counts and make signals of them."""
+    config = {"ops": {"exchange_breadth": {"config": {"directory": directory, "exchange": exchange}}}}
+    return _execute(instance, PUBLISHED_JOB, run_config=config)
+
+
+def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[str]) -> RunReport:
+    """Run asset checks alone: those of the named assets or checks, or all that have something to judge.
+
+    Raises:
+        RequestError: a name is neither an asset nor a check.
+    """
+    keys = _selected(defs.resolve_job_def(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
+    nothing = set() if select else _without_rows(market)
+    due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
+    skipped = tuple(
+        CheckOutcome(key.asset_key.to_user_string(), key.name, "skipped", "nothing is stored that it could judge")
+        for key in sorted(keys - due)
+    )
+    if not due:
+        raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
+    report = _execute(instance, CHECKS_JOB, checks=due)
+    return RunReport(report.run_id, report.seconds, {}, report.checks + skipped, report.trouble)
+
+
+def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
+    """The first day that a run through ``through`` must read: never-run months, and those whose bars may still change."""
+    start = market.settings.start_date
+    reach = warehouse.reach(market.store, market.source.name)
+    if reach is None:
+        return start
+    done = instance.get_materialized_partitions(dg.AssetKey("breadth_counts"))
+    missing = [month for month in Span(start, through, through).months if month not in done]
+    refresh = max(start, first_to_refresh(min(reach[1], through), market.calendar))
+    return min([refresh, *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1])])
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> int:
+    """Mark runs as failed whose command was killed on this machine; nobody else would ever end them."""
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    dead = 0
+    for run in instance.get_runs(running):
+        host, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
+        if host == socket.gethostname() and not _alive(process):
+            instance.report_run_failed(
+                run, "The process that made this run is gone; it was killed or lost its machine."
+            )
+            dead += 1
+    return dead
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job: str,
+    tags: Mapping[str, str] | None = None,
+    run_config: Mapping[str, Any] | None = None,
+    checks: set[dg.AssetCheckKey] | None = None,
+) -> RunReport:
+    end_dead_runs(instance)
+    definition = defs.resolve_job_def(job)
+    if checks is not None:
+        definition = definition.get_subset(asset_selection=set(), asset_check_selection=checks)
+    began = time.monotonic()
+    result = definition.execute_in_process(
+        instance=instance,
+        tags={**(tags or {}), PROCESS_TAG: f"{socket.gethostname()} {_this_process()}"},
+        # Dagster prints every event otherwise; the report says what people need, the UI has the rest.
+        run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    return _report(result, time.monotonic() - began)
+
+
+def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
+    figures: dict[str, dict[str, int]] = {}
+    problems: list[str] = []
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        numbers = {name: metadata[name].value for name in _FIGURES if name in metadata}
+        figures[event.materialization.asset_key.to_user_string()] = {k: int(v) for k, v in numbers.items()}  # type: ignore[call-overload]
+        if "problems" in metadata and not problems:
+            problems.extend(metadata["problems"].value)  # type: ignore[arg-type]
+    checks = tuple(_outcome(evaluation) for evaluation in result.get_asset_check_evaluations())
+    return RunReport(result.run_id, seconds, figures, checks, _trouble(result), tuple(problems))
+
+
+def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
+    bad = "failed" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "warned"
+    plain = {
+        name: entry.value
+        for name, entry in evaluation.metadata.items()
+        if isinstance(entry.value, str | int | float | list | dict) and entry.value != []
+    }
+    detail = ", ".join(f"{name} {value}" for name, value in plain.items())
+    return CheckOutcome(
+        evaluation.asset_key.to_user_string(), evaluation.check_name, "passed" if evaluation.passed else bad, detail
+    )
+
+
+def _trouble(result: dg.ExecuteInProcessResult) -> BreadthFlowError | None:
+    """What ended the run, as the error that the failing step raised; a failed blocking check is not one of them."""
+    if result.success:
+        return None
+    failures = [event for event in result.all_events if event.is_step_failure]
+    for event in failures:
+        error: SerializableErrorInfo | None = event.step_failure_data.error
+        while error is not None:
+            kind = getattr(errors, error.cls_name or "", None)
+            if isinstance(kind, type) and issubclass(kind, BreadthFlowError):
+                return kind(error.message.partition(": ")[2].strip())
+            last, error = error, error.cause
+        if event.step_key and "Failure" in (last.cls_name or "") or not _is_check(event):
+            return BreadthFlowError(f"{event.step_key} failed: {last.message.strip()}")
+    return None
+
+
+def _is_check(event: dg.DagsterEvent) -> bool:
+    return event.step_failure_data.error is not None and "CheckFailed" in (event.step_failure_data.error.cls_name or "")
+
+
+def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> set[dg.AssetCheckKey]:
+    if not select:
+        return set(known)
+    chosen: set[dg.AssetCheckKey] = set()
+    for name in select:
+        found = {key for key in known if name in (key.name, key.asset_key.to_user_string())}
+        if not found:
+            names = sorted({key.asset_key.to_user_string() for key in known} | {key.name for key in known})
+            raise RequestError(f"{name} is neither an asset with checks nor a check; there are: {', '.join(names)}.")
+        chosen |= found
+    return chosen
+
+
+def _without_rows(market: Market) -> set[str]:
+    """Assets whose checks would judge nothing: published counts were never imported, or no market was ever loaded."""
+    empty = empty_tables(market.store)
+    made_of_bars = {"securities", "universe_members", "bars", "breadth_counts"}
+    return (
+        (made_of_bars if "securities" in empty else set())
+        | (empty & {"exchange_breadth"})
+        | ({"breadth_indicators", "market_signals"} if {"securities", "exchange_breadth"} <= empty else set())
+    )
+
+
+def _this_process() -> str:
+    return f"{os.getpid()} {psutil.Process().create_time()}"
+
+
+def _alive(process: str) -> bool:
+    number, _, created = process.partition(" ")
+    try:
+        return str(psutil.Process(int(number)).create_time()) == created
+    except (ValueError, psutil.NoSuchProcess):
+        return False

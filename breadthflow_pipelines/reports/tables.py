@@ -1,0 +1,81 @@
+"""Rows for people and for machines: tables in the terminal, CSV and JSON on stdout, JUnit files. Fetches nothing."""
+
+import csv
+import datetime as dt
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+from xml.etree import ElementTree
+
+from rich.table import Table
+
+Row = Mapping[str, Any]
+ACTION_STYLES = {"buy": "green", "sell": "red", "hold": "dim"}
+
+
+def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
+    """A table of these columns; numbers to the right, actions coloured, unknown values as a dash."""
+    rows = list(rows)
+    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        number = any(isinstance(row.get(column), int | float) and not isinstance(row[column], bool) for row in rows)
+        drawn.add_column(column, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        style = ACTION_STYLES.get(str(row.get("action")))
+        drawn.add_row(*(text(row.get(column)) for column in columns), style=style)
+    return drawn
+
+
+def text(value: object) -> str:
+    """One value as people read it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dt.datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    return str(value)
+
+
+def write_csv(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
+    """CSV with a header; null is an empty field, floats are written so that they read back the same."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_machine(row[column]) for column in columns])
+
+
+def write_json(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
+    """A JSON array with one object per row; null stays null."""
+    plain = [{column: row[column] for column in columns} for row in rows]
+    json.dump(plain, out, default=str, allow_nan=False, indent=1)
+    out.write("\n")
+
+
+def write_junit(checks: Collection[Row], seconds: float, path: Path) -> None:
+    """A JUnit file of check outcomes (asset, name, status, detail); warnings are no failures there."""
+    statuses = [check["status"] for check in checks]
+    counts = {"tests": len(statuses), "failures": statuses.count("failed"), "skipped": statuses.count("skipped")}
+    suite = ElementTree.Element(
+        "testsuite", name="breadthflow check", time=f"{seconds:.3f}", **{k: str(v) for k, v in counts.items()}
+    )
+    for check in checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=str(check["asset"]), name=str(check["name"]))
+        if check["status"] == "failed":
+            ElementTree.SubElement(case, "failure", message=str(check["detail"]))
+        elif check["status"] == "skipped":
+            ElementTree.SubElement(case, "skipped", message=str(check["detail"]))
+        elif check["status"] == "warned":
+            ElementTree.SubElement(case, "system-out").text = f"warning: {check['detail']}"
+    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _machine(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value) if isinstance(value, dict | list) else value

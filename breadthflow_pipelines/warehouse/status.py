@@ -1,0 +1,211 @@
+"""What the reading commands ask of the store. By rows, not frames: these commands start in a fraction of a second."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg2
+from psycopg2.extras import RealDictCursor
+
+from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.warehouse.database import Database, sibling
+
+Row = dict[str, Any]
+
+_SIGNAL_COLUMNS = (
+    "signal_id, universe, segment, session, rule, action, confidence, value, threshold, calibrated, state, convention, "
+    "evidence"
+)
+
+
+def breadth(
+    database: Database, universe: str, first: dt.date | None, last: dt.date | None, segment: str | None
+) -> list[Row]:
+    """Counts and indicators of a universe, by segment and session.
+
+    Raises:
+        RequestError: the universe, the segment or the days are not in the store; says what is.
+    """
+    where, values = _where({"universe": universe, "segment": segment}, first, last)
+    rows = _rows(database, f"SELECT * FROM breadth WHERE {where} ORDER BY universe, segment, session", values)
+    if not rows:
+        raise _nothing(database, universe, segment, first, last)
+    return rows
+
+
+def signals(
+    database: Database,
+    first: dt.date | None,
+    last: dt.date | None,
+    universe: str | None,
+    segment: str | None,
+    rule: str | None,
+) -> list[Row]:
+    """Signals, oldest first; none is an answer as long as the universe is in the store."""
+    if universe is not None:
+        _known_universe(database, universe)
+    where, values = _where({"universe": universe, "segment": segment, "rule": rule}, first, last)
+    order = "session, universe, segment, rule"
+    return _rows(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}", values)
+
+
+def latest_signals(database: Database, events: int) -> list[Row]:
+    """Of each universe as a whole: the signals of its last session, and its last few events."""
+    return _rows(
+        database,
+        f"""
+        WITH ranked AS (
+            SELECT {_SIGNAL_COLUMNS}, rule = 'breadth_score' AS is_score,
+                   row_number() OVER (PARTITION BY universe, rule = 'breadth_score' ORDER BY session DESC) AS nth
+              FROM market_signals WHERE segment = 'ALL')
+        SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_score THEN 1 ELSE %s END
+         ORDER BY universe, session, rule
+        """,
+        [events],
+    )
+
+
+def scores(database: Database, session: dt.date, universe: str | None) -> list[Row]:
+    """The breadth scores of a session, every segment.
+
+    Raises:
+        RequestError: there is none; says which sessions have one.
+    """
+    found = signals(database, session, session, universe, None, "breadth_score")
+    if not found:
+        where, values = _where({"universe": universe, "rule": "breadth_score"}, None, None)
+        reach = _rows(
+            database, f"SELECT min(session) AS f, max(session) AS l FROM market_signals WHERE {where}", values
+        )[0]
+        held = f"there are scores from {reach['f']} through {reach['l']}" if reach["f"] else "no score was computed yet"
+        raise RequestError(f"No breadth score of {session}{f' for {universe}' if universe else ''}: {held}.")
+    return found
+
+
+def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
+    """A signal and the breadth of the sessions that it rests on.
+
+    Raises:
+        RequestError: no signal has that id.
+    """
+    found = _rows(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
+    if not found:
+        raise RequestError(f"No signal has the id {signal_id}: copy one from breadthflow signals.")
+    row = found[0]
+    armed = row["evidence"].get("armed_session", str(row["session"]))
+    key = [row["universe"], row["segment"], armed, row["session"]]
+    query = "SELECT * FROM breadth WHERE universe = %s AND segment = %s AND session BETWEEN %s AND %s ORDER BY session"
+    return row, _rows(database, query, key)
+
+
+def synthetic_universes(database: Database) -> set[str]:
+    """The universes that have members which do not exist."""
+    query = "SELECT DISTINCT universe FROM universe_members JOIN securities USING (security_id) WHERE synthetic"
+    return {row["universe"] for row in _rows(database, query, [])}
+
+
+def empty_tables(database: Database) -> set[str]:
+    """Which of the store's tables have no row."""
+    names = (
+        *("securities", "universe_members", "bars", "exchange_breadth"),
+        *("breadth_counts", "breadth_indicators", "market_signals"),
+    )
+    query = "SELECT " + ", ".join(f"EXISTS (SELECT FROM {name}) AS {name}" for name in names)
+    return {name for name, filled in _rows(database, query, [])[0].items() if not filled}
+
+
+def overview(database: Database) -> dict[str, list[Row]]:
+    """What the store holds: bars by source, universes with their last session, rejected rows by reason."""
+    return {
+        "bars": _rows(
+            database,
+            "SELECT source, min(session) AS first, max(session) AS last, count(*) AS bars, "
+            "count(DISTINCT security_id) AS securities FROM bars GROUP BY source ORDER BY source",
+            [],
+        ),
+        "universes": _rows(database, _UNIVERSES, []),
+        "rejected": _rows(
+            database,
+            "SELECT source, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
+            "FROM rejected_bars, unnest(reasons) AS reason GROUP BY source, reason "
+            "UNION ALL SELECT exchange, reason, count(*), min(session), max(session) FROM rejected_counts "
+            "GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
+            [],
+        ),
+        "revised": _rows(database, "SELECT count(*) AS rows, max(revised_at) AS last FROM bar_revisions", []),
+    }
+
+
+_UNIVERSES = """
+SELECT i.universe, min(i.session) AS first, max(i.session) AS last,
+       (array_agg(i.state ORDER BY i.session DESC))[1] AS state,
+       (array_agg(c.members ORDER BY i.session DESC))[1] AS members,
+       (array_agg(c.priced ORDER BY i.session DESC))[1] AS priced,
+       (array_agg(c.coverage ORDER BY i.session DESC))[1] AS coverage,
+       (SELECT count(*) FROM market_signals s WHERE s.universe = i.universe AND s.segment = 'ALL') AS signals,
+       EXISTS (SELECT FROM universe_members m JOIN securities USING (security_id)
+                WHERE m.universe = i.universe AND synthetic) AS synthetic
+  FROM breadth_indicators i LEFT JOIN breadth_counts c USING (universe, segment, session)
+ WHERE segment = 'ALL' GROUP BY i.universe ORDER BY i.universe
+"""
+
+
+def last_runs(dagster_url: str, most: int) -> list[Row]:
+    """The newest runs that Dagster's own database knows of; none where it was never used."""
+    database = Database(dagster_url, None)
+    if not _rows(database, "SELECT to_regclass('runs') AS runs", [])[0]["runs"]:
+        return []
+    return _rows(
+        database,
+        "SELECT run_id, pipeline_name AS job, status, to_timestamp(start_time) AS started, "
+        "round((end_time - start_time)::numeric, 1) AS seconds FROM runs ORDER BY id DESC LIMIT %s",
+        [most],
+    )
+
+
+def dagster_database(database: Database, configured: str | None) -> str:
+    """Where Dagster's own database is, without making it."""
+    return configured or sibling(database.url, "_dagster")
+
+
+def _where(
+    equal: Mapping[str, str | None], first: dt.date | None, last: dt.date | None
+) -> tuple[str, list[str | dt.date]]:
+    conditions = [(f"{column} = %s", value) for column, value in equal.items() if value is not None]
+    bounds = [("session >= %s", first), ("session <= %s", last)]
+    given = [*conditions, *((text, bound) for text, bound in bounds if bound is not None)]
+    return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]
+
+
+def _known_universe(database: Database, universe: str) -> None:
+    names = [
+        row["universe"] for row in _rows(database, "SELECT DISTINCT universe FROM breadth_indicators ORDER BY 1", [])
+    ]
+    if universe not in names:
+        there = f"there are: {', '.join(names)}" if names else "the store is empty: run breadthflow run first"
+        raise RequestError(f"Universe {universe} is unknown; {there}.")
+
+
+def _nothing(
+    database: Database, universe: str, segment: str | None, first: dt.date | None, last: dt.date | None
+) -> RequestError:
+    _known_universe(database, universe)
+    query = "SELECT DISTINCT segment FROM breadth_indicators WHERE universe = %s ORDER BY segment"
+    segments = [row["segment"] for row in _rows(database, query, [universe])]
+    if segment is not None and segment not in segments:
+        return RequestError(f"Universe {universe} has no segment {segment}; there are: {', '.join(segments)}.")
+    query = "SELECT min(session) AS f, max(session) AS l FROM breadth_indicators WHERE universe = %s"
+    reach = _rows(database, query, [universe])[0]
+    return RequestError(
+        f"No breadth of {universe} from {first or 'the beginning'} through {last or 'the end'}: "
+        f"the store holds {reach['f']} through {reach['l']}."
+    )
+
+
+def _rows(database: Database, query: str, values: Sequence[object]) -> list[Row]:
+    try:
+        with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+            cursor.execute(query, values)
+            return [dict(row) for row in cursor.fetchall()]
+    except psycopg2.OperationalError as error:
+        raise DatabaseError(f"The database went away: {str(error).strip().splitlines()[0]}") from None
