@@ -6,7 +6,7 @@ Commands that only read import neither Dagster nor polars; the others import wha
 import datetime as dt
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -112,8 +112,9 @@ def run(date: Day = None) -> None:
         through = min(_date(date) or closed, closed)
         partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
         first = runs.first_month_due(instance, market, through)
-        report = _watched(lambda: runs.run_months(instance, first, through, through), market, f"through {through}")
-        _show_report(report, market)
+        label = f"{_source_label(market)}, through {through}"
+        report = _watched(lambda: runs.run_months(instance, first, through, through), label)
+        _show_report(report, synthetic=market.source.synthetic)
         _show_latest(market.store)
     raise typer.Exit(report.exit_status)
 
@@ -133,8 +134,9 @@ def backfill(
 
         partitions.check_within_history(first, last, market.settings, market.calendar)
         through = min(last, market.calendar.last_closed())
-        report = _watched(lambda: runs.run_months(instance, first, through, through), market, f"{first} to {through}")
-        _show_report(report, market)
+        label = f"{_source_label(market)}, {first} to {through}"
+        report = _watched(lambda: runs.run_months(instance, first, through, through), label)
+        _show_report(report, synthetic=market.source.synthetic)
     raise typer.Exit(report.exit_status)
 
 
@@ -306,9 +308,9 @@ def import_breadth(
     with _orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import runs  # noqa: PLC0415 - Dagster is slow to import
 
-        report = _watched(lambda: runs.run_import(instance, str(place), exchange), market, exchange)
-        _show_report(report, market)
-        _show_latest(market.store)
+        report = _watched(lambda: runs.run_import(instance, str(place), exchange), f"published counts of {exchange}")
+        _show_report(report, synthetic=False)
+        _show_latest(market.store, exchange)
     raise typer.Exit(report.exit_status)
 
 
@@ -382,13 +384,16 @@ def _orchestration() -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
         yield instance, market
 
 
-def _watched(work: Any, market: "Market", title: str) -> "RunReport":  # noqa: ANN401
+def _source_label(market: "Market") -> str:
+    return f"{market.source.name} (synthetic market)" if market.source.synthetic else market.source.name
+
+
+def _watched(work: "Callable[[], RunReport]", label: str) -> "RunReport":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only runs draw bars
 
     from breadthflow_pipelines.observability.progress import watched_by  # noqa: PLC0415 - as above
 
-    label = f"{market.source.name} (synthetic market)" if market.source.synthetic else market.source.name
-    err.print(f"BreadthFlow: {label}, {title}")
+    err.print(f"BreadthFlow: {label}")
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),
@@ -404,10 +409,10 @@ def _watched(work: Any, market: "Market", title: str) -> "RunReport":  # noqa: A
             progress.update(bars[stage], completed=done, note=note)
 
         with watched_by(advance):
-            return work()  # type: ignore[no-any-return]
+            return work()
 
 
-def _show_report(report: "RunReport", market: "Market") -> None:
+def _show_report(report: "RunReport", *, synthetic: bool) -> None:
     rows = [
         {"asset": asset, **{name.removeprefix("rows_"): count for name, count in figures.items()}}
         for asset, figures in report.figures.items()
@@ -422,8 +427,8 @@ def _show_report(report: "RunReport", market: "Market") -> None:
     _show_trouble(report)
     if report.trouble is None:
         changed = f"{report.rows_changed:,} rows changed" if report.rows_changed else "nothing changed"
-        synthetic = " The market is synthetic: its prices are invented." if market.source.synthetic else ""
-        err.print(f"Run {report.run_id[:8]} took {report.seconds:.1f} s; {changed}.{synthetic}")
+        label = " The market is synthetic: its prices are invented." if synthetic else ""
+        err.print(f"Run {report.run_id[:8]} took {report.seconds:.1f} s; {changed}.{label}")
 
 
 def _show_check(outcome: "CheckOutcome") -> None:
@@ -436,8 +441,8 @@ def _show_trouble(report: "RunReport") -> None:
         err.print(f"breadthflow: {report.trouble}", style="red", markup=False, soft_wrap=True)
 
 
-def _show_latest(database: Database) -> None:
-    rows = store.latest_signals(database, EVENTS_SHOWN)
+def _show_latest(database: Database, universe: str | None = None) -> None:
+    rows = store.latest_signals(database, EVENTS_SHOWN, universe)
     synthetic = store.synthetic_universes(database)
     for universe in sorted({row["universe"] for row in rows}):
         title = f"Latest signals of {universe}" + (" (synthetic)" if universe in synthetic else "")

@@ -22,7 +22,7 @@ def build(settings: Settings) -> dg.Definitions:
     calendar = exchange_calendar(settings.calendar)
     months = monthly(settings, calendar)
     bars = bars_asset(months)
-    all_jobs = jobs(months)
+    all_jobs = jobs()
     return dg.Definitions(
         assets=[
             securities,

@@ -15,15 +15,10 @@ class ExchangeCalendar:
     """Sessions of one exchange, as dates in the exchange's own time zone."""
 
     def __init__(self, name: str) -> None:
-        try:
-            self._calendar = exchange_calendars.get_calendar(name, start=f"{FIRST_YEAR}-01-01")
-        except exchange_calendars.errors.InvalidCalendarName:
-            raise RequestError(
-                f"BREADTHFLOW_CALENDAR={name} is no exchange that exchange_calendars knows; XNYS is New York."
-            ) from None
+        self._calendar = _build(name)
         self.name = name
         self.timezone = str(self._calendar.tz)
-        self._dates = [stamp.date() for stamp in self._calendar.sessions]
+        self._dates: list[dt.date] = [stamp.date() for stamp in self._calendar.sessions]
         self._ordinals = {date: i for i, date in enumerate(self._dates)}
 
     @property
@@ -58,3 +53,19 @@ class ExchangeCalendar:
 def exchange_calendar(name: str) -> ExchangeCalendar:
     """The calendar of that name, built once (a tenth of a second)."""
     return ExchangeCalendar(name)
+
+
+def _build(name: str) -> exchange_calendars.ExchangeCalendar:
+    try:
+        try:
+            return exchange_calendars.get_calendar(name, start=f"{FIRST_YEAR}-01-01")
+        except ValueError:  # its holidays are recorded from later on
+            return exchange_calendars.get_calendar(name, start=exchange_calendars.get_calendar(name).bound_min())
+    except exchange_calendars.errors.InvalidCalendarName:
+        raise RequestError(
+            f"BREADTHFLOW_CALENDAR={name} is no exchange that exchange_calendars knows; XNYS is New York."
+        ) from None
+    except (ValueError, NotImplementedError):  # some of its calendars do not agree with newer versions of pandas
+        raise RequestError(
+            f"BREADTHFLOW_CALENDAR={name} cannot be used: the installed exchange_calendars fails to build it."
+        ) from None

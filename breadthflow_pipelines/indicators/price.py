@@ -63,8 +63,7 @@ def with_participation(bars: pl.DataFrame) -> pl.DataFrame:
     columns = []
     for window in AVERAGES:
         able = pl.col("bar_number") >= window
-        average = _window_sum(close, window) / window
-        above = (close > average * (1 + TIE)).alias(f"above_{window}")
+        above = (close > moving_average(close, window) * (1 + TIE)).alias(f"above_{window}")
         columns += [pl.when(able).then(above).alias(f"above_{window}"), able.alias(f"able_{window}")]
     return bars.with_columns(columns)
 
@@ -83,11 +82,13 @@ def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _window_sum(values: pl.Series, window: int) -> pl.Series:
-    """The sum of each row and the ``window - 1`` before it, added in an order that the window alone decides.
+def moving_average(values: pl.Series, window: int) -> pl.Series:
+    """Simple mean of each row and the ``window - 1`` before it, in the units of the values; null until they exist.
 
-    Blocks of 1, 2, 4, ... rows are built by doubling, and those that make up the window are laid end to end: 200 rows
-    are blocks of 8, 64 and 128. Rows whose window reaches into another security must be masked by the caller.
+    Added up in an order that the window alone decides: blocks of 1, 2, 4, ... rows are built by doubling, and those
+    that make up the window are laid end to end, for 200 rows blocks of 8, 64 and 128. rolling_mean carries the rounding
+    of earlier rows along, so its last bits depend on where the frame begins. Rows whose window reaches back into another
+    security are the caller's to mask.
     """
     total = pl.zeros(len(values), eager=True)
     block, size, taken = values, 1, 0
@@ -96,4 +97,4 @@ def _window_sum(values: pl.Series, window: int) -> pl.Series:
             total = total + block.shift(taken)
             taken += size
         block, size = block + block.shift(size), 2 * size
-    return total
+    return total / window

@@ -28,6 +28,14 @@ def _span(context: dg.AssetCheckExecutionContext, market: Market) -> Span:
     return span_of(context.run.tags, market.settings, market.calendar)
 
 
+def _held(market: Market, start: dt.date, end: dt.date) -> pl.DataFrame:
+    return market_warehouse.sessions_held(market.store, start, end, synthetic=market.source.synthetic)
+
+
+def _reach(market: Market) -> tuple[dt.date, dt.date] | None:
+    return market_warehouse.reach(market.store, synthetic=market.source.synthetic)
+
+
 def _result(*, passed: bool, metadata: Mapping[str, Any], warn: bool = False) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
@@ -54,7 +62,7 @@ def universe_has_members(market: Market) -> dg.AssetCheckResult:
 def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Of the source's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
     span = _span(context, market)
-    held = int(market_warehouse.sessions_held(market.store, span.start, span.end)["bars"].sum())
+    held = int(_held(market, span.start, span.end)["bars"].sum())
     rejected = market_warehouse.rejected_bars(market.store, market.source.name, span.start, span.end)
     share = rejected.height / max(1, held + rejected.height)
     return _result(
@@ -67,8 +75,8 @@ def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -
 def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every session between the first and the last one held has bars: a hole would turn the day after it into gaps."""
     span = _span(context, market)
-    held = market_warehouse.sessions_held(market.store, span.start, span.end)["session"]
-    reach = market_warehouse.reach(market.store, market.source.name)
+    held = _held(market, span.start, span.end)["session"]
+    reach = _reach(market)
     missing: list[dt.date] = []
     if reach is not None:
         expected = market.calendar.between(max(span.start, reach[0]), min(span.end, reach[1]))
@@ -83,8 +91,8 @@ def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.
 def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """The last closed session, or the one that the run goes through, has bars. History behind it stays usable."""
     through = market.calendar.back(_span(context, market).through, 0)
-    reach = market_warehouse.reach(market.store, market.source.name)
-    held = market_warehouse.sessions_held(market.store, through, through)
+    reach = _reach(market)
+    held = _held(market, through, through)
     last = str(reach[1]) if reach else "none"
     return _result(passed=held.height == 1, metadata={"expected": str(through), "last_held": last})
 
@@ -126,7 +134,11 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
     before = market.calendar.back(span.start, OUTAGE_SESSIONS + 1)
     coverage = breadth_warehouse.coverage(market.store, before, span.end)
     lost = coverage.filter(coverage_lost().over("universe", order_by="session") & (pl.col("session") >= span.start))
-    return _result(passed=lost.is_empty(), warn=True, metadata={"sessions": lost.height, "lost": shown(lost)})
+    return _result(
+        passed=lost.is_empty(),
+        warn=True,
+        metadata={"sessions": [str(day) for day in lost["session"]], "lost": shown(lost)},
+    )
 
 
 @dg.asset_check(asset="exchange_breadth", blocking=True)

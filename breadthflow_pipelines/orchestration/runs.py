@@ -16,11 +16,12 @@ import psutil
 from dagster._utils.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
-from breadthflow_pipelines.definitions import defs
+from breadthflow_pipelines.definitions import build
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
 
@@ -80,7 +81,7 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
     Raises:
         RequestError: a name is neither an asset nor a check.
     """
-    keys = _selected(defs.resolve_job_def(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
+    keys = _selected(_job(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
     nothing = set() if select else _without_rows(market)
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     skipped = tuple(
@@ -96,7 +97,7 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
 def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
     """The first day that a run through ``through`` must read: never-run months, and those whose bars may still change."""
     start = market.settings.start_date
-    reach = warehouse.reach(market.store, market.source.name)
+    reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
     if reach is None:
         return start
     done = instance.get_materialized_partitions(dg.AssetKey("breadth_counts"))
@@ -127,7 +128,7 @@ def _execute(
     checks: set[dg.AssetCheckKey] | None = None,
 ) -> RunReport:
     end_dead_runs(instance)
-    definition = defs.resolve_job_def(job)
+    definition = _job(job)
     if checks is not None:
         definition = definition.get_subset(asset_selection=set(), asset_check_selection=checks)
     began = time.monotonic()
@@ -139,6 +140,11 @@ def _execute(
         raise_on_error=False,
     )
     return _report(result, time.monotonic() - began)
+
+
+def _job(name: str) -> dg.JobDefinition:
+    """The job as the settings of now make it."""
+    return build(get_settings()).resolve_job_def(name)
 
 
 def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:

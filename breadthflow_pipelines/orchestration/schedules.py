@@ -24,13 +24,12 @@ PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
 AFTER_CLOSE = "30 18 * * *"  # New York's vendors have the closing auction by then; other exchanges close earlier
 
 
-def jobs(months: dg.MonthlyPartitionsDefinition) -> list[UnresolvedAssetJobDefinition]:
+def jobs() -> list[UnresolvedAssetJobDefinition]:
     """The daily job over months, the import of published counts, and the checks alone."""
     return [
         dg.define_asset_job(
             DAILY_JOB,
             selection=dg.AssetSelection.assets(*MARKET_ASSETS),
-            partitions_def=months,
             executor_def=dg.in_process_executor,
             description="Fetch, validate, count, compute and signal, for the months of the run.",
         ),

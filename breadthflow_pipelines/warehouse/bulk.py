@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse.database import Database
 
-Parameter = str | int | float | dt.date | dt.datetime
+Parameter = str | int | float | bool | dt.date | dt.datetime
 
 _CHANGES = {"month": pl.Date, "kind": pl.String, "rows": pl.Int64}
 

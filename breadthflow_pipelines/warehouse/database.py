@@ -68,7 +68,7 @@ class Database:
 
 def normalise(url: str, setting: str) -> str:
     """A libpq address from what users paste; the message of a refusal never repeats it, as it may hold a password."""
-    match = re.fullmatch(r"(postgresql|postgres)(\+\w+)?(://.+)", url.strip())
+    match = re.fullmatch(r"(postgresql|postgres)(\+\w+)?(://([^@/]*@)?[^@/]*/[^@]+)", url.strip())
     if match is None or not urlsplit(url).path.strip("/"):
         raise RequestError(f"{setting} cannot be used: write it as postgresql://user:password@host:port/database.")
     return f"postgresql{match[3]}"
@@ -184,7 +184,7 @@ def _connect(url: str) -> psycopg2.extensions.connection:
     try:
         return psycopg2.connect(url, connect_timeout=10, application_name="breadthflow")
     except psycopg2.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = [line for line in str(error).splitlines() if line[:1].strip()][-1]  # the indented ones guess
         kind = _Missing if "does not exist" in reason and "database" in reason else DatabaseError
         raise kind(
             f"The database cannot be reached: {reason}. Check that it runs and that BREADTHFLOW_DATABASE_URL is right."

@@ -32,12 +32,13 @@ class EmbeddedServer:
     """The server whose data lie in ``home``/postgres; shared by all processes that name the same home."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        self.data = home / "postgres"
+        self.home = home.resolve()  # a server is recognised by its path, so one directory must have one
+        self.data = self.home / "postgres"
 
     def url(self, database: str) -> str:
         """The libpq address of a database on this server; it holds no secret."""
-        return f"postgresql://postgres@localhost/{quote(database)}?host={quote(str(self.socket_directory()), safe='')}"
+        sockets = quote(str(self.socket_directory()), safe="")
+        return f"postgresql://postgres@localhost:5432/{quote(database)}?host={sockets}"
 
     def ensure_running(self) -> None:
         """Start the server unless it runs already; it then survives this process.
@@ -91,13 +92,13 @@ class EmbeddedServer:
         try:
             process = psutil.Process(int((self.data / "postmaster.pid").read_text().split("\n", 1)[0]))
             command = process.cmdline()
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
+        except (FileNotFoundError, NotADirectoryError, ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
             return None
         except (PermissionError, psutil.AccessDenied):
             raise RequestError(
                 f"{self.data} belongs to another user; set BREADTHFLOW_HOME to a place of your own."
             ) from None
-        return process if "postgres" in Path(command[0]).name and str(self.data) in command else None
+        return process if command and "postgres" in Path(command[0]).name and str(self.data) in command else None
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -145,7 +146,7 @@ class EmbeddedServer:
         _make_private(fresh, account)
         _run(
             *(binaries / "initdb", "-D", fresh, "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale", "--no-instructions"),
             account=account,
         )
         if self.data.exists():
@@ -161,7 +162,7 @@ class EmbeddedServer:
         sockets = self.socket_directory()
         if sockets != self.data:
             _make_private(sockets, account)
-        options = f"-c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
+        options = f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
         log = self.data / "server.log"
         _run(
             *(binaries / "pg_ctl", "-D", self.data, "-l", log, "-o", options, "-w", "-t", str(START_SECONDS), "start"),

@@ -145,19 +145,23 @@ def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int
     )
 
 
-def sessions_held(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """session, bars: how many bars the store holds of each session from start through end that it has any of."""
+def sessions_held(database: Database, start: dt.date, end: dt.date, *, synthetic: bool) -> pl.DataFrame:
+    """session, bars: of each session from start through end that has any, how many bars of invented or of real companies."""
     return fetch(
         database,
-        "SELECT session, count(*) AS bars FROM bars WHERE session BETWEEN $1 AND $2 GROUP BY session ORDER BY session",
-        (start, end),
+        "SELECT session, count(*) AS bars FROM bars JOIN securities USING (security_id) "
+        "WHERE session BETWEEN $1 AND $2 AND synthetic = $3 GROUP BY session ORDER BY session",
+        (start, end, synthetic),
     )
 
 
-def reach(database: Database, source: str) -> tuple[dt.date, dt.date] | None:
-    """The first and the last session of which the store holds a bar from that source, or None."""
-    query = "SELECT min(session) AS first, max(session) AS last FROM bars WHERE source = $1"
-    first, last = fetch(database, query, (source,)).row(0)
+def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | None:
+    """The first and the last session with a bar of an invented or of a real company, or None."""
+    query = (
+        "SELECT min(session) AS first, max(session) AS last FROM bars JOIN securities USING (security_id) "
+        "WHERE synthetic = $1"
+    )
+    first, last = fetch(database, query, (synthetic,)).row(0)
     return None if first is None else (first, last)
 
 

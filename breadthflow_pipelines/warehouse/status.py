@@ -49,19 +49,19 @@ def signals(
     return _rows(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}", values)
 
 
-def latest_signals(database: Database, events: int) -> list[Row]:
-    """Of each universe as a whole: the signals of its last session, and its last few events."""
+def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:
+    """Of each universe (or one) as a whole: the score of its last session, and its last few events."""
     return _rows(
         database,
         f"""
         WITH ranked AS (
             SELECT {_SIGNAL_COLUMNS}, rule = 'breadth_score' AS is_score,
                    row_number() OVER (PARTITION BY universe, rule = 'breadth_score' ORDER BY session DESC) AS nth
-              FROM market_signals WHERE segment = 'ALL')
+              FROM market_signals WHERE segment = 'ALL' AND universe = coalesce(%s, universe))
         SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_score THEN 1 ELSE %s END
          ORDER BY universe, session, rule
         """,
-        [events],
+        [universe, events],
     )
 
 

@@ -1,4 +1,6 @@
 import datetime as dt
+import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.indicators import price
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, KEY, breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.sessions import exchange_calendar
@@ -128,6 +131,27 @@ def test_a_price_that_stands_still_is_never_above_its_average(closes: list[float
     last = only(count(flat_bars(closes), [member(1)], 260), 259)
     assert [last[f"able_{n}"] for n in (20, 50, 200)] == [1, 1, 1]
     assert [last[f"above_{n}"] for n in (20, 50, 200)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("factor", [1.0, 1 / 3])  # prices in cents, and prices that no decimal writes down
+def test_no_flat_price_and_no_tie_is_above_by_rounding(factor: float) -> None:
+    # In binary, the mean of twenty equal prices falls below the price for one in twelve of them.
+    flat = [flat_bars([i / 100 * factor] * 200, security_id=i) for i in range(5000, 5200)]
+    # 29.97 and 30.71 average to 30.34, the close; summed in floats they average to a little less.
+    tie = [c * factor for c in ([29.97, 30.71] * 9 + [30.34, 30.34])]
+    bars = [bar for rows in flat for bar in rows] + flat_bars(tie, security_id=1, first=180)
+    last = only(count(bars, [member(1), *(member(i) for i in range(5000, 5200))], 200), 199)
+    assert [last[f"able_{n}"] for n in (20, 50, 200)] == [201, 200, 200]
+    assert [last[f"above_{n}"] for n in (20, 50, 200)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("window", [20, 50, 200])
+def test_an_average_is_made_of_its_window_alone(window: int) -> None:
+    closes = pl.Series([1e25, *(30 + math.sin(i) + i / 1000 for i in range(600))])
+    whole = price.moving_average(closes, window)
+    assert whole[-1] == pytest.approx(statistics.fmean(closes[-window:]), rel=1e-12)
+    for start in (1, 13, 250):  # the same bits wherever the frame begins; a running sum would differ
+        assert whole[-150:].equals(price.moving_average(closes[start:], window)[-150:])
 
 
 def test_one_tick_over_a_flat_average_is_above_it() -> None:

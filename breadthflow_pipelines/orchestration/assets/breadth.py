@@ -75,9 +75,9 @@ def exchange_breadth(
     """Advances, declines, volumes, highs and lows as an exchange published them; a universe under the exchange's name."""
     published = read_published_counts(Path(config.directory), config.exchange, market.calendar)
     counts = require(contracts.PUBLISHED, published.counts.with_columns(exchange=pl.lit(config.exchange)))
-    merged = warehouse.record_published(market.store, counts, config.exchange, context.run_id)
+    merged = warehouse.record_published(market.store, counts, config.exchange, context.run.run_id)
     rejected = published.rejected
-    warehouse.record_rejected_counts(market.store, rejected, config.exchange, context.run_id)
+    warehouse.record_rejected_counts(market.store, rejected, config.exchange, context.run.run_id)
     advance("published counts", 1, f"{counts.height} sessions")
     return dg.MaterializeResult(
         metadata={
@@ -111,7 +111,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
     @retried_if_unreachable
     def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """How many members rose, fell, stood above their means and made new extremes, per universe, sector and session."""
-        span = span_of(context.run_tags, market.settings, market.calendar)
+        span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("breadth_counts"):
             merged = _count(market, span)
         held = warehouse.coverage(market.store, span.start, span.end)

@@ -125,9 +125,9 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     @retried_if_unreachable
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, as the source gives them; what breaks the contract is kept aside with the reason."""
-        span = span_of(context.run_tags, market.settings, market.calendar)
-        figures = _Ingest(market, span, context.run_id).run()
-        held = warehouse.sessions_held(market.store, span.start, span.end)
+        span = span_of(context.run.tags, market.settings, market.calendar)
+        figures = _Ingest(market, span, context.run.run_id).run()
+        held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,
             list(context.partition_keys),

@@ -1,0 +1,52 @@
+# `make run` and `make test` set everything up themselves, from Python 3.11 or newer, make and a network.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TOOLS := .venv-tools
+# This machine's uv where it has one that works, otherwise one of our own.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(TOOLS)/bin/uv)
+BOOTSTRAP := $(filter $(TOOLS)/%,$(UV))
+
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV
+
+# --inexact: `make run` after `make test` leaves the test tools where they are.
+SYNC = $(UV) sync --frozen --inexact --no-default-groups --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+
+.PHONY: run up test lint clean-venv python
+
+run: python $(BOOTSTRAP) ## bring the demo market up to date and print its signals
+	@$(SYNC)
+	$(BIN)/breadthflow run
+
+up: python $(BOOTSTRAP) ## keep Postgres, Dagster's UI and its daemon running until Ctrl-C
+	@$(SYNC)
+	$(BIN)/breadthflow up
+
+test: python $(BOOTSTRAP) ## every test, with coverage
+	@$(SYNC) --group test
+	$(BIN)/python -m pytest --cov
+
+lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container files
+	@$(SYNC) --group dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+
+clean-venv: ## remove what the targets above installed
+	rm -rf .venv $(TOOLS)
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make run PYTHON=python3.12" >&2; exit 2; }
+
+$(TOOLS)/bin/uv: | python
+	@$(PYTHON) -m venv $(TOOLS) || { \
+	  echo "$(PYTHON) cannot make a virtual environment; install its venv module (Debian: apt-get install python3-venv)" \
+	    "or uv." >&2; exit 2; }
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv

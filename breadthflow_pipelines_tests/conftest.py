@@ -1,0 +1,137 @@
+"""Fixtures of all rooms: a server, a database of one's own, an empty home. A room's own stand beside its tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import Database, database_name, ensure_database, upgrade
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+
+MARKET = Path(__file__).resolve().parents[1].parent / "shared" / "market"
+
+
+# Making a store writes forty megabytes to the disk: memory is three times faster.
+MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the names
+SCRATCH = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30 else Path("/tmp")  # noqa: S108
+
+
+@contextmanager
+def private_home() -> Iterator[Path]:
+    """A short directory that PostgreSQL's account may reach; pytest's own lie below one that only root may enter."""
+    home = Path(tempfile.mkdtemp(prefix="bf-", dir=SCRATCH))
+    home.chmod(0o755)
+    server = EmbeddedServer(home)
+    try:
+        yield home
+    finally:
+        server.stop()
+        if server.socket_directory() != server.data:
+            shutil.rmtree(server.socket_directory(), ignore_errors=True)
+        shutil.rmtree(home)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    for name in [name for name in os.environ if name.upper().startswith("BREADTHFLOW_")]:
+        monkeypatch.delenv(name)
+    empty = tmp_path_factory.getbasetemp() / "no-dotenv-here"
+    empty.mkdir(exist_ok=True)
+    monkeypatch.chdir(empty)  # .env is read from the working directory, by processes that a test starts as well
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """One server for all tests that only need a database; nobody stops it before the end."""
+    with private_home() as home:
+        embedded = EmbeddedServer(home)
+        embedded.ensure_running()
+        administer(embedded, "ALTER SYSTEM SET fsync = off")  # dropping a database takes half a second otherwise
+        administer(embedded, "SELECT pg_reload_conf()")
+        yield embedded
+
+
+@pytest.fixture(scope="session")
+def fresh_database(server: EmbeddedServer) -> Callable[[str], str]:
+    """Makes a database of a name not used before, as a copy of the template given; returns its address."""
+    numbers = count(1)
+
+    def make(template: str = "template1") -> str:
+        name = f"test_{next(numbers)}"
+        administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        return server.url(name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _template(server: EmbeddedServer) -> str:
+    database = Database(server.url("migrated"), server)
+    ensure_database(database.url)
+    upgrade(database)
+    return "migrated"
+
+
+@pytest.fixture
+def database(server: EmbeddedServer, fresh_database: Callable[[str], str], _template: str) -> Iterator[Database]:
+    """A store of its own with all tables and no rows."""
+    database = Database(fresh_database(_template), server)
+    yield database
+    administer(server, f"DROP DATABASE {database_name(database.url)} WITH (FORCE)")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty directory that can be BREADTHFLOW_HOME; a server started on it is stopped and all is removed."""
+    with private_home() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def market() -> Path:
+    """The directory with real data; tests that ask for it are skipped where it is missing."""
+    if not MARKET.is_dir():
+        pytest.skip("../shared/market is missing")
+    return MARKET
+
+
+def administer(server: EmbeddedServer, statement: str) -> None:
+    """Run one statement that may not be in a transaction."""
+    connection = psycopg2.connect(server.url("postgres"))
+    connection.autocommit = True
+    try:
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
+def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Another process of this interpreter that runs ``code`` with sys.argv[1:] and whose output can be read."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code, *map(str, arguments)],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+    )
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something that another process brings about; fails the test when it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.01)

@@ -1,0 +1,41 @@
+"""What `make run` does: an empty home, one command, signals; and the same once more."""
+
+import re
+
+import pytest
+
+from breadthflow_pipelines.sources.demo import BROKEN_ROWS
+from breadthflow_pipelines_tests.e2e.conftest import Command
+
+
+@pytest.mark.slow
+def test_the_first_run_ends_with_signals_and_the_second_changes_nothing(command: Command) -> None:
+    first = command("run")
+    assert first.returncode == 0, first.stderr
+    assert "demo (synthetic market)" in first.stderr
+    assert "its prices are invented" in first.stderr
+    bars = next(line.split() for line in first.stderr.splitlines() if line.startswith("bars  "))
+    read, inserted, rejected = (int(bars[i].replace(",", "")) for i in (1, 2, 6))
+    assert rejected == len(BROKEN_ROWS)
+    assert inserted == read - rejected > 1_000_000
+
+    assert "Latest signals of demo (synthetic)" in first.stdout
+    rules = {line.split()[1] for line in first.stdout.splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)}
+    assert rules == {"zweig_breadth_thrust", "mcclellan_oversold_recovery", "breadth_score"}
+
+    again = command("run")
+    assert again.returncode == 0, again.stderr
+    assert "nothing changed" in again.stderr
+    assert again.stdout == first.stdout
+
+    status = command("status").stdout
+    assert "demo (synthetic)" in status
+    for row in BROKEN_ROWS:
+        assert row.reason in status
+    assert status.count("SUCCESS") == 2
+
+    last = first.stdout.splitlines()[-1].split()[-1]
+    why = command("explain", last).stdout
+    assert "synthetic: demo" in why
+    assert "Source" in why
+    assert "not a probability" in why

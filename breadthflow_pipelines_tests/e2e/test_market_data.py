@@ -1,0 +1,64 @@
+"""The same commands on real data: the S&P 500 of 2006 to 2017, and what NASDAQ published from 1978 to 2015."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from breadthflow_pipelines_tests.e2e.conftest import Command
+
+pytestmark = [pytest.mark.market_data, pytest.mark.slow]
+
+# Counted from the file by hand-written pandas, apart from this project's code.
+KNOWN = {
+    "2015-08-24": {"members": 500, "priced": 457, "advances": 2, "declines": 455, "new_lows": 160, "able_252": 453},
+    "2017-11-10": {
+        "members": 506,
+        "priced": 497,
+        "advances": 225,
+        "declines": 270,
+        "unchanged": 2,
+        "up_volume": 1037179496,
+        "above_50": 314,
+        "new_highs": 19,
+    },
+}
+
+
+def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: Path) -> None:
+    files = {
+        "source": "files",
+        "source_path": market / "sp500_bars.parquet",
+        "universe_file": market / "sp500_membership.csv",
+        "start": "2006-01",
+    }
+    run = command("backfill", "--from", "2006-01-03", "--to", "2017-11-10", **files)
+    assert run.returncode == 0, run.stderr
+    # Real: on 2011-02-17 the vendor has 288 of the 410 members that it has on the days around.
+    assert "coverage_steady warned: sessions ['2011-02-17']" in run.stderr
+
+    for session, known in KNOWN.items():
+        answer = command("breadth", "--universe", "sp500", "--from", session, "--to", session, "--format", "csv")
+        rows = {row["segment"]: row for row in csv.DictReader(io.StringIO(answer.stdout))}
+        assert {name: int(rows["ALL"][name]) for name in known} == known
+        assert len(rows) == 11  # ALL and the ten sectors of instruments.csv
+        assert list(rows["ALL"])[:4] == ["universe", "segment", "session", "state"]
+
+    status = command("status").stdout
+    rejected = [line for line in status.splitlines() if "outside the bar" in line or "high below low" in line]
+    assert sum(int(line.split()[-3]) for line in rejected) == 35
+
+    published = command("import-breadth", market / "exchange_breadth", "--exchange", "NASDAQ")
+    assert published.returncode == 0, published.stderr
+    thrusts = command("signals", "--universe", "NASDAQ", "--rule", "zweig_breadth_thrust", "--format", "json")
+    assert [row["session"] for row in json.loads(thrusts.stdout)] == ["1981-10-07", "1982-08-24", "1984-08-03"]
+    row = command("breadth", "--universe", "NASDAQ", "--from", "1978-01-03", "--to", "1978-01-03", "--format", "json")
+    first = json.loads(row.stdout)[0]
+    assert (first["advances"], first["declines"], first["unchanged"]) == (276, 634, 1619)  # the files' first lines
+    assert (first["members"], first["pct_above_50"], first["zweig_ema"]) == (None, None, None)
+
+    checked = command("check", **files)
+    assert checked.returncode == 1  # the history ends in 2017, and that is said
+    assert "failed" in next(line for line in checked.stdout.splitlines() if "bars_current" in line)

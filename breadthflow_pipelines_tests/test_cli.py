@@ -1,0 +1,238 @@
+"""The command line's manners: what it prints, where, and with which status it ends. Whole pipelines are in e2e/."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from breadthflow_pipelines import cli
+from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS
+from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS
+from breadthflow_pipelines_tests.e2e.conftest import breadthflow
+
+Ask = Callable[..., "Answer"]
+MONTH = ("--from", "2026-03-02", "--to", "2026-03-31")
+
+
+class Answer:
+    """What a command left behind."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.out)))
+
+
+@pytest.fixture(scope="module")
+def store(fresh_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Settings of a store with the demo market from 2025 on."""
+    settings = {
+        "home": tmp_path_factory.mktemp("home"),
+        "database_url": fresh_database(),
+        "dagster_database_url": fresh_database(),
+        "start": "2025-01",
+    }
+    assert breadthflow("db", "upgrade", **settings).returncode == 0
+    ran = breadthflow("run", "--date", "2026-04-10", **settings)
+    assert ran.returncode == 0, ran.stderr
+    return settings
+
+
+@pytest.fixture
+def ask(store: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Ask]:
+    """The command in this process, on that store or with other settings."""
+
+    def run(*arguments: object, **settings: object) -> Answer:
+        for name, value in {**store, **settings}.items():
+            monkeypatch.setenv(f"BREADTHFLOW_{name.upper()}", str(value))
+        get_settings.cache_clear()
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Answer(int(end.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
+    columns = ["universe", "segment", "session", "state", *COUNT_COLUMNS, *INDICATOR_COLUMNS]
+    flat = ask("breadth", "--universe", "demo", *MONTH, "--format", "csv")
+    assert list(flat.rows[0]) == columns
+    deep = json.loads(ask("breadth", "--universe", "demo", *MONTH, "--format", "json").out)
+    assert [list(row) for row in deep[:1]] == [columns]
+    assert len(deep) == len(flat.rows) == 22 * 12  # sessions of March 2026, ALL and eleven sectors
+    for plain, row in zip(flat.rows, deep, strict=True):
+        assert [None if text == "" else text for text in plain.values()] == [
+            None if value is None else str(value) for value in row.values()
+        ]
+
+
+def test_breadth_as_a_table_says_that_the_market_is_synthetic(ask: Ask) -> None:
+    answer = ask("breadth", "--universe", "demo", *MONTH, "--segment", "ALL")
+    assert answer.status == 0
+    assert "synthetic: demo" in answer.out
+    assert answer.out.count("2026-03-") == 22
+
+
+def test_signals_carry_every_column_and_can_be_explained(ask: Ask) -> None:
+    rows = ask("signals", "--universe", "demo", *MONTH, "--format", "csv").rows
+    assert list(rows[0]) == list(SIGNAL_COLUMNS)
+    assert {row["action"] for row in rows} <= {"buy", "sell", "hold"}
+    assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
+    score = next(row for row in rows if row["rule"] == "breadth_score" and row["segment"] == "ALL")
+    parts = json.loads(score["evidence"])["components"]
+    there = [part for part in parts.values() if part["z"] is not None]  # the others have too short a past by then
+    mean = sum(part["weight"] * part["z"] for part in there) / sum(part["weight"] for part in there)
+    assert float(score["value"]) == pytest.approx(50 + 50 * mean / 3, abs=1e-3)  # as the README writes the formula
+    told = ask("explain", score["signal_id"])
+    assert told.status == 0
+    for name in parts:
+        assert name in told.out
+
+
+def test_an_event_is_explained_with_the_sessions_that_armed_and_fired_it(ask: Ask) -> None:
+    rows = ask("signals", "--universe", "demo", "--rule", "mcclellan_oversold_recovery", "--format", "json")
+    event = json.loads(rows.out)[0]
+    told = ask("explain", event["signal_id"]).out
+    assert event["evidence"]["armed_session"] in told
+    sessions = [line for line in told.splitlines() if line.startswith(("2025-", "2026-"))]
+    assert sessions[0].startswith(event["evidence"]["armed_session"])
+    assert sessions[-1].startswith(event["session"])
+    assert len(sessions) == event["evidence"]["gap"] + 1
+
+
+def test_a_rule_that_never_fired_is_an_empty_answer_with_its_header(ask: Ask) -> None:
+    answer = ask("signals", "--rule", "zweig_breadth_thrust", "--segment", "Nowhere", "--format", "csv")
+    assert (answer.status, answer.rows) == (0, [])
+    assert answer.out.startswith("signal_id,universe")
+
+
+def test_score_shows_every_segment(ask: Ask) -> None:
+    answer = ask("score", "--date", "2026-03-31")
+    assert answer.status == 0
+    assert {"ALL", "Energy", "Utilities"} <= set(answer.out.split())
+
+
+def test_status_shows_universe_bars_rejections_and_runs(ask: Ask) -> None:
+    out = ask("status").out
+    assert "demo (synthetic)" in out
+    assert "2026-04-10" in out
+    assert "bring_up_to_date  SUCCESS" in out
+
+
+def test_sources_says_what_answers(ask: Ask) -> None:
+    answer = ask("sources")
+    assert answer.status == 0
+    assert "not real prices" in answer.out
+    assert "BREADTHFLOW_SOURCE_PATH" in answer.out  # what files would need
+    assert ask("sources", source="files").status == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "status", "words"),
+    [
+        (["breadth", "--universe", "nope"], {}, 2, "Universe nope is unknown; there are: demo"),
+        (["breadth", "--universe", "demo", "--segment", "Nope"], {}, 2, "no segment Nope; there are: ALL"),
+        (
+            ["breadth", "--universe", "demo", "--to", "2010-01-31"],
+            {},
+            2,
+            "the store holds 2025-01-02 through 2026-04-10",
+        ),
+        (["breadth", "--universe", "demo", "--from", "2026-02-01", "--to", "2026-01-01"], {}, 2, "before it begins"),
+        (["breadth", "--universe", "demo", "--from", "2026-02-30"], {}, 2, "2026-02-30"),
+        (["breadth", "--universe", "x' OR true --"], {}, 2, "is unknown"),
+        (["signals", "--universe", "nope"], {}, 2, "Universe nope is unknown"),
+        (["signals", "--rule", "nope"], {}, 2, "there are: zweig_breadth_thrust"),
+        (["score", "--date", "2001-01-02"], {}, 2, "No breadth score of 2001-01-02: there are scores from"),
+        (["explain", "nope"], {}, 2, "No signal has the id nope"),
+        (["import-breadth", "/nowhere", "--exchange", "NYSE"], {}, 2, "/nowhere"),
+        (["check", "--junit", "/nowhere/x.xml"], {}, 2, "/nowhere"),
+        (["db", "url"], {}, 2, "may hold a password"),
+        (["status"], {"start": "January"}, 2, "BREADTHFLOW_START"),
+        (["status"], {"database_url": "mysql://u:geheim@h/d"}, 2, "BREADTHFLOW_DATABASE_URL"),
+        (["status"], {"database_url": "postgresql://u:geheim@127.0.0.1:1/d"}, 3, "cannot be reached"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line_and_a_status(
+    ask: Ask, arguments: list[str], settings: dict[str, str], status: int, words: str
+) -> None:
+    answer = ask(*arguments, **settings)
+    assert answer.status == status
+    assert words in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
+    assert "geheim" not in answer.err + answer.out
+    assert answer.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (["backfill", "--from", "2024-12-30", "--to", "2025-01-31"], {}, "BREADTHFLOW_START=2024-12"),
+        (["backfill", "--from", "2025-02-01", "--to", "2025-01-31"], {}, "before it begins"),
+        (["backfill", "--from", "2099-01-01", "--to", "2099-01-31"], {}, "after the last closed session"),
+        (["backfill", "--from", "2025-01-04", "--to", "2025-01-05"], {}, "no session"),  # a weekend
+        (["run"], {"source": "files"}, "BREADTHFLOW_SOURCE_PATH"),
+        (["run"], {"source": "files", "source_path": "/nowhere"}, "/nowhere"),
+        (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),
+        (["run"], {"universe_file": "/nowhere.csv"}, "/nowhere.csv"),
+        (["check", "--select", "nope"], {}, "there are: bars,"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_with_the_reason(
+    store: dict[str, object], arguments: list[str], settings: dict[str, str], words: str
+) -> None:
+    answer = breadthflow(*arguments, **{**store, **settings})
+    assert answer.returncode == 2, answer.stderr
+    assert words in " ".join(answer.stderr.split())
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_month_that_the_source_does_not_have_ends_with_1_and_says_which_session_is_missing(
+    store: dict[str, object], tmp_path: Path
+) -> None:
+    (tmp_path / "aapl.us.txt").write_text(
+        "Date,Open,High,Low,Close,Volume,OpenInt\n2025-01-02,1,1,1,1,1,0\n2025-01-03,1,1,1,1,1,0\n"
+    )
+    files = {"source": "files", "source_path": tmp_path}
+    answer = breadthflow("backfill", "--from", "2025-03-03", "--to", "2025-03-31", **{**store, **files})
+    assert answer.returncode == 1
+    assert "expected 2025-03-31" in answer.stderr
+
+
+def test_check_writes_junit_and_ends_with_0_on_a_healthy_selection(store: dict[str, object], tmp_path: Path) -> None:
+    file = tmp_path / "checks.xml"
+    answer = breadthflow("check", "--select", "breadth_counts,signals_keep_contract", "--junit", file, **store)
+    assert answer.returncode == 0, answer.stderr
+    assert 'tests="4"' in file.read_text()
+    assert 'failures="0"' in file.read_text()
+
+
+@pytest.mark.parametrize("command", ["breadth", "signals", "score", "explain", "status"])
+def test_reading_commands_import_neither_dagster_nor_great_expectations(command: str) -> None:
+    code = f"""
+import sys
+from breadthflow_pipelines import cli
+try:
+    cli.main(["{command}", "--help"])
+except SystemExit:
+    pass
+print({{"dagster", "great_expectations", "pandas", "polars"}} & set(sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert ran.stdout.splitlines()[-1] == "set()"
+
+
+def test_debug_shows_the_traceback(store: dict[str, object]) -> None:
+    answer = breadthflow("--debug", "explain", "nope", **store)
+    assert "Traceback" in answer.stderr
+    assert answer.returncode == 1

@@ -1,0 +1,104 @@
+"""What holds for the repository itself: its one-word commands, its wheel, and the reasons for what it depends on."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MIGRATIONS = Path("breadthflow_pipelines/warehouse/migrations")
+
+
+def program(path: Path, script: str) -> Path:
+    """An executable shell script."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("lint", "test", "status"),
+    [
+        (0, 0, 0),  # all is well
+        (1, 0, 1),  # a linter's complaint counts, and the tests run all the same
+        (0, 1, 1),  # a failing test counts
+    ],
+)
+def test_ci_runs_linters_then_tests_and_fails_when_either_does(
+    tmp_path: Path, lint: int, test: int, status: int
+) -> None:
+    program(tmp_path / "make", f'echo "make $1"\n[ "$1" = lint ] && exit {lint}\necho "1 passed in 1s"\nexit {test}')
+    for absent in ("docker", "docker-compose"):
+        program(tmp_path / absent, "exit 1")
+    environment = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    run = subprocess.run([ROOT / ".ci" / "run"], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    assert run.returncode == status
+    lines = run.stdout.splitlines()
+    assert [line for line in lines if line.startswith("make")] == ["make lint", "make test"]
+    assert lines[-1] == "1 passed in 1s"
+
+
+@pytest.mark.parametrize(
+    ("python", "target", "advice"),
+    [
+        ("exit 1", "python", "make run PYTHON="),  # too old
+        (
+            '[ "$1" = -c ] || exit 1',
+            "{tools}/bin/uv",
+            "apt-get install python3-venv",
+        ),  # Debian's without its venv module
+    ],
+)
+def test_a_python_that_will_not_do_is_refused_with_advice(
+    tmp_path: Path, python: str, target: str, advice: str
+) -> None:
+    own = program(tmp_path / "python", python)
+    tools = tmp_path / "tools"
+    command = ["make", f"PYTHON={own}", f"TOOLS={tools}", target.format(tools=tools)]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    assert made.returncode == 2
+    assert advice in made.stderr
+    assert str(own) in made.stderr
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {"run", "test"} <= targets
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    named = {name for page in pages for name in re.findall(r"(?:`|^|^\$ )make ([a-z-]+)", page.read_text(), re.M)}
+    assert named <= targets
+
+
+def test_every_direct_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"].values()
+    declared = [*project["project"]["dependencies"], *(entry for group in groups for entry in group)]
+    names = [re.match(r"[\w-]+", entry)[0] for entry in declared if isinstance(entry, str)]  # type: ignore[index]
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", (ROOT / "docs" / "dependencies.md").read_text(), re.M)
+    assert sorted(name for name, _ in rows) == sorted(names)
+    assert all(len(reason.split()) > 3 for _, reason in rows)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_what_the_package_reads_at_run_time(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or shutil.which(ROOT / ".venv-tools" / "bin" / "uv")
+    if uv is None:
+        pytest.skip("uv is neither on the PATH nor in .venv-tools")
+    command = [uv, "build", "--wheel", "--quiet", "--python", sys.executable, "--out-dir", str(tmp_path), str(ROOT)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if built.returncode != 0 and "Failed to fetch" in built.stderr:
+        pytest.skip("the build backend cannot be fetched")
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    read = {"breadthflow_pipelines/dagster.yaml", "breadthflow_pipelines/workspace.yaml", f"{MIGRATIONS}/env.py"}
+    versions = {f"{MIGRATIONS}/versions/{path.name}" for path in (ROOT / MIGRATIONS / "versions").glob("[0-9]*.py")}
+    assert versions
+    assert read | versions <= names
+    assert not [name for name in names if "tests" in name]

@@ -1,0 +1,97 @@
+"""Settings: where they are read from, what is refused and how that is said."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.settings import Settings, get_settings
+
+
+def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
+    settings = get_settings()
+    assert (settings.source, settings.database_url, settings.calendar) == ("demo", None, "XNYS")
+    assert settings.start_date == dt.date(2016, 1, 1)
+    assert settings.home.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("START", "2006", "YYYY-MM"),  # a year is no month
+        ("START", "2006-13", "YYYY-MM"),
+        ("START", "2006-01-03", "YYYY-MM"),  # a day is too much
+        ("COVERAGE_GATE", "1.5", "less than or equal to 1"),
+        ("COVERAGE_GATE", "nan", "less than or equal to 1"),  # compares false with everything
+        ("COVERAGE_GATE", "half", "number"),
+        ("DEMO_SEED", "-1", "greater than or equal to 0"),
+        ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("SOURCE_COLUMNS", "session", "ours=theirs"),
+        ("HOME", "~nobody-of-that-name/store", "home"),  # a home directory that cannot be found
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_by_the_variable_s_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(f"BREADTHFLOW_{name}", value)
+    with pytest.raises(RequestError, match=rf"^BREADTHFLOW_{name} cannot be used: .*{reason}") as refusal:
+        get_settings()
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_refusal_in_dotenv_names_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("BREADTHFLOW_START=soon\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match="^BREADTHFLOW_START cannot be used"):
+        get_settings()
+
+
+def test_dotenv_gives_what_the_environment_leaves_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text(
+        "BREADTHFLOW_SOURCE=files\nBREADTHFLOW_START=2006-01\nBREADTHFLOW_CALENDAR=\nOTHERS_SETTING=1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BREADTHFLOW_START", "2010-02")
+    settings = get_settings()
+    assert (settings.source, settings.start_date) == ("files", dt.date(2010, 2, 1))
+    assert settings.calendar == "XNYS"  # an empty value is none
+
+
+def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = get_settings()
+    monkeypatch.setenv("BREADTHFLOW_SOURCE", "files")
+    assert get_settings() is before
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping"),
+    [
+        ("session=Day,close=Last", {"session": "Day", "close": "Last"}),
+        (" session = Trading Day , close=Last ,", {"session": "Trading Day", "close": "Last"}),  # as people type it
+        ("close=a=b", {"close": "a=b"}),  # their name may hold an equals sign
+    ],
+)
+def test_a_column_mapping_is_written_as_pairs(
+    monkeypatch: pytest.MonkeyPatch, text: str, mapping: dict[str, str]
+) -> None:
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_COLUMNS", text)
+    assert get_settings().source_columns == mapping
+
+
+def test_paths_are_absolute_and_know_the_user_s_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("BREADTHFLOW_HOME", "~/store")
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_PATH", "bars.parquet")
+    settings = get_settings()
+    assert settings.home == Path("/home/somebody/store")
+    assert settings.source_path == tmp_path / "bars.parquet"
+
+
+def test_addresses_that_may_hold_a_password_are_not_shown() -> None:
+    address = "postgresql://user:hunter2@host/database"
+    settings = Settings(database_url=address, dagster_database_url=address)
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == address

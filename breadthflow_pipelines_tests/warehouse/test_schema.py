@@ -1,0 +1,322 @@
+"""The migrated database: equal to tables.py, explained by comments, and closed to nonsense."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import psycopg2.errors as refused
+import pytest
+import sqlalchemy
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from breadthflow_pipelines.warehouse import migrations, tables
+from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[sqlalchemy.Engine]:
+    engine = sqlalchemy.create_engine("postgresql+psycopg2" + database.url.removeprefix("postgresql"))
+    yield engine
+    engine.dispose()
+
+
+def query(database: Database, statement: str) -> list[tuple[object, ...]]:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+CHECKS = """
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+ WHERE contype = 'c' AND connamespace = 'public'::regnamespace ORDER BY 1, 2
+"""
+
+
+def test_the_migrations_lead_to_what_tables_py_says(database: Database, engine: sqlalchemy.Engine) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bars_2024 PARTITION OF bars FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+
+    def own(name: str | None, kind: str, _: object) -> bool:
+        return not (kind == "table" and str(name).startswith("bars_"))  # partitions are made when bars come
+
+    options = {"compare_type": True, "compare_server_default": True, "include_name": own}
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata)
+    assert differences == []
+
+
+def test_the_checks_in_the_database_are_those_of_tables_py(database: Database) -> None:
+    """Alembic compares no check constraints, so the names are compared here."""
+    held = {(table, name) for table, name, _ in query(database, CHECKS)}
+    wanted = {
+        (table.name, constraint.name)
+        for table in tables.metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, sqlalchemy.CheckConstraint)
+    }
+    assert {(table, str(name)) for table, name in wanted} == held
+
+
+def test_every_table_view_and_column_says_what_it_is(database: Database) -> None:
+    silent = query(
+        database,
+        """
+        SELECT relname, attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname <> 'alembic_version'
+           AND attnum >= 0 AND NOT attisdropped
+           AND coalesce(col_description(pg_class.oid, attnum), '') = '' AND relkind <> 'v'
+        UNION ALL
+        SELECT relname, '' FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname <> 'alembic_version'
+           AND coalesce(obj_description(oid, 'pg_class'), '') = ''
+        """,
+    )
+    assert silent == []
+    assert query(database, "SELECT col_description('bars'::regclass, 1)") == [("whose bar",)]  # comments are seen
+
+
+def test_downgrading_leaves_nothing_and_upgrading_again_everything(
+    database: Database, engine: sqlalchemy.Engine
+) -> None:
+    def inventory() -> list[tuple[object, ...]]:
+        return query(
+            database,
+            "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "UNION ALL SELECT typname, typtype::text FROM pg_type WHERE typnamespace = 'public'::regnamespace "
+            "ORDER BY 1, 2",
+        )
+
+    before, checks = inventory(), query(database, CHECKS)
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    assert revision(database) is None
+    assert {name for name, _ in inventory()} <= {"alembic_version", "_alembic_version", "alembic_version_pkc"}
+    with engine.connect() as connection:
+        command.upgrade(alembic_config(connection), "head")
+    assert revision(database) == HEAD
+    assert inventory() == before
+    assert query(database, CHECKS) == checks
+
+
+def test_every_migration_is_packaged() -> None:
+    files = Path(migrations.__file__).parent.joinpath("versions").glob("[0-9]*.py")
+    assert max(file.name.split("_")[0] for file in files) == HEAD
+
+
+GOOD: dict[str, dict[str, object]] = {
+    "securities": {"security_id": 9, "security_key": "NEW", "name": None, "sector": None, "synthetic": False},
+    "security_symbols": {"security_id": 2, "symbol": "B", "valid_from": "2010-01-01", "valid_to": "2020-01-01"},
+    "universe_members": {
+        "universe": "u",
+        "security_id": 2,
+        "valid_from": "2010-01-01",
+        "valid_to": "2020-01-01",
+        "symbol": "B",
+    },
+    "bars": {
+        "security_id": 1,
+        "session": "2024-01-02",
+        "open": 10.0,
+        "high": 12.0,
+        "low": 9.0,
+        "close": 11.0,
+        "volume": 100,
+        "close_adjusted": 5.0,
+        "source": "s",
+        "run_id": "r",
+    },
+    "rejected_bars": {"fingerprint": "f", "source": "s", "reasons": ["high below low"], "run_id": "r"},
+    "exchange_breadth": {"exchange": "X", "session": "2024-01-02", "advances": 0, "declines": None, "run_id": "r"},
+    "breadth_counts": {
+        **{"universe": "u", "segment": "ALL", "session": "2024-01-02", "members": 10, "priced": 8, "coverage": 0.8},
+        **{"advances": 3, "declines": 2, "unchanged": 1, "no_prior": 1, "gap": 1, "up_volume": 5, "down_volume": 4},
+        **{"above_20": 1, "able_20": 8, "above_50": 1, "able_50": 6, "above_200": None, "able_200": 0},
+        **{"new_highs": 1, "new_lows": 0, "able_252": 4, "convention": 1},
+    },
+    "breadth_indicators": {
+        **{"universe": "u", "segment": "ALL", "session": "2024-01-02", "state": "final", "settled": True},
+        **{"net_advances": 1.0, "trin": 0.5, "zweig_ema": 0.5, "rana": -1000.0, "pct_above_20": 100.0, "convention": 1},
+    },
+    "market_signals": {
+        **{"signal_id": "i", "universe": "u", "segment": "ALL", "session": "2024-01-02", "rule": "score"},
+        **{"action": "buy", "confidence": 0.5, "value": 61.0, "threshold": 60.0, "calibrated": True, "state": "final"},
+        **{"convention": 1, "evidence": "{}"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def held(fresh_database: Callable[[str], str], _template: str) -> Iterator[psycopg2.extensions.connection]:
+    """A store with two securities; what a case inserts is taken back after it."""
+    connection = psycopg2.connect(fresh_database(_template))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO securities VALUES (1, 'A', NULL, NULL, false), (2, 'B', NULL, NULL, false)")
+        cursor.execute("INSERT INTO security_symbols VALUES (1, 'A', NULL, '2015-01-01')")
+        cursor.execute("INSERT INTO universe_members VALUES ('u', 1, '2000-01-01', '2015-01-01', 'A')")
+        cursor.execute("INSERT INTO universe_members VALUES ('u', 1, '2018-01-01', NULL, 'A')")
+        cursor.execute("CREATE TABLE bars_2024 PARTITION OF bars FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+    yield connection
+    connection.close()
+
+
+def insert(connection: psycopg2.extensions.connection, table: str, changes: dict[str, object]) -> None:
+    row = GOOD[table] | changes
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",  # noqa: S608
+                list(row.values()),
+            )
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    finally:
+        connection.rollback()
+
+
+@pytest.mark.parametrize("table", GOOD)
+def test_a_row_that_makes_sense_is_taken(held: psycopg2.extensions.connection, table: str) -> None:
+    insert(held, table, {})
+
+
+@pytest.mark.parametrize(
+    ("table", "changes"),
+    [
+        ("bars", {"open": 8.9995}),  # 0.006% outside: vendors round
+        ("bars", {"volume": 0, "close_adjusted": None}),
+        ("security_symbols", {"symbol": "A", "valid_from": "2015-01-01"}),  # another takes the name the day it is free
+        ("security_symbols", {"security_id": 1, "symbol": "AA", "valid_from": "2015-01-01"}),  # renamed that day
+        ("universe_members", {"security_id": 1, "valid_from": "2015-01-01", "valid_to": "2018-01-01"}),  # fits between
+        ("universe_members", {"security_id": 1, "universe": "v"}),  # another universe
+        (
+            "breadth_counts",
+            {
+                "segment": "Energy",
+                "priced": 0,
+                "coverage": 0.0,
+                "advances": None,
+                "declines": None,
+                "unchanged": None,
+                "no_prior": 0,
+                "gap": 0,
+                "able_20": 0,
+                "above_20": None,
+                "able_50": 0,
+                "above_50": None,
+                "new_highs": None,
+                "new_lows": None,
+                "able_252": 0,
+            },
+        ),  # a sector at rest
+        ("breadth_indicators", {"trin": None, "zweig_ema": None, "rana": None, "pct_above_20": None}),  # burn-in
+    ],
+)
+def test_rows_at_the_edge_of_sense_are_taken(
+    held: psycopg2.extensions.connection, table: str, changes: dict[str, object]
+) -> None:
+    insert(held, table, changes)
+
+
+NAN, INFINITE = float("nan"), float("inf")
+CHECK, OVERLAP, MISSING = refused.CheckViolation, refused.ExclusionViolation, refused.NotNullViolation
+UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "error"),
+    [
+        ("bars", {"high": 8.0, "low": 9.0, "open": 8.5, "close": 8.5}, CHECK),  # high below low
+        ("bars", {"close": NAN}, CHECK),
+        ("bars", {"open": INFINITE, "high": INFINITE}, CHECK),
+        ("bars", {"low": 0.0}, CHECK),
+        ("bars", {"low": -1.0}, CHECK),
+        ("bars", {"close": None}, MISSING),
+        ("bars", {"close": 12.01}, CHECK),  # outside the bar by more than rounding
+        ("bars", {"open": 8.99}, CHECK),
+        ("bars", {"close_adjusted": 0.0}, CHECK),
+        ("bars", {"close_adjusted": NAN}, CHECK),
+        ("bars", {"volume": -1}, CHECK),
+        ("bars", {"volume": None}, MISSING),
+        ("bars", {"security_id": 77}, UNKNOWN),  # a bar of nobody
+        ("bars", {"session": None}, CHECK),  # no partition takes it
+        ("securities", {"security_key": "A"}, TWICE),  # one company under two numbers
+        ("security_symbols", {"valid_to": "2009-12-31"}, CHECK),  # ends before it begins
+        ("security_symbols", {"valid_to": "2010-01-01"}, CHECK),  # no day at all
+        ("security_symbols", {"symbol": "A", "valid_from": "2014-12-31"}, OVERLAP),  # still another's on that day
+        ("security_symbols", {"symbol": "A", "valid_from": None}, OVERLAP),  # since ever
+        ("security_symbols", {"security_id": 1, "symbol": "AA"}, OVERLAP),  # two names at a time
+        ("security_symbols", {"security_id": 77}, UNKNOWN),
+        ("universe_members", {"valid_to": "2009-12-31"}, CHECK),
+        ("universe_members", {"security_id": 1, "valid_from": "2014-12-31"}, OVERLAP),  # joins a day before it left
+        ("universe_members", {"security_id": 1, "valid_from": "2017-01-01", "valid_to": None}, OVERLAP),
+        ("universe_members", {"security_id": 77}, UNKNOWN),
+        ("rejected_bars", {"reasons": []}, CHECK),  # refused for nothing
+        ("exchange_breadth", {"advances": -1}, CHECK),
+        ("exchange_breadth", {"new_lows": -1}, CHECK),
+        ("breadth_counts", {"advances": 4}, CHECK),  # a priced member counted twice
+        ("breadth_counts", {"gap": 0}, CHECK),  # one not counted
+        ("breadth_counts", {"priced": 11, "advances": 6}, CHECK),  # more priced than members
+        (
+            "breadth_counts",
+            {
+                "priced": 0,
+                "advances": 0,
+                "declines": 0,
+                "unchanged": 0,
+                "no_prior": 0,
+                "gap": 0,
+                "able_20": 0,
+                "above_20": 0,
+                "able_50": 0,
+                "above_50": 0,
+                "new_highs": 0,
+                "able_252": 0,
+            },
+            CHECK,
+        ),  # a session of the whole universe without a bar is no session
+        ("breadth_counts", {"advances": None, "no_prior": 7}, CHECK),  # declines known, advances not
+        ("breadth_counts", {"coverage": 1.1}, CHECK),
+        ("breadth_counts", {"coverage": 0.5}, CHECK),  # is not priced / members
+        ("breadth_counts", {"coverage": NAN}, CHECK),
+        ("breadth_counts", {"up_volume": -1}, CHECK),
+        ("breadth_counts", {"above_50": 7}, CHECK),  # more above than able
+        ("breadth_counts", {"above_20": 9, "able_20": 9}, CHECK),  # more able than priced
+        ("breadth_counts", {"new_highs": 5}, CHECK),
+        ("breadth_counts", {"new_lows": 5}, CHECK),
+        ("breadth_counts", {"able_252": 9}, CHECK),
+        ("breadth_counts", {"members": None}, MISSING),
+        ("breadth_indicators", {"net_advances": NAN}, CHECK),
+        ("breadth_indicators", {"ad_line": INFINITE}, CHECK),
+        ("breadth_indicators", {"mcclellan_oscillator": -INFINITE}, CHECK),
+        ("breadth_indicators", {"zweig_ema": 1.01}, CHECK),
+        ("breadth_indicators", {"up_volume_share": -0.01}, CHECK),
+        ("breadth_indicators", {"pct_above_200": 100.1}, CHECK),
+        ("breadth_indicators", {"rana": 1000.1}, CHECK),
+        ("breadth_indicators", {"trin": -0.1}, CHECK),
+        ("breadth_indicators", {"state": "perhaps"}, CHECK),
+        ("market_signals", {"confidence": 1.5}, CHECK),
+        ("market_signals", {"confidence": NAN}, CHECK),
+        ("market_signals", {"action": "panic"}, CHECK),
+        ("market_signals", {"state": "draft"}, CHECK),
+        ("market_signals", {"value": NAN}, CHECK),
+        ("market_signals", {"threshold": INFINITE}, CHECK),
+        ("market_signals", {"evidence": "{"}, refused.InvalidTextRepresentation),
+        ("market_signals", {"signal_id": None}, MISSING),
+    ],
+)
+def test_nonsense_is_refused(
+    held: psycopg2.extensions.connection, table: str, changes: dict[str, object], error: type[psycopg2.Error]
+) -> None:
+    with pytest.raises(error):
+        insert(held, table, changes)
+
+
+def test_one_rule_says_one_thing_of_a_session(held: psycopg2.extensions.connection) -> None:
+    row = GOOD["market_signals"]
+    columns, places = ", ".join(row), ", ".join(["%s"] * len(row))
+    with held.cursor() as cursor:
+        statement = f"INSERT INTO market_signals ({columns}) VALUES ({places})"  # noqa: S608
+        cursor.execute(statement, list(row.values()))
+        with pytest.raises(TWICE):
+            cursor.execute(statement, list((row | {"signal_id": "another"}).values()))
+    held.rollback()
