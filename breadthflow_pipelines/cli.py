@@ -17,7 +17,7 @@ from rich.console import Console
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import status as store
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database, upgrade
 
@@ -90,7 +90,7 @@ def breadthflow(
     *, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
 ) -> None:
     """Market breadth, from daily bars to signals that can be explained."""
-    from breadthflow_pipelines.observability.logs import configure  # noqa: PLC0415 - errors come first
+    from breadthflow_pipelines.observability.logs import configure
 
     _debug["on"] = debug
     configure("DEBUG" if debug else get_settings().log_level, machine=not sys.stderr.isatty())
@@ -106,7 +106,7 @@ def run(date: Day = None) -> None:
     Example: breadthflow run
     """
     with _orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import partitions, runs  # noqa: PLC0415 - Dagster is slow to import
+        from breadthflow_pipelines.orchestration import partitions, runs
 
         closed = market.calendar.last_closed()
         through = min(_date(date) or closed, closed)
@@ -130,7 +130,7 @@ def backfill(
     """
     first, last = start.date(), end.date()
     with _orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import partitions, runs  # noqa: PLC0415 - as above
+        from breadthflow_pipelines.orchestration import partitions, runs
 
         partitions.check_within_history(first, last, market.settings, market.calendar)
         through = min(last, market.calendar.last_closed())
@@ -152,7 +152,7 @@ def check(
     if junit is not None and not junit.absolute().parent.is_dir():
         raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
     with _orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import runs  # noqa: PLC0415 - as above
+        from breadthflow_pipelines.orchestration import runs
 
         names = [name.strip() for name in (select or "").split(",") if name.strip()]
         report = runs.run_checks(instance, market, names)
@@ -226,7 +226,7 @@ def explain(signal_id: str) -> None:
 
     Example: breadthflow explain 0123456789abcdef
     """
-    from breadthflow_pipelines.signals.rules import RULES  # noqa: PLC0415 - imports polars
+    from breadthflow_pipelines.signals.rules import RULES
 
     database = open_database(get_settings())
     row, sessions = store.signal(database, signal_id)
@@ -270,8 +270,8 @@ def status() -> None:
 @app.command()
 def sources() -> None:
     """Print what can be read, and whether it answers."""
-    from breadthflow_pipelines.sessions import exchange_calendar  # noqa: PLC0415 - imports pandas
-    from breadthflow_pipelines.sources.registry import NAMES, configured_source  # noqa: PLC0415 - imports polars
+    from breadthflow_pipelines.sessions import exchange_calendar
+    from breadthflow_pipelines.sources.registry import NAMES, configured_source
 
     settings = get_settings()
     calendar = exchange_calendar(settings.calendar)
@@ -300,13 +300,13 @@ def import_breadth(
 
     Example: breadthflow import-breadth exchange_breadth --exchange NYSE
     """
-    from breadthflow_pipelines.sessions import exchange_calendar  # noqa: PLC0415 - imports pandas
-    from breadthflow_pipelines.sources.exchange_breadth import read_published_counts  # noqa: PLC0415 - imports polars
+    from breadthflow_pipelines.sessions import exchange_calendar
+    from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 
     place = directory.expanduser().absolute()
     read_published_counts(place, exchange, exchange_calendar(get_settings().calendar))  # refuse before a run is made
     with _orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import runs  # noqa: PLC0415 - Dagster is slow to import
+        from breadthflow_pipelines.orchestration import runs
 
         report = _watched(lambda: runs.run_import(instance, str(place), exchange), f"published counts of {exchange}")
         _show_report(report, synthetic=False)
@@ -317,7 +317,7 @@ def import_breadth(
 @app.command()
 def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
     """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
-    from breadthflow_pipelines.orchestration.serve import serve  # noqa: PLC0415 - Dagster is slow to import
+    from breadthflow_pipelines.orchestration.serve import serve
 
     settings = get_settings()
     database = open_database(settings)
@@ -334,7 +334,7 @@ def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
 @database_app.command("upgrade")
 def database_upgrade() -> None:
     """Bring the database's tables to this program's version."""
-    from breadthflow_pipelines.warehouse.database import HEAD, ensure_database, locate, revision  # noqa: PLC0415
+    from breadthflow_pipelines.warehouse.database import HEAD, ensure_database, locate, revision
 
     settings = get_settings()
     database = locate(settings)
@@ -375,8 +375,8 @@ def _orchestration() -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
     """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made."""
     settings = get_settings()
     open_database(settings)
-    from breadthflow_pipelines.orchestration.instance import dagster_instance  # noqa: PLC0415 - Dagster is slow to import
-    from breadthflow_pipelines.orchestration.resources import Market  # noqa: PLC0415 - as above
+    from breadthflow_pipelines.orchestration.instance import dagster_instance
+    from breadthflow_pipelines.orchestration.resources import Market
 
     market = Market()
     market.source.describe()
@@ -389,9 +389,9 @@ def _source_label(market: "Market") -> str:
 
 
 def _watched(work: "Callable[[], RunReport]", label: str) -> "RunReport":
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only runs draw bars
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from breadthflow_pipelines.observability.progress import watched_by  # noqa: PLC0415 - as above
+    from breadthflow_pipelines.observability.progress import watched_by
 
     err.print(f"BreadthFlow: {label}")
     columns = (
@@ -474,7 +474,7 @@ def _write(
             err.print(f"The last {ROWS_SHOWN} of {len(rows):,} rows; --format csv has all of them.")
 
 
-def _titled(title: str, universes: Any, database: Database) -> str:  # noqa: ANN401
+def _titled(title: str, universes: Any, database: Database) -> str:
     invented = store.synthetic_universes(database) & set(universes)
     return f"{title} (synthetic: {', '.join(sorted(invented))})" if invented else title
 
@@ -485,7 +485,7 @@ def _print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[
 
 
 def _known_rule(rule: str) -> None:
-    from breadthflow_pipelines.signals.rules import RULES  # noqa: PLC0415 - imports polars
+    from breadthflow_pipelines.signals.rules import RULES
 
     if rule not in RULES:
         raise RequestError(f"Rule {rule} is unknown; there are: {', '.join(RULES)}.")
@@ -502,5 +502,5 @@ def _date(moment: dt.datetime | None) -> dt.date | None:
     return moment.date() if moment is not None else None
 
 
-def _pairs(values: Any) -> str:  # noqa: ANN401
+def _pairs(values: Any) -> str:
     return ", ".join(f"{name} {tables.text(value)}" for name, value in values.items())

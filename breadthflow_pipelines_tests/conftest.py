@@ -123,7 +123,7 @@ def administer(server: EmbeddedServer, statement: str) -> None:
 
 def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Another process of this interpreter that runs ``code`` with sys.argv[1:] and whose output can be read."""
-    return subprocess.Popen(  # noqa: S603 - our own interpreter
+    return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
     )

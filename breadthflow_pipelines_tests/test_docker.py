@@ -105,7 +105,7 @@ def test_the_image_is_built_from_files_that_exist_and_are_sent() -> None:
 def test_the_files_keep_their_published_rules(program: str, arguments: list[str]) -> None:
     if not (PROGRAMS / program).exists():
         pytest.skip(f"{program} comes with `make lint`")
-    found = subprocess.run([PROGRAMS / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    found = subprocess.run([PROGRAMS / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
@@ -115,7 +115,7 @@ def test_the_server_is_asked_in_words_that_pg_isready_knows() -> None:
     assert package.origin is not None
     program = Path(package.origin).parent / "pginstall18" / "bin" / "pg_isready"
     arguments = SERVICES["postgres"]["healthcheck"]["test"][2:]
-    asked = subprocess.run([program, *arguments, "--port=1"], check=False, capture_output=True)  # noqa: S603
+    asked = subprocess.run([program, *arguments, "--port=1"], check=False, capture_output=True)
     assert asked.returncode == 2  # nobody answered on port 1; 3 would say that the question is wrong
 
 
@@ -136,13 +136,13 @@ class Containers:
     def run(self, words: list[str], name: str) -> subprocess.CompletedProcess[str]:
         """One command to its end."""
         options = self._options(name)
-        return subprocess.run(self._command(words), capture_output=True, text=True, check=False, timeout=120, **options)  # noqa: S603
+        return subprocess.run(self._command(words), capture_output=True, text=True, check=False, timeout=120, **options)
 
     @contextmanager
     def service(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
         """A service; at the end told to stop, as an engine tells it, and gone without having to be killed."""
         with (self._logs / name).open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - commands of compose.yaml
+            process = subprocess.Popen(
                 self._command(SERVICES[name]["command"]), stdout=output, stderr=output, **self._options(name)
             )
         try:

@@ -43,7 +43,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_the_variable_s_name(
 def test_a_refusal_in_dotenv_names_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("BREADTHFLOW_START=soon\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RequestError, match="^BREADTHFLOW_START cannot be used"):
+    with pytest.raises(RequestError, match=r"^BREADTHFLOW_START cannot be used"):
         get_settings()
 
 

@@ -1,1 +1,1 @@
-"""What a frame must look like at each boundary, as pandera schemas. Rows that break a rule come out with the reasons."""
+"""What a frame must look like at each boundary, as pandera schemas. Rows that break a rule come out with reasons."""

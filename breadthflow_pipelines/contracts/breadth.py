@@ -1,4 +1,4 @@
-"""What counts, indicators and signals must be before they are stored. How they are computed is in indicators/ and signals/."""
+"""What counts, indicators and signals must be before they are stored. How they come about: indicators/, signals/."""
 
 import polars as pl
 

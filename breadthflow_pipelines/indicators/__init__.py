@@ -1,0 +1,1 @@
+"""The mathematics of breadth: frames in, frames out. Knows no store, no orchestrator, no clock."""

@@ -87,8 +87,8 @@ def moving_average(values: pl.Series, window: int) -> pl.Series:
 
     Added up in an order that the window alone decides: blocks of 1, 2, 4, ... rows are built by doubling, and those
     that make up the window are laid end to end, for 200 rows blocks of 8, 64 and 128. rolling_mean carries the rounding
-    of earlier rows along, so its last bits depend on where the frame begins. Rows whose window reaches back into another
-    security are the caller's to mask.
+    of earlier rows along, so its last bits depend on where the frame begins. Rows whose window reaches back into
+    another security are the caller's to mask.
     """
     total = pl.zeros(len(values), eager=True)
     block, size, taken = values, 1, 0

@@ -98,7 +98,7 @@ def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.A
 
 
 @dg.asset_check(asset="bars")
-def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+def every_symbol_answered(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
@@ -129,7 +129,7 @@ def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> 
 
 @dg.asset_check(asset="breadth_counts")
 def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """No session lost a tenth of its usual coverage. One that did is provisional: a part of its bars has not come in."""
+    """No session lost a tenth of its usual coverage. One that did is provisional: some of its bars have not come in."""
     span = _span(context, market)
     before = market.calendar.back(span.start, OUTAGE_SESSIONS + 1)
     coverage = breadth_warehouse.coverage(market.store, before, span.end)
@@ -155,7 +155,7 @@ def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="market_signals")
 def signals_keep_contract(market: Market) -> dg.AssetCheckResult:
-    """Every signal has an action, a confidence from 0 to 1, finite figures and its evidence, once per rule and session."""
+    """Every signal has an action, a confidence from 0 to 1, finite figures and evidence, once per rule and session."""
     return _judged(contracts.SIGNALS, breadth_warehouse.all_signals(market.store))
 
 

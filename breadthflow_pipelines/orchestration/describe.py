@@ -1,4 +1,4 @@
-"""How assets look in the Dagster UI: owners, schemas, lineage and the numbers of a materialization. Computes no market figure."""
+"""How assets look in the Dagster UI: owners, schemas, lineage, the numbers of a materialization. Computes none."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

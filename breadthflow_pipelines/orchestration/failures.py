@@ -1,4 +1,8 @@
-"""Which failures are worth another try. Only what could not be reached is: a rerun of anything else asks the same."""
+"""Which failures are worth another try. Only what could not be reached is: a rerun of anything else asks the same.
+
+Each retry is asked for here and not by a policy on the assets: Dagster applies such a policy to an interrupt as well,
+and Ctrl-C would have to be pressed once for every attempt.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,15 +19,14 @@ R = TypeVar("R")
 
 
 def retried_if_unreachable(compute: Callable[P, R]) -> Callable[P, R]:
-    """Let RETRY see only failures that another attempt may not meet; the others end the step at once."""
+    """Ask for another attempt, as RETRY says, when a failure is one that the next attempt may not meet."""
 
     @wraps(compute)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return compute(*args, **kwargs)
-        except UnreachableError:
-            raise
-        except Exception as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        except UnreachableError as error:
+            attempt = dg.OpExecutionContext.get().retry_number + 1
+            raise dg.RetryRequested(RETRY.max_retries, RETRY.calculate_delay(attempt)) from error
 
     return guarded

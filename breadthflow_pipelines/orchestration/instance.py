@@ -1,4 +1,4 @@
-"""Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml and workspace.yaml."""
+"""Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ WORKSPACE = "workspace.yaml"
 
 
 def configuration_file(name: str) -> Path:
-    """``dagster.yaml`` or ``workspace.yaml``: in the package where it is installed, in the repository's root otherwise."""
+    """``dagster.yaml`` or ``workspace.yaml``: in the package if it is installed, in the repository's root otherwise."""
     package = Path(breadthflow_pipelines.__file__).parent
     for place in (package, package.parent):
         if (place / name).is_file():

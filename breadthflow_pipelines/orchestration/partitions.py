@@ -83,7 +83,7 @@ def check_within_history(first: dt.date, last: dt.date, settings: Settings, cale
         raise RequestError(f"The range ends on {last}, before it begins on {first}.")
     if first < settings.start_date:
         raise RequestError(
-            f"{first} lies before the first month of history; set BREADTHFLOW_START={first:%Y-%m} (now {settings.start})."
+            f"{first} lies before the first month of history, {settings.start}; set BREADTHFLOW_START={first:%Y-%m}."
         )
     if first > closed:
         raise RequestError(f"{first} lies after the last closed session of {calendar.name}, {closed}.")

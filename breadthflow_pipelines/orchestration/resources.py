@@ -1,4 +1,4 @@
-"""What assets and checks are handed: the settings, the calendar, the source and the store, each made when first used."""
+"""What assets and checks are handed: settings, calendar, source and store, each made when first used."""
 
 from functools import cached_property
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import dagster as dg
 import psutil
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
-from breadthflow_pipelines.definitions import build
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
@@ -65,7 +65,7 @@ class RunReport:
 
 
 def run_months(instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date) -> RunReport:
-    """Bring the months from ``first``'s through ``last``'s up to date in one run that knows nothing after ``through``."""
+    """Bring the months of ``first`` through ``last`` up to date, in one run that sees nothing after ``through``."""
     return _execute(instance, DAILY_JOB, tags=range_tags(first, last, through))
 
 
@@ -95,7 +95,7 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
 
 
 def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
-    """The first day that a run through ``through`` must read: never-run months, and those whose bars may still change."""
+    """The first day that a run through ``through`` must read: of months never run, or whose bars may still change."""
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
     if reach is None:
@@ -152,8 +152,10 @@ def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
     problems: list[str] = []
     for event in result.get_asset_materialization_events():
         metadata = event.materialization.metadata
-        numbers = {name: metadata[name].value for name in _FIGURES if name in metadata}
-        figures[event.materialization.asset_key.to_user_string()] = {k: int(v) for k, v in numbers.items()}  # type: ignore[call-overload]
+        values = {name: metadata[name].value for name in _FIGURES if name in metadata}
+        figures[event.materialization.asset_key.to_user_string()] = {
+            name: value for name, value in values.items() if isinstance(value, int)
+        }
         if "problems" in metadata and not problems:
             problems.extend(metadata["problems"].value)  # type: ignore[arg-type]
     checks = tuple(_outcome(evaluation) for evaluation in result.get_asset_check_evaluations())
@@ -174,20 +176,28 @@ def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
 
 
 def _trouble(result: dg.ExecuteInProcessResult) -> BreadthFlowError | None:
-    """What ended the run, as the error that the failing step raised; a failed blocking check is not one of them."""
+    """What ended the run; where only a blocking check did, nothing but that check."""
     if result.success:
         return None
     failures = [event for event in result.all_events if event.is_step_failure]
-    for event in failures:
-        error: SerializableErrorInfo | None = event.step_failure_data.error
-        while error is not None:
-            kind = getattr(errors, error.cls_name or "", None)
-            if isinstance(kind, type) and issubclass(kind, BreadthFlowError):
-                return kind(error.message.partition(": ")[2].strip())
-            last, error = error, error.cause
-        if event.step_key and "Failure" in (last.cls_name or "") or not _is_check(event):
-            return BreadthFlowError(f"{event.step_key} failed: {last.message.strip()}")
-    return None
+    raised = [_raised(event) for event in failures if not _is_check(event)]
+    if failures:
+        return raised[0] if raised else None
+    return BreadthFlowError("The run ended before it was done; run it again to go on.")
+
+
+def _raised(event: dg.DagsterEvent) -> BreadthFlowError:
+    """The error that the failing step raised, as it was if it is one of ours."""
+    error: SerializableErrorInfo | None = event.step_failure_data.error
+    last = None
+    while error is not None:
+        kind = getattr(errors, error.cls_name or "", None)
+        if isinstance(kind, type) and issubclass(kind, BreadthFlowError):
+            return kind(error.message.partition(": ")[2].strip())
+        last, error = error, error.cause
+    if last is None or "Interrupt" in (last.cls_name or ""):
+        return BreadthFlowError(f"{event.step_key} was interrupted; run it again to go on.")
+    return BreadthFlowError(f"{event.step_key} failed: {last.message.strip()}")
 
 
 def _is_check(event: dg.DagsterEvent) -> bool:

@@ -22,7 +22,7 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """dagster.yaml's storage: where it is follows from the settings, so every Dagster process agrees with the command."""
+    """dagster.yaml's storage: where it is follows from the settings, so Dagster's processes agree with the command."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
@@ -30,7 +30,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             storage.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, MAX_OVERFLOW)
 
     @classmethod
-    def config_type(cls) -> Any:  # noqa: ANN401 - Dagster's own signature
+    def config_type(cls) -> Any:
         return {}
 
     @classmethod

@@ -1,1 +1,1 @@
-"""What people look at: charts for the Dagster UI and tables for the terminal. Takes frames and rows, fetches nothing."""
+"""What people look at: charts for the Dagster UI, tables for the terminal. Takes frames and rows, fetches nothing."""

@@ -98,7 +98,7 @@ def _words(rows: Frame, title: str) -> str:
 
 
 def _signal_words(score: Frame, thrusts: Frame, title: str) -> str:
-    last_thrust = thrusts["session"].max() if thrusts.height else "none yet"
+    last_thrust = thrusts.select(pl.col("session").max()).item() or "none yet"
     if score.is_empty():
         return f"**{title}** has no score yet; Zweig thrusts: {thrusts.height}, last {last_thrust}."
     now = score.row(-1, named=True)

@@ -1,0 +1,1 @@
+"""Indicators in; buy, sell or hold out, with confidence and evidence. Pure."""

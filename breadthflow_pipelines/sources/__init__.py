@@ -1,0 +1,1 @@
+"""Where bars, members and published counts come from: one protocol, one file per source. None knows the store."""

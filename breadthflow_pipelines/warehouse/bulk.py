@@ -68,7 +68,7 @@ def merge(
     first: Sequence[str] = (),
     before_update: str | None = None,
 ) -> Merged:
-    """Make the table hold the frame's rows, in one transaction: new ones inserted, changed ones updated, equal ones left.
+    """Make the table hold the frame's rows, in one transaction: new ones inserted, changed updated, equal ones left.
 
     Args:
         frame: the table's key and some of its other columns; the rest get their defaults, also on an update.
@@ -122,7 +122,7 @@ _PROVENANCE = frozenset({"run_id"})
 
 def _stage(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
     """Put the frame beside the table, in the table's types."""
-    dialect = postgresql.dialect()
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     types = {c: table.c[c].type.compile(dialect) for c in frame.columns}
     carried = {c: _CARRIED.get(kind, kind) for c, kind in types.items()}
     declared = ", ".join(f"{c} {kind}" for c, kind in carried.items())

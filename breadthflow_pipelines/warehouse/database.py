@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg2
@@ -135,7 +135,7 @@ def ensure_database(url: str) -> None:
     """
     try:
         _connect(url).close()
-    except _Missing:
+    except _MissingError:
         _create_database(url)
 
 
@@ -151,8 +151,8 @@ def revision(database: Database) -> str | None:
 
 def upgrade(database: Database) -> None:
     """Bring the store's tables to this program's version; two at once do it once."""
-    import sqlalchemy  # noqa: PLC0415 - commands that only read do not pay for it
-    from alembic import command  # noqa: PLC0415
+    import sqlalchemy
+    from alembic import command
 
     with database.connect() as connection:
         version = connection.server_version
@@ -168,7 +168,7 @@ def upgrade(database: Database) -> None:
 
 def alembic_config(connection: object) -> Config:
     """Alembic's configuration for one connection."""
-    from alembic.config import Config  # noqa: PLC0415 - as above
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -176,7 +176,7 @@ def alembic_config(connection: object) -> Config:
     return config
 
 
-class _Missing(DatabaseError):
+class _MissingError(DatabaseError):
     """The server answers, the database does not exist."""
 
 
@@ -185,7 +185,7 @@ def _connect(url: str) -> psycopg2.extensions.connection:
         return psycopg2.connect(url, connect_timeout=10, application_name="breadthflow")
     except psycopg2.OperationalError as error:
         reason = [line for line in str(error).splitlines() if line[:1].strip()][-1]  # the indented ones guess
-        kind = _Missing if "does not exist" in reason and "database" in reason else DatabaseError
+        kind = _MissingError if "does not exist" in reason and "database" in reason else DatabaseError
         raise kind(
             f"The database cannot be reached: {reason}. Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
         ) from None
@@ -211,7 +211,7 @@ def _create_database(url: str) -> None:
         connection.close()
 
 
-def _one(cursor: psycopg2.extensions.cursor) -> tuple[object, ...]:
+def _one(cursor: psycopg2.extensions.cursor) -> tuple[Any, ...]:
     row = cursor.fetchone()
     if row is None:
         raise DatabaseError("The database gave no answer to a question that has one.")

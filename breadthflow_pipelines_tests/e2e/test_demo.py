@@ -14,7 +14,8 @@ def test_the_first_run_ends_with_signals_and_the_second_changes_nothing(command:
     assert first.returncode == 0, first.stderr
     assert "demo (synthetic market)" in first.stderr
     assert "its prices are invented" in first.stderr
-    bars = next(line.split() for line in first.stderr.splitlines() if line.startswith("bars  "))
+    table = first.stderr.partition("\nRows")[2]
+    bars = next(line.split() for line in table.splitlines() if line.startswith("bars  "))
     read, inserted, rejected = (int(bars[i].replace(",", "")) for i in (1, 2, 6))
     assert rejected == len(BROKEN_ROWS)
     assert inserted == read - rejected > 1_000_000

@@ -33,7 +33,7 @@ class Served:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.settings = {"home": home, "start": start}
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
+        self.process = subprocess.Popen(
             [BREADTHFLOW, "up", "--port", str(self.port)],
             env=environment(**self.settings),
             cwd="/",
@@ -42,7 +42,7 @@ class Served:
         )
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 - loopback
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},

@@ -344,7 +344,7 @@ for chunk in Files(Path(sys.argv[1])).bars(None, dt.date(2006, 1, 1), dt.date(20
 peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(sum(sizes), max(sizes), len(outcomes), *set(outcomes.values()), peak_kib)
 """
-    done = subprocess.run(  # noqa: S603 - this interpreter, in a process of its own for its peak memory
+    done = subprocess.run(
         [sys.executable, "-c", script, str(MARKET / "sp500_bars.parquet")], capture_output=True, text=True, check=True
     )
     rows, largest, symbols, outcome, peak_kib = done.stdout.split()

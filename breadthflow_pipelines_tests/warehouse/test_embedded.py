@@ -56,7 +56,7 @@ def stored(seed: Path) -> Iterator[Callable[[Path], EmbeddedServer]]:
     servers = []
 
     def put(place: Path) -> EmbeddedServer:
-        subprocess.run(["cp", "-a", seed, place], check=True)  # noqa: S603, S607 - keeps the account's ownership
+        subprocess.run(["cp", "-a", seed, place], check=True)  # noqa: S607 - keeps the account's ownership
         servers.append(EmbeddedServer(place))
         return servers[-1]
 

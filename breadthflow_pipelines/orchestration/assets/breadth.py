@@ -1,4 +1,4 @@
-"""Published counts, breadth counts and indicators. What they are made from is in market.py, what they say in signals.py."""
+"""Published counts, breadth counts and indicators. What they are made from: market.py; what they say: signals.py."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS, breadth_indicators as compute_indicators
+from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS
+from breadthflow_pipelines.indicators.breadth import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.observability.progress import advance
@@ -20,7 +21,7 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     table_metadata,
 )
-from breadthflow_pipelines.orchestration.failures import RETRY, retried_if_unreachable
+from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
 from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
@@ -65,14 +66,13 @@ class PublishedCounts(dg.Config):
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
-    retry_policy=RETRY,
     metadata=table_metadata("exchange_breadth"),
 )
 @retried_if_unreachable
 def exchange_breadth(
     context: dg.AssetExecutionContext, config: PublishedCounts, market: Market
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Advances, declines, volumes, highs and lows as an exchange published them; a universe under the exchange's name."""
+    """Advances, declines, volumes, highs and lows as an exchange published them; a universe of the exchange's name."""
     published = read_published_counts(Path(config.directory), config.exchange, market.calendar)
     counts = require(contracts.PUBLISHED, published.counts.with_columns(exchange=pl.lit(config.exchange)))
     merged = warehouse.record_published(market.store, counts, config.exchange, context.run.run_id)
@@ -100,7 +100,6 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
         owners=OWNERS,
         kinds={"postgres", "polars"},
         code_version="1",
-        retry_policy=RETRY,
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="breadth_counts",
@@ -110,7 +109,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
     )
     @retried_if_unreachable
     def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """How many members rose, fell, stood above their means and made new extremes, per universe, sector and session."""
+        """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("breadth_counts"):
             merged = _count(market, span)
@@ -165,7 +164,6 @@ def _count(market: Market, span: Span) -> Merged:
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
-    retry_policy=RETRY,
     deps=[
         dg.AssetDep("breadth_counts", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("exchange_breadth"),
@@ -174,7 +172,7 @@ def _count(market: Market, span: Span) -> Merged:
 )
 @retried_if_unreachable
 def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """The A/D line, McClellan, Zweig's average and the rest, from all of history each time; only changed rows are written."""
+    """The A/D line, McClellan, Zweig's average and the rest, from all of history; only changed rows are written."""
     with market.store.exclusive("breadth_indicators"):
         counts = warehouse.all_counts(market.store)
         closed = market.calendar.last_closed()

@@ -1,5 +1,8 @@
 """Securities, universe members and bars: from the source into the store. Breadth made from them is in breadth.py."""
 
+from datetime import date
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
@@ -22,7 +25,7 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     table_metadata,
 )
-from breadthflow_pipelines.orchestration.failures import RETRY, retried_if_unreachable
+from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome
@@ -44,7 +47,6 @@ def wanted_members(market: Market) -> pl.DataFrame:
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
-    retry_policy=RETRY,
     metadata=table_metadata("securities"),
 )
 @retried_if_unreachable
@@ -58,7 +60,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
         )
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
-    context.log.info(f"{source.describe().about}: {listing['source_key'].n_unique()} securities")
+    context.log.info("%s: %s securities", source.describe().about, listing["source_key"].n_unique())
     return dg.MaterializeResult(
         metadata={
             **merge_metadata(recorded.securities),
@@ -78,7 +80,6 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
-    retry_policy=RETRY,
     deps=[securities],
     metadata=table_metadata("universe_members"),
 )
@@ -115,7 +116,6 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"postgres", "polars", "pandera"},
         code_version="1",
-        retry_policy=RETRY,
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="bars",
@@ -124,7 +124,7 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     )
     @retried_if_unreachable
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """Daily bars of the months, as the source gives them; what breaks the contract is kept aside with the reason."""
+        """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)
         figures = _Ingest(market, span, context.run.run_id).run()
         held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
@@ -158,7 +158,7 @@ class _Ingest:
         self.outcomes: dict[str, Outcome] = {}
         self.problems: list[str] = []
 
-    def run(self) -> dict[str, object]:
+    def run(self) -> dict[str, Any]:
         """Read and store the span; returns the figures of the materialization."""
         if self.span.start <= self.span.end:
             for chunk in self.market.source.bars(None, self.span.start, self.span.end):
@@ -194,9 +194,9 @@ class _Ingest:
                 self.reasons[reason] = self.reasons.get(reason, 0) + rows
         if verdict.good.height:
             self.merged += warehouse.load_bars(self.market.store, verdict.good, source, self.run_id)
-            reached = verdict.good["session"].max()
+            reached: date = verdict.good.select(pl.col("session").max()).item()
             whole = (self.span.end - self.span.start).days + 1
-            advance("bars", ((reached - self.span.start).days + 1) / whole, f"through {reached}")  # type: ignore[operator]
+            advance("bars", ((reached - self.span.start).days + 1) / whole, f"through {reached}")
         self.read += chunk.bars.height
         self.outcomes.update(chunk.outcomes)
         self.problems.extend(chunk.problems)

@@ -8,7 +8,7 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
 from breadthflow_pipelines.orchestration.describe import OWNERS, lineage, merge_metadata, shown, table_metadata
-from breadthflow_pipelines.orchestration.failures import RETRY, retried_if_unreachable
+from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
@@ -20,13 +20,12 @@ from breadthflow_pipelines.warehouse import breadth as warehouse
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
-    retry_policy=RETRY,
     deps=[breadth_indicators],
     metadata=table_metadata("market_signals"),
 )
 @retried_if_unreachable
 def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Buy, sell or hold, each with its rule, threshold and evidence; from all of history each time, only changes written."""
+    """Buy, sell or hold, each with its rule, threshold and evidence; from all of history, only changes are written."""
     with market.store.exclusive("market_signals"):
         counts = warehouse.all_counts(market.store)
         indicators = warehouse.indicators(market.store)

@@ -11,8 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """${message}."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
+    """Undo it."""
     ${downgrades if downgrades else "pass"}

@@ -53,6 +53,7 @@ COMMENT ON VIEW breadth IS 'Counts and indicators side by side, as breadthflow b
 
 
 def upgrade() -> None:
+    """Make the tables, the constraints over intervals, and the views."""
     op.create_table(
         "bar_revisions",
         sa.Column("security_id", sa.BigInteger(), nullable=False, comment="whose bar"),
@@ -583,6 +584,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take all of it away again."""
     op.execute("DROP VIEW breadth; DROP VIEW all_counts")
     op.drop_table("universe_members")
     op.drop_table("security_symbols")

@@ -1,0 +1,1 @@
+"""One file per version; Alembic runs them in order."""

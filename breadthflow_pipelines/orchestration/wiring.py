@@ -1,0 +1,41 @@
+"""Assets, checks, jobs, the schedule and the resource, put together for some settings; computes nothing."""
+
+import dagster as dg
+
+from breadthflow_pipelines.orchestration.assets.breadth import (
+    breadth_counts_asset,
+    breadth_indicators,
+    exchange_breadth,
+)
+from breadthflow_pipelines.orchestration.assets.market import bars_asset, securities, universe_members
+from breadthflow_pipelines.orchestration.assets.signals import market_signals
+from breadthflow_pipelines.orchestration.checks import CHECKS
+from breadthflow_pipelines.orchestration.partitions import monthly
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.settings import Settings
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """Everything that Dagster shows and runs, for these settings."""
+    calendar = exchange_calendar(settings.calendar)
+    months = monthly(settings, calendar)
+    bars = bars_asset(months)
+    all_jobs = jobs()
+    return dg.Definitions(
+        assets=[
+            securities,
+            universe_members,
+            bars,
+            exchange_breadth,
+            breadth_counts_asset(months, bars),
+            breadth_indicators,
+            market_signals,
+        ],
+        asset_checks=CHECKS,
+        jobs=all_jobs,
+        schedules=[daily_schedule(all_jobs[0], settings, calendar)],
+        resources={"market": Market()},
+        executor=dg.in_process_executor,
+    )

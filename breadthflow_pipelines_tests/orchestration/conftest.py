@@ -1,0 +1,196 @@
+"""A store of each test's own, empty or filled once and copied, and Dagster's instance on it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+import pytest
+
+from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.instance import dagster_instance
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.reports import charts
+from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines_tests.conftest import administer
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SmallMarket
+
+FreshDatabase = Callable[[str], str]
+Contents = dict[str, list[tuple[Any, ...]]]
+
+# What is written about a row and not in it: two stores that agree may differ in these.
+_PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at")
+TABLES = (
+    *("securities", "security_symbols", "universe_members", "bars", "rejected_bars"),
+    *("breadth_counts", "breadth_indicators", "market_signals"),
+)
+
+
+@dataclass
+class Store:
+    """A store under test: its files, its database, Dagster's instance on a database of its own."""
+
+    small: SmallMarket
+    database: Database
+    dagster_url: str
+    instance: dg.DagsterInstance
+
+    @property
+    def market(self) -> Market:
+        """The market as the settings mean it now; nothing read before is remembered."""
+        return Market()
+
+    def run(self, first: dt.date = FIRST, last: dt.date = LAST) -> runs.RunReport:
+        """What ``breadthflow backfill --from first --to last`` runs."""
+        return runs.run_months(self.instance, first, last, last)
+
+    def daily(self, session: dt.date) -> runs.RunReport:
+        """What ``breadthflow run --date session`` runs."""
+        first = runs.first_month_due(self.instance, self.market, session)
+        return runs.run_months(self.instance, first, session, session)
+
+    def check(self, *select: str) -> runs.RunReport:
+        """What ``breadthflow check`` runs."""
+        return runs.run_checks(self.instance, self.market, select)
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """The answer to a query."""
+        with self.database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()
+
+    def execute(self, *statements: str) -> int:
+        """Change the store behind the pipeline's back; returns how many rows the last statement touched."""
+        with self.database.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.rowcount
+
+    def contents(self) -> Contents:
+        """Every row of every table, without who wrote it when."""
+        return {table: self._contents(table) for table in TABLES}
+
+    def _contents(self, table: str) -> list[tuple[Any, ...]]:
+        query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
+        columns = [name for (name,) in self.rows(query, table) if name not in _PROVENANCE]
+        return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")  # noqa: S608
+
+
+@contextmanager
+def opened(small: SmallMarket, home: Path, url: str, dagster_url: str) -> Iterator[Store]:
+    """The settings of this process, and Dagster's instance, on these databases for the length of the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in small.environment().items():
+            patch.setenv(name, value)
+        patch.setenv("BREADTHFLOW_HOME", str(home))
+        patch.setenv("BREADTHFLOW_DATABASE_URL", url)
+        patch.setenv("BREADTHFLOW_DAGSTER_DATABASE_URL", dagster_url)
+        patch.setenv("DAGSTER_HOME", "")  # the instance names its own; this puts it back afterwards
+        get_settings.cache_clear()
+        with dagster_instance(get_settings()) as instance:
+            yield Store(small, Database(url, None), dagster_url, instance)
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def _dagster_template(server: EmbeddedServer, fresh_database: FreshDatabase, tmp_path_factory: Any) -> str:
+    """Dagster's database with its tables, made once: making them takes longer than most tests."""
+    url, home = fresh_database("template0"), tmp_path_factory.mktemp("dagster-template")
+    with opened(SmallMarket(home), home, url, url):
+        pass
+    return _as_template(server, url)
+
+
+@pytest.fixture(scope="session")
+def _filled_templates(
+    server: EmbeddedServer,
+    fresh_database: FreshDatabase,
+    _template: str,
+    _dagster_template: str,
+    tmp_path_factory: Any,
+) -> tuple[str, str, Contents]:
+    """The store after one backfill of everything, Dagster's records of it, and what the store holds."""
+    home = tmp_path_factory.mktemp("filled-template")
+    url, dagster_url = fresh_database(_template), fresh_database(_dagster_template)
+    with opened(SmallMarket(home), home, url, dagster_url) as store:
+        report = store.run()
+        assert report.exit_status == 0, report
+        contents = store.contents()
+    return _as_template(server, url), _as_template(server, dagster_url), contents
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is half of a run's time here, and is tested in reports/; the filled store was made with pictures."""
+    monkeypatch.setattr(charts, "_picture", lambda draw, title: f"![{title}]()")  # noqa: ARG005
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> Callable[[dt.date], None]:
+    """Makes a session the last closed one, as it was on its evening."""
+    return lambda day: monkeypatch.setattr(ExchangeCalendar, "last_closed", lambda self, now=None: day)  # noqa: ARG005
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallMarket:
+    """The market's files, this test's own."""
+    return SmallMarket(tmp_path)
+
+
+@pytest.fixture
+def store(
+    server: EmbeddedServer,
+    fresh_database: FreshDatabase,
+    _template: str,
+    _dagster_template: str,
+    small: SmallMarket,
+    tmp_path: Path,
+) -> Iterator[Store]:
+    """An empty store."""
+    urls = [fresh_database(_template), fresh_database(_dagster_template)]
+    with _dropped(server, *urls), opened(small, tmp_path, *urls) as store:
+        yield store
+
+
+@pytest.fixture
+def filled(
+    server: EmbeddedServer,
+    fresh_database: FreshDatabase,
+    _filled_templates: tuple[str, str, Contents],
+    small: SmallMarket,
+    tmp_path: Path,
+) -> Iterator[Store]:
+    """A store that holds everything through the market's last session."""
+    urls = [fresh_database(template) for template in _filled_templates[:2]]
+    with _dropped(server, *urls), opened(small, tmp_path, *urls) as store:
+        yield store
+
+
+@pytest.fixture
+def one_shot(_filled_templates: tuple[str, str, Contents]) -> Contents:
+    """What the store holds after one backfill of everything."""
+    return _filled_templates[2]
+
+
+@contextmanager
+def _dropped(server: EmbeddedServer, *urls: str) -> Iterator[None]:
+    yield
+    for url in urls:
+        administer(server, f"DROP DATABASE {_name(url)} WITH (FORCE)")
+
+
+def _as_template(server: EmbeddedServer, url: str) -> str:
+    # Dagster's connections stay in their pool until the process ends, and a database in use cannot be copied.
+    administer(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_name(url)}'")
+    return _name(url)
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path[1:]

@@ -1,0 +1,242 @@
+"""However history is cut, repeated or interrupted, the same files give the same tables."""
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS
+from breadthflow_pipelines.sources import files
+from breadthflow_pipelines_tests.orchestration.conftest import TABLES, Contents, Store
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
+
+PROGRAMS = Path(sys.executable).parent
+BACKFILL = ["backfill", "--from", str(FIRST), "--to", str(LAST)]
+
+
+def assert_same(found: Contents, expected: Contents) -> None:
+    """Name the first row that differs, which pytest's own comparison of thousands of rows would take minutes to find."""
+    for table in TABLES:
+        only_found = sorted(set(found[table]) - set(expected[table]), key=str)
+        only_expected = sorted(set(expected[table]) - set(found[table]), key=str)
+        assert (table, only_found[:1], only_expected[:1]) == (table, [], [])
+        assert len(found[table]) == len(expected[table])
+
+
+def test_one_shot_backfill_fills_every_table(one_shot: Contents) -> None:
+    # What all other tests here compare with must itself be something.
+    assert {table for table, rows in one_shot.items() if not rows} == set()
+    universe, segment, session = 0, 1, 2
+    assert {row[session] for row in one_shot["breadth_counts"]} == set(SESSIONS)
+    assert {row[segment] for row in one_shot["breadth_counts"]} == {"ALL", "Energy", "Health", "Technology"}
+    assert {row[universe] for row in one_shot["market_signals"]} == {"small"}
+
+
+def test_month_by_month_gives_the_tables_of_one_backfill(store: Store, one_shot: Contents) -> None:
+    months = sorted({day.replace(day=1) for day in SESSIONS})
+    for month in months:
+        report = store.run(month, max(day for day in SESSIONS if day.replace(day=1) == month))
+        assert report.trouble is None
+    assert_same(store.contents(), one_shot)
+
+
+def test_backfilling_backwards_gives_the_tables_of_one_backfill(store: Store, one_shot: Contents) -> None:
+    # The later half is counted first without the year of bars before it, and is asked for again afterwards.
+    middle = dt.date(2023, 6, 1)
+    store.run(middle, LAST)
+    store.run(FIRST, middle - dt.timedelta(days=1))
+    store.run(middle, LAST)
+    assert_same(store.contents(), one_shot)
+
+
+@pytest.mark.slow
+def test_daily_runs_give_the_tables_of_one_backfill(
+    store: Store, one_shot: Contents, frozen: Callable[[dt.date], None]
+) -> None:
+    # As it happens in life: each evening the files reach one session further and the clock stands there. That passes
+    # through two ends of months, a member that leaves and rows that turn from provisional to final.
+    daily = SESSIONS[-25:]
+    store.small.write(through=SESSIONS[-26])
+    frozen(SESSIONS[-26])
+    store.run(FIRST, SESSIONS[-26])
+    for session in daily:
+        store.small.write(through=session)
+        frozen(session)
+        report = store.daily(session)
+        assert report.trouble is None
+        assert [check.name for check in report.checks if check.status == "failed"] == []
+    states = dict(store.rows("SELECT session, state FROM breadth_indicators WHERE segment = 'ALL'"))
+    assert [day for day in SESSIONS if states[day] == "provisional"][-3:] == SESSIONS[-3:]
+    frozen(dt.date(2024, 1, 31))
+    store.run(LAST, LAST)  # a month later nothing is open any more
+    assert_same(store.contents(), one_shot)
+
+
+def test_daily_run_with_nothing_new_changes_no_row(filled: Store) -> None:
+    before = _versions(filled)
+    report = filled.daily(LAST)
+    assert report.exit_status == 0
+    assert report.figures["bars"]["rows_unchanged"] == report.figures["bars"]["rows_read"] > 0
+    assert report.rows_changed == 0
+    assert _versions(filled) == before
+
+
+def test_repeated_backfill_changes_no_row(filled: Store) -> None:
+    before = _versions(filled)
+    report = filled.run()
+    assert report.figures["bars"] == {
+        "rows_read": filled.small.good_rows() + 3,
+        "rows_inserted": 0,
+        "rows_revised": 0,
+        "rows_unchanged": filled.small.good_rows(),
+        "rows_removed": 0,
+        "rows_rejected": 3,
+    }
+    assert report.rows_changed == 0
+    assert _versions(filled) == before
+
+
+@pytest.mark.parametrize("how", ["control-c", "a bug"])
+def test_interrupted_backfill_repeated_gives_the_tables_of_one_backfill(
+    how: str, store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CHUNK_ROWS", 400)  # a symbol or two at a time
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Files, "bars", _ending_early(control_c if how == "control-c" else a_bug))
+        report = store.run()
+    assert report.exit_status == 1
+    assert ("bars was interrupted" if how == "control-c" else "bars failed: KeyError") in str(report.trouble)
+    assert 0 < store.rows("SELECT count(*) FROM bars")[0][0] < len(one_shot["bars"])
+    assert store.rows("SELECT count(*) FROM breadth_counts") == [(0,)]
+    assert store.run().exit_status == 0
+    assert_same(store.contents(), one_shot)
+
+
+def test_control_c_ends_the_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[int] = []
+
+    def counted() -> None:
+        attempts.append(1)
+        control_c()
+
+    monkeypatch.setattr(files, "CHUNK_ROWS", 400)
+    monkeypatch.setattr(files.Files, "bars", _ending_early(counted))
+    report = store.run()
+    assert len(attempts) == 1
+    assert "universe_members" not in report.figures  # it was due, and needs no bars
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "function", "call"),
+    [
+        ("warehouse.market", "load_bars", 4),  # between two chunks of bars
+        ("warehouse.bulk", "_change", 9),  # within the transaction of a chunk
+        ("warehouse.breadth", "record_counts", 2),  # between two years of counts
+    ],
+)
+def test_killed_backfill_repeated_gives_the_tables_of_one_backfill(
+    module: str, function: str, call: int, store: Store, one_shot: Contents
+) -> None:
+    command = [sys.executable, "-c", STOPPING, module, function, str(call), *BACKFILL]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"here\n"
+        killed.kill()
+    left = store.contents()
+    assert 0 < len(left["bars"]) <= len(one_shot["bars"])
+    assert left["market_signals"] == []
+    dead = store.instance.get_runs()[0]
+    assert dead.status is dg.DagsterRunStatus.STARTED
+
+    assert store.run().exit_status == 0
+
+    assert_same(store.contents(), one_shot)
+    ended = store.instance.get_run_by_id(dead.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.slow
+def test_two_backfills_at_once_end_with_the_rows_of_one(store: Store, one_shot: Contents) -> None:
+    command = [PROGRAMS / "breadthflow", *BACKFILL]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, complaints = process.communicate(timeout=120)
+        assert process.returncode == 0, complaints
+    assert_same(store.contents(), one_shot)
+    inserted = store.rows("SELECT count(DISTINCT run_id) FROM bars")[0][0]
+    assert inserted in (1, 2)  # who was first with which chunk is left to chance
+    assert store.rows("SELECT count(*) FROM bar_revisions") == [(0,)]
+
+
+@pytest.mark.slow
+def test_dagsters_own_range_run_gives_the_tables_of_one_backfill(store: Store, one_shot: Contents) -> None:
+    # What the UI starts for a range, and what `dagster asset materialize --partition-range` runs.
+    done = subprocess.run(
+        [
+            *(PROGRAMS / "dagster", "asset", "materialize", "-m", "breadthflow_pipelines.definitions"),
+            *("--select", ",".join(MARKET_ASSETS), "--partition-range", "2022-11...2023-12"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert_same(store.contents(), one_shot)
+    months = store.instance.get_materialized_partitions(dg.AssetKey("breadth_counts"))
+    assert months == {day.strftime("%Y-%m") for day in SESSIONS}
+
+
+STOPPING = """
+import importlib, sys, time
+from breadthflow_pipelines import cli
+from breadthflow_pipelines.sources import files
+
+files.CHUNK_ROWS = 400
+place = importlib.import_module(f"breadthflow_pipelines.{sys.argv[1]}")
+real, calls = getattr(place, sys.argv[2]), []
+
+def stopping(*arguments, **options):
+    calls.append(1)
+    if len(calls) == int(sys.argv[3]):
+        print("here", flush=True)
+        time.sleep(600)
+    return real(*arguments, **options)
+
+setattr(place, sys.argv[2], stopping)
+cli.main(sys.argv[4:])
+"""
+
+
+def control_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)  # the handler interrupts it
+
+
+def a_bug() -> None:
+    raise KeyError("surprise")
+
+
+def _ending_early(end: Callable[[], None]) -> Callable[..., Iterator[object]]:
+    whole = files.Files.bars
+
+    def bars(*arguments: object) -> Iterator[object]:
+        for number, chunk in enumerate(whole(*arguments)):  # type: ignore[arg-type]
+            if number == 3:
+                end()
+            yield chunk
+
+    return bars
+
+
+def _versions(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """Which transaction wrote each row last: a row that was written again, even with equal values, has another."""
+    return {table: store.rows(f"SELECT ctid::text, xmin::text FROM {table} ORDER BY 1") for table in TABLES}  # noqa: S608

@@ -1,0 +1,246 @@
+"""What a merge does to a table, row by row, and what it leaves when it is killed."""
+
+import datetime as dt
+import os
+import signal
+
+import polars as pl
+import psycopg2
+import pytest
+import sqlalchemy as sa
+from polars.testing import assert_frame_equal
+
+from breadthflow_pipelines.errors import DatabaseError
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines_tests.conftest import start_python, wait_until
+
+JANUARY, FEBRUARY = dt.date(2024, 1, 1), dt.date(2024, 2, 1)
+COLUMNS = ("exchange", "session", "advances", "declines", "run_id")
+
+
+def published(*rows: tuple[str, str, int | None, int | None], run: str = "first") -> pl.DataFrame:
+    """exchange, session, advances, declines."""
+    complete = [(exchange, dt.date.fromisoformat(day), up, down, run) for exchange, day, up, down in rows]
+    schema = dict(zip(COLUMNS, (pl.String, pl.Date, pl.Int64, pl.Int64, pl.String), strict=True))
+    return pl.DataFrame(complete, schema=schema, orient="row")
+
+
+FIRST = published(
+    ("X", "2024-01-02", 1, 10),
+    ("X", "2024-01-03", 2, None),
+    ("X", "2024-02-01", 3, 30),
+    ("Y", "2024-01-02", 4, 40),
+)
+
+
+@pytest.fixture
+def held(database: Database) -> Database:
+    """A store with two exchanges' counts."""
+    merge(database, tables.exchange_breadth, FIRST)
+    return database
+
+
+def rows(database: Database) -> list[tuple[object, ...]]:
+    return fetch(database, f"SELECT {', '.join(COLUMNS)} FROM exchange_breadth ORDER BY 1, 2").rows()  # noqa: S608
+
+
+def versions(database: Database) -> dict[tuple[object, ...], tuple[object, ...]]:
+    """Of each row: the transaction that wrote it last, and when it says that it was written."""
+    found = fetch(database, "SELECT exchange, session, xmin::text, ingested_at FROM exchange_breadth").rows()
+    return {row[:2]: row[2:] for row in found}
+
+
+def figures(merged: Merged) -> tuple[int, int, int, int, int]:
+    return merged.read, merged.inserted, merged.updated, merged.unchanged, merged.deleted
+
+
+def test_a_merge_inserts_updates_leaves_and_deletes_within_its_scope(held: Database) -> None:
+    before = versions(held)
+    second = published(
+        ("X", "2024-01-02", 1, 10),  # equal
+        ("X", "2024-01-03", 2, 20),  # a null became known
+        ("X", "2024-02-02", 5, 50),  # new; 2024-02-01 is gone, and Y is out of scope
+        run="second",
+    )
+    merged = merge(held, tables.exchange_breadth, second, scope="exchange = $1", parameters=("X",))
+    assert figures(merged) == (3, 1, 1, 1, 1)
+    assert merged.changes.sort("kind").rows() == [
+        (FEBRUARY, "deleted", 1),
+        (FEBRUARY, "inserted", 1),
+        (JANUARY, "updated", 1),
+    ]
+    assert rows(held) == [
+        ("X", dt.date(2024, 1, 2), 1, 10, "first"),  # who wrote it last is no change
+        ("X", dt.date(2024, 1, 3), 2, 20, "second"),
+        ("X", dt.date(2024, 2, 2), 5, 50, "second"),
+        ("Y", dt.date(2024, 1, 2), 4, 40, "first"),
+    ]
+    after = versions(held)
+    for equal in [("X", dt.date(2024, 1, 2)), ("Y", dt.date(2024, 1, 2))]:
+        assert after[equal] == before[equal]
+    changed = ("X", dt.date(2024, 1, 3))
+    assert after[changed][0] != before[changed][0]
+    assert after[changed][1] > before[changed][1]  # type: ignore[operator] - the time stamp is renewed
+
+
+def test_without_a_scope_nothing_is_deleted_and_a_value_may_become_unknown(held: Database) -> None:
+    merged = merge(held, tables.exchange_breadth, published(("X", "2024-01-02", 1, None)))
+    assert figures(merged) == (1, 0, 1, 0, 0)
+    assert len(rows(held)) == FIRST.height
+    assert rows(held)[0] == ("X", dt.date(2024, 1, 2), 1, None, "first")
+
+
+def test_merging_the_same_again_writes_nothing(held: Database) -> None:
+    before = versions(held)
+    merged = merge(held, tables.exchange_breadth, FIRST.with_columns(run_id=pl.lit("again")), scope="true")
+    assert figures(merged) == (4, 0, 0, 4, 0)
+    assert versions(held) == before
+
+
+def test_an_empty_frame_empties_its_scope_and_nothing_else(held: Database) -> None:
+    assert figures(merge(held, tables.exchange_breadth, FIRST.clear())) == (0, 0, 0, 0, 0)
+    assert len(rows(held)) == 4
+    merged = merge(held, tables.exchange_breadth, FIRST.clear(), scope="exchange = $1", parameters=("X",))
+    assert figures(merged) == (0, 0, 0, 0, 3)
+    assert [row[0] for row in rows(held)] == ["Y"]
+
+
+def test_a_row_that_breaks_a_constraint_takes_all_of_its_merge_with_it(held: Database) -> None:
+    before = rows(held)
+    broken = published(("X", "2024-03-01", 1, 1), ("X", "2024-03-04", -1, 1))
+    with pytest.raises(Exception, match="exchange_breadth_advances_not_negative"):
+        merge(held, tables.exchange_breadth, broken, scope="true")
+    assert rows(held) == before
+
+
+def test_figures_add_up() -> None:
+    one = Merged(3, pl.DataFrame({"month": [JANUARY], "kind": ["inserted"], "rows": [2]}))
+    two = Merged(5, pl.DataFrame({"month": [JANUARY], "kind": ["updated"], "rows": [1]}))
+    assert figures(NOTHING + one + two) == (8, 2, 1, 5, 0)
+
+
+def test_a_number_that_is_none_and_infinity_survive_where_a_table_takes_them(database: Database) -> None:
+    odd = pl.DataFrame(
+        {
+            "fingerprint": ["a", "b"],
+            "source": ["s", "s"],
+            "open": [float("nan"), None],
+            "close": [float("inf"), 0.1 + 0.2],  # not 0.3
+            "reasons": [["x", 'it\'s \\ a "reason", {really}'], ["y"]],
+            "run_id": ["r", "r"],
+        }
+    )
+    assert merge(database, tables.rejected_bars, odd).inserted == 2
+    assert merge(database, tables.rejected_bars, odd).unchanged == 2  # a NaN equals itself here
+    back = fetch(database, "SELECT fingerprint, source, open, close, reasons, run_id FROM rejected_bars ORDER BY 1")
+    assert_frame_equal(back, odd, check_exact=True)
+
+
+def test_a_frame_of_the_wrong_type_is_no_database_that_cannot_be_reached(held: Database) -> None:
+    wrong = FIRST.with_columns(pl.lit("many").alias("advances"))
+    with pytest.raises(Exception, match=r"\S") as failure:
+        merge(held, tables.exchange_breadth, wrong)
+    assert not isinstance(failure.value, DatabaseError)
+    assert len(rows(held)) == 4
+
+
+def test_parameters_are_values_and_never_statements(held: Database) -> None:
+    trick = "X'; DROP TABLE exchange_breadth; --"
+    assert fetch(held, "SELECT * FROM exchange_breadth WHERE exchange = $1", (trick,)).is_empty()
+    merge(held, tables.exchange_breadth, published((trick, "2024-01-02", 1, 1)))
+    assert (trick, dt.date(2024, 1, 2), 1, 1, "first") in rows(held)
+
+
+MERGE = """
+import datetime as dt, sys
+import polars as pl
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import merge
+from breadthflow_pipelines.warehouse.database import Database
+rows = [("X", dt.date(2024, 1, 2), 99, 10), ("X", dt.date(2024, 1, 3), 2, None), ("X", dt.date(2024, 3, 1), 7, 7)]
+frame = pl.DataFrame(rows, schema=["exchange", "session", "advances", "declines"], orient="row")
+merged = merge(Database(sys.argv[1], None), tables.exchange_breadth, frame.with_columns(run_id=pl.lit(sys.argv[2])),
+               scope="exchange = $1", parameters=("X",))
+print(merged.inserted, merged.updated, merged.deleted)
+"""
+
+
+def waiting(database: Database) -> list[int]:
+    """The sessions of this database that wait for a lock."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def gone(database: Database, pids: list[int]) -> bool:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", (pids,))
+        return cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [
+        "LOCK TABLE exchange_breadth IN SHARE MODE",  # nothing is written yet
+        "SELECT FROM exchange_breadth WHERE session = '2024-01-02' FOR UPDATE",  # one row is deleted already
+        "INSERT INTO exchange_breadth VALUES ('X', '2024-03-01', 0, 0, 0, 0, 0, 0, 0, 0, 'other')",  # and one updated
+    ],
+)
+def test_a_merge_that_is_killed_leaves_the_table_as_it_was(held: Database, obstacle: str) -> None:
+    before, written = rows(held), versions(held)
+    blocker = psycopg2.connect(held.url)
+    with blocker.cursor() as cursor:
+        cursor.execute(obstacle)
+    process = start_python(MERGE, held.url, "killed")
+    wait_until(lambda: waiting(held))
+    stuck = waiting(held)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    blocker.rollback()
+    blocker.close()
+    wait_until(lambda: gone(held, stuck))
+    assert rows(held) == before
+    assert versions(held) == written
+
+    repeated = start_python(MERGE, held.url, "repeated")
+    output, errors = repeated.communicate(timeout=60)
+    assert output.split() == ["1", "1", "1"], errors
+    assert rows(held) == [
+        ("X", dt.date(2024, 1, 2), 99, 10, "repeated"),
+        ("X", dt.date(2024, 1, 3), 2, None, "first"),
+        ("X", dt.date(2024, 3, 1), 7, 7, "repeated"),
+        ("Y", dt.date(2024, 1, 2), 4, 40, "first"),
+    ]
+
+
+def test_two_merges_at_once_take_turns(held: Database) -> None:
+    blocker = psycopg2.connect(held.url)
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE exchange_breadth IN SHARE MODE")
+    merges = [start_python(MERGE, held.url, name) for name in ("one", "two")]
+
+    wait_until(lambda: len(waiting(held)) == 2)
+    blocker.rollback()
+    blocker.close()
+    answers = [process.communicate(timeout=60) for process in merges]
+    assert sorted(output.split() for output, _ in answers) == [["0", "0", "0"], ["1", "1", "1"]], answers
+    assert len(rows(held)) == 4
+
+
+def test_a_table_s_own_defaults_fill_what_a_frame_leaves_out(database: Database) -> None:
+    merge(database, tables.exchange_breadth, FIRST)
+    stamps = fetch(
+        database, "SELECT ingested_at, now() - ingested_at < interval '1 minute' AS recent FROM exchange_breadth"
+    )
+    assert stamps["recent"].all()
+    assert stamps.schema["ingested_at"] == pl.Datetime("us", "UTC")
+
+
+def test_every_table_that_is_merged_has_a_key() -> None:
+    """Without one a merge could not tell a changed row from a new one; symbols are therefore written another way."""
+    keyless = {name for name, table in tables.metadata.tables.items() if not sa.inspect(table).primary_key.columns}
+    assert keyless == {"security_symbols"}
