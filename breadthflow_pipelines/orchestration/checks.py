@@ -156,7 +156,7 @@ def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
 @dg.asset_check(asset="market_signals")
 def signals_keep_contract(market: Market) -> dg.AssetCheckResult:
     """Every signal has an action, a confidence from 0 to 1, finite figures and evidence, once per rule and session."""
-    return _judged(contracts.SIGNALS, breadth_warehouse.all_signals(market.store))
+    return _judged(contracts.SIGNALS, breadth_warehouse.all_signals(market.store), may_be_empty=True)
 
 
 CHECKS = [

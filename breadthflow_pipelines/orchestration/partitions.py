@@ -17,6 +17,9 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 
+# A range of months is one run. `dagster asset materialize --partition-range` asks this of assets without months as well.
+WHOLE = dg.BackfillPolicy.single_run()
+
 
 @dataclass(frozen=True)
 class Span:

@@ -161,7 +161,7 @@ def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()
     return frame
 
 
-_PASSING = ("08", "40", "57")  # SQLSTATE classes: no connection, deadlock, the server is going down
+_PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong frame), deadlock, the server goes down
 
 
 @contextmanager

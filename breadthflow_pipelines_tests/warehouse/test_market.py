@@ -234,7 +234,8 @@ def test_a_changed_bar_keeps_its_old_values_and_an_equal_one_is_not_written(list
     revisions = fetch(
         listed,
         "SELECT security_id, session, run_id, old_run_id, old_close, new_close, old_high, new_high, old_volume, "
-        "new_volume, old_close_adjusted, new_close_adjusted, old_source, new_source, old_ingested_at FROM bar_revisions",
+        "new_volume, old_close_adjusted, new_close_adjusted, old_source, new_source, old_ingested_at "
+        "FROM bar_revisions",
     ).rows()
     assert revisions == [
         (1, second[0], "second", "first", 11.0, 12.0, 12.0, 13.0, 1100, 1200, None, None, "old", "old", second[1])
@@ -252,19 +253,24 @@ def test_the_same_values_from_another_source_are_a_revision(listed: Database) ->
     market.load_bars(listed, bars((1, "2024-01-02", 10)), "one", "r")
     assert figures(market.load_bars(listed, bars((1, "2024-01-02", 10)), "two", "r")) == (0, 1, 0, 0)
     assert fetch(listed, "SELECT old_source, new_source FROM bar_revisions").rows() == [("one", "two")]
-    assert market.reach(listed, "one") is None
-    assert market.reach(listed, "two") == (dt.date(2024, 1, 2), dt.date(2024, 1, 2))
 
 
 def test_no_bars_are_no_work(listed: Database) -> None:
     assert figures(market.load_bars(listed, bars(), "s", "r")) == (0, 0, 0, 0)
-    assert market.reach(listed, "s") is None
 
 
-def test_sessions_held_are_counted(listed: Database) -> None:
-    market.load_bars(listed, bars((1, "2024-01-02", 10), (2, "2024-01-02", 20), (1, "2024-01-03", 10)), "s", "r")
-    held = market.sessions_held(listed, dt.date(2024, 1, 1), dt.date(2024, 1, 2))
-    assert held.rows() == [(dt.date(2024, 1, 2), 2)]
+def test_bars_of_invented_and_of_real_companies_are_counted_apart(listed: Database) -> None:
+    market.record_securities(listed, listing((3, "demo:C", "C", None, None)), synthetic=True)
+    assert market.reach(listed, synthetic=True) is None
+    rows = [(1, "2024-01-02", 10.0), (2, "2024-01-02", 20.0), (1, "2024-01-03", 10.0), (3, "2024-01-04", 30.0)]
+    market.load_bars(listed, bars(*rows), "s", "r")
+    january = dt.date(2024, 1, 1), dt.date(2024, 1, 31)
+    real = market.sessions_held(listed, *january, synthetic=False)
+    assert real.rows() == [(dt.date(2024, 1, 2), 2), (dt.date(2024, 1, 3), 1)]
+    assert market.sessions_held(listed, *january, synthetic=True).rows() == [(dt.date(2024, 1, 4), 1)]
+    assert market.sessions_held(listed, january[0], dt.date(2024, 1, 2), synthetic=False).height == 1
+    assert market.reach(listed, synthetic=False) == (dt.date(2024, 1, 2), dt.date(2024, 1, 3))
+    assert market.reach(listed, synthetic=True) == (dt.date(2024, 1, 4), dt.date(2024, 1, 4))
 
 
 LOAD = """

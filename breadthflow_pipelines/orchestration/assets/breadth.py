@@ -22,7 +22,7 @@ from breadthflow_pipelines.orchestration.describe import (
     table_metadata,
 )
 from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
-from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, WHOLE, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
@@ -101,7 +101,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
         kinds={"postgres", "polars"},
         code_version="1",
         partitions_def=months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=WHOLE,
         pool="breadth_counts",
         # A month's counts look back over a year of bars, so they need the table, not only the same month of it.
         deps=[bars, universe_members, securities],
@@ -164,6 +164,7 @@ def _count(market: Market, span: Span) -> Merged:
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
+    backfill_policy=WHOLE,
     deps=[
         dg.AssetDep("breadth_counts", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("exchange_breadth"),

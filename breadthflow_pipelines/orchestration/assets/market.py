@@ -26,7 +26,7 @@ from breadthflow_pipelines.orchestration.describe import (
     table_metadata,
 )
 from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
-from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.partitions import WHOLE, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome
 from breadthflow_pipelines.sources.universe_file import read_universe
@@ -47,6 +47,7 @@ def wanted_members(market: Market) -> pl.DataFrame:
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
+    backfill_policy=WHOLE,
     metadata=table_metadata("securities"),
 )
 @retried_if_unreachable
@@ -80,6 +81,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
+    backfill_policy=WHOLE,
     deps=[securities],
     metadata=table_metadata("universe_members"),
 )
@@ -117,7 +119,7 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         kinds={"postgres", "polars", "pandera"},
         code_version="1",
         partitions_def=months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=WHOLE,
         pool="bars",
         deps=[securities],
         metadata=table_metadata("bars"),

@@ -9,6 +9,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
 from breadthflow_pipelines.orchestration.describe import OWNERS, lineage, merge_metadata, shown, table_metadata
 from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
+from breadthflow_pipelines.orchestration.partitions import WHOLE
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
@@ -20,6 +21,7 @@ from breadthflow_pipelines.warehouse import breadth as warehouse
     owners=OWNERS,
     kinds={"postgres", "polars"},
     code_version="1",
+    backfill_policy=WHOLE,
     deps=[breadth_indicators],
     metadata=table_metadata("market_signals"),
 )

@@ -1,0 +1,51 @@
+"""One year of bars into the store: staged through ADBC against staged through psycopg2's execute_values."""
+
+import polars as pl
+from common import demo_bars, in_turn, show, temporary_store
+from psycopg2.extras import execute_values
+
+from breadthflow_pipelines.warehouse.bulk import fetch
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.market import load_bars, record_securities
+
+YEAR = 2020
+COLUMNS = ("security_id", "session", "open", "high", "low", "close", "volume", "close_adjusted")
+
+
+def by_values(database: Database, rows: pl.DataFrame) -> None:
+    values = rows.select(COLUMNS).with_columns(source=pl.lit("demo"), run_id=pl.lit("benchmark")).rows()
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS bars_2020 PARTITION OF bars FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"
+        )
+        names = ", ".join((*COLUMNS, "source", "run_id"))
+        execute_values(cursor, f"INSERT INTO bars ({names}) VALUES %s ON CONFLICT DO NOTHING", values, page_size=10_000)  # noqa: S608
+
+
+if __name__ == "__main__":
+    bars = demo_bars().filter(pl.col("session").dt.year() == YEAR)
+    listing = bars.unique("security_id").select(
+        "security_id",
+        "symbol",
+        source_key="symbol",
+        name="symbol",
+        sector=pl.lit(None, pl.String),
+        valid_from=pl.lit(None, pl.Date),
+        valid_to=pl.lit(None, pl.Date),
+    )
+    with temporary_store() as (_, store):
+        record_securities(store, listing, synthetic=True)
+
+        def emptied(load: object) -> object:
+            with store.connect() as connection, connection.cursor() as cursor:
+                cursor.execute("TRUNCATE bars")
+            return load
+
+        medians = in_turn(
+            {
+                "ADBC and a merge": lambda: (emptied(None), load_bars(store, bars, "demo", "benchmark")),
+                "execute_values": lambda: (emptied(None), by_values(store, bars)),
+            }
+        )
+        held = fetch(store, "SELECT count(*) AS bars FROM bars")["bars"].item()
+    show(f"{held:,} bars into PostgreSQL", medians)

@@ -1,0 +1,186 @@
+"""Counts, indicators and signals in the store: exactly what was computed, written only where it changed."""
+
+import datetime as dt
+import json
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from breadthflow_pipelines.warehouse import breadth, tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.market import record_members, record_securities
+
+FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 1, 31)
+
+
+def figures(merged: Merged) -> tuple[int, int, int, int]:
+    return merged.inserted, merged.updated, merged.unchanged, merged.deleted
+
+
+def counts(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
+    """universe, segment, session, advances of ten priced members."""
+    frame = pl.DataFrame(rows, schema=["universe", "segment", "session", "advances"], orient="row")
+    rest = {"members": 12, "priced": 10, "unchanged": 0, "no_prior": 0, "gap": 0, "up_volume": 7, "down_volume": 8}
+    rest |= {f"{kind}_{n}": 10 for kind in ("able", "above") for n in (20, 50)}
+    rest |= {"able_200": 0, "able_252": 3, "new_highs": 3, "new_lows": 0}
+    return frame.with_columns(
+        pl.col("session").str.to_date(),
+        declines=10 - pl.col("advances"),
+        coverage=pl.lit(10 / 12),
+        convention=pl.lit(1, pl.Int32),
+        above_200=pl.lit(None, pl.Int64),  # nobody could tell
+        **{name: pl.lit(value, pl.Int64) for name, value in rest.items()},
+    )
+
+
+JANUARY = counts(("u", "ALL", "2024-01-02", 4), ("u", "ALL", "2024-01-03", 5), ("u", "Energy", "2024-01-03", 6))
+
+
+def test_counts_of_a_range_become_exactly_those_given(database: Database) -> None:
+    december = counts(("u", "ALL", "2023-12-29", 1))
+    breadth.record_counts(database, december, dt.date(2023, 12, 1), dt.date(2023, 12, 31))
+    assert figures(breadth.record_counts(database, JANUARY, FIRST, LAST)) == (3, 0, 0, 0)
+    assert figures(breadth.record_counts(database, JANUARY, FIRST, LAST)) == (0, 0, 3, 0)
+    changed = counts(("u", "ALL", "2024-01-03", 9), ("v", "ALL", "2024-01-03", 1))
+    assert figures(breadth.record_counts(database, changed, FIRST, LAST)) == (1, 1, 0, 2)
+    stored = breadth.counts(database, dt.date(2023, 1, 1), LAST).sort("universe", "session")
+    expected = pl.concat([december, changed]).sort("universe", "session")
+    assert_frame_equal(stored, expected, check_column_order=False)
+    assert breadth.counts(database, FIRST, LAST).height == 2
+
+
+def test_coverage_speaks_of_whole_universes(database: Database) -> None:
+    breadth.record_counts(database, JANUARY, FIRST, LAST)
+    found = breadth.coverage(database, dt.date(2024, 1, 3), LAST)
+    assert found.rows() == [("u", dt.date(2024, 1, 3), 12, 10, 10 / 12)]  # no segment, nothing before the range
+
+
+PUBLISHED = pl.DataFrame(
+    {"exchange": "X", "session": [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]} | dict.fromkeys(tables.PUBLISHED, 5),
+    schema_overrides=dict.fromkeys(tables.PUBLISHED, pl.Int64),
+).with_columns(new_lows=pl.lit(None, pl.Int64))
+
+
+def test_published_counts_of_one_exchange_replace_its_own_only(database: Database) -> None:
+    other = PUBLISHED.with_columns(exchange=pl.lit("Y"))
+    breadth.record_published(database, other, "Y", "first")
+    assert figures(breadth.record_published(database, PUBLISHED, "X", "first")) == (2, 0, 0, 0)
+    corrected = PUBLISHED.tail(1).with_columns(advances=pl.lit(6, pl.Int64))
+    assert figures(breadth.record_published(database, corrected, "X", "second")) == (0, 1, 0, 1)
+    stored = breadth.published(database).sort("exchange", "session")
+    assert_frame_equal(stored, pl.concat([corrected, other]), check_column_order=False)
+
+
+def test_counted_and_published_breadth_stand_in_one_shape(database: Database) -> None:
+    breadth.record_counts(database, JANUARY, FIRST, LAST)
+    breadth.record_published(database, PUBLISHED.head(1), "X", "r")
+    every = breadth.all_counts(database)
+    assert every.select("universe", "segment", "session", "members", "advances", "new_lows").rows() == [
+        ("X", "ALL", dt.date(2024, 1, 2), None, 5, None),  # an exchange publishes no members
+        ("u", "ALL", dt.date(2024, 1, 2), 12, 4, 0),
+        ("u", "ALL", dt.date(2024, 1, 3), 12, 5, 0),
+        ("u", "Energy", dt.date(2024, 1, 3), 12, 6, 0),
+    ]
+
+
+def test_refused_lines_of_published_counts_are_kept_once(database: Database) -> None:
+    refused = pl.DataFrame(
+        {
+            "series": "advn",
+            "line": [7, 8],
+            "session": [dt.date(2024, 1, 1), None],
+            "value": ["12", None],
+            "reason": "no session of XNYS",
+        }
+    )
+    assert breadth.record_rejected_counts(database, refused, "X", "first") == 2
+    assert breadth.record_rejected_counts(database, refused, "X", "second") == 0
+    assert breadth.record_rejected_counts(database, refused, "Y", "third") == 2  # another exchange's file
+    assert breadth.record_rejected_counts(database, refused.clear(), "X", "fourth") == 0
+    held = fetch(database, "SELECT exchange, run_id, count(*) FROM rejected_counts GROUP BY 1, 2 ORDER BY 1").rows()
+    assert held == [("X", "first", 2), ("Y", "third", 2)]
+
+
+def indicators(*sessions: str, ad_line: float) -> pl.DataFrame:
+    values = dict.fromkeys(tables.INDICATORS, pl.lit(None, pl.Float64)) | {"ad_line": pl.lit(ad_line)}
+    return pl.DataFrame({"universe": "u", "segment": "ALL", "session": sessions}).with_columns(
+        pl.col("session").str.to_date(),
+        state=pl.lit("final"),
+        settled=pl.lit(value=False),
+        convention=pl.lit(1, pl.Int32),
+        **values,
+    )
+
+
+def test_indicators_are_replaced_whole_and_rewritten_only_where_they_differ(database: Database) -> None:
+    a_third = 1 / 3  # no short decimal: what comes back must be the same to the last bit
+    first = indicators("2024-01-02", "2024-01-03", ad_line=a_third)
+    assert figures(breadth.record_indicators(database, first)) == (2, 0, 0, 0)
+    stamps = "SELECT session, computed_at, xmin::text FROM breadth_indicators ORDER BY session"
+    before = fetch(database, stamps).rows()
+    second = pl.concat([indicators("2024-01-02", ad_line=a_third), indicators("2024-01-04", ad_line=2)])
+    assert figures(breadth.record_indicators(database, second)) == (1, 0, 1, 1)
+    assert fetch(database, stamps).rows()[0] == before[0]
+    assert_frame_equal(breadth.indicators(database), second, check_column_order=False, check_exact=True)
+
+
+def signals(evidence: object, **changes: object) -> pl.DataFrame:
+    row = {
+        "signal_id": "i",
+        "universe": "u",
+        "segment": "ALL",
+        "session": dt.date(2024, 1, 2),
+        "rule": "score",
+        "action": "buy",
+        "confidence": 0.5,
+        "value": 61.0,
+        "threshold": 60.0,
+        "calibrated": False,
+        "state": "final",
+        "evidence": json.dumps(evidence),
+    }
+    return pl.DataFrame([row | changes]).with_columns(convention=pl.lit(1, pl.Int32))
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {},
+        {"sessions": ["2024-01-02"], "values": [0.1, 1 / 3, 1e300, -0.5], "none": None, "deep": {"a": [{"b": True}]}},
+        {"text": "50 % of \"members\" \\ in 'tech' \n\t {curly} $1 %s été ✓"},  # what SQL and JSON quote
+    ],
+)
+def test_evidence_comes_back_as_it_went_in(database: Database, evidence: dict[str, object]) -> None:
+    breadth.record_signals(database, signals(evidence))
+    stored = breadth.all_signals(database)
+    assert json.loads(stored["evidence"].item()) == evidence
+    assert_frame_equal(
+        stored.drop("evidence"), signals(evidence).drop("evidence"), check_column_order=False, check_exact=True
+    )
+
+
+def test_evidence_that_is_only_written_differently_is_no_change(database: Database) -> None:
+    breadth.record_signals(database, signals({"a": 1, "b": 2.0}))
+    reordered = signals({}).with_columns(evidence=pl.lit('{"b":2.0,   "a":1}'))
+    assert figures(breadth.record_signals(database, reordered)) == (0, 0, 1, 0)
+    assert figures(breadth.record_signals(database, signals({"a": 1, "b": 3}))) == (0, 1, 0, 0)
+    assert figures(breadth.record_signals(database, signals({}).clear())) == (0, 0, 0, 1)
+
+
+def test_universes_with_invented_members_are_known(database: Database) -> None:
+    listing = pl.DataFrame(
+        {"source_key": ["R", "D"], "symbol": ["R", "D"], "security_id": [1, 2], "name": None, "sector": None}
+    ).with_columns(pl.lit(None, pl.Date).alias("valid_from"), pl.lit(None, pl.Date).alias("valid_to"))
+    listing = listing.with_columns(pl.col("name", "sector").cast(pl.String))
+    record_securities(database, listing.head(1), synthetic=False)
+    record_securities(database, listing.tail(1), synthetic=True)
+    joined = dt.date(2000, 1, 1)
+    record_members(
+        database,
+        pl.DataFrame(
+            {"universe": ["real", "mixed", "mixed"], "security_id": [1, 1, 2], "symbol": ["R", "R", "D"]}
+        ).with_columns(valid_from=pl.lit(joined), valid_to=pl.lit(None, pl.Date)),
+    )
+    assert breadth.synthetic_universes(database) == {"mixed"}
