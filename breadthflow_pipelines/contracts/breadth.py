@@ -16,6 +16,10 @@ _REAL = (
     *("mcclellan_oscillator_ratio", "mcclellan_summation_ratio", "zweig_ema", "trin", "up_volume_share"),
     *("pct_above_20", "pct_above_50", "pct_above_200", "net_new_highs"),
 )
+_ISSUED = (
+    *("advances", "declines", "unchanged", "up_volume", "down_volume", "unchanged_volume"),
+    *("new_highs", "new_lows"),
+)
 _ACTIONS = ("buy", "sell", "hold")
 _STATES = ("provisional", "final")
 
@@ -48,10 +52,15 @@ COUNTS = contract(
         "a priced member is not counted exactly once": (
             _moved + pl.col("no_prior") + pl.col("gap") == pl.col("priced")
         ).fill_null(value=False),
+        "moves known in part": pl.sum_horizontal(pl.col("advances", "declines", "unchanged").is_null()).is_in([0, 3]),
+        "able members not between none and all priced": pl.all_horizontal(
+            pl.col(f"able_{n}").is_between(0, pl.col("priced")).fill_null(value=False) for n in (*_WINDOWS, 252)
+        ),
         "more members above a mean than able": pl.all_horizontal(
             _or_null(pl.col(f"above_{n}") <= pl.col(f"able_{n}")) for n in _WINDOWS
         ),
         "more new highs or lows than able": _or_null(pl.max_horizontal("new_highs", "new_lows") <= pl.col("able_252")),
+        "convention missing": pl.col("convention").is_not_null(),
     },
 )
 
@@ -74,7 +83,9 @@ INDICATORS = contract(
             _or_null(pl.col(f"pct_above_{n}").is_between(0, 100)) for n in _WINDOWS
         ),
         "rana outside -1000 to 1000": _or_null(pl.col("rana").is_between(-1000, 1000)),
+        "trin negative": _or_null(pl.col("trin") >= 0),
         "state unknown": pl.col("state").is_in(_STATES),
+        "settled or convention missing": pl.all_horizontal(pl.col("settled", "convention").is_not_null()),
     },
 )
 
@@ -99,27 +110,17 @@ SIGNALS = contract(
             pl.col(c).is_finite().fill_null(value=False) for c in ("value", "threshold")
         ),
         "state unknown": pl.col("state").is_in(_STATES),
-        "calibrated or evidence missing": pl.all_horizontal(pl.col("calibrated", "evidence").is_not_null()),
+        "calibrated, convention or evidence missing": pl.all_horizontal(
+            pl.col("calibrated", "convention", "evidence").is_not_null()
+        ),
     },
 )
 
 PUBLISHED = contract(
     "exchange_breadth",
-    {
-        "exchange": pl.String,
-        "session": pl.Date,
-        **dict.fromkeys(
-            (
-                *("advances", "declines", "unchanged", "up_volume", "down_volume", "unchanged_volume"),
-                *("new_highs", "new_lows"),
-            ),
-            pl.Int64,
-        ),
-    },
+    {"exchange": pl.String, "session": pl.Date, **dict.fromkeys(_ISSUED, pl.Int64)},
     {
         **_key_rules("exchange", "session"),
-        "a count is negative": pl.all_horizontal(
-            _or_null(pl.col(c) >= 0) for c in ("advances", "declines", "unchanged", "up_volume", "down_volume")
-        ),
+        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _ISSUED),
     },
 )

@@ -53,7 +53,13 @@ def daily_schedule(
 ) -> dg.ScheduleDefinition:
     """After the close of every session: the current month, and the month before during its first three sessions."""
 
-    @dg.schedule(job=job, cron_schedule=AFTER_CLOSE, execution_timezone=calendar.timezone, name="after_the_close")
+    @dg.schedule(
+        job=job,
+        cron_schedule=AFTER_CLOSE,
+        execution_timezone=calendar.timezone,
+        name="after_the_close",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
     def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         today = context.scheduled_execution_time.astimezone(ZoneInfo(calendar.timezone)).date()
         if not calendar.is_session(today):

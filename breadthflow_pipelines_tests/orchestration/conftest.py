@@ -60,6 +60,13 @@ class Store:
         """What ``breadthflow check`` runs."""
         return runs.run_checks(self.instance, self.market, select)
 
+    def metadata(self, asset: str, month: str | None = None) -> dict[str, Any]:
+        """What the newest materialization of an asset, or of a month of it, says of itself."""
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[month] if month else None)
+        found = self.instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization
+        assert found is not None
+        return {name: entry.value for name, entry in found.metadata.items()}
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """The answer to a query."""
         with self.database.connect() as connection, connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""A small market on disk, as the files source reads it: twelve symbols in three sectors over fourteen months of sessions.
+"""A small market on disk, as the files source reads it: fifteen symbols in three sectors over fourteen months of sessions.
 
 The prices are a seeded random walk. It has what real markets have: late listings, a delisting, members that leave and
 come back, one that nobody has bars of, a hole, unchanged closes and broken rows.
@@ -14,7 +14,7 @@ import exchange_calendars
 START = "2022-11"
 FIRST, LAST = dt.date(2022, 11, 1), dt.date(2023, 12, 29)
 SESSIONS = [stamp.date() for stamp in exchange_calendars.get_calendar("XNYS").sessions_in_range(str(FIRST), str(LAST))]
-SYMBOLS = [letter * 3 for letter in "ABCDEFGHIJKL"]
+SYMBOLS = [letter * 3 for letter in "ABCDEFGHIJKLMNO"]
 SECTORS = ("Energy", "Health", "Technology")
 HOLE = ("FFF", dt.date(2023, 4, 18))  # a session on which one member did not trade
 LISTED_LATE = {"KKK": dt.date(2023, 3, 15), "LLL": dt.date(2023, 9, 5)}

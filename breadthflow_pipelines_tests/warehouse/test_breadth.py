@@ -120,7 +120,7 @@ def test_indicators_are_replaced_whole_and_rewritten_only_where_they_differ(data
     assert figures(breadth.record_indicators(database, first)) == (2, 0, 0, 0)
     stamps = "SELECT session, computed_at, xmin::text FROM breadth_indicators ORDER BY session"
     before = fetch(database, stamps).rows()
-    second = pl.concat([indicators("2024-01-02", ad_line=a_third), indicators("2024-01-04", ad_line=2)])
+    second = pl.concat([indicators("2024-01-02", ad_line=a_third), indicators("2024-01-04", ad_line=2.0)])
     assert figures(breadth.record_indicators(database, second)) == (1, 0, 1, 1)
     assert fetch(database, stamps).rows()[0] == before[0]
     assert_frame_equal(breadth.indicators(database), second, check_column_order=False, check_exact=True)
@@ -148,7 +148,7 @@ def signals(evidence: object, **changes: object) -> pl.DataFrame:
     "evidence",
     [
         {},
-        {"sessions": ["2024-01-02"], "values": [0.1, 1 / 3, 1e300, -0.5], "none": None, "deep": {"a": [{"b": True}]}},
+        {"sessions": ["2024-01-02"], "values": [0.1, 1 / 3, 1e-300, -0.5], "none": None, "deep": {"a": [{"b": True}]}},
         {"text": "50 % of \"members\" \\ in 'tech' \n\t {curly} $1 %s été ✓"},  # what SQL and JSON quote
     ],
 )

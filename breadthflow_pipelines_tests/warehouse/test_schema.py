@@ -42,8 +42,8 @@ def test_the_migrations_lead_to_what_tables_py_says(database: Database, engine: 
         return not (kind == "table" and str(name).startswith("bars_"))  # partitions are made when bars come
 
     options = {"compare_type": True, "compare_server_default": True, "include_name": own}
-    with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata)
+    with engine.connect() as migrated:
+        differences = compare_metadata(MigrationContext.configure(migrated, opts=options), tables.metadata)
     assert differences == []
 
 

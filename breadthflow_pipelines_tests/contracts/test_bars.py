@@ -1,0 +1,165 @@
+"""The contract of daily bars, rule by rule, and on eleven years of real bars."""
+
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from breadthflow_pipelines.contracts.bars import bar_contract
+from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
+from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
+
+NAN, INFINITE = float("nan"), float("inf")
+GOOD = {
+    "symbol": "A",
+    "session": dt.date(2024, 1, 2),
+    "open": 10.0,
+    "high": 12.0,
+    "low": 9.0,
+    "close": 11.0,
+    "volume": 100.0,
+    "close_adjusted": 5.0,
+    "security_id": 1,
+}
+SCHEMA = pl.Schema({**BAR_SCHEMA, "security_id": pl.Int64()})
+
+
+@pytest.fixture(scope="module")
+def calendar() -> ExchangeCalendar:
+    return exchange_calendar("XNYS")
+
+
+def bars(*changes: dict[str, object]) -> pl.DataFrame:
+    return pl.DataFrame([GOOD | change for change in changes], schema=SCHEMA)
+
+
+def reasons(calendar: ExchangeCalendar, *changes: dict[str, object]) -> list[list[str]]:
+    return judge(bar_contract(calendar), bars(*changes)).rejected["reasons"].to_list()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"close": 12.001},  # 0.008% above the high: vendors round each price by itself
+        {"open": 8.9992},
+        {"open": 9.0, "high": 9.0, "low": 9.0, "close": 9.0},  # one price all day
+        {"volume": 0.0},  # nobody traded
+        {"volume": 0.5},  # a vendor's fraction after a split
+        {"close_adjusted": None},  # a source without dividends
+        {"session": dt.date(2024, 11, 29)},  # a half day
+        {"open": 1e-4, "high": 1e-4, "low": 1e-4, "close": 1e-4},  # penny stocks and split-adjusted beginnings
+    ],
+)
+def test_bars_as_real_sources_give_them_are_kept(calendar: ExchangeCalendar, change: dict[str, object]) -> None:
+    assert reasons(calendar, change) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"open": None}, "price missing or not finite"),
+        ({"close": NAN}, "price missing or not finite"),
+        ({"high": INFINITE}, "price missing or not finite"),
+        ({"low": 0.0}, "price not positive"),
+        ({"low": -1.0}, "price not positive"),
+        ({"open": 9.5, "high": 9.0, "low": 10.0, "close": 9.5}, "high below low"),  # nothing can lie inside that
+        ({"open": 8.998}, "open outside the bar"),  # 0.02% below the low
+        ({"open": 12.002}, "open outside the bar"),
+        ({"close": 8.998}, "close outside the bar"),
+        ({"close": 12.002}, "close outside the bar"),
+        ({"volume": None}, "volume missing or not finite"),
+        ({"volume": NAN}, "volume missing or not finite"),
+        ({"volume": INFINITE}, "volume missing or not finite"),
+        ({"volume": -1.0}, "volume negative"),
+        ({"close_adjusted": 0.0}, "adjusted close not positive"),
+        ({"close_adjusted": NAN}, "adjusted close not positive"),
+        ({"close_adjusted": INFINITE}, "adjusted close not positive"),
+        ({"session": None}, "session missing"),
+        ({"session": dt.date(2024, 1, 1)}, "no closed session of XNYS"),  # a holiday
+        ({"session": dt.date(2024, 1, 6)}, "no closed session of XNYS"),  # a Saturday
+        ({"session": dt.date(2012, 10, 29)}, "no closed session of XNYS"),  # a hurricane
+        ({"session": dt.date(2099, 1, 2)}, "no closed session of XNYS"),  # the vendor's clock is wrong
+        ({"security_id": None}, "symbol belongs to no security"),
+    ],
+)
+def test_each_fault_is_found_and_called_by_its_own_name_only(
+    calendar: ExchangeCalendar, change: dict[str, object], reason: str
+) -> None:
+    assert reasons(calendar, {"symbol": "GOOD", "security_id": 2}, change) == [[reason]]
+
+
+def test_a_session_that_has_not_closed_yet_is_refused(calendar: ExchangeCalendar) -> None:
+    """Vendors give tomorrow's row, or today's before its close."""
+    following = calendar.between(calendar.last_closed() + dt.timedelta(days=1), dt.date(2200, 1, 1))[0]
+    found = reasons(calendar, {"session": calendar.last_closed()}, {"session": following})
+    assert found == [["no closed session of XNYS"]]
+
+
+def test_a_row_with_several_faults_names_them_all(calendar: ExchangeCalendar) -> None:
+    assert reasons(calendar, {"low": -1.0, "volume": -1.0, "security_id": None}) == [
+        ["price not positive", "volume negative", "symbol belongs to no security"]
+    ]
+
+
+def test_of_equal_rows_the_first_is_kept(calendar: ExchangeCalendar) -> None:
+    verdict = judge(bar_contract(calendar), bars({}, {}, {"symbol": "B", "security_id": 2}, {}))
+    assert verdict.good["symbol"].to_list() == ["A", "B"]
+    assert verdict.rejected["reasons"].to_list() == [["repeated row"]] * 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"close": 10.5},
+        {"volume": 101.0},
+        {"close_adjusted": None},  # nobody can tell which is right
+    ],
+)
+def test_of_rows_that_differ_none_is_kept(calendar: ExchangeCalendar, other: dict[str, object]) -> None:
+    verdict = judge(bar_contract(calendar), bars({}, other, {}, {"session": dt.date(2024, 1, 3)}))
+    assert verdict.good["session"].to_list() == [dt.date(2024, 1, 3)]
+    assert verdict.rejected["reasons"].to_list() == [["another row of the session differs"]] * 3
+
+
+def test_rows_without_a_session_are_not_taken_for_repeats_of_each_other(calendar: ExchangeCalendar) -> None:
+    assert reasons(calendar, {"session": None}, {"session": None, "close": 10.5}) == [["session missing"]] * 2
+
+
+@pytest.mark.market_data
+def test_thirty_five_of_the_real_bars_break_the_price_rules(calendar: ExchangeCalendar, market: Path) -> None:
+    """The rules are worked out here with NumPy, row by row from the file."""
+    table = pq.read_table(market / "sp500_bars.parquet")
+    opened, high, low, close = (table[price].to_numpy() for price in ("open", "high", "low", "close"))
+    positive = np.minimum.reduce([opened, high, low, close]) > 0
+    upside_down = high < low
+    outside = {
+        name: ~upside_down & ((price < low * 0.9999) | (price > high * 1.0001))
+        for name, price in (("open", opened), ("close", close))
+    }
+    expected = Counter(
+        {
+            "price not positive": int((~positive).sum()),
+            "high below low": int(upside_down.sum()),
+            "open outside the bar": int(outside["open"].sum()),
+            "close outside the bar": int(outside["close"].sum()),
+        }
+    )
+    broken = ~positive | upside_down | outside["open"] | outside["close"]
+
+    frame = pl.DataFrame(table).with_columns(
+        pl.col("volume").cast(pl.Float64),
+        close_adjusted=pl.lit(None, pl.Float64),
+        security_id=pl.col("symbol").rank("dense").cast(pl.Int64),
+    )
+    verdict = judge(bar_contract(calendar), frame.select(*SCHEMA))
+    assert verdict.rejected.height == broken.sum() == 35
+    assert verdict.by_reason() == {name: number for name, number in expected.items() if number}
+    rows = set(verdict.rejected.select("symbol", "session").iter_rows())
+    assert rows == set(frame.filter(pl.Series(broken)).select("symbol", "session").iter_rows())
+    assert verdict.good.height == frame.height - 35

@@ -1,0 +1,81 @@
+"""What the documents say is so: the README's commands run, settings are listed, links and pictures exist."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines_tests.e2e.conftest import breadthflow
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    ROOT.glob("docs/**/*.md")
+)
+RUN_ELSEWHERE = {  # by CI itself, and by tests that take longer
+    "make run": "e2e/test_demo.py",
+    "make test": "../.ci/run",
+    "make up": "e2e/test_up.py",
+}
+
+
+def console_commands(document: Path) -> list[str]:
+    """Lines after a $ in the document's console blocks."""
+    blocks = re.findall(r"^```console\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def store(fresh_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The demo market through April 2026, as the README's examples want it."""
+    settings = {
+        "home": tmp_path_factory.mktemp("home"),
+        "database_url": fresh_database(),
+        "dagster_database_url": fresh_database(),
+    }
+    assert breadthflow("db", "upgrade", **settings).returncode == 0
+    ran = breadthflow("run", **settings)
+    assert ran.returncode == 0, ran.stderr
+    return settings
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_works(store: dict[str, object], tmp_path: Path) -> None:
+    commands = console_commands(ROOT / "README.md")
+    assert len(commands) > 8
+    for command in commands:
+        if command in RUN_ELSEWHERE:
+            assert (ROOT / "breadthflow_pipelines_tests" / RUN_ELSEWHERE[command]).resolve().is_file()
+            continue
+        program, *arguments = shlex.split(command)
+        assert program == "breadthflow", command
+        answer = breadthflow(*(str(tmp_path / part) if part.endswith(".xml") else part for part in arguments), **store)
+        assert answer.returncode == 0, f"{command}\n{answer.stderr}"
+        assert answer.stdout, command
+
+
+def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:
+    assert console_commands(ROOT / "README.md")[:2] == ["make run", "make test"]
+    assert (ROOT / "README.md").read_text().index("make run") < 1_000
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    documented = set(re.findall(r"^\| `(BREADTHFLOW_\w+)`", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
+    assert documented == {f"BREADTHFLOW_{name.upper()}" for name in Settings.model_fields}
+    mentioned = {name for file in DOCUMENTS for name in re.findall(r"BREADTHFLOW_[A-Z_]+[A-Z]", file.read_text())}
+    assert mentioned - documented <= {"BREADTHFLOW_DATA"}  # Compose's own: the host's directory with files
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_pictures_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_decision_is_in_the_list() -> None:
+    decisions = ROOT / "docs" / "decisions"
+    listed = set(re.findall(r"\(([\w-]+\.md)\)", (decisions / "README.md").read_text()))
+    assert listed == {file.name for file in decisions.glob("*.md")} - {"README.md"}

@@ -1,0 +1,52 @@
+"""Make the README's pictures from a running UI: the asset graph, and a chart as its dialog shows it.
+
+    uv run --group docs python docs/make_images.py http://127.0.0.1:3000 [/usr/bin/chromium]
+
+Needs a Chromium on the machine, and `breadthflow up` on a store where `breadthflow run` has ended.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+IMAGES = Path(__file__).parent / "images"
+GROUPS = ",".join(f"global@global:{group}" for group in ("market", "breadth", "signals"))
+FLAGS = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+
+
+def asset_graph(page: Page, address: str) -> None:
+    """All assets with their groups unfolded."""
+    page.goto(f"{address}/asset-groups?expanded={GROUPS}")
+    page.get_by_text("market_signals", exact=True).first.wait_for()
+    page.wait_for_timeout(3_000)  # the graph still moves into place
+    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 600, "y": 340, "width": 1340, "height": 410})
+
+
+def chart(page: Page, address: str, asset: str, entry: str) -> None:
+    """One chart of an asset's latest materialization."""
+    page.goto(f"{address}/assets/{asset}?view=events")
+    row = page.locator("tr").filter(has=page.get_by_text(entry, exact=True)).last
+    row.get_by_text("[Show Markdown]").click()
+    picture = page.locator("img[src^='data:image/png']").last
+    picture.wait_for()
+    page.wait_for_timeout(500)
+    picture.screenshot(path=IMAGES / f"{entry}.png")
+
+
+def main() -> None:
+    """Make all pictures."""
+    address, *chromium = sys.argv[1:]
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium[0] if chromium else "/usr/bin/chromium", args=FLAGS, chromium_sandbox=False
+        )
+        page = browser.new_page(viewport={"width": 2000, "height": 1000})
+        asset_graph(page, address)
+        chart(page, address, "market_signals", "zweig")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
