@@ -40,7 +40,7 @@ def demo_bars() -> pl.DataFrame:
 @contextmanager
 def temporary_store() -> Iterator[tuple[EmbeddedServer, Database]]:
     """A fresh embedded server with an empty store; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bf-", dir="/tmp") as name:  # noqa: S108 - short enough for a socket's path
+    with tempfile.TemporaryDirectory(prefix="bf-", dir="/tmp") as name:
         home = Path(name)
         home.chmod(0o755)
         server = EmbeddedServer(home)

@@ -1,4 +1,4 @@
-"""Counting breadth of the synthetic market: this project's Polars against a wide pandas panel, as many scripts do it."""
+"""Counting breadth of the synthetic market: this project's Polars against a wide pandas panel, as scripts do it."""
 
 import pandas as pd
 import polars as pl

@@ -1,6 +1,7 @@
 """Materializing 120 monthly partitions in one range run: pooled connections against Dagster's stock storage."""
 
 import os
+from pathlib import Path
 
 import dagster as dg
 from common import in_turn, show, temporary_store
@@ -25,7 +26,7 @@ def run(kind: type[DagsterPostgresStorage], url: str, home: str, batch: str) -> 
     storage = kind(url)
     reference = InstanceRef.from_dir(home, overrides={"telemetry": {"enabled": False}})
     instance = dg.DagsterInstance(
-        dg._core.instance.InstanceType.PERSISTENT,  # noqa: SLF001 - no public way to hand over a storage
+        dg._core.instance.InstanceType.PERSISTENT,
         local_artifact_storage=reference.local_artifact_storage,
         run_storage=storage.run_storage,
         event_storage=storage.event_log_storage,
@@ -37,7 +38,7 @@ def run(kind: type[DagsterPostgresStorage], url: str, home: str, batch: str) -> 
     )
     job = dg.Definitions([months], jobs=[dg.define_asset_job("job", [months])]).resolve_job_def("job")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    assert job.execute_in_process(instance=instance, tags=TAGS, run_config=quiet).success  # noqa: S101
+    assert job.execute_in_process(instance=instance, tags=TAGS, run_config=quiet).success
 
 
 if __name__ == "__main__":
@@ -45,7 +46,7 @@ if __name__ == "__main__":
         for name in ("pooled", "stock", "stock_batched"):
             ensure_database(server.url(name))
         home = str(server.home / "dagster")
-        os.mkdir(home)
+        Path(home).mkdir()
         show(
             "120 partitions in one run",
             in_turn(

@@ -19,7 +19,7 @@ def by_values(database: Database, rows: pl.DataFrame) -> None:
             "CREATE TABLE IF NOT EXISTS bars_2020 PARTITION OF bars FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"
         )
         names = ", ".join((*COLUMNS, "source", "run_id"))
-        execute_values(cursor, f"INSERT INTO bars ({names}) VALUES %s ON CONFLICT DO NOTHING", values, page_size=10_000)  # noqa: S608
+        execute_values(cursor, f"INSERT INTO bars ({names}) VALUES %s ON CONFLICT DO NOTHING", values, page_size=10_000)
 
 
 if __name__ == "__main__":

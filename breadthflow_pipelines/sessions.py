@@ -1,6 +1,7 @@
 """The exchange's calendar: which days are sessions, and which session closed last. Knows no data."""
 
 import datetime as dt
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 
 import exchange_calendars
@@ -31,7 +32,7 @@ class ExchangeCalendar:
 
     def between(self, start: dt.date, end: dt.date) -> list[dt.date]:
         """The sessions from ``start`` through ``end``, both included."""
-        return [date for date in self._dates if start <= date <= end]
+        return self._dates[bisect_left(self._dates, start) : bisect_right(self._dates, end)]
 
     def frame(self) -> pl.DataFrame:
         """All sessions: ``session`` (Date) and ``ordinal`` (Int32), consecutive numbers from 0."""
@@ -40,13 +41,11 @@ class ExchangeCalendar:
     def last_closed(self, now: dt.datetime | None = None) -> dt.date:
         """The latest session whose close lies at or before ``now`` (UTC; the present by default)."""
         moment = now or dt.datetime.now(dt.UTC)
-        closes = self._calendar.closes
-        return closes.index[closes.searchsorted(moment, side="right") - 1].date()  # type: ignore[no-any-return]
+        return self._dates[self._calendar.closes.array.searchsorted(moment, side="right") - 1]
 
     def back(self, date: dt.date, sessions: int) -> dt.date:
         """The session ``sessions`` before the last one that is not after ``date`` (0: that session itself)."""
-        upto = [day for day in self._dates if day <= date]
-        return upto[max(0, len(upto) - 1 - sessions)]
+        return self._dates[max(0, bisect_right(self._dates, date) - 1 - sessions)]
 
 
 @lru_cache(maxsize=4)

@@ -55,7 +55,10 @@ class Settings(BaseSettings):
     @field_validator("home", "source_path", "universe_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value is not None else None
+        try:
+            return value.expanduser().absolute() if value is not None else None
+        except RuntimeError as error:
+            raise ValueError(f"{value} names a home that nobody has") from error
 
     @field_validator("source_columns", mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
 
 PRICES = ("open", "high", "low", "close")
+MOST_VOLUME = 1e15  # shares of one company in one session: more than all exchanges trade in a decade
 ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is no fault
 
 _KEY = ["symbol", "session"]
@@ -32,6 +33,7 @@ def bar_contract(calendar: ExchangeCalendar) -> pa.DataFrameSchema:
         "open outside the bar": ~prices_known | (pl.col("high") < pl.col("low")) | inside[0],
         "close outside the bar": ~prices_known | (pl.col("high") < pl.col("low")) | inside[1],
         "volume missing or not finite": _finite("volume"),
+        "volume beyond any market": ~_finite("volume") | (pl.col("volume") <= MOST_VOLUME),
         "volume negative": pl.col("volume").fill_nan(None).fill_null(0) >= 0,
         "adjusted close not positive": pl.col("close_adjusted").is_null()
         | (_finite("close_adjusted") & (pl.col("close_adjusted") > 0)),

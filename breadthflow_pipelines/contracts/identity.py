@@ -3,6 +3,8 @@
 Pure; the tables behind it are read and written in warehouse/market.py.
 """
 
+import datetime as dt
+
 import polars as pl
 
 from breadthflow_pipelines.contracts.verdict import contract
@@ -34,16 +36,34 @@ def with_unlisted(listing: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     Members without bars are what coverage is measured against, so they need a place too: most are companies that a
     vendor dropped when they were delisted.
     """
-    listed = _overlapping(members, listing.select("symbol", from_="valid_from", to_="valid_to"))
-    missing = members.join(listed, on=["symbol", "valid_from"], how="anti")
-    known = missing.join(listing, on="symbol", how="semi")  # the symbol was somebody else's at other times
-    strangers = missing.join(listing, on="symbol", how="anti").unique("symbol")
-    nothing = pl.lit(None, dtype=pl.Date)
+    intervals = listing.select("symbol", from_="valid_from", to_="valid_to")
+    listed = members.join(intervals, on="symbol").filter(
+        (pl.col("from_") < pl.col("valid_to")).fill_null(value=True)
+        & (pl.col("valid_from") < pl.col("to_")).fill_null(value=True)
+    )
+    missing = members.join(listed, on=["universe", "symbol", "valid_from"], how="anti")
+    # The symbol may be somebody else's at other times: theirs is the gap between those.
+    gaps = (
+        missing.join(intervals, on="symbol", how="left")
+        .group_by("universe", "symbol", "valid_from")
+        .agg(
+            since=pl.col("to_").filter(pl.col("to_") <= pl.col("valid_from")).max(),
+            until=pl.col("from_").filter(pl.col("from_") > pl.col("valid_from")).min(),
+        )
+    )
+    unlisted = gaps.select("symbol", "since", "until").unique().sort("symbol", "since")
+    key = pl.concat_str(
+        "symbol",
+        pl.format(" since {}", "since").fill_null(""),
+        pl.format(" until {}", "until").fill_null(""),
+    )
+    nobody_said = pl.lit(None, dtype=pl.String)
     return pl.concat(
         [
             listing,
-            _as_listing(strangers.with_columns(valid_from=nothing, valid_to=nothing), pl.col("symbol")),
-            _as_listing(known, pl.format("{} since {}", "symbol", "valid_from")),
+            unlisted.select(source_key=key, symbol="symbol", valid_from="since", valid_to="until").with_columns(
+                name=nobody_said, sector=nobody_said
+            ),
         ]
     )
 
@@ -96,15 +116,14 @@ def resolve_members(members: pl.DataFrame, symbols: pl.DataFrame) -> pl.DataFram
     )
 
 
-def _overlapping(members: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
-    return members.join(intervals, on="symbol").filter(
-        (pl.col("from_") < pl.col("valid_to")).fill_null(value=True)
-        & (pl.col("valid_from") < pl.col("to_")).fill_null(value=True)
-    )
+def overlapping_symbols(intervals: pl.DataFrame) -> list[str]:
+    """Symbols that two securities hold at a time, and those that a security holds beside another one; sorted.
 
-
-def _as_listing(members: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
-    nobody_said = pl.lit(None, dtype=pl.String)
-    return members.select(source_key=key, symbol="symbol", valid_from="valid_from", valid_to="valid_to").with_columns(
-        name=nobody_said, sector=nobody_said
-    )
+    intervals: security_id, symbol, valid_from, valid_to (null: open).
+    """
+    start, end = pl.col("valid_from").fill_null(dt.date.min), pl.col("valid_to").fill_null(dt.date.max)
+    clashes: set[str] = set()
+    for holder in ("symbol", "security_id"):
+        before_the_last_ended = start < end.cum_max().shift(1)
+        clashes.update(intervals.sort(holder, start).filter(before_the_last_ended.over(holder))["symbol"])
+    return sorted(clashes)

@@ -17,7 +17,7 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 
-# A range of months is one run. `dagster asset materialize --partition-range` asks this of assets without months as well.
+# A range of months is one run. `dagster asset materialize --partition-range` asks that of assets without months too.
 WHOLE = dg.BackfillPolicy.single_run()
 
 

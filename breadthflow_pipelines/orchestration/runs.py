@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import psutil
+import structlog
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
@@ -24,6 +25,8 @@ from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
+
+log = structlog.get_logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
 _FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
@@ -116,6 +119,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> int:
             instance.report_run_failed(
                 run, "The process that made this run is gone; it was killed or lost its machine."
             )
+            log.warning("dead_run_ended", run_id=run.run_id)
             dead += 1
     return dead
 
@@ -139,7 +143,9 @@ def _execute(
         run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
-    return _report(result, time.monotonic() - began)
+    report = _report(result, time.monotonic() - began)
+    log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
+    return report
 
 
 def _job(name: str) -> dg.JobDefinition:

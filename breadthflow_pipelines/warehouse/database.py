@@ -50,6 +50,10 @@ class Database:
         try:
             with connection:
                 yield connection
+        except psycopg2.InterfaceError:
+            if not connection.closed:
+                raise
+            raise DatabaseError("The database went away in the middle of a transaction; none of it was kept.") from None
         finally:
             connection.close()
 
@@ -69,7 +73,11 @@ class Database:
 def normalise(url: str, setting: str) -> str:
     """A libpq address from what users paste; the message of a refusal never repeats it, as it may hold a password."""
     match = re.fullmatch(r"(postgresql|postgres)(\+\w+)?(://([^@/]*@)?[^@/]*/[^@]+)", url.strip())
-    if match is None or not urlsplit(url).path.strip("/"):
+    try:
+        named = match is not None and urlsplit(url).path.strip("/")
+    except ValueError:  # brackets that do not match
+        named = ""
+    if match is None or not named:
         raise RequestError(f"{setting} cannot be used: write it as postgresql://user:password@host:port/database.")
     return f"postgresql{match[3]}"
 
@@ -104,12 +112,13 @@ def open_database(settings: Settings) -> Database:
     database = locate(settings)
     if database.embedded is not None:
         ensure_database(database.url)
+    elif not _exists(database.url):
+        raise RequestError(f'Database "{database_name(database.url)}" does not exist: run breadthflow db upgrade')
     found = revision(database)
     if found == HEAD:
         return database
-    if found is not None and found > HEAD:
-        raise RequestError(f"The database is at version {found}, newer than this program's {HEAD}: update breadthflow.")
     if database.embedded is None:
+        _refuse_newer(found)
         raise RequestError(
             f"The database is at version {found or 'none'}, this program needs {HEAD}: run breadthflow db upgrade"
         )
@@ -133,9 +142,7 @@ def ensure_database(url: str) -> None:
     Raises:
         RequestError: it is missing and this user may not make it.
     """
-    try:
-        _connect(url).close()
-    except _MissingError:
+    if not _exists(url):
         _create_database(url)
 
 
@@ -150,7 +157,11 @@ def revision(database: Database) -> str | None:
 
 
 def upgrade(database: Database) -> None:
-    """Bring the store's tables to this program's version; two at once do it once."""
+    """Bring the store's tables to this program's version; two at once do it once.
+
+    Raises:
+        RequestError: the tables are a newer program's, or the server is too old.
+    """
     import sqlalchemy
     from alembic import command
 
@@ -158,6 +169,7 @@ def upgrade(database: Database) -> None:
         version = connection.server_version
     if version < OLDEST_SERVER:
         raise RequestError(f"The server is PostgreSQL {version // 10000}; BreadthFlow needs 15 or newer.")
+    _refuse_newer(revision(database))
     engine = sqlalchemy.create_engine("postgresql+psycopg2" + database.url.removeprefix("postgresql"))
     try:
         with database.exclusive("schema"), engine.connect() as connection:
@@ -176,8 +188,35 @@ def alembic_config(connection: object) -> Config:
     return config
 
 
-class _MissingError(DatabaseError):
-    """The server answers, the database does not exist."""
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found > HEAD:
+        raise RequestError(f"The database is at version {found}, newer than this program's {HEAD}: update breadthflow.")
+
+
+def _exists(url: str) -> bool:
+    """Whether the database is there; asked of the server itself, as its refusals come in many languages."""
+    try:
+        _connect(url).close()
+    except DatabaseError:
+        try:
+            maintenance = _connect(_maintenance(url))
+        except DatabaseError:
+            maintenance = None
+        if maintenance is None:
+            raise
+        try:
+            with maintenance.cursor() as cursor:
+                cursor.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", (database_name(url),))
+                if _one(cursor)[0]:
+                    raise
+        finally:
+            maintenance.close()
+        return False
+    return True
+
+
+def _maintenance(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path="/postgres"))
 
 
 def _connect(url: str) -> psycopg2.extensions.connection:
@@ -185,8 +224,7 @@ def _connect(url: str) -> psycopg2.extensions.connection:
         return psycopg2.connect(url, connect_timeout=10, application_name="breadthflow")
     except psycopg2.OperationalError as error:
         reason = [line for line in str(error).splitlines() if line[:1].strip()][-1]  # the indented ones guess
-        kind = _MissingError if "does not exist" in reason and "database" in reason else DatabaseError
-        raise kind(
+        raise DatabaseError(
             f"The database cannot be reached: {reason}. Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
         ) from None
     except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
@@ -195,7 +233,7 @@ def _connect(url: str) -> psycopg2.extensions.connection:
 
 def _create_database(url: str) -> None:
     name = database_name(url)
-    connection = _connect(urlunsplit(urlsplit(url)._replace(path="/postgres")))
+    connection = _connect(_maintenance(url))
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:

@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -20,12 +21,18 @@ from typing import Any
 from urllib.parse import quote
 
 import psutil
+import structlog
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
+
+log = structlog.get_logger(__name__)
 
 ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
 SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux
 SOCKET_NAME = ".s.PGSQL.5432"
+_SOCKET_LINE, _STATUS_LINE = 4, 7  # of postmaster.pid
+# pg_ctl hands the path to a shell, and a comma parts two socket directories.
+_ODD = re.compile(r"""['"`$\\,\n]""")
 START_SECONDS = 60  # recovery after a power cut may take a while
 
 
@@ -63,7 +70,7 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error."""
-        if not self.home.exists():
+        if not self.home.is_dir():
             return
         with self._lock():
             if self._process() is not None:
@@ -76,6 +83,8 @@ class EmbeddedServer:
 
     def socket_directory(self) -> Path:
         """Where the server's socket lies: beside the data, or in a private directory if that path is too long."""
+        if self._process() is not None and len(lines := self._pid_file()) > _SOCKET_LINE:
+            return Path(lines[_SOCKET_LINE])  # TMPDIR may be another one than that of who started it
         if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_LIMIT:
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
@@ -85,13 +94,15 @@ class EmbeddedServer:
         return self._process() is not None and (self.socket_directory() / SOCKET_NAME).exists() and self._is_ready()
 
     def _is_ready(self) -> bool:
-        lines = (self.data / "postmaster.pid").read_text().splitlines()
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        return self._pid_file()[_STATUS_LINE:] == ["ready"]
+
+    def _pid_file(self) -> list[str]:
+        return [line.strip() for line in (self.data / "postmaster.pid").read_text().splitlines()]
 
     def _process(self) -> psutil.Process | None:
         """The running server, or None; a process that merely inherited the number of a dead one is none."""
         try:
-            process = psutil.Process(int((self.data / "postmaster.pid").read_text().split("\n", 1)[0]))
+            process = psutil.Process(int(next(iter(self._pid_file()), "")))
             command = process.cmdline()
         except (FileNotFoundError, NotADirectoryError, ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
             return None
@@ -108,17 +119,26 @@ class EmbeddedServer:
             yield
 
     def _make_home(self) -> None:
+        if odd := _ODD.search(str(self.home)):
+            raise RequestError(
+                f"BREADTHFLOW_HOME={self.home} cannot be a store: PostgreSQL stumbles over its {odd[0]}."
+            )
+        new = [place for place in (self.home, *self.home.parents) if not place.exists()]
+        nearest = new[-1].parent if new else self.home
+        if os.geteuid() == 0 and nearest.is_dir() and (closed := _closed_to_others(nearest)):
+            raise RequestError(
+                f"BREADTHFLOW_HOME={self.home} lies in {closed}, which only its owner may enter, and PostgreSQL does "
+                "not run as root. Choose a place outside, such as /var/lib/breadthflow, or run as an ordinary user."
+            )
         try:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RequestError(f"BREADTHFLOW_HOME={self.home} cannot be made: {error.strerror}.") from None
         if not os.access(self.home, os.W_OK | os.X_OK):
             raise RequestError(f"BREADTHFLOW_HOME={self.home} is not writable for you; choose another directory.")
-        if os.geteuid() == 0 and (closed := _closed_to_others(self.home)):
-            raise RequestError(
-                f"BREADTHFLOW_HOME={self.home} lies in {closed}, which only its owner may enter, and PostgreSQL does "
-                "not run as root. Choose a place outside, such as /var/lib/breadthflow, or run as an ordinary user."
-            )
+        if os.geteuid() == 0:
+            for place in new:
+                place.chmod(0o755)  # whatever the umask: the server's account has to pass
 
     def _binaries(self, account: pwd.struct_passwd | None) -> Path:
         """The directory of PostgreSQL's programs; a copy in the home where the account may not reach the wheel's."""
@@ -135,41 +155,60 @@ class EmbeddedServer:
             shutil.copytree(package / "pginstall18", partial / package.name / "pginstall18", symlinks=True)
             if libraries.exists():
                 shutil.copytree(libraries, partial / libraries.name, symlinks=True)
-            partial.chmod(0o755)
+            for place in (partial, partial / package.name):
+                place.chmod(0o755)  # whatever the umask, as above
             partial.rename(copy)
         return copy / package.name / "pginstall18" / "bin"
 
     def _initialise(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
-        # Built aside and renamed, so that an interrupted start leaves no half-made store.
-        fresh = self.home / "postgres.new"
-        if fresh.exists():
-            shutil.rmtree(fresh)
-        _make_private(fresh, account)
+        if self.data.is_dir() and any(self.data.iterdir()):
+            raise RequestError(f"{self.data} is in the way: it has files that are not a store. Choose another home.")
+        # Built aside and renamed, so that an interrupted start leaves no half-made store. Under a name of its own: what
+        # a killed start left behind may still be written to by its initdb.
+        for left in self.home.glob("postgres.new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self.home))
+        if account:
+            os.chown(fresh, account.pw_uid, account.pw_gid)
         _run(
             *(binaries / "initdb", "-D", fresh, "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale", "--no-instructions"),
             account=account,
         )
         if self.data.exists():
-            self.data.rmdir()  # refuses a directory with files in it
+            self.data.rmdir()
         fresh.rename(self.data)
 
     def _clear_stale_pid(self) -> None:
         # After a crash the number may belong to somebody else by now, and PostgreSQL would then refuse to start.
-        if self._process() is None:
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        if self._process() is None and (self.data / "postmaster.pid").exists():
+            (self.data / "postmaster.pid").unlink()
+            log.warning("stale_pid_removed", data=str(self.data))
 
     def _start(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         sockets = self.socket_directory()
         if sockets != self.data:
             _make_private(sockets, account)
         options = f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
-        log = self.data / "server.log"
+        output = self.data / "server.log"
         _run(
-            *(binaries / "pg_ctl", "-D", self.data, "-l", log, "-o", options, "-w", "-t", str(START_SECONDS), "start"),
+            *(
+                binaries / "pg_ctl",
+                "-D",
+                self.data,
+                "-l",
+                output,
+                "-o",
+                options,
+                "-w",
+                "-t",
+                str(START_SECONDS),
+                "start",
+            ),
             account=account,
-            hint=f"Its log is {log}.",
+            hint=f"Its log is {output}.",
         )
+        log.info("postgres_started", data=str(self.data))
 
 
 def _server_account() -> pwd.struct_passwd | None:

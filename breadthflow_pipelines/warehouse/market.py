@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 from psycopg2.extras import execute_values
 
+from breadthflow_pipelines.contracts.identity import overlapping_symbols
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
@@ -33,15 +34,23 @@ def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: 
     Securities that the listing does not speak of stay as they are. The caller holds ``exclusive("securities")``.
 
     Raises:
-        RequestError: a symbol would belong to two securities at a time; names it.
+        RequestError: a symbol would belong to two securities at a time, or a security have two; names it.
     """
     companies = numbered.group_by("security_id", maintain_order=True).agg(
         security_key=pl.col("source_key").first(), name=pl.col("name").first(), sector=pl.col("sector").first()
     )
-    merged = merge(database, tables.securities, companies.with_columns(synthetic=pl.lit(synthetic)))
     columns = ["security_id", "symbol", "valid_from", "valid_to"]
     wanted = numbered.select(columns).unique()
-    held = symbol_intervals(database).join(companies, on="security_id", how="semi").select(columns)
+    stored = symbol_intervals(database).select(columns)
+    held = stored.join(companies, on="security_id", how="semi")
+    clashes = overlapping_symbols(pl.concat([wanted, stored.join(companies, on="security_id", how="anti")]))
+    if clashes:
+        raise RequestError(
+            f"Symbol {clashes[0]} would belong to two securities at a time, or one security to two symbols "
+            f"({len(clashes)} such symbols): the listing contradicts itself or what is stored. Use a BREADTHFLOW_HOME "
+            "of its own for it."
+        )
+    merged = merge(database, tables.securities, companies.with_columns(synthetic=pl.lit(synthetic)))
     changed = wanted.join(held, on=columns, how="anti", nulls_equal=True)
     if changed.is_empty() and held.height == wanted.height:
         return SecuritiesRecorded(merged, 0)
@@ -52,19 +61,7 @@ def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: 
         execute_values(
             cursor, "INSERT INTO security_symbols (security_id, symbol, valid_from, valid_to) VALUES %s", wanted.rows()
         )
-        cursor.execute("SELECT s.symbol FROM security_symbols s JOIN security_symbols o USING (symbol) " + _CLASH)
-        if clashes := cursor.fetchall():
-            raise RequestError(
-                f"Symbol {clashes[0][0]} would belong to two securities at a time ({len(clashes)} such symbols): the "
-                "source's listing contradicts itself or what is stored. Use a BREADTHFLOW_HOME of its own for it."
-            )
     return SecuritiesRecorded(merged, changed["security_id"].n_unique())
-
-
-_CLASH = """
-WHERE s.security_id < o.security_id
-  AND daterange(s.valid_from, s.valid_to) && daterange(o.valid_from, o.valid_to) LIMIT 100
-"""
 
 
 def symbol_intervals(database: Database) -> pl.DataFrame:

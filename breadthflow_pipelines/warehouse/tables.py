@@ -224,9 +224,11 @@ breadth_counts = sa.Table(
     *_not_negative("advances", "declines", "unchanged", "up_volume", "down_volume", "new_highs", "new_lows", *_COUNTED),
     *_within(0, 1, "coverage"),
     sa.CheckConstraint("priced BETWEEN 1 AND members OR (priced = 0 AND segment <> 'ALL')", name="priced_members"),
+    sa.CheckConstraint("num_nulls(advances, declines, unchanged) IN (0, 3)", name="directions_told_together"),
     sa.CheckConstraint(
         "coalesce(advances + declines + unchanged, 0) + no_prior + gap = priced", name="every_priced_member_once"
     ),
+    sa.CheckConstraint("abs(coverage * members - priced) < 0.000001", name="coverage_as_stated"),
     *[
         sa.CheckConstraint(f"{above} <= {able} AND {able} <= priced", name=f"{above}_able")
         for above, able in _ABLE.items()

@@ -130,7 +130,7 @@ def test_a_member_whose_symbol_was_somebody_else_s_at_other_times_is_another_sec
     listed = listing(("new", "A", "2010-01-01", None))
     membership = members(("u", "A", "1996-01-01", "2001-01-01"), ("u", "A", "2012-01-01", None))
     assert resolved(listed, membership) == [
-        ("u", "A since 1996-01-01", day("1996-01-01"), day("2001-01-01")),
+        ("u", "A until 2010-01-01", day("1996-01-01"), day("2001-01-01")),
         ("u", "new", day("2012-01-01"), None),
     ]
 

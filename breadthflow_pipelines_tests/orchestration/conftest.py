@@ -87,7 +87,7 @@ class Store:
     def _contents(self, table: str) -> list[tuple[Any, ...]]:
         query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
         columns = [name for (name,) in self.rows(query, table) if name not in _PROVENANCE]
-        return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")  # noqa: S608
+        return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")
 
 
 @contextmanager

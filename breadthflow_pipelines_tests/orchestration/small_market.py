@@ -1,4 +1,4 @@
-"""A small market on disk, as the files source reads it: fifteen symbols in three sectors over fourteen months of sessions.
+"""A small market on disk, as the files source reads it: fifteen symbols in three sectors, fourteen months of sessions.
 
 The prices are a seeded random walk. It has what real markets have: late listings, a delisting, members that leave and
 come back, one that nobody has bars of, a hole, unchanged closes and broken rows.
@@ -7,6 +7,7 @@ come back, one that nobody has bars of, a hole, unchanged closes and broken rows
 import csv
 import datetime as dt
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import exchange_calendars
@@ -98,7 +99,7 @@ def _walk(symbol: str, chance: random.Random) -> list[Row]:
     return rows
 
 
-def _write(path: Path, header: str, rows: list[Row]) -> None:
+def _write(path: Path, header: str, rows: Sequence[Row]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header.split(","))

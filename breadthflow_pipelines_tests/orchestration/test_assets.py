@@ -1,7 +1,10 @@
 """What the assets say of themselves, and what becomes of rows that are broken, missing or restated."""
 
 from collections import Counter
+from itertools import pairwise
+from typing import Any
 
+from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
 
@@ -66,9 +69,7 @@ def test_restated_bar_is_kept_as_it_was_and_changes_what_follows(filled: Store) 
     # AAA's close becomes one cent below that of the session before, if it was not below it anyway.
     closes = {row[0]: float(row[4]) for row in filled.small.rows["AAA"]}
     session, before = next(
-        (day, earlier)
-        for earlier, day in zip(DECEMBER, DECEMBER[1:], strict=False)
-        if closes[str(day)] > closes[str(earlier)]
+        (day, earlier) for earlier, day in pairwise(DECEMBER) if closes[str(day)] > closes[str(earlier)]
     )
     new = round(closes[str(before)] - 0.01, 2)
     old = filled.small.restate("AAA", session, new)
@@ -105,8 +106,6 @@ def test_indicators_and_signals_carry_charts_beside_words_that_show_without_a_cl
 
 
 def test_published_counts_become_a_universe(store: Store) -> None:
-    from breadthflow_pipelines.orchestration import runs  # noqa: PLC0415
-
     files = store.small.universe.parent / "published"
     files.mkdir()
     days = SESSIONS[:60]
@@ -123,7 +122,7 @@ def test_published_counts_become_a_universe(store: Store) -> None:
     assert store.rows("SELECT count(*) FROM bars") == [(0,)]
 
 
-def _of(store: Store, session: object) -> tuple[object, ...]:
+def _of(store: Store, session: object) -> tuple[Any, ...]:
     query = (
         "SELECT advances, declines, value FROM breadth_counts JOIN market_signals USING (universe, segment, session) "
         "WHERE segment = 'ALL' AND rule = 'breadth_score' AND session = %s"

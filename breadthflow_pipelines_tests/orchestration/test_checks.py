@@ -28,6 +28,11 @@ def unconstrained(table: str, name: str) -> str:
     return f"ALTER TABLE {table} DROP CONSTRAINT {table}_{name}"
 
 
+def published(advances: int) -> str:
+    columns = "exchange, session, advances, run_id"
+    return f"INSERT INTO exchange_breadth ({columns}) VALUES ('X', '2023-01-03', {advances}, 'r')"
+
+
 def by_status(report: Any) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for check in report.checks:
@@ -37,9 +42,7 @@ def by_status(report: Any) -> dict[str, set[str]]:
 
 def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.date], None]) -> None:
     frozen(LAST)
-    filled.execute(
-        "INSERT INTO exchange_breadth (exchange, session, advances, run_id) VALUES ('X', '2023-01-03', 1, 'r')"
-    )
+    filled.execute(published(advances=1))
     report = filled.check()
     assert by_status(report) == {"passed": set().union(*OF_BARS.values(), *PUBLISHED.values())}
     assert report.exit_status == 0
@@ -132,7 +135,7 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
         pytest.param(
             [
                 unconstrained("exchange_breadth", "advances_not_negative"),
-                "INSERT INTO exchange_breadth (exchange, session, advances, run_id) VALUES ('X', '2023-01-03', -1, 'r')",
+                published(advances=-1),
             ],
             {"published_keep_contract"},
             set(),
@@ -263,9 +266,7 @@ def test_empty_store_has_nothing_to_check(store: Store) -> None:
 
 
 def test_published_counts_alone_are_checked_alone(store: Store) -> None:
-    store.execute(
-        "INSERT INTO exchange_breadth (exchange, session, advances, run_id) VALUES ('X', '2023-01-03', 1, 'r')"
-    )
+    store.execute(published(advances=1))
     found = by_status(store.check())
     made_of_bars = OF_BARS["universe_members"] | OF_BARS["bars"] | OF_BARS["breadth_counts"]
     assert found["skipped"] == made_of_bars

@@ -165,7 +165,7 @@ def test_killed_backfill_repeated_gives_the_tables_of_one_backfill(
 
 @pytest.mark.slow
 def test_two_backfills_at_once_end_with_the_rows_of_one(store: Store, one_shot: Contents) -> None:
-    command = [PROGRAMS / "breadthflow", *BACKFILL]
+    command = [str(PROGRAMS / "breadthflow"), *BACKFILL]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         _, complaints = process.communicate(timeout=120)
@@ -238,4 +238,4 @@ def _ending_early(end: Callable[[], None]) -> Callable[..., Iterator[object]]:
 
 def _versions(store: Store) -> dict[str, list[tuple[object, ...]]]:
     """Which transaction wrote each row last: a row that was written again, even with equal values, has another."""
-    return {table: store.rows(f"SELECT ctid::text, xmin::text FROM {table} ORDER BY 1") for table in TABLES}  # noqa: S608
+    return {table: store.rows(f"SELECT ctid::text, xmin::text FROM {table} ORDER BY 1") for table in TABLES}

@@ -44,7 +44,7 @@ def held(database: Database) -> Database:
 
 
 def rows(database: Database) -> list[tuple[object, ...]]:
-    return fetch(database, f"SELECT {', '.join(COLUMNS)} FROM exchange_breadth ORDER BY 1, 2").rows()  # noqa: S608
+    return fetch(database, f"SELECT {', '.join(COLUMNS)} FROM exchange_breadth ORDER BY 1, 2").rows()
 
 
 def versions(database: Database) -> dict[tuple[str, dt.date], tuple[str, dt.datetime]]:

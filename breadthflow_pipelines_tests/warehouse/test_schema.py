@@ -203,7 +203,7 @@ def insert(connection: psycopg2.extensions.connection, table: str, changes: dict
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",  # noqa: S608
+                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
                 list(row.values()),
             )
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -352,7 +352,7 @@ def test_one_rule_says_one_thing_of_a_session(held: psycopg2.extensions.connecti
     row = GOOD["market_signals"]
     columns, places = ", ".join(row), ", ".join(["%s"] * len(row))
     with held.cursor() as cursor:
-        statement = f"INSERT INTO market_signals ({columns}) VALUES ({places})"  # noqa: S608
+        statement = f"INSERT INTO market_signals ({columns}) VALUES ({places})"
         cursor.execute(statement, list(row.values()))
         with pytest.raises(TWICE):
             cursor.execute(statement, list((row | {"signal_id": "another"}).values()))

@@ -7,7 +7,6 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.breadth import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
@@ -37,7 +36,7 @@ _COUNTED_FROM = {
     **dict.fromkeys(("up_volume", "down_volume"), "volume"),
     "new_highs": "high",
     "new_lows": "low",
-    **dict.fromkeys(("priced", "coverage", "no_prior", "gap"), "session"),
+    **dict.fromkeys(("priced", "coverage", "no_prior", "gap", "able_20", "able_50", "able_200", "able_252"), "session"),
 }
 _COMPUTED_FROM = {
     **dict.fromkeys(
@@ -52,6 +51,7 @@ _COMPUTED_FROM = {
     **{f"pct_above_{n}": (f"above_{n}", f"able_{n}") for n in (20, 50, 200)},
     "net_new_highs": ("new_highs", "new_lows"),
 }
+_TELLING = ("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50", "net_new_highs")
 
 
 class PublishedCounts(dg.Config):
@@ -185,19 +185,15 @@ def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[
         merged = warehouse.record_indicators(market.store, require(contracts.INDICATORS, computed))
     advance("breadth indicators", 1, f"{computed.height} rows")
     latest = computed.filter(pl.col("segment") == "ALL").group_by("universe", maintain_order=True).last()
+    charts = indicator_charts(counts, computed, warehouse.synthetic_universes(market.store))
     return dg.MaterializeResult(
         metadata={
+            **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
+            "latest": shown(latest.select("universe", "session", "state", *_TELLING)),
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
             "dagster/column_lineage": lineage(
                 {column: [("breadth_counts", o) for o in origins] for column, origins in _COMPUTED_FROM.items()}
             ),
-            "latest": shown(latest.select("universe", "session", "state", *INDICATOR_COLUMNS)),
-            **{
-                name: dg.MetadataValue.md(text)
-                for name, text in indicator_charts(
-                    counts, computed, warehouse.synthetic_universes(market.store)
-                ).items()
-            },
         }
     )

@@ -1,6 +1,5 @@
 """Securities, universe members and bars: from the source into the store. Breadth made from them is in breadth.py."""
 
-from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -155,6 +154,7 @@ class _Ingest:
         self.contract = bar_contract(market.calendar)
         self.symbols = warehouse.symbol_intervals(market.store)
         self.merged = NOTHING
+        self.reached = span.start
         self.read = self.rejected = self.rejected_new = 0
         self.reasons: dict[str, int] = {}
         self.outcomes: dict[str, Outcome] = {}
@@ -165,6 +165,7 @@ class _Ingest:
         if self.span.start <= self.span.end:
             for chunk in self.market.source.bars(None, self.span.start, self.span.end):
                 self._store(chunk)
+        advance("bars", 1, f"through {self.span.end}")
         source = self.market.source
         outcomes = pl.Series([str(outcome) for outcome in self.outcomes.values()], dtype=pl.String)
         return {
@@ -196,9 +197,9 @@ class _Ingest:
                 self.reasons[reason] = self.reasons.get(reason, 0) + rows
         if verdict.good.height:
             self.merged += warehouse.load_bars(self.market.store, verdict.good, source, self.run_id)
-            reached: date = verdict.good.select(pl.col("session").max()).item()
+            self.reached = max(self.reached, verdict.good.select(pl.col("session").max()).item())
             whole = (self.span.end - self.span.start).days + 1
-            advance("bars", ((reached - self.span.start).days + 1) / whole, f"through {reached}")
+            advance("bars", ((self.reached - self.span.start).days + 1) / whole, f"through {self.reached}")
         self.read += chunk.bars.height
         self.outcomes.update(chunk.outcomes)
         self.problems.extend(chunk.problems)

@@ -38,8 +38,12 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
         signals=pl.len(), first=pl.col("session").min(), last=pl.col("session").max()
     )
     latest = signals.filter(pl.col("segment") == "ALL").sort("session", descending=True)
+    charts = signal_charts(indicators, signals, warehouse.synthetic_universes(market.store))
     return dg.MaterializeResult(
         metadata={
+            **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
+            "latest": shown(latest.select("session", "universe", "rule", "action", "confidence", "value", "state")),
+            "by_rule": shown(by_rule.sort("universe", "rule", "action"), most=30),
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
             "dagster/column_lineage": lineage(
@@ -52,13 +56,5 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
                     "session": [("breadth_indicators", "session")],
                 }
             ),
-            "latest": shown(latest.select("session", "universe", "rule", "action", "confidence", "value", "state")),
-            "by_rule": shown(by_rule.sort("universe", "rule", "action"), most=30),
-            **{
-                name: dg.MetadataValue.md(text)
-                for name, text in signal_charts(
-                    indicators, signals, warehouse.synthetic_universes(market.store)
-                ).items()
-            },
         }
     )

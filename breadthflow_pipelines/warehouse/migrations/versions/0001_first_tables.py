@@ -167,6 +167,12 @@ def upgrade() -> None:
         sa.CheckConstraint("above_50 <= able_50 AND able_50 <= priced", name=op.f("breadth_counts_above_50_able")),
         sa.CheckConstraint("advances >= 0", name=op.f("breadth_counts_advances_not_negative")),
         sa.CheckConstraint(
+            "num_nulls(advances, declines, unchanged) IN (0, 3)", name=op.f("breadth_counts_directions_told_together")
+        ),
+        sa.CheckConstraint(
+            "abs(coverage * members - priced) < 0.000001", name=op.f("breadth_counts_coverage_as_stated")
+        ),
+        sa.CheckConstraint(
             "coalesce(advances + declines + unchanged, 0) + no_prior + gap = priced",
             name=op.f("breadth_counts_every_priced_member_once"),
         ),

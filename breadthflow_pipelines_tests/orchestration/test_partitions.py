@@ -1,0 +1,121 @@
+"""Which sessions a run is about, and which ranges are refused."""
+
+import datetime as dt
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.orchestration.partitions import (
+    Span,
+    check_within_history,
+    first_to_refresh,
+    monthly,
+    range_tags,
+    span_of,
+)
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.settings import Settings
+
+SETTINGS = Settings(start="2022-11")
+CALENDAR = exchange_calendar("XNYS")
+CLOSED = dt.date(2024, 3, 13)
+
+
+def day(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("tags", "start", "end", "through"),
+    [
+        # one month, started in the UI
+        ({"dagster/partition": "2024-02"}, "2024-02-01", "2024-02-29", "2024-03-13"),
+        # the month that is not over
+        ({"dagster/partition": "2024-03"}, "2024-03-01", "2024-03-13", "2024-03-13"),
+        # a range, over the end of a year
+        (range_tags(day("2023-12-05"), day("2024-02-01")), "2023-12-01", "2024-02-29", "2024-03-13"),
+        # no month at all, as when checks run alone: all of history
+        ({}, "2022-11-01", "2024-03-13", "2024-03-13"),
+        # up to a session in the past
+        (range_tags(day("2023-12-05"), day("2024-01-09"), day("2024-01-09")), "2023-12-01", "2024-01-09", "2024-01-09"),
+        # nobody knows more than what has closed
+        (range_tags(day("2024-03-01"), day("2024-03-28"), day("2024-03-28")), "2024-03-01", "2024-03-13", "2024-03-13"),
+    ],
+)
+def test_span_follows_from_the_tags_of_a_run(
+    tags: dict[str, str], start: str, end: str, through: str, frozen: Callable[[dt.date], None]
+) -> None:
+    frozen(CLOSED)
+    span = span_of(tags, SETTINGS, CALENDAR)
+    assert span == Span(day(start), day(end), day(through))
+    assert not span.is_empty
+
+
+def test_month_of_which_no_session_has_closed_is_empty(frozen: Callable[[dt.date], None]) -> None:
+    frozen(day("2024-02-29"))
+    span = span_of({"dagster/partition": "2024-03"}, SETTINGS, CALENDAR)
+    assert span.is_empty
+    assert span.through == day("2024-02-29")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "months"),
+    [
+        ("2024-02-29", "2024-02-29", ["2024-02"]),  # one day
+        ("2023-11-30", "2024-02-01", ["2023-11", "2023-12", "2024-01", "2024-02"]),  # touched by a single day each
+        ("2024-03-01", "2024-02-29", []),  # nothing
+    ],
+)
+def test_months_are_those_that_a_span_touches(start: str, end: str, months: list[str]) -> None:
+    assert Span(day(start), day(end), day(end)).months == months
+
+
+@pytest.mark.parametrize(
+    ("session", "first"),
+    [
+        # January 2024 began on Tuesday the 2nd, after a holiday; the three sessions before were 27, 28 and 29 December
+        ("2024-01-02", "2023-12-27"),
+        ("2024-01-03", "2023-12-28"),
+        ("2024-01-04", "2023-12-29"),
+        ("2024-01-05", "2024-01-02"),  # the fourth session leaves the month before alone
+        ("2024-01-06", "2024-01-02"),  # a Saturday counts as the Friday before it
+    ],
+)
+def test_daily_run_reads_the_month_before_during_the_first_three_sessions(session: str, first: str) -> None:
+    assert first_to_refresh(day(session), CALENDAR) == day(first)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        ("2024-02-02", "2024-02-01", "The range ends on 2024-02-01, before it begins on 2024-02-02."),
+        (
+            "2022-10-31",
+            "2024-02-01",
+            "first month of history, 2022-11; set BREADTHFLOW_START=2022-10.",
+        ),  # names what would make it possible
+        ("2024-03-14", "2024-03-20", "2024-03-14 lies after the last closed session of XNYS, 2024-03-13."),
+        ("2024-02-17", "2024-02-19", "XNYS has no session from 2024-02-17 through 2024-02-19."),  # Presidents' Day
+    ],
+)
+def test_range_that_cannot_be_run_is_refused_with_the_reason(
+    first: str, last: str, message: str, frozen: Callable[[dt.date], None]
+) -> None:
+    frozen(CLOSED)
+    with pytest.raises(RequestError) as refused:
+        check_within_history(day(first), day(last), SETTINGS, CALENDAR)
+    assert message in str(refused.value)
+
+
+def test_range_that_can_be_run_is_not_refused(frozen: Callable[[dt.date], None]) -> None:
+    frozen(CLOSED)
+    check_within_history(day("2022-11-01"), day("2024-12-31"), SETTINGS, CALENDAR)  # ends in the future: cut there
+
+
+def test_months_reach_from_the_first_of_history_through_the_present() -> None:
+    keys = monthly(SETTINGS, CALENDAR).get_partition_keys()
+    assert keys[0] == "2022-11"
+    assert keys[-1] == dt.datetime.now(ZoneInfo("America/New_York")).strftime("%Y-%m")
+    assert len(keys) == len(set(keys))

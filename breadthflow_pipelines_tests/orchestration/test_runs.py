@@ -1,0 +1,193 @@
+"""Runs that the command makes: where they begin, how they end, what their reports say, who ends the dead ones."""
+
+import datetime as dt
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import dagster as dg
+import psutil
+import pytest
+
+from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError, SourceError
+from breadthflow_pipelines.observability.progress import watched_by
+from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.runs import PROCESS_TAG, CheckOutcome, RunReport
+from breadthflow_pipelines.orchestration.schedules import DAILY_JOB
+from breadthflow_pipelines.orchestration.wiring import build
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.sources import files
+from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
+
+FAILED = CheckOutcome("bars", "bars_current", "failed")
+WARNED = CheckOutcome("bars", "every_symbol_answered", "warned")
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "status", "message"),
+    [
+        # a rerun asks the same
+        (RequestError("The file has no column x.\nName it: y=x"), 1, 2, "The file has no column x.\nName it: y=x"),
+        # four times, the waits left out
+        (SourceError("feed.example: no answer"), 4, 3, "feed.example: no answer"),
+        (DatabaseError("The database cannot be reached: gone"), 4, 3, "The database cannot be reached: gone"),
+        # a bug is neither
+        (KeyError("surprise"), 1, 1, "bars failed: KeyError: 'surprise'"),
+    ],
+)
+def test_failure_is_retried_only_where_that_may_help_and_ends_with_its_own_status(
+    error: Exception, attempts: int, status: int, message: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def bars(*_: object) -> Iterator[object]:
+        made.append(1)
+        raise error
+
+    monkeypatch.setattr(files.Files, "bars", bars)
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda self, attempt: 0.01 * attempt)  # noqa: ARG005
+    report = store.run()
+    assert len(made) == attempts
+    assert (report.exit_status, str(report.trouble)) == (status, message)
+    assert "breadth_counts" not in report.figures
+    assert store.instance.get_runs()[0].status is dg.DagsterRunStatus.FAILURE
+
+
+def test_source_that_answers_again_makes_the_run_succeed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, made = files.Files.bars, []
+
+    def bars(*arguments: object) -> Iterator[object]:
+        made.append(1)
+        if len(made) < 3:
+            raise SourceError("feed.example: no answer")
+        yield from whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files.Files, "bars", bars)
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda self, attempt: 0.01 * attempt)  # noqa: ARG005
+    report = store.run(dt.date(2023, 12, 1), LAST)
+    assert (len(made), report.exit_status, report.trouble) == (3, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "checks", "status"),
+    [
+        (None, (), 0),
+        (None, (WARNED,), 0),  # a warning is no failure
+        (None, (WARNED, FAILED), 1),
+        (BreadthFlowError("a bug"), (), 1),
+        (RequestError("wrong"), (FAILED,), 2),  # what ended the run says more than a check
+        (SourceError("away"), (), 3),
+    ],
+)
+def test_exit_status_of_a_report(
+    trouble: BreadthFlowError | None, checks: tuple[CheckOutcome, ...], status: int
+) -> None:
+    assert RunReport("id", 1.0, {}, checks, trouble).exit_status == status
+
+
+def test_rows_changed_are_those_inserted_revised_and_removed() -> None:
+    one = {"rows_read": 100, "rows_inserted": 1, "rows_revised": 20, "rows_unchanged": 79, "rows_removed": 300}
+    assert RunReport("id", 1.0, {"bars": one, "counts": {"rows_inserted": 4000}}, ()).rows_changed == 4321
+
+
+def test_report_says_what_was_read_and_how_every_check_went(filled: Store) -> None:
+    report = filled.daily(LAST)
+    december = sum(1 for rows in filled.small.rows.values() for row in rows if str(row[0]) >= "2023-12")
+    assert report.figures["bars"]["rows_read"] == december
+    assert {check.asset for check in report.checks} == {
+        *("universe_members", "bars", "breadth_counts", "breadth_indicators", "market_signals")
+    }
+    detail = next(check.detail for check in report.checks if check.name == "bars_current")
+    assert detail == "expected 2023-12-29, last_held 2023-12-29"
+    run = filled.instance.get_run_by_id(report.run_id)
+    assert run is not None
+    assert run.job_name == DAILY_JOB
+    assert run.tags["breadthflow/through"] == "2023-12-29"
+
+
+def test_empty_store_is_filled_from_the_first_month_of_history(store: Store) -> None:
+    assert runs.first_month_due(store.instance, store.market, LAST) == FIRST
+
+
+@pytest.mark.parametrize(
+    ("through", "first"),
+    [
+        ("2023-12-29", "2023-12-26"),  # nothing is missing: three sessions back from the last one held
+        ("2023-12-20", "2023-12-15"),  # a session in the past is read again with the three before it
+        ("2024-01-03", "2023-12-26"),  # two new sessions, and those whose bars may still change
+        ("2024-02-15", "2023-12-26"),  # after an absence: from where it left off, through the months missed
+    ],
+)
+def test_filled_store_is_read_again_from_three_sessions_back(through: str, first: str, filled: Store) -> None:
+    due = runs.first_month_due(filled.instance, filled.market, dt.date.fromisoformat(through))
+    assert due == dt.date.fromisoformat(first)
+
+
+def test_month_left_out_is_due_before_the_present_one(store: Store) -> None:
+    store.run(FIRST, dt.date(2022, 11, 30))
+    store.run(dt.date(2023, 12, 1), LAST)
+    assert runs.first_month_due(store.instance, store.market, LAST) == dt.date(2022, 12, 1)
+
+
+def test_progress_of_every_stage_rises_to_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "CHUNK_ROWS", 400)  # symbol by symbol, one of which was delisted in September
+    seen: dict[str, list[float]] = {}
+    with watched_by(lambda stage, done, _: seen.setdefault(stage, []).append(done)):
+        store.run()
+    assert list(seen) == ["bars", "breadth counts", "breadth indicators", "market signals"]
+    for stage in seen.values():
+        assert stage == sorted(stage)
+        assert stage[-1] == 1.0
+    assert len(seen["bars"]) > 3
+    assert len(seen["breadth counts"]) == 2  # two years
+
+
+def test_runs_of_processes_that_are_gone_are_ended_and_no_others(store: Store) -> None:
+    here = socket.gethostname()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        born = psutil.Process(living.pid).create_time()
+        kept = {
+            "alive": _started(store, f"{here} {living.pid} {born}"),
+            "of another machine": _started(store, f"elsewhere {living.pid} {born}"),
+            "the daemon's": _started(store, None),
+        }
+        recycled = _started(store, f"{here} {living.pid} {born - 3600}")  # the number belongs to somebody else by now
+        killed = _started(store, f"{here} {_gone()}")
+        assert runs.end_dead_runs(store.instance) == 2
+        states = {name: _status(store, run) for name, run in kept.items()}
+        living.kill()
+    assert set(states.values()) == {dg.DagsterRunStatus.STARTED}
+    assert _status(store, recycled) is _status(store, killed) is dg.DagsterRunStatus.FAILURE
+    assert runs.end_dead_runs(store.instance) == 1  # the one that was still alive
+
+
+def test_next_command_ends_dead_runs(filled: Store) -> None:
+    dead = _started(filled, f"{socket.gethostname()} {_gone()}")
+    filled.check("universe_has_members")
+    assert _status(filled, dead) is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.fixture(autouse=True)
+def _today(frozen: Callable[[dt.date], None]) -> None:
+    frozen(dt.date(2024, 2, 15))
+    assert SESSIONS[-1] == LAST
+
+
+def _gone() -> str:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        born = psutil.Process(process.pid).create_time()
+    return f"{process.pid} {born}"
+
+
+def _started(store: Store, process: str | None) -> str:
+    job = build(get_settings()).resolve_job_def(DAILY_JOB)
+    tags = {} if process is None else {PROCESS_TAG: process}
+    return store.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags).run_id
+
+
+def _status(store: Store, run_id: str) -> dg.DagsterRunStatus:
+    run = store.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status

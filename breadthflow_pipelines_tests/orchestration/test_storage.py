@@ -1,0 +1,83 @@
+"""Dagster's own storage and configuration, as every Dagster process here gets them."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.orchestration import serve
+from breadthflow_pipelines.orchestration.instance import prepare_dagster_home
+from breadthflow_pipelines.orchestration.storage import PooledPostgresStorage
+from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.small_market import LAST
+
+
+def test_run_opens_a_handful_of_connections_not_one_per_event(filled: Store) -> None:
+    dagsters = Database(filled.dagster_url, None)
+
+    def opened() -> tuple[int, int]:
+        with dagsters.connect() as connection, connection.cursor() as cursor:
+            # Counted when a connection begins; the figures of earlier ones may take a moment to show otherwise.
+            cursor.execute("SELECT pg_stat_clear_snapshot(), pg_stat_force_next_flush()")
+            cursor.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()")
+            (sessions,) = cursor.fetchone() or (None,)
+            cursor.execute("SELECT count(*) FROM event_logs")
+            (events,) = cursor.fetchone() or (None,)
+        return sessions, events
+
+    sessions, events = opened()
+    assert filled.daily(LAST).exit_status == 0
+    sessions_after, events_after = opened()
+    assert events_after - events > 60
+    assert sessions_after - sessions < 20  # without a pool it is several for each event
+
+
+def test_dagster_yaml_is_what_the_instance_runs_by(store: Store) -> None:
+    instance = store.instance
+    storage = instance.get_ref().storage_data
+    assert storage is not None
+    assert storage.class_name == PooledPostgresStorage.__name__
+    assert not instance.telemetry_enabled
+    assert not instance.nux_enabled
+    assert instance.run_monitoring_enabled
+    assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 60
+    assert instance.run_retries_enabled
+    assert instance.get_settings("retention")["schedule"] == {"purge_after_days": 90}
+    assert "free_slots_after_run_end_seconds: 60" in instance.info_str()  # what `dagster instance info` prints
+    assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
+
+
+def test_dagster_home_lies_in_ours_and_gets_the_projects_configuration_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "/nowhere")
+    settings = Settings(home=tmp_path / "home")
+    home = prepare_dagster_home(settings)
+    assert home == tmp_path / "home" / "dagster"
+    assert os.environ["DAGSTER_HOME"] == str(home)
+    (home / "dagster.yaml").write_text("telemetry: {enabled: true}\n")  # an earlier version's, or a stranger's
+    prepare_dagster_home(settings)
+    assert "PooledPostgresStorage" in (home / "dagster.yaml").read_text()
+    assert [path.name for path in home.iterdir()] == ["dagster.yaml"]
+
+
+def test_dagsters_database_is_one_of_its_own(store: Store) -> None:
+    assert store.dagster_url != store.database.url
+    settings = get_settings()
+    assert settings.dagster_database_url is not None
+    assert store.rows("SELECT to_regclass('event_logs'), to_regclass('runs')") == [(None, None)]
+
+
+def test_port_that_is_taken_is_refused_before_anything_starts(tmp_path: Path) -> None:
+
+    with socket.socket() as taken:
+        taken.bind((serve.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(RequestError, match=f"Port {port} is taken; .*--port {port + 1}"):
+            serve.serve(Settings(home=tmp_path), port, print)
+    assert not (tmp_path / "dagster").exists()
