@@ -41,7 +41,8 @@ class ExchangeCalendar:
     def last_closed(self, now: dt.datetime | None = None) -> dt.date:
         """The latest session whose close lies at or before ``now`` (UTC; the present by default)."""
         moment = now or dt.datetime.now(dt.UTC)
-        return self._dates[self._calendar.closes.array.searchsorted(moment, side="right") - 1]
+        closed = int(self._calendar.closes.array.searchsorted(moment, side="right"))
+        return self._dates[closed - 1]
 
     def back(self, date: dt.date, sessions: int) -> dt.date:
         """The session ``sessions`` before the last one that is not after ``date`` (0: that session itself)."""

@@ -3,8 +3,6 @@
 Pure; the tables behind it are read and written in warehouse/market.py.
 """
 
-import datetime as dt
-
 import polars as pl
 
 from breadthflow_pipelines.contracts.verdict import contract
@@ -114,16 +112,3 @@ def resolve_members(members: pl.DataFrame, symbols: pl.DataFrame) -> pl.DataFram
         .select("universe", "security_id", "valid_from", "valid_to", "symbol")
         .sort("universe", "security_id", "valid_from")
     )
-
-
-def overlapping_symbols(intervals: pl.DataFrame) -> list[str]:
-    """Symbols that two securities hold at a time, and those that a security holds beside another one; sorted.
-
-    intervals: security_id, symbol, valid_from, valid_to (null: open).
-    """
-    start, end = pl.col("valid_from").fill_null(dt.date.min), pl.col("valid_to").fill_null(dt.date.max)
-    clashes: set[str] = set()
-    for holder in ("symbol", "security_id"):
-        before_the_last_ended = start < end.cum_max().shift(1)
-        clashes.update(intervals.sort(holder, start).filter(before_the_last_ended.over(holder))["symbol"])
-    return sorted(clashes)

@@ -21,3 +21,10 @@ def configure(level: str, *, machine: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger for a module. In a process that configured nothing, such as Dagster's, warnings go to stderr."""
+    if not structlog.is_configured():
+        configure("WARNING", machine=True)
+    return structlog.get_logger(name)  # type: ignore[no-any-return]

@@ -13,11 +13,11 @@ from typing import Any
 
 import dagster as dg
 import psutil
-import structlog
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
@@ -26,7 +26,7 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
 
-log = structlog.get_logger(__name__)
+log = logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
 _FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")

@@ -21,11 +21,11 @@ from typing import Any
 from urllib.parse import quote
 
 import psutil
-import structlog
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.observability.logs import logger
 
-log = structlog.get_logger(__name__)
+log = logger(__name__)
 
 ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
 SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux
@@ -191,23 +191,8 @@ class EmbeddedServer:
             _make_private(sockets, account)
         options = f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
         output = self.data / "server.log"
-        _run(
-            *(
-                binaries / "pg_ctl",
-                "-D",
-                self.data,
-                "-l",
-                output,
-                "-o",
-                options,
-                "-w",
-                "-t",
-                str(START_SECONDS),
-                "start",
-            ),
-            account=account,
-            hint=f"Its log is {output}.",
-        )
+        command = (binaries / "pg_ctl", "-D", self.data, "-l", output, "-o", options, "-w", "-t", str(START_SECONDS))
+        _run(*command, "start", account=account, hint=f"Its log is {output}.")
         log.info("postgres_started", data=str(self.data))
 
 

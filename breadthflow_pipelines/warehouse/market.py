@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import polars as pl
 from psycopg2.extras import execute_values
 
-from breadthflow_pipelines.contracts.identity import overlapping_symbols
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
@@ -43,7 +42,7 @@ def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: 
     wanted = numbered.select(columns).unique()
     stored = symbol_intervals(database).select(columns)
     held = stored.join(companies, on="security_id", how="semi")
-    clashes = overlapping_symbols(pl.concat([wanted, stored.join(companies, on="security_id", how="anti")]))
+    clashes = _overlapping_symbols(pl.concat([wanted, stored.join(companies, on="security_id", how="anti")]))
     if clashes:
         raise RequestError(
             f"Symbol {clashes[0]} would belong to two securities at a time, or one security to two symbols "
@@ -170,6 +169,19 @@ def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date)
         "WHERE source = $1 AND (session BETWEEN $2 AND $3 OR session IS NULL) ORDER BY session, symbol",
         (source, start, end),
     )
+
+
+def _overlapping_symbols(intervals: pl.DataFrame) -> list[str]:
+    """Symbols that two securities hold at a time, and those that a security holds beside another one; sorted.
+
+    intervals: security_id, symbol, valid_from, valid_to (null: open).
+    """
+    start, end = pl.col("valid_from").fill_null(dt.date.min), pl.col("valid_to").fill_null(dt.date.max)
+    clashes: set[str] = set()
+    for holder in ("symbol", "security_id"):
+        before_the_last_ended = start < end.cum_max().shift(1)
+        clashes.update(intervals.sort(holder, start).filter(before_the_last_ended.over(holder))["symbol"])
+    return sorted(clashes)
 
 
 def _years(bars: pl.DataFrame) -> list[int]:

@@ -4,6 +4,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
@@ -45,6 +47,7 @@ def test_broken_rows_are_kept_aside_with_the_reason_and_the_run(filled: Store) -
     ]
 
 
+@pytest.mark.slow
 def test_file_that_cannot_be_read_is_named_and_the_others_load(store: Store) -> None:
     whole = (store.small.bars / "ddd.csv").read_text()
     (store.small.bars / "ddd.csv").write_text("this,is,no\nbar,file,at all\n")

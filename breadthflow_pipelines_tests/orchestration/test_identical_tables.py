@@ -46,6 +46,7 @@ def test_month_by_month_gives_the_tables_of_one_backfill(store: Store, one_shot:
     assert_same(store.contents(), one_shot)
 
 
+@pytest.mark.slow
 def test_backfilling_backwards_gives_the_tables_of_one_backfill(store: Store, one_shot: Contents) -> None:
     # The later half is counted first without the year of bars before it, and is asked for again afterwards.
     middle = dt.date(2023, 6, 1)
@@ -78,15 +79,6 @@ def test_daily_runs_give_the_tables_of_one_backfill(
     assert_same(store.contents(), one_shot)
 
 
-def test_daily_run_with_nothing_new_changes_no_row(filled: Store) -> None:
-    before = _versions(filled)
-    report = filled.daily(LAST)
-    assert report.exit_status == 0
-    assert report.figures["bars"]["rows_unchanged"] == report.figures["bars"]["rows_read"] > 0
-    assert report.rows_changed == 0
-    assert _versions(filled) == before
-
-
 def test_repeated_backfill_changes_no_row(filled: Store) -> None:
     before = _versions(filled)
     report = filled.run()
@@ -102,7 +94,7 @@ def test_repeated_backfill_changes_no_row(filled: Store) -> None:
     assert _versions(filled) == before
 
 
-@pytest.mark.parametrize("how", ["control-c", "a bug"])
+@pytest.mark.parametrize("how", ["control-c", pytest.param("a bug", marks=pytest.mark.slow)])
 def test_interrupted_backfill_repeated_gives_the_tables_of_one_backfill(
     how: str, store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,12 +125,14 @@ def test_filled_store_is_read_again_from_three_sessions_back(through: str, first
     assert due == dt.date.fromisoformat(first)
 
 
+@pytest.mark.slow
 def test_month_left_out_is_due_before_the_present_one(store: Store) -> None:
     store.run(FIRST, dt.date(2022, 11, 30))
     store.run(dt.date(2023, 12, 1), LAST)
     assert runs.first_month_due(store.instance, store.market, LAST) == dt.date(2022, 12, 1)
 
 
+@pytest.mark.slow
 def test_progress_of_every_stage_rises_to_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "CHUNK_ROWS", 400)  # symbol by symbol, one of which was delisted in September
     seen: dict[str, list[float]] = {}
