@@ -22,6 +22,7 @@ from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
 
 MOST_REJECTED = 0.01  # of the rows; a source of which more is broken is not to be built on
+FEW_REJECTED = 5  # so few broken rows say nothing about a source, however small the market
 
 
 def _span(context: dg.AssetCheckExecutionContext, market: Market) -> Span:
@@ -66,7 +67,7 @@ def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -
     rejected = market_warehouse.rejected_bars(market.store, market.source.name, span.start, span.end)
     share = rejected.height / max(1, held + rejected.height)
     return _result(
-        passed=share <= MOST_REJECTED,
+        passed=share <= MOST_REJECTED or (held > 0 and rejected.height <= FEW_REJECTED),
         metadata={"held": held, "rejected": rejected.height, "share": share, "rows": shown(rejected)},
     )
 

@@ -291,20 +291,53 @@ def _look_into(path: Path, bars: pl.LazyFrame) -> pl.DataFrame:
     ).cast(_LOOK_SCHEMA)
 
 
-def _pieces(held: pl.DataFrame, start: dt.date, end: dt.date) -> Iterator[_Piece]:
-    """What to read, in the order of files: a file whole, or by years and months where it holds too much."""
-    files = (
-        held.with_columns(undated=pl.col("first").is_null())
-        .filter(pl.col("year").is_between(start.year, end.year))
-        .group_by("path", "reach", "year")
-        .agg(pl.col("rows").sum(), pl.col("undated").any())
-        .sort("path", "year")
-        .group_by("path", "reach", maintain_order=True)
-        .agg("year", "rows", undated=pl.col("undated").any())
+def _pieces(held: pl.DataFrame, start: dt.date, end: dt.date) -> Iterator[list[_Piece]]:
+    """What to read, in the order of files: a file whole, or by years and months where it holds too much.
+
+    Files that hold the same sessions of a symbol come together, cut alike: only a chunk that has all rows of a session
+    lets its contract see that they differ.
+    """
+    asked = held.filter(pl.col("year").is_between(start.year, end.year))
+    together = _together(asked)
+    files = asked.group_by("path").agg(pl.col("reach").first(), undated=pl.col("first").is_null().any())
+    facts = {path: (reach, undated) for path, reach, undated in files.iter_rows()}
+    years = (
+        asked.with_columns(leader=pl.col("path").replace(together))
+        .group_by("leader", "year")
+        .agg(pl.col("rows").sum(), pl.col("path").unique().sort())
+        .sort("leader", "year")
+        .group_by("leader", maintain_order=True)
+        .agg("year", "rows", pl.col("path").explode().unique().sort())
     )
-    for path, reach, years, rows, undated in files.iter_rows():
-        for first, last, count in _spans(years, rows, start, end):
-            yield _Piece(Path(path), first, last, undated and first <= reach <= last, count)
+    for _, of_years, rows, paths in years.iter_rows():
+        for first, last, count in _spans(of_years, rows, start, end):
+            yield [
+                _Piece(Path(path), first, last, undated and first <= reach <= last, count // len(paths))
+                for path in paths
+                for reach, undated in [facts[path]]
+            ]
+
+
+def _together(held: pl.DataFrame) -> dict[str, str]:
+    """Each file that shares sessions of a symbol with another one, and the first file of all that hang together so."""
+    leader: dict[str, str] = {}
+
+    def lead(path: str) -> str:
+        while leader.get(path, path) != path:
+            path = leader[path]
+        return path
+
+    spans = held.drop_nulls("symbol").group_by("symbol", "path").agg(pl.col("first").min(), pl.col("last").max())
+    several = spans.filter(pl.len().over("symbol") > 1).sort("symbol", "first", "path")
+    for _, rows in several.group_by("symbol", maintain_order=True):
+        reached, furthest = dt.date.min, ""
+        for path, first, last in rows.select("path", "first", "last").iter_rows():
+            if first <= reached:
+                one, other = sorted((lead(path), lead(furthest)))
+                leader[one], leader[other] = one, one
+            if last > reached:
+                reached, furthest = last, path
+    return {path: lead(path) for path in leader}
 
 
 def _spans(years: list[int], rows: list[int], start: dt.date, end: dt.date) -> Iterator[tuple[dt.date, dt.date, int]]:
@@ -322,15 +355,16 @@ def _spans(years: list[int], rows: list[int], start: dt.date, end: dt.date) -> I
                 yield first, last, count * months // 12
 
 
-def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+def _batches(together: Iterable[list[_Piece]]) -> Iterator[list[_Piece]]:
     batch: list[_Piece] = []
     rows = 0
-    for piece in pieces:
-        if batch and (rows + piece.rows > CHUNK_ROWS or len(batch) == CHUNK_FILES):
+    for pieces in together:
+        more = sum(piece.rows for piece in pieces)
+        if batch and (rows + more > CHUNK_ROWS or len(batch) + len(pieces) > CHUNK_FILES):
             yield batch
             batch, rows = [], 0
-        batch.append(piece)
-        rows += piece.rows
+        batch += pieces
+        rows += more
     if batch:
         yield batch
 

@@ -162,11 +162,13 @@ def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | N
 
 
 def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """The source's rows that broke the contract, with the reasons: from start through end, and those without a date."""
+    """The source's broken rows from start through end in whose place no good one came, with the reasons."""
     return fetch(
         database,
-        "SELECT symbol, session, open, high, low, close, volume, reasons FROM rejected_bars "
-        "WHERE source = $1 AND (session BETWEEN $2 AND $3 OR session IS NULL) ORDER BY session, symbol",
+        "SELECT symbol, session, open, high, low, close, volume, reasons FROM rejected_bars r "
+        "WHERE source = $1 AND session BETWEEN $2 AND $3 AND NOT EXISTS ("
+        "SELECT FROM security_symbols s JOIN bars b USING (security_id) WHERE s.symbol = r.symbol "
+        "AND daterange(s.valid_from, s.valid_to) @> r.session AND b.session = r.session) ORDER BY session, symbol",
         (source, start, end),
     )
 

@@ -367,3 +367,22 @@ def test_vendor_files_give_every_line_of_theirs() -> None:
     assert problems == []
     first = bars.filter(symbol="AAPL").row(0)
     assert first == ("AAPL", dt.date(1984, 9, 7), 0.42388, 0.42902, 0.41874, 0.42388, 23220030.0, None)
+
+
+def test_files_that_share_sessions_of_a_symbol_come_in_one_chunk_cut_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the row that comes last wins, and the next reading would revise it back."""
+    monkeypatch.setattr(files_module, "CHUNK_ROWS", 10)
+    header = "symbol,session,open,high,low,close,volume\n"
+    days = [dt.date(2023, 12, day) for day in range(1, 13)] + [dt.date(2024, 1, day) for day in range(2, 10)]
+    for name, symbols, close in (("a", "AB", 1), ("b", "XY", 2), ("c", "BC", 3), ("z", "CD", 4)):
+        rows = [f"{symbol},{day},{close},{close},{close},{close},1\n" for symbol in symbols for day in days]
+        (tmp_path / f"{name}.csv").write_text(header + "".join(rows))
+    chunks = [chunk.bars for chunk in Files(tmp_path).bars(None, days[0], days[-1]) if chunk.bars.height]
+    assert sum(chunk.height for chunk in chunks) == 4 * 2 * len(days)
+    assert len(chunks) > 1
+    for symbol, copies in {"A": 1, "B": 2, "C": 2, "D": 1, "X": 1, "Y": 1}.items():  # a-c-z hang together, b does not
+        for chunk in chunks:
+            held = chunk.filter(symbol=symbol)["session"].value_counts()["count"].unique().to_list()
+            assert held in ([], [copies])
