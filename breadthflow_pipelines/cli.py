@@ -109,7 +109,9 @@ def run(date: Day = None) -> None:
         from breadthflow_pipelines.orchestration import partitions, runs
 
         closed = market.calendar.last_closed()
-        through = min(_date(date) or closed, closed)
+        through = _date(date) or closed
+        if through > closed:
+            raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
         partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
         first = runs.first_month_due(instance, market, through)
         label = f"{_source_label(market)}, through {through}"

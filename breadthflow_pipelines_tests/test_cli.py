@@ -181,6 +181,7 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
         (["backfill", "--from", "2025-02-01", "--to", "2025-01-31"], {}, "before it begins"),
         (["backfill", "--from", "2099-01-01", "--to", "2099-01-31"], {}, "after the last closed session"),
         (["backfill", "--from", "2025-01-04", "--to", "2025-01-05"], {}, "no session"),  # a weekend
+        (["run", "--date", "2099-01-05"], {}, "has not closed yet"),
         (["run"], {"source": "files"}, "BREADTHFLOW_SOURCE_PATH"),
         (["run"], {"source": "files", "source_path": "/nowhere"}, "/nowhere"),
         (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),

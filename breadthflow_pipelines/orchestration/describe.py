@@ -1,16 +1,38 @@
 """How assets look in the Dagster UI: owners, schemas, lineage, the numbers of a materialization. Computes none."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
+from breadthflow_pipelines.orchestration.partitions import WHOLE
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.tables import metadata as tables
 
 OWNERS = ["team:breadthflow"]
 SHOWN_ROWS = 10
+
+
+def stored_asset(
+    table: str, *, group: str, code_version: str, kinds: Iterable[str] = (), **options: Any
+) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]:
+    """An asset that fills the table of its name: what all of them have in common is said here."""
+
+    def decorate(compute: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
+        asset: dg.AssetsDefinition = dg.asset(
+            group_name=group,
+            owners=OWNERS,
+            kinds={"postgres", "polars", *kinds},
+            code_version=code_version,
+            backfill_policy=WHOLE,
+            metadata=table_metadata(table),
+            **options,
+        )(retried_if_unreachable(compute))
+        return asset
+
+    return decorate
 
 
 def table_metadata(table: str) -> dict[str, Any]:

@@ -13,15 +13,13 @@ from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
 from breadthflow_pipelines.orchestration.describe import (
-    OWNERS,
     lineage,
     merge_metadata,
     monthly_metadata,
     shown,
-    table_metadata,
+    stored_asset,
 )
-from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
-from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, WHOLE, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
@@ -61,14 +59,7 @@ class PublishedCounts(dg.Config):
     exchange: str
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"postgres", "polars"},
-    code_version="1",
-    metadata=table_metadata("exchange_breadth"),
-)
-@retried_if_unreachable
+@stored_asset("exchange_breadth", group=GROUP, code_version="1")
 def exchange_breadth(
     context: dg.AssetExecutionContext, config: PublishedCounts, market: Market
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -95,19 +86,15 @@ def exchange_breadth(
 def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """The asset ``breadth_counts``, cut into these months."""
 
-    @dg.asset(
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"postgres", "polars"},
+    @stored_asset(
+        "breadth_counts",
+        group=GROUP,
         code_version="1",
         partitions_def=months,
-        backfill_policy=WHOLE,
         pool="breadth_counts",
         # A month's counts look back over a year of bars, so they need the table, not only the same month of it.
         deps=[bars, universe_members, securities],
-        metadata=table_metadata("breadth_counts"),
     )
-    @retried_if_unreachable
     def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
         span = span_of(context.run.tags, market.settings, market.calendar)
@@ -159,19 +146,15 @@ def _count(market: Market, span: Span) -> Merged:
     return merged
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"postgres", "polars"},
+@stored_asset(
+    "breadth_indicators",
+    group=GROUP,
     code_version="1",
-    backfill_policy=WHOLE,
     deps=[
         dg.AssetDep("breadth_counts", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("exchange_breadth"),
     ],
-    metadata=table_metadata("breadth_indicators"),
 )
-@retried_if_unreachable
 def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The A/D line, McClellan, Zweig's average and the rest, from all of history; only changed rows are written."""
     with market.store.exclusive("breadth_indicators"):

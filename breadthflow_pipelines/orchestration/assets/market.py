@@ -17,15 +17,13 @@ from breadthflow_pipelines.contracts.identity import (
 from breadthflow_pipelines.contracts.verdict import judge, require
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
-    OWNERS,
     lineage,
     merge_metadata,
     monthly_metadata,
     shown,
-    table_metadata,
+    stored_asset,
 )
-from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
-from breadthflow_pipelines.orchestration.partitions import WHOLE, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome
 from breadthflow_pipelines.sources.universe_file import read_universe
@@ -41,15 +39,7 @@ def wanted_members(market: Market) -> pl.DataFrame:
     return require(MEMBERS, read_universe(file) if file else market.source.members())
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"postgres", "polars"},
-    code_version="1",
-    backfill_policy=WHOLE,
-    metadata=table_metadata("securities"),
-)
-@retried_if_unreachable
+@stored_asset("securities", group=GROUP, code_version="1")
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
@@ -75,16 +65,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"postgres", "polars"},
-    code_version="1",
-    backfill_policy=WHOLE,
-    deps=[securities],
-    metadata=table_metadata("universe_members"),
-)
-@retried_if_unreachable
+@stored_asset("universe_members", group=GROUP, code_version="1", deps=[securities])
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
     wanted = wanted_members(market)
@@ -112,18 +93,15 @@ def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
 def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     """The asset ``bars``, cut into these months."""
 
-    @dg.asset(
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"postgres", "polars", "pandera"},
+    @stored_asset(
+        "bars",
+        group=GROUP,
         code_version="1",
+        kinds={"pandera"},
         partitions_def=months,
-        backfill_policy=WHOLE,
         pool="bars",
         deps=[securities],
-        metadata=table_metadata("bars"),
     )
-    @retried_if_unreachable
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)

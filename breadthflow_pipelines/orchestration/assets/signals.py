@@ -7,25 +7,14 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
-from breadthflow_pipelines.orchestration.describe import OWNERS, lineage, merge_metadata, shown, table_metadata
-from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
-from breadthflow_pipelines.orchestration.partitions import WHOLE
+from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, shown, stored_asset
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
 from breadthflow_pipelines.warehouse import breadth as warehouse
 
 
-@dg.asset(
-    group_name="signals",
-    owners=OWNERS,
-    kinds={"postgres", "polars"},
-    code_version="1",
-    backfill_policy=WHOLE,
-    deps=[breadth_indicators],
-    metadata=table_metadata("market_signals"),
-)
-@retried_if_unreachable
+@stored_asset("market_signals", group="signals", code_version="1", deps=[breadth_indicators])
 def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Buy, sell or hold, each with its rule, threshold and evidence; from all of history, only changes are written."""
     with market.store.exclusive("market_signals"):
