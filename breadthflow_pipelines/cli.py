@@ -107,6 +107,7 @@ def run(date: Day = None) -> None:
     """
     with _orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import partitions, runs
+        from breadthflow_pipelines.sources.protocol import label
 
         closed = market.calendar.last_closed()
         through = _date(date) or closed
@@ -114,8 +115,8 @@ def run(date: Day = None) -> None:
             raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
         partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
         first = runs.first_month_due(instance, market, through)
-        label = f"{_source_label(market)}, through {through}"
-        report = _watched(lambda: runs.run_months(instance, first, through, through), label)
+        about = f"{label(market.source)}, through {through}"
+        report = _watched(lambda: runs.run_months(instance, first, through, through), about)
         _show_report(report, synthetic=market.source.synthetic)
         _show_latest(market.store)
     raise typer.Exit(report.exit_status)
@@ -133,11 +134,12 @@ def backfill(
     first, last = start.date(), end.date()
     with _orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import partitions, runs
+        from breadthflow_pipelines.sources.protocol import label
 
         partitions.check_within_history(first, last, market.settings, market.calendar)
         through = min(last, market.calendar.last_closed())
-        label = f"{_source_label(market)}, {first} to {through}"
-        report = _watched(lambda: runs.run_months(instance, first, through, through), label)
+        about = f"{label(market.source)}, {first} to {through}"
+        report = _watched(lambda: runs.run_months(instance, first, through, through), about)
         _show_report(report, synthetic=market.source.synthetic)
     raise typer.Exit(report.exit_status)
 
@@ -386,16 +388,12 @@ def _orchestration() -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
         yield instance, market
 
 
-def _source_label(market: "Market") -> str:
-    return f"{market.source.name} (synthetic market)" if market.source.synthetic else market.source.name
-
-
-def _watched(work: "Callable[[], RunReport]", label: str) -> "RunReport":
+def _watched(work: "Callable[[], RunReport]", about: str) -> "RunReport":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from breadthflow_pipelines.observability.progress import watched_by
 
-    err.print(f"BreadthFlow: {label}")
+    err.print(f"BreadthFlow: {about}")
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),

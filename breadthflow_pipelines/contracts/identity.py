@@ -28,8 +28,10 @@ MEMBERS = contract(
 )
 
 
-def with_unlisted(listing: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+def with_unlisted(listing: pl.DataFrame, members: pl.DataFrame, instruments: pl.DataFrame) -> pl.DataFrame:
     """The listing, and a security for every member that it does not know.
+
+    instruments: symbol, name, sector, of those that somebody said something of.
 
     Members without bars are what coverage is measured against, so they need a place too: most are companies that a
     vendor dropped when they were delisted.
@@ -55,15 +57,12 @@ def with_unlisted(listing: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
         pl.format(" since {}", "since").fill_null(""),
         pl.format(" until {}", "until").fill_null(""),
     )
-    nobody_said = pl.lit(None, dtype=pl.String)
-    return pl.concat(
-        [
-            listing,
-            unlisted.select(source_key=key, symbol="symbol", valid_from="since", valid_to="until").with_columns(
-                name=nobody_said, sector=nobody_said
-            ),
-        ]
+    alone = pl.col("since").is_null() & pl.col("until").is_null()  # else it is the other company that is described
+    described = unlisted.join(instruments, on="symbol", how="left", maintain_order="left").with_columns(
+        pl.when(alone).then(column).alias(column) for column in ("name", "sector")
     )
+    columns = {"source_key": key, "valid_from": pl.col("since"), "valid_to": pl.col("until")}
+    return pl.concat([listing, described.with_columns(**columns).select(listing.columns)])
 
 
 def number_securities(listing: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

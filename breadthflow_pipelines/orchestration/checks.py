@@ -18,6 +18,7 @@ from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lo
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
 
@@ -64,7 +65,7 @@ def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -
     """Of the source's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
     span = _span(context, market)
     held = int(_held(market, span.start, span.end)["bars"].sum())
-    rejected = market_warehouse.rejected_bars(market.store, market.source.name, span.start, span.end)
+    rejected = market_warehouse.rejected_bars(market.store, label(market.source), span.start, span.end)
     share = rejected.height / max(1, held + rejected.height)
     return _result(
         passed=share <= MOST_REJECTED or (held > 0 and rejected.height <= FEW_REJECTED),

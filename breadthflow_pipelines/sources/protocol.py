@@ -91,3 +91,8 @@ class Source(Protocol):
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
         """Bars of those symbols (None: all) from start through end, in chunks of at most some 300,000 rows."""
         ...
+
+
+def label(source: Source) -> str:
+    """What the store's source columns and the screens call a source: invented data say so wherever they show."""
+    return f"{source.name} (synthetic)" if source.synthetic else source.name

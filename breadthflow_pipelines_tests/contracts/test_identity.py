@@ -16,9 +16,12 @@ from breadthflow_pipelines.contracts.identity import (
 )
 from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA, SECURITY_SCHEMA
+from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA
 
 Interval = tuple[str, str, str | None, str | None]
 KNOWN = {"security_key": pl.String, "security_id": pl.Int64}
+
+NOTHING_SAID = pl.DataFrame(schema=INSTRUMENT_SCHEMA)
 
 
 def day(text: str | None) -> dt.date | None:
@@ -43,7 +46,7 @@ def numbers(numbered: pl.DataFrame) -> dict[str, int]:
 
 def resolved(listed: pl.DataFrame, membership: pl.DataFrame) -> list[tuple[object, ...]]:
     """Members after the whole way: unlisted ones added, numbered, resolved. universe, key, first day in, first out."""
-    numbered = number_securities(with_unlisted(listed, membership), pl.DataFrame(schema=KNOWN))
+    numbered = number_securities(with_unlisted(listed, membership, NOTHING_SAID), pl.DataFrame(schema=KNOWN))
     keys = numbered.select("security_id", "source_key").unique()
     found = resolve_members(membership, numbered).join(keys, on="security_id")
     return sorted(found.select("universe", "source_key", "valid_from", "valid_to").rows(), key=str)
@@ -109,7 +112,8 @@ def test_all_names_of_a_security_get_one_number() -> None:
 
 def test_a_member_nobody_lists_becomes_a_security_without_bars() -> None:
     listed = listing(("a", "A", None, None))
-    every = with_unlisted(listed, members(("u", "A", "2000-01-01", None), ("u", "GONE", "2000-01-01", "2005-01-01")))
+    membership = members(("u", "A", "2000-01-01", None), ("u", "GONE", "2000-01-01", "2005-01-01"))
+    every = with_unlisted(listed, membership, NOTHING_SAID)
     assert every.schema == SECURITY_SCHEMA
     assert every.select("source_key", "symbol", "valid_from", "valid_to").rows() == [
         ("a", "A", None, None),
@@ -135,12 +139,24 @@ def test_a_member_whose_symbol_was_somebody_else_s_at_other_times_is_another_sec
     ]
 
 
+def test_a_member_without_bars_counts_in_its_sector_but_never_in_that_of_a_namesake() -> None:
+    said = pl.DataFrame([("A", "New A", "Energy"), ("GONE", "Gone Inc.", "Utilities")], INSTRUMENT_SCHEMA, orient="row")
+    membership = members(("u", "A", "1996-01-01", "2001-01-01"), ("u", "GONE", "2000-01-01", "2005-01-01"))
+    unlisted = with_unlisted(listing(("new", "A", "2010-01-01", None)), membership, said).filter(
+        pl.col("source_key") != "new"
+    )
+    assert unlisted.select("symbol", "name", "sector").rows() == [
+        ("A", None, None),  # whoever it was in 1996, the list speaks of the company of today
+        ("GONE", "Gone Inc.", "Utilities"),
+    ]
+
+
 @pytest.mark.parametrize("second_start", ["1996-01-01", "1998-01-01"])
 def test_one_vanished_company_in_two_universes_is_one_security(second_start: str) -> None:
     """Otherwise its symbol would belong to two at a time, which the store refuses."""
     listed = listing(("new", "A", "2010-01-01", None))
     membership = members(("u", "A", "1996-01-01", "2001-01-01"), ("v", "A", second_start, "2000-01-01"))
-    vanished = with_unlisted(listed, membership).filter(pl.col("source_key") != "new")
+    vanished = with_unlisted(listed, membership, NOTHING_SAID).filter(pl.col("source_key") != "new")
     assert vanished["source_key"].n_unique() == 1
     assert vanished.height == 1
     assert [row[2:] for row in resolved(listed, membership)] == [

@@ -23,7 +23,7 @@ def test_make_run_ends_with_signals_and_a_second_run_changes_nothing(command: Co
         check=False,
     )
     assert first.returncode == 0, first.stderr
-    assert "demo (synthetic market)" in first.stderr
+    assert "demo (synthetic)" in first.stderr
     assert "its prices are invented" in first.stderr
     table = first.stderr.partition("\nRows")[2]
     bars = next(line.split() for line in table.splitlines() if line.startswith("bars  "))

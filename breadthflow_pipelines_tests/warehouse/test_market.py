@@ -374,8 +374,14 @@ def test_rejected_rows_are_shown_with_their_reasons(database: Database) -> None:
     market.record_rejected_bars(database, rejected(("A", "2024-01-02", 1.0), ("A", None, 2.0)), "s", "r")
     market.record_rejected_bars(database, rejected(("A", "2024-02-01", 1.0)), "s", "r")
     shown = market.rejected_bars(database, "s", dt.date(2024, 1, 1), dt.date(2024, 1, 31))
-    expected = [(dt.date(2024, 1, 2), 1.0, REASONS), (None, 2.0, REASONS)]
-    assert shown.select("session", "close", "reasons").rows() == expected
+    assert shown.select("session", "close", "reasons").rows() == [(dt.date(2024, 1, 2), 1.0, REASONS)]
+
+
+def test_a_broken_row_in_whose_place_a_good_one_came_is_shown_no_more(listed: Database) -> None:
+    market.record_rejected_bars(listed, rejected(("A", "2024-01-02", 1.0), ("B", "2024-01-02", 2.0)), "s", "r")
+    market.load_bars(listed, bars((1, "2024-01-02", 10)), "s", "r")
+    shown = market.rejected_bars(listed, "s", dt.date(2024, 1, 1), dt.date(2024, 1, 31))
+    assert shown["symbol"].to_list() == ["B"]
 
 
 # What the counts are made from

@@ -25,8 +25,13 @@ from breadthflow_pipelines.orchestration.describe import (
 )
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Chunk, Outcome
-from breadthflow_pipelines.sources.universe_file import read_universe
+from breadthflow_pipelines.sources.protocol import Chunk, Outcome, label
+from breadthflow_pipelines.sources.universe_file import (
+    INSTRUMENT_SCHEMA,
+    instruments_beside,
+    read_instruments,
+    read_universe,
+)
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING
 
@@ -39,15 +44,20 @@ def wanted_members(market: Market) -> pl.DataFrame:
     return require(MEMBERS, read_universe(file) if file else market.source.members())
 
 
+def _instruments(market: Market) -> pl.DataFrame:
+    file = market.settings.universe_file
+    beside = instruments_beside(file) if file else None
+    return read_instruments(beside) if beside else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
+
+
 @stored_asset("securities", group=GROUP, code_version="1")
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
     listing = require(LISTING, source.securities())
     with market.store.exclusive("securities"):
-        numbered = number_securities(
-            with_unlisted(listing, wanted_members(market)), warehouse.known_securities(market.store)
-        )
+        wanted = with_unlisted(listing, wanted_members(market), _instruments(market))
+        numbered = number_securities(wanted, warehouse.known_securities(market.store))
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
     context.log.info("%s: %s securities", source.describe().about, listing["source_key"].n_unique())
@@ -152,7 +162,7 @@ class _Ingest:
             "rows_rejected": self.rejected,
             "rows_rejected_new": self.rejected_new,
             "rejected_by_reason": {reason: self.reasons[reason] for reason in sorted(self.reasons)},
-            "source": source.name,
+            "source": label(source),
             "synthetic": source.synthetic,
             "symbols": {str(outcome): int((outcomes == str(outcome)).sum()) for outcome in Outcome},
             "symbols_failed": [
@@ -165,7 +175,7 @@ class _Ingest:
 
     def _store(self, chunk: Chunk) -> None:
         verdict = judge(self.contract, resolve_bars(chunk.bars, self.symbols))
-        source = self.market.source.name
+        source = label(self.market.source)
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
             self.rejected_new += warehouse.record_rejected_bars(
