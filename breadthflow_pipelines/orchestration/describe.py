@@ -1,13 +1,13 @@
 """How assets look in the Dagster UI: owners, schemas, lineage, the numbers of a materialization. Computes none."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
-from breadthflow_pipelines.orchestration.partitions import WHOLE
+from breadthflow_pipelines.orchestration.partitions import FORMAT, WHOLE
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.tables import metadata as tables
 
@@ -71,19 +71,26 @@ def merge_metadata(merged: Merged) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def monthly_metadata(
-    context: dg.AssetExecutionContext, months: Sequence[str], rows: pl.DataFrame, figures: Mapping[str, pl.Expr]
+    context: dg.AssetExecutionContext, merged: Merged, rows: pl.DataFrame, figures: Mapping[str, pl.Expr]
 ) -> None:
-    """Give each month's materialization its own figures, which the UI plots.
+    """Give each month's materialization its own figures, which the UI plots; those of the whole run are beside them.
 
     rows: has ``session``; figures are aggregations over a month's rows.
     """
-    by_month = {
-        str(row.pop("month")): row
-        for row in rows.group_by(pl.col("session").dt.strftime("%Y-%m").alias("month")).agg(**figures).to_dicts()
+    of_rows = _by_month(rows.group_by(month=pl.col("session").dt.strftime(FORMAT)).agg(**figures))
+    changed = {
+        f"month_{kind}": pl.col("rows").filter(pl.col("kind") == kind).sum()
+        for kind in ("inserted", "updated", "deleted")
     }
-    empty = dict.fromkeys(figures, 0)
-    for month in months:
-        context.add_asset_metadata(by_month.get(month, empty), partition_key=month)
+    of_changes = _by_month(merged.changes.group_by(pl.col("month").dt.strftime(FORMAT)).agg(**changed))
+    nothing = dict.fromkeys((*figures, *changed), 0)
+    for month in context.partition_keys:
+        own = {**nothing, **of_rows.get(month, {}), **of_changes.get(month, {})}
+        context.add_asset_metadata(own, partition_key=month)
+
+
+def _by_month(rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    return {str(row.pop("month")): row for row in rows.to_dicts()}
 
 
 def shown(rows: pl.DataFrame, *, most: int = SHOWN_ROWS) -> dg.MetadataValue[Any]:

@@ -36,6 +36,7 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
             len(sessions),
             str(sessions[-1]),
         )
+        assert (said["month_inserted"], said["month_updated"], said["month_deleted"]) == (by_month[month], 0, 0)
         assert filled.metadata("breadth_counts", month)["sessions"] == len(sessions)
 
 

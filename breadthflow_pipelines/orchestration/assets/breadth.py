@@ -103,7 +103,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
         held = warehouse.coverage(market.store, span.start, span.end)
         monthly_metadata(
             context,
-            list(context.partition_keys),
+            merged,
             held,
             {
                 "sessions": pl.col("session").n_unique(),

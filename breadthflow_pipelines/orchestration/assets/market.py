@@ -115,11 +115,12 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        figures = _Ingest(market, span, context.run.run_id).run()
+        ingest = _Ingest(market, span, context.run.run_id)
+        figures = ingest.run()
         held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,
-            list(context.partition_keys),
+            ingest.merged,
             held,
             {
                 "bars": pl.col("bars").sum(),
