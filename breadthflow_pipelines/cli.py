@@ -425,6 +425,8 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
         if outcome.status in ("failed", "warned"):
             _show_check(outcome)
     _show_trouble(report)
+    if report.trouble is None and "market_signals" not in report.figures:
+        err.print("Signals stay as they were: a check that protects them failed. Mend the data, then run it again.")
     if report.trouble is None:
         changed = f"{report.rows_changed:,} rows changed" if report.rows_changed else "nothing changed"
         label = " The market is synthetic: its prices are invented." if synthetic else ""

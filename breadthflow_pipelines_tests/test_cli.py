@@ -208,6 +208,7 @@ def test_a_month_that_the_source_does_not_have_ends_with_1_and_says_which_sessio
     answer = breadthflow("backfill", "--from", "2025-03-03", "--to", "2025-03-31", **{**store, **files})
     assert answer.returncode == 1
     assert "expected 2025-03-31" in answer.stderr
+    assert "Signals stay as they were" in answer.stderr
 
 
 def test_check_writes_junit_and_ends_with_0_on_a_healthy_selection(store: dict[str, object], tmp_path: Path) -> None:
