@@ -119,8 +119,11 @@ def overview(database: Database) -> dict[str, list[Row]]:
     return {
         "bars": _rows(
             database,
-            "SELECT source, min(session) AS first, max(session) AS last, count(*) AS bars, "
-            "count(DISTINCT security_id) AS securities FROM bars GROUP BY source ORDER BY source",
+            # Twice as fast as count(DISTINCT), which sorts.
+            "WITH each AS (SELECT source, min(session) AS first, max(session) AS last, count(*) AS bars "
+            "FROM bars GROUP BY source, security_id) "
+            "SELECT source, min(first) AS first, max(last) AS last, sum(bars)::bigint AS bars, count(*) AS securities "
+            "FROM each GROUP BY source ORDER BY source",
             [],
         ),
         "universes": _rows(database, _UNIVERSES, []),
