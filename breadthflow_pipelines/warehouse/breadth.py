@@ -74,12 +74,3 @@ def coverage(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
         "WHERE segment = 'ALL' AND session BETWEEN $1 AND $2 ORDER BY universe, session",
         (start, end),
     )
-
-
-def synthetic_universes(database: Database) -> set[str]:
-    """The universes that have members which do not exist."""
-    rows = fetch(
-        database,
-        "SELECT DISTINCT universe FROM universe_members JOIN securities USING (security_id) WHERE synthetic",
-    )
-    return set(rows["universe"].to_list())

@@ -73,7 +73,7 @@ class EmbeddedServer:
         if not self.home.is_dir():
             return
         with self._lock():
-            if self._process() is not None:
+            if self.is_running():
                 account = _server_account()
                 _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop", account=account)
 

@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
-from breadthflow_pipelines.warehouse.database import Database, sibling
+from breadthflow_pipelines.warehouse.database import Database
 
 Row = dict[str, Any]
 
@@ -164,11 +164,6 @@ def last_runs(dagster_url: str, most: int) -> list[Row]:
         "round((end_time - start_time)::numeric, 1) AS seconds FROM runs ORDER BY id DESC LIMIT %s",
         [most],
     )
-
-
-def dagster_database(database: Database, configured: str | None) -> str:
-    """Where Dagster's own database is, without making it."""
-    return configured or sibling(database.url, "_dagster")
 
 
 def _where(

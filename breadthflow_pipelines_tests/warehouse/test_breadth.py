@@ -11,6 +11,7 @@ from breadthflow_pipelines.warehouse import breadth, tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.market import record_members, record_securities
+from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 1, 31)
 
@@ -183,4 +184,4 @@ def test_universes_with_invented_members_are_known(database: Database) -> None:
             {"universe": ["real", "mixed", "mixed"], "security_id": [1, 1, 2], "symbol": ["R", "R", "D"]}
         ).with_columns(valid_from=pl.lit(joined), valid_to=pl.lit(None, pl.Date)),
     )
-    assert breadth.synthetic_universes(database) == {"mixed"}
+    assert synthetic_universes(database) == {"mixed"}

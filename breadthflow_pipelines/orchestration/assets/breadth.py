@@ -26,6 +26,7 @@ from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 GROUP = "breadth"
 
@@ -168,7 +169,7 @@ def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[
         merged = warehouse.record_indicators(market.store, require(contracts.INDICATORS, computed))
     advance("breadth indicators", 1, f"{computed.height} rows")
     latest = computed.filter(pl.col("segment") == "ALL").group_by("universe", maintain_order=True).last()
-    charts = indicator_charts(counts, computed, warehouse.synthetic_universes(market.store))
+    charts = indicator_charts(counts, computed, synthetic_universes(market.store))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},

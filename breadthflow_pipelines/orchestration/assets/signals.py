@@ -12,6 +12,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
 from breadthflow_pipelines.warehouse import breadth as warehouse
+from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 
 @stored_asset("market_signals", group="signals", code_version="1", deps=[breadth_indicators])
@@ -27,7 +28,7 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
         signals=pl.len(), first=pl.col("session").min(), last=pl.col("session").max()
     )
     latest = signals.filter(pl.col("segment") == "ALL").sort("session", descending=True)
-    charts = signal_charts(indicators, signals, warehouse.synthetic_universes(market.store))
+    charts = signal_charts(indicators, signals, synthetic_universes(market.store))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
