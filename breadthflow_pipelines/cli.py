@@ -446,10 +446,10 @@ def _show_trouble(report: "RunReport") -> None:
 def _show_latest(database: Database, universe: str | None = None) -> None:
     rows = store.latest_signals(database, EVENTS_SHOWN, universe)
     synthetic = store.synthetic_universes(database)
-    for universe in sorted({row["universe"] for row in rows}):
-        title = f"Latest signals of {universe}" + (" (synthetic)" if universe in synthetic else "")
+    for name in sorted({row["universe"] for row in rows}):
+        title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
         shown = ("session", "rule", "action", "confidence", "value", "signal_id")
-        out.print(tables.table(title, [row for row in rows if row["universe"] == universe], shown))
+        out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
 

@@ -15,7 +15,7 @@ from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS
-from breadthflow_pipelines_tests.e2e.conftest import breadthflow
+from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
 
 Ask = Callable[..., "Answer"]
 MONTH = ("--from", "2026-03-02", "--to", "2026-03-31")
@@ -35,16 +35,7 @@ class Answer:
 @pytest.fixture(scope="module")
 def store(fresh_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Settings of a store with the demo market from 2025 on."""
-    settings = {
-        "home": tmp_path_factory.mktemp("home"),
-        "database_url": fresh_database(),
-        "dagster_database_url": fresh_database(),
-        "start": "2025-01",
-    }
-    assert breadthflow("db", "upgrade", **settings).returncode == 0
-    ran = breadthflow("run", "--date", "2026-04-10", **settings)
-    assert ran.returncode == 0, ran.stderr
-    return settings
+    return demo_store(tmp_path_factory.mktemp("home"), fresh_database, "2025-01", "--date", "2026-04-10")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from breadthflow_pipelines.settings import Settings
-from breadthflow_pipelines_tests.e2e.conftest import breadthflow
+from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -30,16 +30,7 @@ def console_commands(document: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def store(fresh_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """The demo market from 2024 on: enough past for the README's examples."""
-    settings = {
-        "home": tmp_path_factory.mktemp("home"),
-        "database_url": fresh_database(),
-        "dagster_database_url": fresh_database(),
-        "start": "2024-01",
-    }
-    assert breadthflow("db", "upgrade", **settings).returncode == 0
-    ran = breadthflow("run", **settings)
-    assert ran.returncode == 0, ran.stderr
-    return settings
+    return demo_store(tmp_path_factory.mktemp("home"), fresh_database, "2024-01")
 
 
 @pytest.mark.slow

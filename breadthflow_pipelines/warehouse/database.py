@@ -194,25 +194,27 @@ def _refuse_newer(found: str | None) -> None:
 
 
 def _exists(url: str) -> bool:
-    """Whether the database is there; asked of the server itself, as its refusals come in many languages."""
     try:
         _connect(url).close()
     except DatabaseError:
-        try:
-            maintenance = _connect(_maintenance(url))
-        except DatabaseError:
-            maintenance = None
-        if maintenance is None:
-            raise
-        try:
-            with maintenance.cursor() as cursor:
-                cursor.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", (database_name(url),))
-                if _one(cursor)[0]:
-                    raise
-        finally:
-            maintenance.close()
-        return False
+        if _known_missing(url):
+            return False
+        raise
     return True
+
+
+def _known_missing(url: str) -> bool:
+    """Whether the server's own list lacks the database; what it refuses with comes in many languages."""
+    try:
+        connection = _connect(_maintenance(url))
+    except DatabaseError:
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT NOT EXISTS (SELECT FROM pg_database WHERE datname = %s)", (database_name(url),))
+            return bool(_one(cursor)[0])
+    finally:
+        connection.close()
 
 
 def _maintenance(url: str) -> str:

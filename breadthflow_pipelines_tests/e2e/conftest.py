@@ -31,6 +31,20 @@ def breadthflow(*arguments: object, **settings: object) -> "subprocess.Completed
     )
 
 
+def demo_store(home: Path, fresh_database: Callable[[], str], start: str, *run: str) -> dict[str, object]:
+    """Settings of a store of its own that `breadthflow run` has filled with the demo market from ``start`` on."""
+    settings: dict[str, object] = {
+        "home": home,
+        "database_url": fresh_database(),
+        "dagster_database_url": fresh_database(),
+        "start": start,
+    }
+    assert breadthflow("db", "upgrade", **settings).returncode == 0
+    ran = breadthflow("run", *run, **settings)
+    assert ran.returncode == 0, ran.stderr
+    return settings
+
+
 @pytest.fixture
 def command(home: Path) -> Command:
     """The command with an empty home of its own."""

@@ -1,5 +1,6 @@
 """Securities, universe members and bars: from the source into the store. Breadth made from them is in breadth.py."""
 
+from collections import Counter
 from typing import Any
 
 import dagster as dg
@@ -60,12 +61,13 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
         numbered = number_securities(wanted, warehouse.known_securities(market.store))
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
-    context.log.info("%s: %s securities", source.describe().about, listing["source_key"].n_unique())
+    about = source.describe().about
+    context.log.info("%s: %s securities", about, listing["source_key"].n_unique())
     return dg.MaterializeResult(
         metadata={
             **merge_metadata(recorded.securities),
             "dagster/row_count": recorded.securities.read,
-            "source": source.describe().about,
+            "source": about,
             "synthetic": source.synthetic,
             "members_without_listing": unlisted,
             "without_sector": numbered.filter(pl.col("sector").is_null())["security_id"].n_unique(),
@@ -145,18 +147,18 @@ class _Ingest:
         self.merged = NOTHING
         self.reached = span.start
         self.read = self.rejected = self.rejected_new = 0
-        self.reasons: dict[str, int] = {}
+        self.reasons: Counter[str] = Counter()
         self.outcomes: dict[str, Outcome] = {}
         self.problems: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Read and store the span; returns the figures of the materialization."""
-        if self.span.start <= self.span.end:
+        if not self.span.is_empty:
             for chunk in self.market.source.bars(None, self.span.start, self.span.end):
                 self._store(chunk)
         advance("bars", 1, f"through {self.span.end}")
         source = self.market.source
-        outcomes = pl.Series([str(outcome) for outcome in self.outcomes.values()], dtype=pl.String)
+        outcomes = Counter(self.outcomes.values())
         return {
             **merge_metadata(self.merged),
             "rows_read": self.read,
@@ -165,7 +167,7 @@ class _Ingest:
             "rejected_by_reason": {reason: self.reasons[reason] for reason in sorted(self.reasons)},
             "source": label(source),
             "synthetic": source.synthetic,
-            "symbols": {str(outcome): int((outcomes == str(outcome)).sum()) for outcome in Outcome},
+            "symbols": {str(outcome): outcomes[outcome] for outcome in Outcome},
             "symbols_failed": [
                 symbol for symbol, outcome in sorted(self.outcomes.items()) if outcome is Outcome.FAILED
             ],
@@ -182,8 +184,7 @@ class _Ingest:
             self.rejected_new += warehouse.record_rejected_bars(
                 self.market.store, verdict.rejected, source, self.run_id
             )
-            for reason, rows in verdict.by_reason().items():
-                self.reasons[reason] = self.reasons.get(reason, 0) + rows
+            self.reasons.update(verdict.by_reason())
         if verdict.good.height:
             self.merged += warehouse.load_bars(self.market.store, verdict.good, source, self.run_id)
             self.reached = max(self.reached, verdict.good.select(pl.col("session").max()).item())
