@@ -1,0 +1,28 @@
+"""What every indicator tells of itself. The formulas stand with their entries in breadth.py and technical.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One indicator: its formula for people and for the machine, and where both come from.
+
+    expression: over one series in session order; the caller groups. formula: the same, as a reader would check it.
+    burn_in: observations that must precede the first value. bounds: what the formula cannot leave, None where it can.
+    verified: the published figure that a test reproduces, or what it is compared with where none was found.
+    """
+
+    name: str
+    expression: pl.Expr
+    family: str
+    formula: str
+    units: str
+    source: str
+    verified: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    seed: str = "none"
+    burn_in: int = 0
+    bounds: tuple[float | None, float | None] = (None, None)
