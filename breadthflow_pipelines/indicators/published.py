@@ -1,0 +1,243 @@
+"""Guards on counts that an exchange publishes: which rows may enter indicators, and in what unit their volumes are.
+
+Lives here: five rules, each of which knows a row and those before it and nothing of the future; the volumes' unit; the
+counts as indicators may use them. Lives elsewhere: reading the files and turning away what calendar or form forbid
+(sources/exchange_breadth.py), what a stored row must be (contracts/breadth.py), and the formulas (breadth.py). Nothing
+is mended: a doubted value is left out. What was found in real files is told in docs/decisions/published-counts.md.
+"""
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+ISSUES = ("advances", "declines", "unchanged", "new_highs", "new_lows")
+VOLUMES = ("up_volume", "down_volume", "unchanged_volume")
+UNITS = (1, 1_000, 1_000_000)  # shares per published unit
+
+USUAL_ROWS = 21  # rows before, one month, whose median is the usual level; from the twelfth on a new level is the usual
+USUAL_FROM = 5  # of them must be there: their median stands with two of them wrong
+
+TOTAL_BAND = (
+    5 / 6,
+    6 / 5,
+)  # of the usual total. NASDAQ 1978-2015: honest days 0.855 to 1.123, faults from 0.814, 1.216
+MOVED_BAND = (0.4, 2.5)  # of the usual A + D, where U is unknown: honest days 0.60 to 2.16 while U was half of NASDAQ
+
+COPY_ISSUES = 1_000  # issues; with fewer, equal counts are no proof, with more they are one chance in a million
+COPY_ISSUES_ROWS = 21  # rows back; NASDAQ 1986-03-11 is the row of 1986-02-11
+COPY_VOLUME = 1_000  # published units of up and of down volume, as above
+COPY_VOLUMES_ROWS = 252  # rows back, a year; NASDAQ's volumes of 1987-09-04 are those of 1987-06-04
+
+LEVEL_BAND = (1 / 8, 8)  # of the usual volume. NASDAQ: half days from 0.24, honest peaks to 3.3, faults 0.005 and 0.095
+UNIT_BAND = (1 / 4, 4)  # the same for a row in another unit than the last: NASDAQ 1982-11-26, a stray, comes to 5.3
+UNIT_REACH = math.sqrt(1_000)  # farther than this from its level a volume is nearer to it in another unit
+ROUND_LOT = 100  # shares: what an issue trades at least, so an average below it is not in shares
+
+SHARE_ROWS = 252  # prior rows, one year, that say how volume follows issues
+SHARE_FROM = 63  # of them must be there, a quarter
+SWAPPED_BEYOND = 4.0  # spreads from what the issues say, as published ...
+SWAPPED_WITHIN = 2.0  # ... and the other way round within these
+SPREAD_PER_MEDIAN = 1.4826  # standard deviations per median absolute deviation of a normal distribution
+NO_VARIANCE = 1e-9  # of the log odds; below it there is no slope
+
+TOTAL_FAR = "total issues far from their level"
+ISSUES_COPIED = "issues copied from an earlier row"
+VOLUMES_COPIED = "volumes copied from an earlier row"
+SHARES_SWAPPED = "up and down volume swapped"
+VOLUME_FAR = "volume far from its level"
+AGAINST_ISSUES = (TOTAL_FAR, ISSUES_COPIED)
+AGAINST_VOLUMES = (TOTAL_FAR, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED)
+
+_moved = pl.col("advances") + pl.col("declines")
+_total = _moved + pl.col("unchanged")
+_moved_volume = pl.col("up_volume") + pl.col("down_volume")
+
+
+def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
+    """Say of each row of published counts which rules it fails and what of it may be used.
+
+    counts: exchange, session, ISSUES and VOLUMES (Int64; null where not published), one row per exchange and session
+    in any order, with the whole history of each exchange.
+
+    Gives the same rows sorted by exchange and session, and
+
+    - volume_unit (Int64): shares per published unit, one of UNITS. Null where no volume moved or nobody said, and at
+      the start until a row has issues and volume. A row of VOLUME_FAR has the unit of the last row that fitted.
+    - doubts (List[String], never null): the rules that the row fails.
+    - issues_usable, volume_usable (Boolean, never null): no rule speaks against ISSUES or VOLUMES of the row; volumes
+      without a unit are not usable. A usable count may still be null, for a rule is silent where it cannot be asked.
+
+    A row is judged by itself and by the rows before it in its exchange, so that later rows never change a judgement.
+    """
+    rules = {
+        TOTAL_FAR: total_far(),
+        ISSUES_COPIED: issues_copied(),
+        VOLUMES_COPIED: volumes_copied(),
+        VOLUME_FAR: pl.col(VOLUME_FAR),
+    }
+    ordered = counts.sort("exchange", "session").with_columns(row=pl.int_range(pl.len()))
+    first = ordered.with_columns(_volume_levels(ordered)).with_columns(
+        rule.fill_null(value=False).alias(name) for name, rule in rules.items()
+    )
+    return (
+        first.with_columns(shares_swapped(~pl.any_horizontal(*rules)).fill_null(value=False).alias(SHARES_SWAPPED))
+        .with_columns(
+            doubts=pl.concat_list(
+                pl.when(name).then(pl.lit(name)) for name in (*rules, SHARES_SWAPPED)
+            ).list.drop_nulls(),
+            issues_usable=~pl.any_horizontal(AGAINST_ISSUES),
+            volume_usable=~pl.any_horizontal(AGAINST_VOLUMES) & pl.col("volume_unit").is_not_null(),
+        )
+        .drop("row", *rules, SHARES_SWAPPED)
+    )
+
+
+def unit_stretches(judged: pl.DataFrame) -> pl.DataFrame:
+    """Each run of rows with one unit: exchange, volume_unit, first and last session, and sessions (Int64, its rows).
+
+    judged: as judge_published gives it. Rows without a unit neither count nor end a run.
+    """
+    stretch = pl.struct("exchange", "volume_unit").rle_id()
+    return (
+        judged.drop_nulls("volume_unit")
+        .group_by("exchange", "volume_unit", stretch.alias("stretch"), maintain_order=True)
+        .agg(first=pl.col("session").min(), last=pl.col("session").max(), sessions=pl.len().cast(pl.Int64))
+        .drop("stretch")
+    )
+
+
+def usable_counts(judged: pl.DataFrame) -> pl.DataFrame:
+    """The counts that indicators may use: exchange, session, ISSUES (issues) and VOLUMES (shares, all Int64).
+
+    judged: as judge_published gives it. Null where a count is not usable or was not published.
+    """
+    return judged.select(
+        "exchange",
+        "session",
+        *(pl.when("issues_usable").then(name).alias(name) for name in ISSUES),
+        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")).alias(name) for name in VOLUMES),
+    )
+
+
+def total_far() -> pl.Expr:
+    """Whether a row's A + D + U is outside TOTAL_BAND of its usual level, as of half and double rows.
+
+    Like is compared with like: a row without U by its A + D, in the wider MOVED_BAND, for issues come and go between
+    them and U. All prior rows make the level, doubted ones too, so that a true step is accepted after 11 rows.
+    Null with fewer than USUAL_FROM prior rows, or without A or D.
+    """
+    return _outside(_total, TOTAL_BAND).fill_null(
+        pl.when(pl.col("unchanged").is_null()).then(_outside(_moved, MOVED_BAND))
+    )
+
+
+def issues_copied() -> pl.Expr:
+    """Whether A, D and U are those of one of the COPY_ISSUES_ROWS rows before; the earlier row is left in peace.
+
+    Only of exchanges with COPY_ISSUES issues, or where the volumes are that row's too. Null where A or D is.
+    """
+    issues = ("advances", "declines", "unchanged")
+    many = _seen_before(COPY_ISSUES_ROWS, *issues) & (_moved + pl.col("unchanged").fill_null(0) >= COPY_ISSUES)
+    return many | (_seen_before(COPY_ISSUES_ROWS, *issues, *VOLUMES) & _volumes_tell())
+
+
+def volumes_copied() -> pl.Expr:
+    """Whether up and down volume are those of one of the COPY_VOLUMES_ROWS rows before; issues may be the row's own.
+
+    Only of volumes with as many digits as make chance unlikely (COPY_VOLUME). Null where either is.
+    """
+    return _seen_before(COPY_VOLUMES_ROWS, "up_volume", "down_volume") & _volumes_tell()
+
+
+def shares_swapped(eligible: pl.Expr) -> pl.Expr:
+    """Whether up and down volume fit the issues far better the other way round.
+
+    ln(UV / DV) is expected on the line through ln(A / D) that the prior SHARE_ROWS rows give (least squares); the
+    spread is the median absolute miss of their expectations, as a standard deviation. Doubted is a row farther than
+    SWAPPED_BEYOND spreads from the line that comes within SWAPPED_WITHIN when swapped. A few large companies that move
+    against the many give a far row too, but one that swapped is no better.
+
+    eligible: rows that no other rule doubts; the others are neither judged nor learnt from. Null there, where one of
+    the four is zero or null, and before SHARE_FROM rows and as many expectations.
+    """
+    odds = [pl.col(name).cast(pl.Float64) for name in ("advances", "declines", "up_volume", "down_volume")]
+    known = eligible & pl.all_horizontal(value > 0 for value in odds)
+    issues = pl.when(known).then((odds[0] / odds[1]).log())
+    volume = pl.when(known).then((odds[2] / odds[3]).log())
+    mean_issues, mean_volume = _learnt(issues), _learnt(volume)
+    variance = _learnt(issues * issues) - mean_issues * mean_issues
+    slope = pl.when(variance > NO_VARIANCE).then((_learnt(issues * volume) - mean_issues * mean_volume) / variance)
+    expected = mean_volume + slope * (issues - mean_issues)
+    miss = (volume - expected).abs()
+    usual_miss = miss.rolling_median(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
+    spread = SPREAD_PER_MEDIAN * usual_miss
+    beyond = (miss > SWAPPED_BEYOND * spread) & ((-volume - expected).abs() <= SWAPPED_WITHIN * spread)
+    return beyond.over("exchange")
+
+
+def _learnt(values: pl.Expr) -> pl.Expr:
+    return values.rolling_mean(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
+
+
+def _outside(total: pl.Expr, band: tuple[float, float]) -> pl.Expr:
+    usual = total.rolling_median(USUAL_ROWS, min_samples=USUAL_FROM).shift(1)
+    return (~total.is_between(band[0] * usual, band[1] * usual)).over("exchange")
+
+
+def _seen_before(rows: int, *names: str) -> pl.Expr:
+    return (pl.col("row") - pl.col("row").shift(1).over("exchange", *names) <= rows).fill_null(value=False)
+
+
+def _volumes_tell() -> pl.Expr:
+    return pl.min_horizontal("up_volume", "down_volume") >= COPY_VOLUME
+
+
+def _volume_levels(ordered: pl.DataFrame) -> pl.DataFrame:
+    """volume_unit and VOLUME_FAR of each row, exchange by exchange."""
+    pairs = ordered.select("exchange", issues=_moved, volume=_moved_volume)
+    levels = [
+        level
+        for _, rows in pairs.group_by("exchange", maintain_order=True)
+        for level in volume_levels(rows.select("issues", "volume").iter_rows())
+    ]
+    return pl.DataFrame(levels, schema={"volume_unit": pl.Int64, VOLUME_FAR: pl.Boolean}, orient="row")
+
+
+def volume_levels(rows: Iterable[tuple[int | None, int | None]]) -> Iterator[tuple[int | None, bool]]:
+    """Unit of each row's volume, and whether no unit brings it to its level.
+
+    rows: (A + D, UV + DV) of one exchange in order of sessions. The unit of unchanged issues is not asked: NASDAQ's
+    files have a day's total under their name more than once. Each row gets the unit in which it is nearest, by ratio,
+    to the median of the USUAL_ROWS volumes before it; the first gets its own from ROUND_LOT. A volume that is outside
+    LEVEL_BAND even so (UNIT_BAND, where the unit is another than the last) is far and says nothing of the unit. It
+    enters the level as the others do, so that a true step is accepted after 11 rows, except beyond UNIT_REACH: a unit
+    outside UNITS is never taken for a new level.
+    """
+    recent: deque[int] = deque(maxlen=USUAL_ROWS)
+    unit: int | None = None
+    for issues, volume in rows:
+        if not volume or (not recent and not issues):
+            yield None, False
+            continue
+        if not recent:
+            unit = first_unit(issues or 0, volume)
+            recent.append(volume * unit)
+            yield unit, False
+            continue
+        usual = statistics.median(recent)
+        nearest = min(UNITS, key=lambda one: abs(math.log(volume * one / usual)))
+        ratio = volume * nearest / usual
+        low, high = LEVEL_BAND if nearest == unit else UNIT_BAND
+        far = not low <= ratio <= high
+        unit = unit if far else nearest
+        if 1 / UNIT_REACH <= ratio <= UNIT_REACH:
+            recent.append(volume * nearest)
+        yield unit, far
+
+
+def first_unit(issues: int, volume: int) -> int:
+    """The smallest unit in which the issues that moved traded at least one round lot on average."""
+    return next((unit for unit in UNITS if volume * unit >= ROUND_LOT * issues), UNITS[-1])

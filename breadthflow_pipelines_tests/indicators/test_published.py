@@ -1,0 +1,536 @@
+"""Guards on published counts: each rule by hand, all by a twin in plain Python, and what they find at NASDAQ."""
+
+import datetime as dt
+import math
+import random
+import statistics
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from breadthflow_pipelines.contracts.breadth import PUBLISHED
+from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.indicators.breadth import breadth_indicators
+from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
+from breadthflow_pipelines.indicators.published import (
+    ISSUES,
+    ISSUES_COPIED,
+    SHARES_SWAPPED,
+    TOTAL_FAR,
+    VOLUME_FAR,
+    VOLUMES,
+    VOLUMES_COPIED,
+    first_unit,
+    judge_published,
+    unit_stretches,
+    usable_counts,
+)
+from breadthflow_pipelines.indicators.thrusts import ZWEIG_BREADTH_THRUST, threshold_events
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+
+Row = dict[str, Any]
+Verdict = tuple[int | None, list[str], bool, bool]
+SCHEMA = {"exchange": pl.String, "session": pl.Date, **dict.fromkeys((*ISSUES[:3], *VOLUMES, *ISSUES[3:]), pl.Int64)}
+FIRST = dt.date(1965, 3, 1)
+
+
+def frame(rows: list[Row], exchange: str = "X") -> pl.DataFrame:
+    return pl.DataFrame(
+        [{"exchange": exchange, "session": FIRST + dt.timedelta(days=i), **row} for i, row in enumerate(rows)], SCHEMA
+    )
+
+
+def judged(rows: list[Row]) -> list[Verdict]:
+    return judge_published(frame(rows)).select("volume_unit", "doubts", "issues_usable", "volume_usable").rows()
+
+
+def doubts(rows: list[Row]) -> dict[int, list[str]]:
+    """The rows that are doubted, by number."""
+    return {i: verdict[1] for i, verdict in enumerate(judged(rows)) if verdict[1]}
+
+
+def plain(n: int, total: int = 2000, unit: int = 1000) -> list[Row]:
+    """n ordinary rows, no two alike, of 2,000 issues (a quarter unchanged) and 8 million shares in that unit."""
+    return [
+        {
+            "advances": total // 2 - 7 * (i % 53),
+            "declines": total // 4 + 7 * (i % 53),
+            "unchanged": total // 4,
+            "up_volume": (4_000_000 - 9_000 * (i % 59)) // unit,
+            "down_volume": (4_000_000 + 7_000 * (i % 61)) // unit,
+            "unchanged_volume": 1_000_000 // unit,
+            "new_highs": 40,
+            "new_lows": 20,
+        }
+        for i in range(n)
+    ]
+
+
+def scaled(row: Row, factor: float, *names: str) -> Row:
+    return row | {name: round(row[name] * factor) for name in names}
+
+
+def market(n: int, seed: int, start: int, end: int) -> list[Row]:
+    """An honest exchange: totals grow slowly, thrusts come in runs, volume is lognormal and follows the issues.
+
+    Every 60th session is half a day with a tenth fewer issues and a quarter of the volume; every 1,000th steps up by a
+    twelfth for good, as when a class of issues is let in.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    rows: list[Row] = []
+    step, mood, pace = 1.0, 0.0, 0.0
+    for i in range(n):
+        step *= 13 / 12 if i % 1000 == 999 else 1
+        mood = 0.8 * mood + chance.gauss(0, 0.45)
+        pace = 0.9 * pace + chance.gauss(0, 0.08)
+        half = i % 60 == 59
+        total = round((start + (end - start) * i / n) * step * chance.uniform(0.97, 1.03) * (0.9 if half else 1))
+        unchanged = round(total * chance.uniform(0.12, 0.24))
+        advances = round((total - unchanged) / (1 + math.exp(-mood)))
+        volume = 4_000 * 1.0004**i * math.exp(pace) * (0.25 if half else 1)
+        up_share = 1 / (1 + math.exp(-1.4 * mood - chance.gauss(0, 0.35)))
+        rows.append(
+            {
+                "advances": advances,
+                "declines": total - unchanged - advances,
+                "unchanged": unchanged,
+                "up_volume": round(volume * up_share),
+                "down_volume": round(volume * (1 - up_share)),
+                "unchanged_volume": round(volume * 0.15),
+                "new_highs": round(total * 0.03),
+                "new_lows": round(total * 0.02),
+            }
+        )
+    return rows
+
+
+def spoilt(n: int = 900, seed: int = 5) -> list[Row]:
+    """The honest exchange with every fault there is, some without a full window before them, and holes."""
+    rows = market(n, seed, 1300, 1500)
+    for i in (3, 7, 200, 201, 420):
+        rows[i] = scaled(rows[i], 2, "advances", "declines", "unchanged")
+    for i, j in ((40, 39), (41, 40), (300, 280), (500, 478)):
+        rows[i] = dict(rows[j])
+    for i, j in ((540, 400), (700, 600)):
+        rows[i] |= {name: rows[j][name] for name in VOLUMES}
+    for i in range(250, n, 13):
+        rows[i] |= {"up_volume": rows[i]["down_volume"], "down_volume": rows[i]["up_volume"]}
+    for i in (10, 520):
+        rows[i] = scaled(rows[i], 0.01, *VOLUMES)
+    for i in (*range(560, n), 150):
+        rows[i] = scaled(rows[i], 1000, *VOLUMES)
+    for i, name in ((0, "advances"), (60, "unchanged"), (61, "up_volume"), (330, "declines"), (640, "unchanged")):
+        rows[i][name] = None
+    rows[90] |= {"up_volume": 0, "down_volume": 0}
+    return rows
+
+
+# --- The twin: the rules once more, in plain Python, each from all rows before and nothing else. ---
+
+
+def sum_of(row: Row, *names: str) -> int | None:
+    return None if any(row[name] is None for name in names) else sum(row[name] for name in names)
+
+
+def off(rows: list[Row], i: int, names: tuple[str, ...], low: float, high: float) -> bool:
+    now = sum_of(rows[i], *names)
+    before = [v for row in rows[max(0, i - 21) : i] if (v := sum_of(row, *names)) is not None]
+    return now is not None and len(before) >= 5 and not low <= now / statistics.median(before) <= high
+
+
+def twin_total(rows: list[Row], i: int) -> bool:
+    if rows[i]["unchanged"] is None:
+        return off(rows, i, ("advances", "declines"), 0.4, 2.5)
+    return off(rows, i, ("advances", "declines", "unchanged"), 5 / 6, 6 / 5)
+
+
+def twin_copies(rows: list[Row], i: int) -> tuple[bool, bool]:
+    def same(j: int, names: tuple[str, ...]) -> bool:
+        return all(rows[i][name] == rows[j][name] for name in names)
+
+    row = rows[i]
+    told = min(row["up_volume"] or 0, row["down_volume"] or 0) >= 1000
+    volumes = told and any(same(j, VOLUMES[:2]) for j in range(max(0, i - 252), i))
+    alike = [j for j in range(max(0, i - 21), i) if sum_of(row, *ISSUES[:2]) is not None and same(j, ISSUES[:3])]
+    many = sum(row[name] or 0 for name in ISSUES[:3]) >= 1000
+    return bool(alike) and (many or (told and any(same(j, VOLUMES) for j in alike))), volumes
+
+
+def twin_units(rows: list[Row]) -> list[tuple[int | None, bool]]:
+    levels: list[float] = []
+    out: list[tuple[int | None, bool]] = []
+    unit = None
+    for row in rows:
+        volume, issues = sum_of(row, "up_volume", "down_volume"), sum_of(row, "advances", "declines")
+        if not volume or (not levels and not issues):
+            out.append((None, False))
+        elif not levels:
+            assert issues
+            unit = 1 if volume / issues >= 100 else 1000 if volume / issues >= 0.1 else 1_000_000
+            levels.append(volume * unit)
+            out.append((unit, False))
+        else:
+            usual = statistics.median(levels[-21:])
+            ratios = {one: volume * one / usual for one in (1, 1000, 1_000_000)}
+            best = min(ratios, key=lambda one: max(ratios[one], 1 / ratios[one]))
+            generous = 8 if best == unit else 4
+            fits = 1 / generous <= ratios[best] <= generous
+            unit = best if fits else unit
+            if 1 / 1000**0.5 <= ratios[best] <= 1000**0.5:
+                levels.append(volume * best)
+            out.append((unit, not fits))
+    return out
+
+
+def twin_swaps(rows: list[Row], doubted: list[bool]) -> list[bool]:
+    names = ("advances", "declines", "up_volume", "down_volume")
+    points: list[tuple[float, float] | None] = []
+    misses: list[float | None] = []
+    out = []
+    for i, row in enumerate(rows):
+        known = not doubted[i] and all(row[name] for name in names)
+        points.append(
+            (math.log(row["advances"] / row["declines"]), math.log(row["up_volume"] / row["down_volume"]))
+            if known
+            else None
+        )
+        past = [point for point in points[max(0, i - 252) : i] if point]
+        spreads = [miss for miss in misses[max(0, i - 252) : i] if miss is not None]
+        misses.append(None)
+        out.append(False)
+        if points[i] is None or len(past) < 63:
+            continue
+        slope, intercept = statistics.linear_regression([p[0] for p in past], [p[1] for p in past])
+        expected = intercept + slope * points[i][0]
+        misses[i] = abs(points[i][1] - expected)
+        if len(spreads) >= 63:
+            spread = 1.4826 * statistics.median(spreads)
+            out[i] = misses[i] > 4 * spread and abs(-points[i][1] - expected) <= 2 * spread
+    return out
+
+
+def twin(rows: list[Row]) -> list[Verdict]:
+    units = twin_units(rows)
+    plain_rules = [(twin_total(rows, i), *twin_copies(rows, i), units[i][1]) for i in range(len(rows))]
+    swaps = twin_swaps(rows, [any(rules) for rules in plain_rules])
+    out = []
+    for (unit, _), rules, swapped in zip(units, plain_rules, swaps, strict=True):
+        names = (TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED)
+        failed = [name for name, fails in zip(names, (*rules, swapped), strict=True) if fails]
+        issues = not {TOTAL_FAR, ISSUES_COPIED} & set(failed)
+        volumes = unit is not None and not {TOTAL_FAR, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED} & set(failed)
+        out.append((unit, failed, issues, volumes))
+    return out
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7])  # three markets, so that the faults meet other neighbours
+def test_the_twin_agrees_on_every_row_and_every_rule_fires(seed: int) -> None:
+    rows = spoilt(seed=seed)
+    got = judged(rows)
+    assert got == twin(rows)
+    found = {name for _, names, _, _ in got for name in names}
+    assert found == {TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED}
+
+
+@pytest.mark.parametrize(
+    ("factor", "found"),
+    [
+        (1.0, []),
+        (0.85, []),  # fewer than any honest day of NASDAQ had
+        (1.18, []),  # more than any honest day had
+        (0.81, [TOTAL_FAR]),  # NASDAQ 2014-10-14
+        (1.22, [TOTAL_FAR]),  # NASDAQ 1987-06-02
+        (0.5, [TOTAL_FAR]),  # half the rows were counted
+        (2.0, [TOTAL_FAR]),  # all were counted twice
+        (0.0, [TOTAL_FAR]),  # nothing was
+    ],
+)
+def test_total_issues_are_held_against_their_level(factor: float, found: list[str]) -> None:
+    rows = plain(40)
+    rows[30] = scaled(rows[30], factor, "advances", "declines", "unchanged")
+    assert doubts(rows) == ({30: found} if found else {})
+    assert judged(rows)[30][2:] == (not found, not found)
+
+
+def test_a_true_step_of_total_issues_is_accepted_after_eleven_rows() -> None:
+    rows = plain(40) + plain(80, total=3000)[40:]
+    assert list(doubts(rows)) == list(range(40, 51))  # 11 of 21 rows are the median
+
+
+def test_totals_are_not_judged_by_fewer_than_five_rows() -> None:
+    doubled = [scaled(row, 2, "advances", "declines", "unchanged") for row in plain(6)]
+    assert doubts([*plain(4), doubled[4]]) == {}
+    assert doubts([*plain(5), doubled[5]]) == {5: [TOTAL_FAR]}
+
+
+def test_rows_without_unchanged_are_held_against_advances_and_declines_alone() -> None:
+    rows = plain(60)
+    rows[30]["unchanged"] = None  # 1,500 are no three quarters of a total; that was not published
+    rows[40] = scaled(rows[40], 3, "advances", "declines") | {"unchanged": None}
+    assert doubts(rows) == {40: [TOTAL_FAR]}
+
+
+def test_an_exchange_that_begins_to_publish_unchanged_is_not_doubted_for_it() -> None:
+    rows = plain(60)
+    for row in rows[:30]:
+        row["unchanged"] = None
+    assert doubts(rows) == {}
+
+
+@pytest.mark.parametrize(
+    ("back", "names", "found"),
+    [
+        (1, (*ISSUES, *VOLUMES), [ISSUES_COPIED, VOLUMES_COPIED]),  # NASDAQ 2001-07-31
+        (1, ISSUES, [ISSUES_COPIED]),  # NASDAQ 1986-05-02: the volumes are its own
+        (21, ISSUES, [ISSUES_COPIED]),  # a month back; NASDAQ 1986-03-11 is 20 back
+        (22, ISSUES, []),  # the farther back, the likelier is chance
+        (1, ("advances", "declines"), []),  # unchanged is its own, so it was counted
+        (252, ("up_volume", "down_volume"), [VOLUMES_COPIED]),  # a year back
+        (253, ("up_volume", "down_volume"), []),
+        (5, ("up_volume",), []),  # one number alone may be chance
+    ],
+)
+def test_the_later_of_two_equal_rows_is_doubted(back: int, names: tuple[str, ...], found: list[str]) -> None:
+    rows = plain(300)
+    rows[280] |= {name: rows[280 - back][name] for name in names}
+    if names == ("advances", "declines"):
+        rows[280]["unchanged"] += 1
+    assert doubts(rows) == ({280: found} if found else {})
+    assert judged(rows)[280][2:] == (ISSUES_COPIED not in found, VOLUMES_COPIED not in found)
+
+
+def test_each_further_copy_is_doubted_too() -> None:
+    rows = plain(30)
+    rows[21] = rows[22] = rows[20]
+    assert list(doubts(rows)) == [21, 22]
+
+
+def test_a_holiday_between_the_copy_and_its_original_changes_nothing() -> None:
+    rows = plain(30)
+    rows[20] = rows[19]
+    counts = frame(rows).with_columns(
+        session=pl.when(pl.col("session") >= FIRST + dt.timedelta(days=20))
+        .then(pl.col("session").dt.offset_by("4d"))
+        .otherwise("session")
+    )
+    assert judge_published(counts).filter(pl.col("doubts").list.len() > 0)["session"].to_list() == [
+        FIRST + dt.timedelta(days=24)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("volume", "found"),
+    [
+        (12, {}),  # few issues, few shares: an honest day may come again
+        (4321, {20: [ISSUES_COPIED, VOLUMES_COPIED]}),  # the volumes show that the row is a copy
+    ],
+)
+def test_a_small_exchange_may_repeat_itself(volume: int, found: dict[int, list[str]]) -> None:
+    rows = plain(30, total=80)
+    rows[19] |= dict.fromkeys(VOLUMES, volume)
+    rows[18] |= dict.fromkeys(VOLUMES, volume + 1)
+    rows[20] = rows[19]
+    assert {i: names for i, names in doubts(rows).items() if i == 20} == found
+
+
+def test_a_copy_is_not_doubted_where_nothing_was_published() -> None:
+    nothing: Row = dict.fromkeys((*ISSUES, *VOLUMES))
+    assert judged([nothing] * 30) == [(None, [], True, False)] * 30
+
+
+def test_swapped_volumes_of_a_strong_day_are_found_and_cost_the_issues_nothing() -> None:
+    rows = market(400, seed=1, start=1300, end=1400)
+    strong = next(i for i in range(300, 400) if rows[i]["advances"] > 3 * rows[i]["declines"])
+    assert doubts(rows) == {}
+    rows[strong] |= {"up_volume": rows[strong]["down_volume"], "down_volume": rows[strong]["up_volume"]}
+    assert doubts(rows) == {strong: [SHARES_SWAPPED]}
+    assert judged(rows)[strong] == (1000, [SHARES_SWAPPED], True, False)
+
+
+def test_volume_that_goes_against_the_issues_is_honest_unless_it_fits_when_swapped() -> None:
+    rows = market(400, seed=1, start=1300, end=1400)
+    strong = next(i for i in range(300, 400) if rows[i]["advances"] > 3 * rows[i]["declines"])
+    volume = rows[strong]["up_volume"] + rows[strong]["down_volume"]
+    rows[strong] |= {"up_volume": volume // 2 - 9, "down_volume": volume // 2 + 9}  # NASDAQ 1989-10-16 was of that kind
+    assert doubts(rows) == {}
+
+
+@pytest.mark.parametrize(
+    ("issues", "volume", "unit"),
+    [
+        (910, 6461, 1000),  # NASDAQ 1978-01-03
+        (2708, 1_880_000_000, 1),  # NASDAQ 2015
+        (1100, 5, 1_000_000),  # NYSE's 5 million shares of 1965, in millions
+        (1000, 100_000, 1),  # one round lot each
+        (1000, 99_999, 1000),
+        (1000, 99, 1_000_000),
+        (10**9, 1, 1_000_000),  # no unit is large enough
+    ],
+)
+def test_the_first_unit_gives_each_issue_a_round_lot(issues: int, volume: int, unit: int) -> None:
+    assert first_unit(issues, volume) == unit
+
+
+def test_a_lasting_change_of_unit_begins_a_stretch_and_volumes_stay_level() -> None:
+    rows = plain(30) + [scaled(row, 1000, *VOLUMES) for row in plain(60)[30:]]
+    got = judge_published(frame(rows))
+    assert doubts(rows) == {}
+    days = [FIRST + dt.timedelta(days=i) for i in (0, 29, 30, 59)]
+    assert unit_stretches(got).rows() == [("X", 1000, days[0], days[1], 30), ("X", 1, days[2], days[3], 30)]
+    volume = usable_counts(got)["up_volume"]
+    assert volume.min() > 3_000_000  # in shares throughout, by the recipe of plain()
+    assert volume.max() <= 4_000_000
+
+
+def test_one_row_in_another_unit_gets_its_own() -> None:
+    rows = plain(40)
+    rows[30] = scaled(rows[30], 1000, *VOLUMES)
+    got = judge_published(frame(rows))
+    assert doubts(rows) == {}
+    assert unit_stretches(got)["volume_unit", "sessions"].rows() == [(1000, 30), (1, 1), (1000, 9)]
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit", "found"),
+    [
+        (0.22, 1000, []),  # less than the day before Christmas
+        (4.0, 1000, []),  # more than NASDAQ's busiest day had
+        (0.1, 1000, [VOLUME_FAR]),  # a digit was lost, as on NASDAQ 1988-09-19
+        (10.0, 1000, [VOLUME_FAR]),  # a digit too many
+        (0.005, 1000, [VOLUME_FAR]),  # NASDAQ 1982-11-26: in millions it would be five times the usual
+        (300.0, 1, []),  # a third of a day, in shares
+        (100.0, 1000, [VOLUME_FAR]),  # a tenth in shares: no reason to believe in a new unit
+        (0.0, None, []),  # nothing traded: no unit, nothing to use, nothing to doubt
+    ],
+)
+def test_a_volume_that_no_unit_explains_is_far_from_its_level(
+    factor: float, unit: int | None, found: list[str]
+) -> None:
+    rows = plain(40)
+    rows[30] = scaled(rows[30], factor, "up_volume", "down_volume")
+    got = judged(rows)
+    assert got[30] == (unit, found, True, not found and unit is not None)
+    assert all(names == [] and one == 1000 for i, (one, names, _, _) in enumerate(got) if i != 30)
+
+
+def test_a_true_step_of_volume_is_accepted_after_eleven_rows() -> None:
+    rows = plain(40)
+    rows[25:] = [scaled(row, 12, *VOLUMES) for row in plain(60)[25:]]
+    assert list(doubts(rows)) == list(range(25, 36))
+
+
+def test_a_unit_that_nobody_uses_is_never_taken_for_a_new_level() -> None:
+    rows = plain(80, unit=1)
+    rows[30:] = [scaled(row, 1000, *VOLUMES) for row in rows[30:]]
+    assert list(doubts(rows)) == list(range(30, 80))
+
+
+def test_the_unit_waits_for_the_first_row_with_issues_and_volume() -> None:
+    rows = plain(4)
+    rows[0] |= {"advances": None}
+    rows[1] |= {"up_volume": None}
+    assert [verdict[0] for verdict in judged(rows)] == [None, None, 1000, 1000]
+
+
+def test_no_honest_row_of_an_exchange_like_nyse_is_dropped() -> None:
+    rows = market(9_000, seed=1965, start=1300, end=2000)  # with nine steps of a twelfth: 4,100 at the end
+    shares = [row["advances"] / (row["advances"] + row["declines"]) for row in rows]
+    assert max(shares) > 0.9 > 0.1 > min(shares)  # there are thrusts in it
+    assert doubts(rows) == {}
+    assert usable_counts(judge_published(frame(rows)))[ISSUES].equals(frame(rows)[ISSUES])
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 41, 200, 251, 300, 560, 561, 800])  # nothing, warm-ups, and at the faults
+def test_later_rows_never_change_a_judgement(rows: int) -> None:
+    counts = frame(spoilt())
+    assert judge_published(counts[:rows]).equals(judge_published(counts)[:rows], null_equal=True)
+
+
+def test_order_does_not_matter_and_exchanges_do_not_know_each_other() -> None:
+    one, other = frame(spoilt(), "A"), frame(market(700, seed=2, start=5000, end=5100), "B")
+    both = judge_published(pl.concat([one, other]).sample(fraction=1, shuffle=True, seed=3))
+    assert both.equals(pl.concat([judge_published(one), judge_published(other)]), null_equal=True)
+
+
+def test_usable_counts_keep_the_contract_and_hold_only_what_is_usable() -> None:
+    counts = frame(spoilt())
+    got = judge_published(counts)
+    assert got.columns == [*counts.columns, "volume_unit", "doubts", "issues_usable", "volume_usable"]
+    assert got.select(counts.columns).equals(counts)
+    usable = require(PUBLISHED, usable_counts(got).select(counts.columns))
+    for before, after in zip(got.iter_rows(named=True), usable.iter_rows(named=True), strict=True):
+        assert all(after[name] == (before[name] if before["issues_usable"] else None) for name in ISSUES)
+        unit = before["volume_unit"] if before["volume_usable"] else None
+        assert all(
+            after[name] == (None if unit is None or before[name] is None else before[name] * unit) for name in VOLUMES
+        )
+
+
+def test_no_rows_give_no_rows_of_the_same_types() -> None:
+    assert judge_published(frame([])).schema == judge_published(frame(plain(3))).schema
+    assert unit_stretches(judge_published(frame([]))).schema == unit_stretches(judge_published(frame(plain(3)))).schema
+
+
+@pytest.fixture(scope="module")
+def nasdaq() -> pl.DataFrame:
+    directory = Path(__file__).resolve().parents[2].parent / "shared" / "market" / "exchange_breadth"
+    if not directory.is_dir():
+        pytest.skip("../shared/market is missing")
+    counts = read_published_counts(directory, "NASDAQ", exchange_calendar("XNYS")).counts
+    return counts.with_columns(exchange=pl.lit("NASDAQ"))
+
+
+# Looked up in the files: each total, copy or volume beside those of the days around it.
+FAULTS = {
+    TOTAL_FAR: (
+        "1980-11-17 1980-11-25 1983-09-27 1985-01-08 1985-07-05 1985-08-08 1986-12-04 1987-01-12 1987-06-02 1987-12-07 "
+        "1990-06-07 1991-12-30 1992-07-01 1996-08-20 1997-07-03 1997-12-31 1998-03-12 1999-01-08 2001-08-30 2007-12-17 "
+        "2014-10-14"
+    ),
+    ISSUES_COPIED: "1978-12-20 1986-03-11 1986-05-02 1986-10-16 2000-10-06 2001-07-31 2002-05-21",
+    VOLUMES_COPIED: "1981-08-04 1981-08-07 1985-01-18 1985-04-23 1987-09-04 1988-05-31 2001-07-31 2002-05-21",
+    VOLUME_FAR: "1982-11-26 1988-09-19",
+    SHARES_SWAPPED: "",
+}
+
+
+@pytest.mark.market_data
+def test_the_faults_of_nasdaq_are_found_and_no_other_rows(nasdaq: pl.DataFrame) -> None:
+    got = judge_published(nasdaq)
+    found = {
+        name: got.filter(pl.col("doubts").list.contains(name))["session"].dt.to_string().to_list() for name in FAULTS
+    }
+    assert found == {name: dates.split() for name, dates in FAULTS.items()}
+    assert (got.height, got.filter(pl.col("doubts").list.len() > 0).height) == (9550, 36)
+    assert ((~got["issues_usable"]).sum(), (~got["volume_usable"]).sum()) == (28, 31)
+
+
+@pytest.mark.market_data
+def test_nasdaq_is_in_thousands_until_june_2002_and_its_volume_never_jumps(nasdaq: pl.DataFrame) -> None:
+    got = judge_published(nasdaq)
+    assert unit_stretches(got).rows() == [
+        ("NASDAQ", 1000, dt.date(1978, 1, 3), dt.date(2002, 6, 19), 6177),
+        ("NASDAQ", 1, dt.date(2002, 6, 21), dt.date(2015, 11, 11), 3373),
+    ]
+    volume = usable_counts(got).select(moved=pl.col("up_volume") + pl.col("down_volume")).drop_nulls()["moved"]
+    jumps = (volume / volume.shift(1)).drop_nulls()
+    assert 1 / 5 < jumps.min() < jumps.max() < 5  # type: ignore[operator]  # Christmas Eve is a quarter of a day
+
+
+@pytest.mark.market_data
+def test_nasdaq_is_judged_alike_without_its_future(nasdaq: pl.DataFrame) -> None:
+    whole = judge_published(nasdaq)
+    for rows in (730, 1239, 2106, 6178, 8000):  # in the middle of nothing, and just after faults and the new unit
+        assert judge_published(nasdaq[:rows]).equals(whole[:rows], null_equal=True)
+
+
+@pytest.mark.market_data
+def test_the_thrusts_of_nasdaq_stay_where_they_are(nasdaq: pl.DataFrame) -> None:
+    usable = usable_counts(judge_published(nasdaq)).rename({"exchange": "universe"})
+    unknown = [pl.lit(None, pl.Int64).alias(name) for name in COUNT_COLUMNS if name not in usable.columns]
+    values = breadth_indicators(usable.with_columns(*unknown, segment=pl.lit("ALL")))
+    thrusts = threshold_events(values, ZWEIG_BREADTH_THRUST)["session"].dt.to_string().to_list()
+    assert thrusts == ["1981-10-07", "1982-08-24", "1984-08-03"]
