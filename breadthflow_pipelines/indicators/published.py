@@ -20,10 +20,7 @@ UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 USUAL_ROWS = 21  # rows before, one month, whose median is the usual level; from the twelfth on a new level is the usual
 USUAL_FROM = 5  # of them must be there: their median stands with two of them wrong
 
-TOTAL_BAND = (
-    5 / 6,
-    6 / 5,
-)  # of the usual total. NASDAQ 1978-2015: honest days 0.855 to 1.123, faults from 0.814, 1.216
+TOTAL_BAND = (5 / 6, 6 / 5)  # of the usual total. NASDAQ: honest days 0.855 to 1.123, faults from 0.814 and 1.216 on
 MOVED_BAND = (0.4, 2.5)  # of the usual A + D, where U is unknown: honest days 0.60 to 2.16 while U was half of NASDAQ
 
 COPY_ISSUES = 1_000  # issues; with fewer, equal counts are no proof, with more they are one chance in a million

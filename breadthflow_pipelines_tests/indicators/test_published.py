@@ -358,6 +358,12 @@ def test_volume_that_goes_against_the_issues_is_honest_unless_it_fits_when_swapp
     assert doubts(rows) == {}
 
 
+def test_nothing_is_learnt_from_issues_that_never_change_their_share() -> None:
+    rows = [row | {"advances": 1000 + 2 * i, "declines": 500 + i} for i, row in enumerate(plain(400))]
+    rows[300] |= {"up_volume": 1000, "down_volume": 7000}
+    assert doubts(rows) == {}  # a line through points above each other has no slope
+
+
 @pytest.mark.parametrize(
     ("issues", "volume", "unit"),
     [
@@ -383,6 +389,13 @@ def test_a_lasting_change_of_unit_begins_a_stretch_and_volumes_stay_level() -> N
     volume = usable_counts(got)["up_volume"]
     assert volume.min() > 3_000_000  # in shares throughout, by the recipe of plain()
     assert volume.max() <= 4_000_000
+
+
+def test_a_row_without_a_unit_neither_counts_nor_ends_a_stretch() -> None:
+    rows = plain(9)
+    rows[0]["up_volume"] = rows[4]["up_volume"] = None
+    got = unit_stretches(judge_published(frame(rows)))
+    assert got.rows() == [("X", 1000, FIRST + dt.timedelta(days=1), FIRST + dt.timedelta(days=8), 7)]
 
 
 def test_one_row_in_another_unit_gets_its_own() -> None:
@@ -420,6 +433,15 @@ def test_a_true_step_of_volume_is_accepted_after_eleven_rows() -> None:
     rows = plain(40)
     rows[25:] = [scaled(row, 12, *VOLUMES) for row in plain(60)[25:]]
     assert list(doubts(rows)) == list(range(25, 36))
+
+
+@pytest.mark.parametrize("factor", [20, 50, 190, 1000, 20_000])  # steps in, between and beyond the units
+def test_usable_volumes_never_jump_by_a_thousand(factor: float) -> None:
+    rows = plain(80)
+    rows[40:] = [scaled(row, factor, *VOLUMES) for row in rows[40:]]
+    volume = usable_counts(judge_published(frame(rows)))["up_volume"].drop_nulls()
+    jump = volume.max() / volume.min()  # type: ignore[operator]
+    assert jump < 1.3 * math.sqrt(1000)  # a step and its unit meet within a factor of 31.6; the rest is plain()'s own
 
 
 def test_a_unit_that_nobody_uses_is_never_taken_for_a_new_level() -> None:
