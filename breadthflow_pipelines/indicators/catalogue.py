@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+BRUTE_FORCE = "no figure of it was found published (decisions/published-figures.md); its brute-force twin"
+
 
 @dataclass(frozen=True)
 class Indicator:

@@ -13,25 +13,14 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 
 KEY = ("universe", "segment", "session")
 COUNT_COLUMNS = (
-    "members",
-    "priced",
-    "coverage",
-    "advances",
-    "declines",
-    "unchanged",
-    "no_prior",
-    "gap",
-    "up_volume",
-    "down_volume",
-    "above_20",
-    "able_20",
-    "above_50",
-    "able_50",
-    "above_200",
-    "able_200",
-    "new_highs",
-    "new_lows",
-    "able_252",
+    *("members", "priced", "coverage"),
+    *("advances", "declines", "unchanged", "no_prior", "gap"),
+    *("up_volume", "down_volume", "unchanged_volume", "up_dollars", "down_dollars", "points_gained", "points_lost"),
+    *(f"{kind}_{window}" for window in price.AVERAGES for kind in ("above", "able")),
+    *("new_highs", "new_lows", "able_252"),
+    *("new_highs_20", "new_lows_20", "able_extremes_20"),
+    *("new_highs_total_return", "new_lows_total_return", "able_252_total_return"),
+    "index_close",
 )
 ALL = "ALL"  # the segment that holds every member of a universe; the others are its sectors
 
@@ -39,44 +28,71 @@ OUTAGE_SHARE = 0.9  # of the usual coverage: with less than that, a part of the 
 OUTAGE_SESSIONS = 21  # prior sessions, one month, whose median is the usual coverage
 
 _DIRECTIONS = ("advances", "declines", "unchanged")
+MOVED_COLUMNS = (
+    *("up_volume", "down_volume", "unchanged_volume"),
+    *("up_dollars", "down_dollars", "points_gained", "points_lost"),
+)
 
-# What one bar adds to each count.
+_rose, _fell = pl.col("direction") == 1, pl.col("direction") == -1
+_dollars = (pl.col("close") * pl.col("volume")).round().cast(pl.Int64)
+
+# What one bar adds to each count. All are whole numbers, so that no sum depends on the order of its parts.
 _MARKS = {
     "priced": pl.col("security_id").is_not_null(),
-    "advances": pl.col("direction") == 1,
-    "declines": pl.col("direction") == -1,
+    "advances": _rose,
+    "declines": _fell,
     "unchanged": pl.col("direction") == 0,
     "no_prior": pl.col("no_prior"),
     "gap": pl.col("gap"),
-    "up_volume": pl.when(pl.col("direction") == 1).then("volume"),
-    "down_volume": pl.when(pl.col("direction") == -1).then("volume"),
+    "up_volume": pl.when(_rose).then("volume"),
+    "down_volume": pl.when(_fell).then("volume"),
+    "unchanged_volume": pl.when(pl.col("direction") == 0).then("volume"),
+    "up_dollars": pl.when(_rose).then(_dollars),
+    "down_dollars": pl.when(_fell).then(_dollars),
+    "points_gained": pl.when(_rose).then("points"),
+    "points_lost": pl.when(_fell).then("points"),
     **{f"{kind}_{window}": pl.col(f"{kind}_{window}") for window in price.AVERAGES for kind in ("above", "able")},
     "new_highs": pl.col("new_high"),
     "new_lows": pl.col("new_low"),
     "able_252": pl.col("able_252"),
+    "new_highs_20": pl.col("new_high_20"),
+    "new_lows_20": pl.col("new_low_20"),
+    "able_extremes_20": pl.col("able_extremes_20"),
+    "new_highs_total_return": pl.col("new_high_total_return"),
+    "new_lows_total_return": pl.col("new_low_total_return"),
+    "able_252_total_return": pl.col("able_252_total_return"),
 }
 
 # How many could have added to a count: where nobody could, the count is null.
 _TOLD_BY = {
-    **dict.fromkeys((*_DIRECTIONS, "up_volume", "down_volume"), "told"),
+    **dict.fromkeys((*_DIRECTIONS, *MOVED_COLUMNS), "told"),
     **{f"above_{window}": f"able_{window}" for window in price.AVERAGES},
-    **dict.fromkeys(("new_highs", "new_lows"), "able_252"),
+    **{
+        f"new_{extreme}{kind}": able
+        for extreme in ("highs", "lows")
+        for kind, able in (("", "able_252"), ("_20", "able_extremes_20"), ("_total_return", "able_252_total_return"))
+    },
 }
+NO_INDEX = pl.DataFrame(schema={"universe": pl.String, "session": pl.Date, "index_close": pl.Float64})
 
 
-def count_breadth(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def count_breadth(
+    bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame, index: pl.DataFrame = NO_INDEX
+) -> pl.DataFrame:
     """Count breadth per universe, segment and session.
 
-    bars: security_id, session, high, low, close, volume (shares), in any order, with price.WARM_UP_BARS own bars of
-    each security before the first counted session, where it has them. members: universe, security_id, sector (or null),
-    valid_from, valid_to (first day out; null: still in). sessions: session, ordinal (consecutive), counted (give rows),
-    without a hole from the first bar through the last.
+    bars: security_id, session, high, low, close, volume (shares), close_adjusted (or null), in any order, with
+    price.WARM_UP_BARS own bars of each security before the first counted session, where it has them. members: universe,
+    security_id, sector (or null), valid_from, valid_to (first day out; null: still in). sessions: session, ordinal
+    (consecutive), counted (give rows), without a hole from the first bar through the last. index: universe, session,
+    index_close: the level of an index of the universe, where there is one.
 
     Gives ``universe, segment, session``, COUNT_COLUMNS and ``convention``, sorted: segment ALL and each sector that has
     members, for counted sessions on which any member of the universe is priced. Counts are issues (Int64), volumes
-    shares (Int64), coverage is priced/members. Everything is computed on a security's whole history and masked by
-    membership only here, so a joining member needs no burn-in. Null where nobody could tell: directions and volumes
-    with no member that advanced, declined or stayed; above_N and new extremes with no able member.
+    shares and dollars close * shares (Int64), points price units (Float64), coverage is priced/members; index_close
+    stands with ALL only. Everything is computed on a security's whole history and masked by membership only here, so a
+    joining member needs no burn-in. Null where nobody could tell: directions, volumes and points with no member that
+    advanced, declined or stayed; above_N and new extremes with no able member.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -96,6 +112,8 @@ def count_breadth(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFr
         .join(seen, on=["universe", "session"], how="semi")
         .with_columns(coverage=pl.col("priced") / pl.col("members"), told=pl.sum_horizontal(_DIRECTIONS))
         .with_columns(pl.when(pl.col(able) > 0).then(name).alias(name) for name, able in _TOLD_BY.items())
+        .with_columns(pl.col("points_gained", "points_lost") / price.TICK_PARTS)
+        .join(index.with_columns(segment=pl.lit(ALL)), on=KEY, how="left")
         .select(*KEY, *COUNT_COLUMNS, convention=pl.lit(CONVENTION, pl.Int32))
         .sort(KEY)
     )

@@ -12,17 +12,19 @@ import polars as pl
 
 from breadthflow_pipelines.errors import BreadthFlowError
 
-AVERAGES = (20, 50, 200)  # bars: the three moving averages that "per cent above" is published for
+AVERAGES = (20, 50, 100, 150, 200)  # bars: the moving averages that "per cent above" is published for
 YEAR = 252  # bars: the look-back of new highs and new lows
+MONTH = 20  # bars: the look-back of short-term highs and lows
 WARM_UP_BARS = YEAR  # own bars of each security that must precede the first session to be counted
 # Relative: a close nearer to its average than this is at it. Rounding of a 200-bar sum is some 1e-15, a tick far more.
 TIE = 1e-9
+TICK_PARTS = 1_000_000  # points are added up as whole millionths, so that no sum depends on the order of its parts
 
 
 def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar_number``, from 1 for each security.
 
-    bars: security_id, session, high, low, close, volume. sessions: session, ordinal, counted.
+    bars: security_id, session, high, low, close, volume, close_adjusted. sessions: session, ordinal, counted.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -39,15 +41,18 @@ def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
-    """Add ``direction`` (1 advance, -1 decline, 0 unchanged, null when untold), ``no_prior`` and ``gap``.
+    """Add ``direction`` (1 advance, -1 decline, 0 unchanged, null when untold), ``points``, ``no_prior`` and ``gap``.
 
     The exact sign of the close against the previous bar's close, told only where that bar is of the previous exchange
-    session. A first bar is ``no_prior``; a bar whose predecessor is older is a ``gap``.
+    session. points: how far the close moved, in whole millionths of a price unit (Int64). A first bar is ``no_prior``;
+    a bar whose predecessor is older is a ``gap``.
     """
     no_prior = pl.col("bar_number") == 1
     gap = ~no_prior & (pl.col("ordinal") - pl.col("ordinal").shift(1) != 1)
+    move = pl.when(~no_prior & ~gap).then(pl.col("close") - pl.col("close").shift(1))
     return bars.with_columns(
-        direction=pl.when(~no_prior & ~gap).then((pl.col("close") - pl.col("close").shift(1)).sign()).cast(pl.Int8),
+        direction=move.sign().cast(pl.Int8),
+        points=(move.abs() * TICK_PARTS).round().cast(pl.Int64),
         no_prior=no_prior,
         gap=gap,
     )
@@ -69,17 +74,38 @@ def with_participation(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
-    """Add ``new_high``, ``new_low`` and ``able_252``: this bar against the 252 own bars before it.
+    """Add new extremes against the own bars before this one: of a year, of a month, and of a year in total return.
 
-    new_high: the high is strictly above the greatest of the prior highs; new_low: the low is strictly below the least
-    of the prior lows. A price that stands still makes neither. able_252: 252 prior bars exist; null where not.
+    ``new_high``: the high is strictly above the greatest of the prior YEAR highs; ``new_low``: the low is strictly
+    below the least of the prior lows. A price that stands still makes neither. ``able_252``: that many prior bars
+    exist; null where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by close_adjusted / close, as
+    vendors do that chart dividends away; null where any of those bars has no close_adjusted.
     """
-    able = pl.col("bar_number") > YEAR
+    number, scale = pl.col("bar_number"), pl.col("close_adjusted") / pl.col("close")
+    high, low = pl.col("high"), pl.col("low")
+    year, month = number > YEAR, number > MONTH
+    total_high, total_low = high * scale, low * scale
+    total = year & _prior_high(total_high, YEAR).is_not_null() & scale.is_not_null()
     return bars.with_columns(
-        new_high=pl.when(able).then(pl.col("high") > pl.col("high").rolling_max(YEAR).shift(1)),
-        new_low=pl.when(able).then(pl.col("low") < pl.col("low").rolling_min(YEAR).shift(1)),
-        able_252=able,
+        new_high=pl.when(year).then(high > _prior_high(high, YEAR)),
+        new_low=pl.when(year).then(low < _prior_low(low, YEAR)),
+        able_252=year,
+        new_high_20=pl.when(month).then(high > _prior_high(high, MONTH)),
+        new_low_20=pl.when(month).then(low < _prior_low(low, MONTH)),
+        able_extremes_20=month,
+        # Scaling rounds, so a tie is a tie only within TIE.
+        new_high_total_return=pl.when(total).then(total_high > _prior_high(total_high, YEAR) * (1 + TIE)),
+        new_low_total_return=pl.when(total).then(total_low < _prior_low(total_low, YEAR) * (1 - TIE)),
+        able_252_total_return=total,
     )
+
+
+def _prior_high(values: pl.Expr, window: int) -> pl.Expr:
+    return values.rolling_max(window).shift(1)
+
+
+def _prior_low(values: pl.Expr, window: int) -> pl.Expr:
+    return values.rolling_min(window).shift(1)
 
 
 def moving_average(values: pl.Series, window: int) -> pl.Series:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.breadth import ZWEIG_TREND, share, trend
 from breadthflow_pipelines.indicators.counts import KEY
+from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
+from breadthflow_pipelines.indicators.series import share, trend
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from breadthflow_pipelines.indicators import score
-from breadthflow_pipelines.indicators.breadth import FAST_TREND, SLOW_TREND, ZWEIG_TREND
+from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
+from breadthflow_pipelines.indicators.mcclellan import FAST_TREND, SLOW_TREND
 from breadthflow_pipelines.indicators.thrusts import MCCLELLAN_OVERSOLD_RECOVERY, ZWEIG_BREADTH_THRUST, ZWEIG_SESSIONS
 
 BUY_AT = 60.0  # score: the weighted mean z of the past year is at least +0.6

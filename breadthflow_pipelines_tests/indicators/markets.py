@@ -33,7 +33,7 @@ def sessions(count: int, counted: range | None = None) -> pl.DataFrame:
 
 def bars_frame(rows: list[Row]) -> pl.DataFrame:
     schema = {"security_id": pl.Int64, "session": pl.Date, "volume": pl.Int64}
-    return pl.DataFrame(rows, schema=schema | dict.fromkeys(("high", "low", "close"), pl.Float64))
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(("high", "low", "close", "close_adjusted"), pl.Float64))
 
 
 def members_frame(rows: list[Row]) -> pl.DataFrame:
@@ -51,11 +51,15 @@ def flat_bars(closes: list[float], security_id: int = 1, first: int = 0) -> list
 
 
 def _random_bars(dice: random.Random, security_id: int, count: int, absence: float) -> Iterator[Row]:
-    """A walk on a grid of 0.25, so that closes, extremes and averages often tie exactly; with holes."""
+    """A walk on a grid of 0.25, so that closes, extremes and averages often tie exactly; with holes.
+
+    Some pay dividends, seen as steps of the adjusted close, and of some nobody gives the adjusted close all the time.
+    """
     close = float(dice.randint(5, 40))
-    still = dice.random()
+    still, unadjusted, scale = dice.random(), dice.choice((0.0, 0.0, 0.003)), 0.25
     for ordinal in range(dice.choice((0, 0, 0, 20, 150)), count - dice.choice((0, 0, 0, 30))):
         close = max(1.0, close + (0.0 if dice.random() < still else dice.choice((-0.5, -0.25, 0.25, 0.5))))
+        scale *= dice.choice((1.0,) * 99 + (1.25,))
         if dice.random() < absence:
             continue
         yield {
@@ -65,6 +69,7 @@ def _random_bars(dice: random.Random, security_id: int, count: int, absence: flo
             "low": close - dice.choice((0.0, 0.25)),
             "close": close,
             "volume": dice.randint(0, 10**6),
+            "close_adjusted": None if dice.random() < unadjusted else close * scale,
         }
 
 
@@ -115,6 +120,13 @@ def twin_counts(bars: list[Row], members: list[Row], count: int) -> list[Row]:
     return sorted(rows, key=lambda row: (row["universe"], row["segment"], row["session"]))
 
 
+AVERAGES = (20, 50, 100, 150, 200)
+MOVED = (
+    *("advances", "declines", "unchanged", "up_volume", "down_volume", "unchanged_volume"),
+    *("up_dollars", "down_dollars", "points_gained", "points_lost"),
+)
+
+
 def _twin_bar(history: list[Row], bar: Row) -> Row:
     mark: Row = dict.fromkeys(COUNT_COLUMNS, 0)
     previous = history[-2] if len(history) > 1 else None
@@ -122,42 +134,65 @@ def _twin_bar(history: list[Row], bar: Row) -> Row:
         mark["no_prior"] = 1
     elif (bar["session"] - previous["session"]).days > 1:  # every day is a session here
         mark["gap"] = 1
-    elif bar["close"] > previous["close"]:
-        mark |= {"advances": 1, "up_volume": bar["volume"]}
-    elif bar["close"] < previous["close"]:
-        mark |= {"declines": 1, "down_volume": bar["volume"]}
     else:
-        mark["unchanged"] = 1
-    for window in (20, 50, 200):
+        move, dollars = bar["close"] - previous["close"], round(bar["close"] * bar["volume"])
+        if move > 0:
+            mark |= {"advances": 1, "up_volume": bar["volume"], "up_dollars": dollars, "points_gained": move}
+        elif move < 0:
+            mark |= {"declines": 1, "down_volume": bar["volume"], "down_dollars": dollars, "points_lost": -move}
+        else:
+            mark |= {"unchanged": 1, "unchanged_volume": bar["volume"]}
+    for window in AVERAGES:
         if len(history) >= window:
             mark[f"able_{window}"] = 1
             total = sum(Fraction(past["close"]) for past in history[-window:])
             mark[f"above_{window}"] = int(window * Fraction(bar["close"]) > total)
-    if len(history) > 252:
-        mark["able_252"] = 1
-        mark["new_highs"] = int(bar["high"] > max(past["high"] for past in history[-253:-1]))
-        mark["new_lows"] = int(bar["low"] < min(past["low"] for past in history[-253:-1]))
+    return mark | _twin_extremes(history)
+
+
+def _twin_extremes(history: list[Row]) -> Row:
+    mark = {}
+    for window, able, kind in ((252, "able_252", ""), (20, "able_extremes_20", "_20")):
+        if len(history) > window:
+            prior, bar = history[-window - 1 : -1], history[-1]
+            mark[able] = 1
+            mark[f"new_highs{kind}"] = int(bar["high"] > max(past["high"] for past in prior))
+            mark[f"new_lows{kind}"] = int(bar["low"] < min(past["low"] for past in prior))
+    if len(history) > 252 and all(past["close_adjusted"] is not None for past in history[-253:]):
+        scaled = [
+            [
+                Fraction(past[name]) * Fraction(past["close_adjusted"]) / Fraction(past["close"])
+                for past in history[-253:]
+            ]
+            for name in ("high", "low")
+        ]
+        mark["able_252_total_return"] = 1
+        mark["new_highs_total_return"] = int(scaled[0][-1] > max(scaled[0][:-1]))
+        mark["new_lows_total_return"] = int(scaled[1][-1] < min(scaled[1][:-1]))
     return mark
 
 
 def _twin_row(members: int, marks: list[Row]) -> Row:
     row: Row = {name: sum(mark[name] for mark in marks) for name in COUNT_COLUMNS}
     if row["advances"] + row["declines"] + row["unchanged"] == 0:
-        row |= dict.fromkeys(("advances", "declines", "unchanged", "up_volume", "down_volume"))
-    for window in (20, 50, 200):
+        row |= dict.fromkeys(MOVED)
+    for window in AVERAGES:
         if row[f"able_{window}"] == 0:
             row[f"above_{window}"] = None
-    if row["able_252"] == 0:
-        row |= {"new_highs": None, "new_lows": None}
-    return row | {"members": members, "priced": len(marks), "coverage": len(marks) / members, "convention": 1}
+    for able, kind in (("able_252", ""), ("able_extremes_20", "_20"), ("able_252_total_return", "_total_return")):
+        if row[able] == 0:
+            row |= {f"new_highs{kind}": None, f"new_lows{kind}": None}
+    known = {"members": members, "priced": len(marks), "coverage": len(marks) / members, "index_close": None}
+    return row | known | {"convention": 2}
 
 
+REAL_COUNTS = ("coverage", "points_gained", "points_lost", "index_close")
 COUNTS_SCHEMA = pl.Schema(
     {
         "universe": pl.String,
         "segment": pl.String,
         "session": pl.Date,
-        **{name: pl.Float64 if name == "coverage" else pl.Int64 for name in COUNT_COLUMNS},
+        **{name: pl.Float64 if name in REAL_COUNTS else pl.Int64 for name in COUNT_COLUMNS},
     }
 )
 

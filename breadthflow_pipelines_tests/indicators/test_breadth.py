@@ -8,19 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from breadthflow_pipelines.indicators.breadth import (
-    FAST_TREND,
-    INDICATOR_COLUMNS,
-    SETTLED,
-    SLOW_TREND,
-    ZWEIG_TREND,
-    breadth_indicators,
-    burn_in,
-    mcclellan_oscillator,
-    mcclellan_summation,
-    trend,
-)
+from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS, breadth_indicators
 from breadthflow_pipelines.indicators.counts import KEY
+from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
+from breadthflow_pipelines.indicators.mcclellan import FAST_TREND, SLOW_TREND, mcclellan_oscillator, mcclellan_summation
+from breadthflow_pipelines.indicators.series import SETTLED, burn_in, trend
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
 
 

@@ -56,8 +56,9 @@ def test_every_count_equals_its_brute_force_twin(market: tuple[list[Row], list[R
 
 def test_counts_are_signed() -> None:
     counts = count(flat_bars([1.0, 2.0]), [member(1)], 2)
-    assert {counts.schema[name] for name in COUNT_COLUMNS} == {pl.Int64, pl.Float64}
-    assert counts.schema["coverage"] == pl.Float64
+    real = {name for name in COUNT_COLUMNS if counts.schema[name] == pl.Float64}
+    assert real == {"coverage", "points_gained", "points_lost", "index_close"}
+    assert {counts.schema[name] for name in COUNT_COLUMNS if name not in real} == {pl.Int64}
 
 
 @settings(max_examples=10, deadline=None)
@@ -86,10 +87,17 @@ def test_no_count_knows_what_comes_later(market: tuple[list[Row], list[Row], int
 
 def _scaled(factor: float) -> Callable[[list[Row]], list[Row]]:
     def scale(bars: list[Row]) -> list[Row]:
-        prices = ("high", "low", "close")
-        return [bar | {p: bar[p] * factor for p in prices} if bar["security_id"] == 1 else bar for bar in bars]
+        return [bar | _times(bar, factor) if bar["security_id"] == 1 else bar for bar in bars]
 
     return scale
+
+
+def _times(bar: Row, factor: float) -> Row:
+    prices = ("high", "low", "close", "close_adjusted")
+    return {p: bar[p] * factor for p in prices if bar.get(p) is not None}
+
+
+IN_PRICE_UNITS = ("up_dollars", "down_dollars", "points_gained", "points_lost")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +116,50 @@ def test_what_is_no_move_of_a_member_changes_nothing(
     change: Callable[[list[Row]], list[Row]], market: tuple[list[Row], list[Row], int]
 ) -> None:
     bars, members, length = market
-    assert_frame_equal(count(change(bars), members, length), count(bars, members, length), check_exact=True)
+    changed, plain = count(change(bars), members, length), count(bars, members, length)
+    assert_frame_equal(changed.drop(IN_PRICE_UNITS), plain.drop(IN_PRICE_UNITS), check_exact=True)
+
+
+@settings(max_examples=5, deadline=None)
+@given(markets())
+def test_a_split_leaves_the_dollars_that_moved_alone(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, length = market
+    split = [bar | _times(bar, 0.5) | {"volume": bar["volume"] * 2} for bar in bars]
+    dollars = ("up_dollars", "down_dollars")
+    got, plain = (count(rows, members, length).select(dollars) for rows in (split, bars))
+    assert_frame_equal(got, plain, check_exact=True)
+
+
+def test_points_and_dollars_by_hand() -> None:
+    rose, fell = flat_bars([10.0, 10.37]), flat_bars([20.0, 19.5], security_id=2)
+    still = flat_bars([5.0, 5.0], security_id=3)
+    counts = only(count(rose + fell + still, [member(1), member(2), member(3)], 2), 1)
+    expected = {"points_gained": 0.37, "points_lost": 0.5, "up_dollars": 1037, "down_dollars": 1950}
+    assert counts | expected | {"unchanged_volume": 100} == counts
+
+
+def test_twenty_session_extremes_are_strict_and_wait_for_twenty_prior_bars() -> None:
+    counts = count(flat_bars([10.0] * 20 + [10.0, 11.0, 11.0, 9.0]), [member(1)], 24)
+    seen = counts.select("able_extremes_20", "new_highs_20", "new_lows_20").rows()[-5:]
+    assert seen == [(0, None, None), (1, 0, 0), (1, 1, 0), (1, 0, 0), (1, 0, 1)]
+
+
+def test_a_dividend_makes_a_new_high_of_total_return_alone() -> None:
+    # The price stands still; a dividend of a tenth before the last session scales all earlier ones down.
+    bars = [bar | {"close_adjusted": 10.0 if i == 253 else 9.0} for i, bar in enumerate(flat_bars([10.0] * 254))]
+    last = only(count(bars, [member(1)], 254), 253)
+    assert (last["new_highs"], last["new_highs_total_return"], last["new_lows_total_return"]) == (0, 1, 0)
+    assert last["able_252_total_return"] == 1
+    without = only(count(flat_bars([10.0] * 254), [member(1)], 254), 253)
+    assert (without["new_highs_total_return"], without["able_252_total_return"]) == (None, 0)
+
+
+def test_the_index_stands_with_the_whole_universe_alone() -> None:
+    index = pl.DataFrame({"universe": ["u", "v"], "session": [day(1), day(0)], "index_close": [1234.5, 9.0]})
+    bars, members = bars_frame(flat_bars([1.0, 2.0])), members_frame([member(1, sector="A")])
+    counts = count_breadth(bars, members, sessions(2), index)
+    levels = {(row["segment"], row["session"]): row["index_close"] for row in counts.rows(named=True)}
+    assert levels == {("ALL", day(0)): None, ("ALL", day(1)): 1234.5, ("A", day(0)): None, ("A", day(1)): None}
 
 
 @settings(max_examples=5, deadline=None)
@@ -129,8 +180,8 @@ def test_security_ids_are_only_names(market: tuple[list[Row], list[Row], int]) -
 )
 def test_a_price_that_stands_still_is_never_above_its_average(closes: list[float]) -> None:
     last = only(count(flat_bars(closes), [member(1)], 260), 259)
-    assert [last[f"able_{n}"] for n in (20, 50, 200)] == [1, 1, 1]
-    assert [last[f"above_{n}"] for n in (20, 50, 200)] == [0, 0, 0]
+    assert [last[f"able_{n}"] for n in price.AVERAGES] == [1] * 5
+    assert [last[f"above_{n}"] for n in price.AVERAGES] == [0] * 5
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 / 3])  # prices in cents, and prices that no decimal writes down
@@ -142,7 +193,7 @@ def test_a_close_at_its_average_is_not_above_it_by_rounding(factor: float) -> No
     assert (last["able_20"], last["above_20"]) == (100, 0)
 
 
-@pytest.mark.parametrize("window", [20, 50, 200])
+@pytest.mark.parametrize("window", price.AVERAGES)
 def test_an_average_is_made_of_its_window_alone(window: int) -> None:
     closes = pl.Series([1e25, *(30 + math.sin(i) + i / 1000 for i in range(600))])
     whole = price.moving_average(closes, window)
@@ -153,7 +204,7 @@ def test_an_average_is_made_of_its_window_alone(window: int) -> None:
 
 def test_one_tick_over_a_flat_average_is_above_it() -> None:
     last = only(count(flat_bars([3000.0] * 259 + [3000.01]), [member(1)], 260), 259)
-    assert [last[f"above_{n}"] for n in (20, 50, 200)] == [1, 1, 1]
+    assert [last[f"above_{n}"] for n in price.AVERAGES] == [1] * 5
 
 
 def test_new_extremes_are_strict_and_wait_for_252_prior_bars() -> None:
@@ -267,4 +318,5 @@ def _real_market() -> tuple[pl.DataFrame, pl.DataFrame]:
     ids = pl.DataFrame({"symbol": symbols, "security_id": pl.int_range(len(symbols), eager=True)})
     sectors = pl.read_csv(MARKET / "instruments.csv").select("symbol", "sector")
     members = listed.join(ids, on="symbol").join(sectors, on="symbol", how="left")
-    return sound.join(ids, on="symbol"), members
+    nobody_gives_it = pl.lit(None, pl.Float64).alias("close_adjusted")
+    return sound.join(ids, on="symbol").with_columns(nobody_gives_it), members
