@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
@@ -18,6 +18,12 @@ def _default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/breadthflow")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "breadthflow"
+
+
+_PAIRS_FOR = {
+    "source_columns": "ours=theirs,ours=theirs, for example session=Day,close=Last",
+    "index_symbols": "universe=symbol,universe=symbol, for example sp500=SPY",
+}
 
 
 class Settings(BaseSettings):
@@ -49,6 +55,9 @@ class Settings(BaseSettings):
     coverage_gate: float = Field(
         default=0.5, ge=0, le=1, description="smallest priced/members on which breadth may be built"
     )
+    index_symbols: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="the symbol whose bars are a universe's index: sp500=SPY,..."
+    )
     demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
@@ -60,15 +69,15 @@ class Settings(BaseSettings):
         except RuntimeError as error:
             raise ValueError(f"{value} names a home that nobody has") from error
 
-    @field_validator("source_columns", mode="before")
+    @field_validator("source_columns", "index_symbols", mode="before")
     @classmethod
-    def _pairs(cls, value: object) -> object:
+    def _pairs(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
-        pairs = [pair.split("=", 1) for pair in value.split(",") if pair.strip()]
-        if any(len(pair) != 2 for pair in pairs):
-            raise ValueError("write it as ours=theirs,ours=theirs, for example session=Day,close=Last")
-        return {ours.strip(): theirs.strip() for ours, theirs in pairs}
+        pairs = [[part.strip() for part in pair.split("=", 1)] for pair in value.split(",") if pair.strip()]
+        if any(len(pair) != 2 or not all(pair) for pair in pairs):
+            raise ValueError(f"write it as {_PAIRS_FOR[str(info.field_name)]}")
+        return dict(pairs)
 
     @field_validator("start")
     @classmethod

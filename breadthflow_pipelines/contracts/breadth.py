@@ -1,21 +1,27 @@
 """What counts, indicators and signals must be before they are stored. How they come about: indicators/, signals/."""
 
+import math
+from collections.abc import Mapping
+
+import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts.verdict import contract
 
 _KEY = {"universe": pl.String, "segment": pl.String, "session": pl.Date}
-_WINDOWS = (20, 50, 200)
+_MEMBER = {"universe": pl.String, "session": pl.Date, "security_id": pl.Int64}
+_WINDOWS = (20, 50, 100, 150, 200)
+_EXTREMES = {"": "able_252", "_20": "able_extremes_20", "_total_return": "able_252_total_return"}
 _WHOLE = (
-    *("members", "priced", "advances", "declines", "unchanged", "no_prior", "gap", "up_volume", "down_volume"),
+    *("members", "priced", "advances", "declines", "unchanged", "no_prior", "gap"),
+    *("up_volume", "down_volume", "unchanged_volume", "up_dollars", "down_dollars"),
     *(f"{kind}_{n}" for n in _WINDOWS for kind in ("above", "able")),
-    *("new_highs", "new_lows", "able_252"),
+    *(f"new_{extreme}{kind}" for kind in _EXTREMES for extreme in ("highs", "lows")),
+    *_EXTREMES.values(),
 )
-_REAL = (
-    *("net_advances", "ad_line", "rana", "mcclellan_oscillator", "mcclellan_summation"),
-    *("mcclellan_oscillator_ratio", "mcclellan_summation_ratio", "zweig_ema", "trin", "up_volume_share"),
-    *("pct_above_20", "pct_above_50", "pct_above_200", "net_new_highs"),
-)
+_POINTS = ("points_gained", "points_lost")
+_ABLE = (*(f"able_{n}" for n in _WINDOWS), *_EXTREMES.values())
+Bounds = Mapping[str, tuple[float | None, float | None]]
 _ISSUED = (
     *("advances", "declines", "unchanged", "up_volume", "down_volume", "unchanged_volume"),
     *("new_highs", "new_lows"),
@@ -39,10 +45,18 @@ _moved = pl.sum_horizontal(pl.col("advances", "declines", "unchanged").fill_null
 
 COUNTS = contract(
     "breadth_counts",
-    {**_KEY, **dict.fromkeys(_WHOLE, pl.Int64), "coverage": pl.Float64, "convention": pl.Int32},
+    {
+        **_KEY,
+        **dict.fromkeys(_WHOLE, pl.Int64),
+        **dict.fromkeys(("coverage", *_POINTS, "index_close"), pl.Float64),
+        "convention": pl.Int32,
+    },
     {
         **_key_rules(*_KEY),
-        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _WHOLE),
+        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in (*_WHOLE, *_POINTS)),
+        "points or index not finite": pl.all_horizontal(
+            _or_null(pl.col(c).is_finite()) for c in (*_POINTS, "index_close")
+        ),
         "priced members not between none and all": pl.col("priced")
         .is_between(0, pl.col("members"))
         .fill_null(value=False),
@@ -54,40 +68,88 @@ COUNTS = contract(
         ).fill_null(value=False),
         "moves known in part": pl.sum_horizontal(pl.col("advances", "declines", "unchanged").is_null()).is_in([0, 3]),
         "able members not between none and all priced": pl.all_horizontal(
-            pl.col(f"able_{n}").is_between(0, pl.col("priced")).fill_null(value=False) for n in (*_WINDOWS, 252)
+            pl.col(able).is_between(0, pl.col("priced")).fill_null(value=False) for able in _ABLE
         ),
         "more members above a mean than able": pl.all_horizontal(
             _or_null(pl.col(f"above_{n}") <= pl.col(f"able_{n}")) for n in _WINDOWS
         ),
-        "more new highs or lows than able": _or_null(pl.max_horizontal("new_highs", "new_lows") <= pl.col("able_252")),
+        "more new highs or lows than able": pl.all_horizontal(
+            _or_null(pl.max_horizontal(f"new_highs{kind}", f"new_lows{kind}") <= pl.col(able))
+            for kind, able in _EXTREMES.items()
+        ),
         "convention missing": pl.col("convention").is_not_null(),
     },
 )
 
-INDICATORS = contract(
-    "breadth_indicators",
-    {
-        **_KEY,
-        **dict.fromkeys(_REAL, pl.Float64),
-        "state": pl.String,
-        "settled": pl.Boolean,
-        "convention": pl.Int32,
-    },
-    {
-        **_key_rules(*_KEY),
-        "a value is not finite": pl.all_horizontal(_or_null(pl.col(c).is_finite()) for c in _REAL),
-        "a share outside 0 to 1": pl.all_horizontal(
-            _or_null(pl.col(c).is_between(0, 1)) for c in ("zweig_ema", "up_volume_share")
-        ),
-        "a percentage outside 0 to 100": pl.all_horizontal(
-            _or_null(pl.col(f"pct_above_{n}").is_between(0, 100)) for n in _WINDOWS
-        ),
-        "rana outside -1000 to 1000": _or_null(pl.col("rana").is_between(-1000, 1000)),
-        "trin negative": _or_null(pl.col("trin") >= 0),
-        "state unknown": pl.col("state").is_in(_STATES),
-        "settled or convention missing": pl.all_horizontal(pl.col("settled", "convention").is_not_null()),
-    },
-)
+
+def indicators(bounds: Bounds) -> pa.DataFrameSchema:
+    """The contract of breadth indicators with these names and bounds (None: open)."""
+    return contract(
+        "breadth_indicators",
+        {
+            **_KEY,
+            **dict.fromkeys(bounds, pl.Float64),
+            "state": pl.String,
+            "settled": pl.Boolean,
+            "convention": pl.Int32,
+        },
+        {
+            **_key_rules(*_KEY),
+            **_bounded(bounds),
+            "state unknown": pl.col("state").is_in(_STATES),
+            "settled or convention missing": pl.all_horizontal(pl.col("settled", "convention").is_not_null()),
+        },
+    )
+
+
+def price_indicators(bounds: Bounds) -> pa.DataFrameSchema:
+    """The contract of technical indicators of members with these names and bounds (None: open)."""
+    return contract(
+        "price_indicators",
+        {**_MEMBER, **dict.fromkeys(bounds, pl.Float64), "convention": pl.Int32},
+        {
+            **_key_rules(*_MEMBER),
+            **_bounded(bounds),
+            "convention missing": pl.col("convention").is_not_null(),
+        },
+    )
+
+
+def symbol_signals(bounds: Bounds) -> pa.DataFrameSchema:
+    """The contract of signals of members whose rules voted within these bounds."""
+    return contract(
+        "symbol_signals",
+        {
+            **_MEMBER,
+            "action": pl.String,
+            **dict.fromkeys(("confidence", "strength", "regime"), pl.Float64),
+            "gated": pl.Boolean,
+            **dict.fromkeys(bounds, pl.Float64),
+            "convention": pl.Int32,
+        },
+        {
+            **_key_rules(*_MEMBER),
+            **_bounded(bounds),
+            "action unknown": pl.col("action").is_in(_ACTIONS),
+            "confidence outside 0 to 1": pl.col("confidence").is_between(0, 1).fill_null(value=False),
+            "strength outside -1 to 1": pl.col("strength").is_between(-1, 1).fill_null(value=False),
+            "regime outside 0 to 100": _or_null(pl.col("regime").is_between(0, 100)),
+            "gated but not on hold": ~pl.col("gated") | (pl.col("action") == "hold"),
+            "gated or convention missing": pl.all_horizontal(pl.col("gated", "convention").is_not_null()),
+        },
+    )
+
+
+def _bounded(bounds: Bounds) -> dict[str, pl.Expr]:
+    outside = [
+        _or_null(pl.col(name).is_between(-math.inf if low is None else low, math.inf if high is None else high))
+        for name, (low, high) in bounds.items()
+    ]
+    return {
+        "a value is not finite": pl.all_horizontal(_or_null(pl.col(name).is_finite()) for name in bounds),
+        "a value outside its bounds": pl.all_horizontal(outside),
+    }
+
 
 SIGNALS = contract(
     "market_signals",
@@ -118,9 +180,20 @@ SIGNALS = contract(
 
 PUBLISHED = contract(
     "exchange_breadth",
-    {"exchange": pl.String, "session": pl.Date, **dict.fromkeys(_ISSUED, pl.Int64)},
+    {
+        "exchange": pl.String,
+        "session": pl.Date,
+        **dict.fromkeys(_ISSUED, pl.Int64),
+        "index_close": pl.Float64,
+        "volume_unit": pl.Int64,
+        "doubts": pl.List(pl.String),
+        **dict.fromkeys(("issues_usable", "volume_usable"), pl.Boolean),
+    },
     {
         **_key_rules("exchange", "session"),
         "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _ISSUED),
+        "index not a positive number": _or_null((pl.col("index_close") > 0) & pl.col("index_close").is_finite()),
+        "left out without a doubt": (pl.col("doubts").list.len() > 0)
+        | (pl.col("issues_usable") & (pl.col("volume_usable") | pl.col("volume_unit").is_null())),
     },
 )

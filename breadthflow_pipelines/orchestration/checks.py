@@ -16,6 +16,7 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.orchestration.describe import shown
+from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
@@ -149,10 +150,32 @@ def published_keep_contract(market: Market) -> dg.AssetCheckResult:
     return _judged(contracts.PUBLISHED, breadth_warehouse.published(market.store))
 
 
+@dg.asset_check(asset="exchange_breadth")
+def published_plausible(market: Market) -> dg.AssetCheckResult:
+    """No row of published counts is doubted by the guards. Those that are do not enter indicators, and are kept."""
+    doubted = breadth_warehouse.published(market.store).filter(pl.col("doubts").list.len() > 0)
+    by_rule = (
+        doubted.explode("doubts")
+        .group_by("exchange", rule="doubts")
+        .agg(rows=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
+    )
+    return _result(
+        passed=doubted.is_empty(),
+        warn=True,
+        metadata={
+            "doubted": doubted.height,
+            "by_rule": shown(by_rule.sort("exchange", "rule"), most=30),
+            "rows": shown(
+                doubted.select("exchange", "session", "doubts", "advances", "declines", "unchanged"), most=50
+            ),
+        },
+    )
+
+
 @dg.asset_check(asset="breadth_indicators", blocking=True)
 def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
     """Every indicator is finite or null, and within the bounds that its formula allows."""
-    return _judged(contracts.INDICATORS, breadth_warehouse.indicators(market.store))
+    return _judged(contracts.indicators(BREADTH_BOUNDS), breadth_warehouse.indicators(market.store))
 
 
 @dg.asset_check(asset="market_signals")
@@ -171,6 +194,7 @@ CHECKS = [
     coverage_at_gate,
     coverage_steady,
     published_keep_contract,
+    published_plausible,
     indicators_keep_contract,
     signals_keep_contract,
 ]

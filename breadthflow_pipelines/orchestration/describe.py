@@ -1,6 +1,6 @@
 """How assets look in the Dagster UI: owners, schemas, lineage, the numbers of a materialization. Computes none."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -9,6 +9,7 @@ import polars as pl
 from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
 from breadthflow_pipelines.orchestration.partitions import FORMAT, WHOLE
 from breadthflow_pipelines.warehouse.bulk import Merged
+from breadthflow_pipelines.warehouse.derived import Measure
 from breadthflow_pipelines.warehouse.tables import metadata as tables
 
 OWNERS = ["team:breadthflow"]
@@ -16,7 +17,13 @@ SHOWN_ROWS = 10
 
 
 def stored_asset(
-    table: str, *, group: str, code_version: str, kinds: Iterable[str] = (), **options: Any
+    table: str,
+    *,
+    group: str,
+    code_version: str,
+    kinds: Iterable[str] = (),
+    measures: Sequence[Measure] = (),
+    **options: Any,
 ) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]:
     """An asset that fills the table of its name: what all of them have in common is said here."""
 
@@ -27,7 +34,7 @@ def stored_asset(
             kinds={"postgres", "polars", *kinds},
             code_version=code_version,
             backfill_policy=WHOLE,
-            metadata=table_metadata(table),
+            metadata=table_metadata(table, measures),
             **options,
         )(retried_if_unreachable(compute))
         return asset
@@ -35,8 +42,8 @@ def stored_asset(
     return decorate
 
 
-def table_metadata(table: str) -> dict[str, Any]:
-    """Name, columns and column comments of a table, as the store declares them."""
+def table_metadata(table: str, measures: Sequence[Measure] = ()) -> dict[str, Any]:
+    """Name, columns and column comments of a table, as the store declares them; measures are its derived columns."""
     columns = [
         dg.TableColumn(
             column.name,
@@ -46,6 +53,7 @@ def table_metadata(table: str) -> dict[str, Any]:
         )
         for column in tables.tables[table].columns
     ]
+    columns += [dg.TableColumn(measure.name, "double precision", description=measure.about) for measure in measures]
     return {"dagster/table_name": table, "dagster/column_schema": dg.TableSchema(columns=columns)}
 
 

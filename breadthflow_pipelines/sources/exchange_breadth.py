@@ -24,20 +24,21 @@ SERIES: Mapping[str, str] = {
     "newhi": "new_highs",
     "newlo": "new_lows",
 }
+INDEX = "index"  # the level of the exchange's index, the one series that is no count
 NEEDED = ("advn", "decln")  # without both there is no breadth; every other series may be missing
 REJECTED_SCHEMA = pl.Schema(
     {"series": pl.String, "line": pl.Int64, "session": pl.Date, "value": pl.String, "reason": pl.String}
 )
 _EXCHANGE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-_FILE_NAME = re.compile(rf"(?P<exchange>[A-Za-z0-9_.-]+)_(?P<series>{'|'.join(SERIES)})\.csv", re.IGNORECASE)
+_FILE_NAME = re.compile(rf"(?P<exchange>[A-Za-z0-9_.-]+)_(?P<series>{'|'.join((*SERIES, INDEX))})\.csv", re.IGNORECASE)
 
 
 @dataclass
 class PublishedCounts:
     """What an exchange's files hold.
 
-    counts: ``session`` and the eight columns of SERIES (Int64: issues, or shares as published), one row per session
-        with any value, sorted; null where a series is missing or has no usable row.
+    counts: ``session``, the eight columns of SERIES (Int64: issues, or shares as published) and ``index_close``
+        (Float64), one row per session with any count, sorted; null where a series is missing or has no usable row.
     rejected: one row per line turned away: ``series`` (the file's suffix), ``line`` (from 1), ``session`` (null where
         the date cannot be read), ``value`` (as read; the whole line where the date cannot be read), ``reason``.
     """
@@ -61,9 +62,12 @@ def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCale
     sessions = calendar.frame().select("session", is_session=True)
     judged = pl.concat([_judge(_lines(path), series, sessions, calendar.name) for series, path in files.items()])
     accepted = judged.filter(pl.col("reason").is_null())
-    counts = accepted.pivot("series", index="session", values="count", on_columns=list(SERIES)).sort("session")
+    counts = accepted.filter(pl.col("series") != INDEX).pivot(
+        "series", index="session", values="count", on_columns=list(SERIES)
+    )
+    index = accepted.filter(series=INDEX).select("session", index_close="number")
     return PublishedCounts(
-        counts=counts.rename(dict(SERIES)),
+        counts=counts.rename(dict(SERIES)).join(index, on="session", how="left").sort("session"),
         rejected=judged.filter(pl.col("reason").is_not_null()).select(REJECTED_SCHEMA.names()),
     )
 
@@ -83,7 +87,7 @@ def _files(directory: Path, exchange: str) -> dict[str, Path]:
     if spelled is None:
         known = f"it has {', '.join(there)}" if there else "it has no published counts at all"
         raise RequestError(f"{directory} has no file {exchange}_advn.csv or like it; {known}.")
-    files = {series: there[spelled][series] for series in SERIES if series in there[spelled]}
+    files = {series: there[spelled][series] for series in (*SERIES, INDEX) if series in there[spelled]}
     missing = [f"{spelled}_{series}.csv" for series in NEEDED if series not in files]
     if missing:
         raise RequestError(f"{directory} has no {' and no '.join(missing)}; advances and declines are both needed.")
@@ -104,7 +108,7 @@ def _lines(path: Path) -> pl.DataFrame:
 
 
 def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: str) -> pl.DataFrame:
-    """REJECTED_SCHEMA's columns and ``count``; ``reason`` is null where the line stands."""
+    """REJECTED_SCHEMA's columns, ``count`` and ``number``; ``reason`` is null where the line stands."""
     number = pl.col("number")
     read = (
         lines.with_columns(
@@ -121,15 +125,17 @@ def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: s
             .then(pl.lit("not a date"))
             .when(pl.col("is_session").is_null())
             .then(pl.lit(f"no session of {calendar}"))
-            .when(number.is_null() | pl.col("count").is_null())
+            .when(~number.is_finite().fill_null(value=False) | pl.col("count").is_null())
             .then(pl.lit("not a number"))
             .when(number < 0)
             .then(pl.lit("negative"))
-            .when(number != number.round())
+            .when((number != number.round()) & (series != INDEX))
             .then(pl.lit("not a whole number"))
+            .when((number == 0) & (series == INDEX))
+            .then(pl.lit("no level"))
         )
     )
-    usable = pl.col("count").filter(pl.col("reason").is_null())
+    usable = pl.col("number").filter(pl.col("reason").is_null())
     rank = pl.col("line").filter(pl.col("reason").is_null()).min()
     repeated = (usable.n_unique() > 1) | (pl.col("line") > rank)
     return read.with_columns(
@@ -138,4 +144,4 @@ def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: s
         reason=pl.when(pl.col("reason").is_null() & repeated.over("session"))
         .then(pl.lit("repeated session"))
         .otherwise(pl.col("reason")),
-    ).select(*REJECTED_SCHEMA.names(), "count")
+    ).select(*REJECTED_SCHEMA.names(), "count", "number")

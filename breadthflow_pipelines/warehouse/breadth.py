@@ -1,12 +1,14 @@
 """Published counts, breadth counts, indicators and signals: what is made from the market and read by the next step."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 import polars as pl
 
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.derived import Measure, fit
 from breadthflow_pipelines.warehouse.market import fingerprints
 
 
@@ -36,8 +38,8 @@ def counts(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
 
 
 def published(database: Database) -> pl.DataFrame:
-    """All published counts of every exchange."""
-    return fetch(database, "SELECT * FROM exchange_breadth").drop("run_id", "ingested_at")
+    """All published counts of every exchange, as published, and what the guards said of them."""
+    return fetch(database, "SELECT * FROM exchange_breadth ORDER BY exchange, session").drop("run_id", "ingested_at")
 
 
 def all_counts(database: Database) -> pl.DataFrame:
@@ -45,9 +47,17 @@ def all_counts(database: Database) -> pl.DataFrame:
     return fetch(database, "SELECT * FROM all_counts ORDER BY universe, segment, session")
 
 
-def record_indicators(database: Database, indicators: pl.DataFrame) -> Merged:
-    """Make the store hold exactly these indicators; only changed rows are written."""
-    return merge(database, tables.breadth_indicators, indicators, scope="true")
+def outdated_from(database: Database, convention: int) -> dt.date | None:
+    """The first session whose counts were made by an older convention, or None."""
+    query = "SELECT min(session) FROM breadth_counts WHERE convention < $1"
+    first: dt.date | None = fetch(database, query, (convention,)).item()
+    return first
+
+
+def record_indicators(database: Database, indicators: pl.DataFrame, measures: Sequence[Measure]) -> Merged:
+    """Make the store hold exactly these indicators, of these measures; only changed rows are written."""
+    table = fit(database, tables.breadth_indicators, measures)
+    return merge(database, table, indicators, scope="true")
 
 
 def indicators(database: Database) -> pl.DataFrame:

@@ -3,15 +3,19 @@
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import sqlalchemy as sa
 from psycopg2.extras import execute_values
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
+
+_OF = ("universe", "symbol")
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,7 @@ def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) 
         source=pl.lit(source),
         run_id=pl.lit(run_id),
     )
-    return merge(
-        database, tables.bars, rows, first=[_partition(year) for year in _years(rows)], before_update=_KEEP_REVISED
-    )
+    return merge(database, tables.bars, rows, first=yearly(tables.bars, rows), before_update=_KEEP_REVISED)
 
 
 def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> int:
@@ -122,22 +124,58 @@ def fingerprints(rows: pl.DataFrame, origin: str) -> pl.Series:
 def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
     """Bars of all members from start through end, each security's preceded by its last ``warm_up`` bars before start.
 
-    Returns security_id, session, high, low, close, volume. However far back those bars lie they are found, so what is
-    computed from them does not depend on how history is cut.
+    Returns security_id, session, high, low, close, volume, close_adjusted. However far back those bars lie they are
+    found, so what is computed from them does not depend on how history is cut.
     """
     return fetch(
         database,
         """
         WITH wanted AS (SELECT DISTINCT security_id FROM universe_members)
-        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume
+        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
           FROM wanted CROSS JOIN LATERAL (
                SELECT * FROM bars
                 WHERE bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
         UNION ALL
-        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume
+        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
           FROM bars b JOIN wanted USING (security_id) WHERE session BETWEEN $1 AND $2
         """,
         (start, end, warm_up),
+    )
+
+
+def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, index_close from start through end: the closes of the symbol that is each universe's index."""
+    found = fetch(
+        database,
+        "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s JOIN bars b USING (security_id) "
+        "WHERE daterange(s.valid_from, s.valid_to) @> b.session AND b.session BETWEEN $1 AND $2 "
+        "AND s.symbol = ANY(string_to_array($3, ' ')) ORDER BY b.session",
+        (start, end, " ".join(symbols.values())),
+    )
+    of = pl.DataFrame(
+        {"universe": list(symbols), "symbol": list(symbols.values())}, schema=dict.fromkeys(_OF, pl.String)
+    )
+    return of.join(found, on="symbol").drop("symbol")
+
+
+def histories(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, bars (through ``end``) of each member on a day from start through end, in order."""
+    return fetch(
+        database,
+        "SELECT security_id, count(*) AS bars FROM bars WHERE session <= $2 AND security_id IN ("
+        "SELECT security_id FROM universe_members WHERE daterange(valid_from, valid_to) && daterange($1, $2, '[]')) "
+        "GROUP BY security_id ORDER BY security_id",
+        (start, end),
+    )
+
+
+def whole_history(database: Database, securities: Sequence[int], through: dt.date) -> pl.DataFrame:
+    """security_id, session, high, low, close, volume of every bar of these securities through a day, in order."""
+    return fetch(
+        database,
+        "SELECT security_id, session, high, low, close, volume FROM bars "
+        "WHERE session <= $2 AND security_id = ANY(string_to_array($1, ' ')::bigint[]) ORDER BY security_id, session",
+        (" ".join(map(str, securities)), through),
     )
 
 
@@ -186,15 +224,13 @@ def _overlapping_symbols(intervals: pl.DataFrame) -> list[str]:
     return sorted(clashes)
 
 
-def _years(bars: pl.DataFrame) -> list[int]:
-    return bars["session"].dt.year().unique().sort().to_list()
-
-
-def _partition(year: int) -> str:
-    return (
-        f"CREATE TABLE IF NOT EXISTS bars_{year:04d} PARTITION OF bars "
+def yearly(table: sa.Table, rows: pl.DataFrame) -> list[str]:
+    """Statements that make the partitions of a table, one for each year, which these rows need."""
+    return [
+        f"CREATE TABLE IF NOT EXISTS {table.name}_{year:04d} PARTITION OF {table.name} "
         f"FOR VALUES FROM ('{year:04d}-01-01') TO ('{year + 1:04d}-01-01')"
-    )
+        for year in rows["session"].dt.year().unique().sort().to_list()
+    ]
 
 
 _KEEP_REVISED = (

@@ -1,8 +1,10 @@
 """What the store holds: tables, columns, comments and the constraints that keep nonsense out.
 
-The migrations bring a database to this shape; a test compares the two. Reading and writing is elsewhere in this room.
+The migrations bring a database to this shape; a test compares the two. Columns that follow a catalogue of formulas are
+not here but made by derived.py. Reading and writing is elsewhere in this room.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +20,7 @@ metadata = sa.MetaData(
 )
 
 NOW = sa.text("now()")
+TRUE = sa.text("true")
 
 
 def _column(name: str, kind: "sa.types.TypeEngine[Any]", comment: str, **options: Any) -> "sa.Column[Any]":
@@ -159,9 +162,16 @@ exchange_breadth = sa.Table(
     _column("exchange", sa.Text(), "whose counts; also the name of the universe", primary_key=True),
     _column("session", sa.Date(), "the exchange's own date", primary_key=True),
     *[_count(c, f"{c.replace('_', ' ')} as published; null where not published") for c in PUBLISHED],
+    _number("index_close", "the level of the exchange's index, where a file gives it"),
+    _count("volume_unit", "shares in one published unit of volume; null where no volume"),
+    _column("doubts", ARRAY(sa.Text()), "the rules that the row fails; empty: none", server_default=sa.text("'{}'")),
+    _column("issues_usable", sa.Boolean(), "whether issues, highs and lows may enter indicators", server_default=TRUE),
+    _column("volume_usable", sa.Boolean(), "whether volumes may", server_default=TRUE),
     _column("run_id", sa.Text(), "the run that wrote it last"),
     _column("ingested_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
     *_not_negative(*PUBLISHED),
+    sa.CheckConstraint("index_close > 0 AND index_close < 'Infinity'", name="index_close_positive"),
+    sa.CheckConstraint("volume_unit > 0", name="volume_unit_positive"),
     comment="Breadth as an exchange published it, in issues and shares",
 )
 
@@ -191,8 +201,16 @@ def _key() -> "list[sa.Column[Any]]":
     ]
 
 
-_ABLE = {"above_20": "able_20", "above_50": "able_50", "above_200": "able_200"}
-_COUNTED = ("members", "priced", "no_prior", "gap", "able_20", "able_50", "able_200", "able_252")
+AVERAGES = (20, 50, 100, 150, 200)
+# How many could, by the counts that depend on it.
+_ABLE = {f"above_{n}": f"able_{n}" for n in AVERAGES}
+_EXTREMES = {"": "able_252", "_20": "able_extremes_20", "_total_return": "able_252_total_return"}
+_COUNTED = ("members", "priced", "no_prior", "gap", *_ABLE.values(), *_EXTREMES.values())
+_MOVED = (
+    *("up_volume", "down_volume", "unchanged_volume"),
+    *("up_dollars", "down_dollars", "points_gained", "points_lost"),
+)
+_EXTREME_COUNTS = tuple(f"new_{extreme}{kind}" for kind in _EXTREMES for extreme in ("highs", "lows"))
 
 breadth_counts = sa.Table(
     "breadth_counts",
@@ -208,9 +226,14 @@ breadth_counts = sa.Table(
     _column("gap", sa.BigInteger(), "priced members whose last bar is older than the session before"),
     _count("up_volume", "shares traded in advancing members"),
     _count("down_volume", "shares traded in declining members"),
+    _count("unchanged_volume", "shares traded in unchanged members"),
+    _count("up_dollars", "close * shares of advancing members"),
+    _count("down_dollars", "close * shares of declining members"),
+    _number("points_gained", "sum of the rises of advancing members, in price units"),
+    _number("points_lost", "sum of the falls of declining members, in price units"),
     *[
         column
-        for n in (20, 50, 200)
+        for n in AVERAGES
         for column in (
             _count(f"above_{n}", f"members that closed above the mean of their last {n} closes"),
             _column(f"able_{n}", sa.BigInteger(), f"priced members with {n} bars"),
@@ -219,9 +242,17 @@ breadth_counts = sa.Table(
     _count("new_highs", "members whose high is above that of their prior 252 bars"),
     _count("new_lows", "members whose low is below that of their prior 252 bars"),
     _column("able_252", sa.BigInteger(), "priced members with 252 earlier bars"),
+    _count("new_highs_20", "members whose high is above that of their prior 20 bars"),
+    _count("new_lows_20", "members whose low is below that of their prior 20 bars"),
+    _column("able_extremes_20", sa.BigInteger(), "priced members with 20 earlier bars"),
+    _count("new_highs_total_return", "as new_highs, of prices with dividends reinvested"),
+    _count("new_lows_total_return", "as new_lows, of prices with dividends reinvested"),
+    _column("able_252_total_return", sa.BigInteger(), "priced members with 252 earlier bars and adjusted closes"),
+    _number("index_close", "level of the universe's index, where one is configured; with ALL only"),
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
-    *_not_negative("advances", "declines", "unchanged", "up_volume", "down_volume", "new_highs", "new_lows", *_COUNTED),
+    *_not_negative("advances", "declines", "unchanged", *_MOVED, *_EXTREME_COUNTS, *_COUNTED),
+    *_finite("points_gained", "points_lost", "index_close"),
     *_within(0, 1, "coverage"),
     sa.CheckConstraint("priced BETWEEN 1 AND members OR (priced = 0 AND segment <> 'ALL')", name="priced_members"),
     sa.CheckConstraint("num_nulls(advances, declines, unchanged) IN (0, 3)", name="directions_told_together"),
@@ -233,26 +264,14 @@ breadth_counts = sa.Table(
         sa.CheckConstraint(f"{above} <= {able} AND {able} <= priced", name=f"{above}_able")
         for above, able in _ABLE.items()
     ],
-    sa.CheckConstraint("greatest(new_highs, new_lows) <= able_252 AND able_252 <= priced", name="extremes_able"),
+    *[
+        sa.CheckConstraint(
+            f"greatest(new_highs{kind}, new_lows{kind}) <= {able} AND {able} <= priced", name=f"extremes{kind}_able"
+        )
+        for kind, able in _EXTREMES.items()
+    ],
     comment="Breadth counted from bars, per universe, segment and session",
 )
-
-INDICATORS = {
-    "net_advances": "advances - declines, issues",
-    "ad_line": "running sum of net advances, issues",
-    "rana": "1000 * (advances - declines) / (advances + declines)",
-    "mcclellan_oscillator": "10% trend - 5% trend of net advances, issues",
-    "mcclellan_summation": "1000 + 19 * (5% trend) - 9 * (10% trend), issues; neutral 1000",
-    "mcclellan_oscillator_ratio": "the oscillator of rana; comparable across universes",
-    "mcclellan_summation_ratio": "19 * (5% trend) - 9 * (10% trend) of rana; neutral 0",
-    "zweig_ema": "10-session EMA of advances / (advances + declines), 0 to 1",
-    "trin": "(advances / declines) / (up volume / down volume)",
-    "up_volume_share": "up volume / (up volume + down volume), 0 to 1",
-    "pct_above_20": "percent of able members above their 20-session mean",
-    "pct_above_50": "percent of able members above their 50-session mean",
-    "pct_above_200": "percent of able members above their 200-session mean",
-    "net_new_highs": "new highs - new lows, issues",
-}
 
 STATE = "state IN ('provisional', 'final')"
 
@@ -261,17 +280,51 @@ breadth_indicators = sa.Table(
     metadata,
     *_key(),
     _column("state", sa.Text(), "provisional: coverage is poor or the bars may still change; else final"),
-    *[_number(name, about) for name, about in INDICATORS.items()],
     _column("settled", sa.Boolean(), "whether the slowest recursion has forgotten its seed to one in a million"),
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
     sa.CheckConstraint(STATE, name="state_known"),
-    *_finite(*INDICATORS),
-    *_within(0, 1, "zweig_ema", "up_volume_share"),
-    *_within(0, 100, "pct_above_20", "pct_above_50", "pct_above_200"),
-    *_within(-1000, 1000, "rana"),
-    *_not_negative("trin"),
     comment="Breadth indicators, recomputed whole from the counts; null until burn-in and where nobody could tell",
+)
+
+
+def _member_key() -> "list[sa.Column[Any]]":
+    return [
+        _column("universe", sa.Text(), "name of the universe", primary_key=True),
+        _column("session", sa.Date(), "the exchange's own date", primary_key=True),
+        _column("security_id", sa.BigInteger(), "the member", primary_key=True),
+    ]
+
+
+price_indicators = sa.Table(
+    "price_indicators",
+    metadata,
+    *_member_key(),
+    _column("convention", sa.Integer(), "version of the definitions"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    comment="Technical indicators of each member on each session, from the whole history of its own bars",
+    postgresql_partition_by="RANGE (session)",
+)
+
+symbol_signals = sa.Table(
+    "symbol_signals",
+    metadata,
+    *_member_key(),
+    _column("action", sa.Text(), "buy, sell or hold"),
+    _column("confidence", DOUBLE_PRECISION(), "strength of the evidence, 0 to 1; not a probability"),
+    _column("strength", DOUBLE_PRECISION(), "what the rules say together, -1 (sell) to 1 (buy)"),
+    _number("regime", "breadth score of the universe on that session; null: unknown"),
+    _column("gated", sa.Boolean(), "whether the regime held back what the rules said"),
+    _column("convention", sa.Integer(), "version of the definitions"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    sa.CheckConstraint("action IN ('buy', 'sell', 'hold')", name="action_known"),
+    *_within(0, 1, "confidence"),
+    *_within(-1, 1, "strength"),
+    *_within(0, 100, "regime"),
+    comment="What the technical rules say of each member, gated by the breadth of its universe",
+    postgresql_partition_by="RANGE (session)",
 )
 
 market_signals = sa.Table(
@@ -298,3 +351,20 @@ market_signals = sa.Table(
     *_finite("value", "threshold"),
     comment="Signals of the market's breadth, each with the evidence that fired it",
 )
+
+_COUNTS_SHOWN = tuple(c.name for c in breadth_counts.columns if c.name not in ("convention", "computed_at"))
+
+
+def breadth_view(measures: Sequence[str]) -> str:
+    """The view that has counts and these indicators side by side."""
+    counts = ", ".join(name for name in _COUNTS_SHOWN if name not in _KEY)
+    columns = "".join(f", {name}" for name in measures)
+    return (
+        f"CREATE VIEW breadth AS SELECT {', '.join(_KEY)}, i.state, {counts}, doubts{columns} "
+        f"FROM all_counts JOIN breadth_indicators i USING ({', '.join(_KEY)})"
+    )
+
+
+# Views over derived tables, by table: they show its columns, so they are made anew with them.
+VIEWS: dict[str, dict[str, Callable[[Sequence[str]], str]]] = {"breadth_indicators": {"breadth": breadth_view}}
+VIEW_COMMENTS = {"breadth": "Counts and indicators side by side, as breadthflow breadth prints them"}

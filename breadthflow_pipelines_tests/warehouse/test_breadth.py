@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.warehouse import breadth, tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.derived import Measure
 from breadthflow_pipelines.warehouse.market import record_members, record_securities
 from breadthflow_pipelines.warehouse.status import synthetic_universes
 
@@ -25,13 +26,19 @@ def counts(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=["universe", "segment", "session", "advances"], orient="row")
     rest = {"members": 12, "priced": 10, "unchanged": 0, "no_prior": 0, "gap": 0, "up_volume": 7, "down_volume": 8}
     rest |= {f"{kind}_{n}": 10 for kind in ("able", "above") for n in (20, 50)}
-    rest |= {"able_200": 0, "able_252": 3, "new_highs": 3, "new_lows": 0}
+    rest |= {"able_200": 0, "able_252": 3, "new_highs": 3, "new_lows": 0, "unchanged_volume": 0}
+    rest |= {"up_dollars": 70, "down_dollars": 80, "able_100": 0, "able_150": 0, "able_252_total_return": 0}
+    rest |= {"able_extremes_20": 10, "new_highs_20": 4, "new_lows_20": 1}
+    untold = ("above_100", "above_150", "above_200", "new_highs_total_return", "new_lows_total_return")
     return frame.with_columns(
         pl.col("session").str.to_date(),
         declines=10 - pl.col("advances"),
         coverage=pl.lit(10 / 12),
         convention=pl.lit(1, pl.Int32),
-        above_200=pl.lit(None, pl.Int64),  # nobody could tell
+        points_gained=pl.lit(1.5),
+        points_lost=pl.lit(0.25),
+        index_close=pl.lit(None, pl.Float64),
+        **{name: pl.lit(None, pl.Int64) for name in untold},  # nobody could tell
         **{name: pl.lit(value, pl.Int64) for name, value in rest.items()},
     )
 
@@ -61,7 +68,14 @@ def test_coverage_speaks_of_whole_universes(database: Database) -> None:
 PUBLISHED = pl.DataFrame(
     {"exchange": "X", "session": [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]} | dict.fromkeys(tables.PUBLISHED, 5),
     schema_overrides=dict.fromkeys(tables.PUBLISHED, pl.Int64),
-).with_columns(new_lows=pl.lit(None, pl.Int64))
+).with_columns(
+    new_lows=pl.lit(None, pl.Int64),
+    index_close=pl.lit(100.5),
+    volume_unit=pl.lit(1000, pl.Int64),
+    doubts=pl.lit([], pl.List(pl.String)),
+    issues_usable=pl.lit(value=True),
+    volume_usable=pl.lit(value=True),
+)
 
 
 def test_published_counts_of_one_exchange_replace_its_own_only(database: Database) -> None:
@@ -86,6 +100,20 @@ def test_counted_and_published_breadth_stand_in_one_shape(database: Database) ->
     ]
 
 
+def test_doubted_counts_are_kept_and_left_out_and_volumes_are_in_shares(database: Database) -> None:
+    doubted = PUBLISHED.tail(1).with_columns(
+        doubts=pl.lit(["total issues far from their level"]),
+        issues_usable=pl.lit(value=False),
+        volume_usable=pl.lit(value=False),
+    )
+    breadth.record_published(database, pl.concat([PUBLISHED.head(1), doubted]), "X", "r")
+    assert breadth.published(database)["advances"].to_list() == [5, 5]
+    every = breadth.all_counts(database)
+    columns = ("advances", "unchanged", "new_highs", "up_volume", "unchanged_volume", "index_close")
+    assert every.select(columns).rows() == [(5, 5, 5, 5000, 5000, 100.5), (None, None, None, None, None, 100.5)]
+    assert every["doubts"].to_list() == [[], ["total issues far from their level"]]
+
+
 def test_refused_lines_of_published_counts_are_kept_once(database: Database) -> None:
     refused = pl.DataFrame(
         {
@@ -104,8 +132,11 @@ def test_refused_lines_of_published_counts_are_kept_once(database: Database) -> 
     assert held == [("X", "first", 2), ("Y", "third", 2)]
 
 
+MEASURES = [Measure("ad_line", "running sum"), Measure("zweig_ema", "a share", 0, 1)]
+
+
 def indicators(*sessions: str, ad_line: float) -> pl.DataFrame:
-    values = dict.fromkeys(tables.INDICATORS, pl.lit(None, pl.Float64)) | {"ad_line": pl.lit(ad_line)}
+    values = {"zweig_ema": pl.lit(None, pl.Float64), "ad_line": pl.lit(ad_line)}
     return pl.DataFrame({"universe": "u", "segment": "ALL", "session": sessions}).with_columns(
         pl.col("session").str.to_date(),
         state=pl.lit("final"),
@@ -118,11 +149,11 @@ def indicators(*sessions: str, ad_line: float) -> pl.DataFrame:
 def test_indicators_are_replaced_whole_and_rewritten_only_where_they_differ(database: Database) -> None:
     a_third = 1 / 3  # no short decimal: what comes back must be the same to the last bit
     first = indicators("2024-01-02", "2024-01-03", ad_line=a_third)
-    assert figures(breadth.record_indicators(database, first)) == (2, 0, 0, 0)
+    assert figures(breadth.record_indicators(database, first, MEASURES)) == (2, 0, 0, 0)
     stamps = "SELECT session, computed_at, xmin::text FROM breadth_indicators ORDER BY session"
     before = fetch(database, stamps).rows()
     second = pl.concat([indicators("2024-01-02", ad_line=a_third), indicators("2024-01-04", ad_line=2.0)])
-    assert figures(breadth.record_indicators(database, second)) == (1, 0, 1, 1)
+    assert figures(breadth.record_indicators(database, second, MEASURES)) == (1, 0, 1, 1)
     assert fetch(database, stamps).rows()[0] == before[0]
     assert_frame_equal(breadth.indicators(database), second, check_column_order=False, check_exact=True)
 

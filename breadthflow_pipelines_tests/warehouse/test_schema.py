@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 
 from breadthflow_pipelines.warehouse import migrations, tables
 from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision
+from breadthflow_pipelines.warehouse.derived import Measure, fit
 
 
 @pytest.fixture
@@ -146,11 +147,14 @@ GOOD: dict[str, dict[str, object]] = {
         "able_20": 8,
         "above_50": 1,
         "able_50": 6,
-        "above_200": None,
-        "able_200": 0,
+        **dict.fromkeys(("above_100", "above_150", "above_200"), None),
+        **dict.fromkeys(("able_100", "able_150", "able_200"), 0),
         "new_highs": 1,
         "new_lows": 0,
         "able_252": 4,
+        "able_extremes_20": 8,
+        "new_highs_20": 2,
+        "able_252_total_return": 0,
         "convention": 1,
     },
     "breadth_indicators": {
@@ -164,6 +168,18 @@ GOOD: dict[str, dict[str, object]] = {
         "zweig_ema": 0.5,
         "rana": -1000.0,
         "pct_above_20": 100.0,
+        "convention": 1,
+    },
+    "price_indicators": {"universe": "u", "session": "2024-01-02", "security_id": 2, "rsi": 55.5, "convention": 1},
+    "symbol_signals": {
+        "universe": "u",
+        "session": "2024-01-02",
+        "security_id": 2,
+        "action": "hold",
+        "confidence": 0.2,
+        "strength": -0.2,
+        "regime": 50.0,
+        "gated": False,
         "convention": 1,
     },
     "market_signals": {
@@ -184,16 +200,32 @@ GOOD: dict[str, dict[str, object]] = {
 }
 
 
+MEASURES = [
+    Measure("net_advances", "rises less falls"),
+    Measure("ad_line", "their sum"),
+    Measure("mcclellan_oscillator", "their momentum"),
+    *(Measure(name, "a share", 0, 1) for name in ("zweig_ema", "up_volume_share")),
+    *(Measure(name, "a percentage", 0, 100) for name in ("pct_above_20", "pct_above_200")),
+    Measure("rana", "a ratio", -1000, 1000),
+    Measure("trin", "a ratio of ratios", 0),
+]
+
+
 @pytest.fixture(scope="module")
 def held(fresh_database: Callable[[str], str], _template: str) -> Iterator[psycopg2.extensions.connection]:
     """A store with two securities; what a case inserts is taken back after it."""
-    connection = psycopg2.connect(fresh_database(_template))
+    url = fresh_database(_template)
+    connection = psycopg2.connect(url)
     with connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO securities VALUES (1, 'A', NULL, NULL, false), (2, 'B', NULL, NULL, false)")
         cursor.execute("INSERT INTO security_symbols VALUES (1, 'A', NULL, '2015-01-01')")
         cursor.execute("INSERT INTO universe_members VALUES ('u', 1, '2000-01-01', '2015-01-01', 'A')")
         cursor.execute("INSERT INTO universe_members VALUES ('u', 1, '2018-01-01', NULL, 'A')")
-        cursor.execute("CREATE TABLE bars_2024 PARTITION OF bars FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+        for table in ("bars", "price_indicators", "symbol_signals"):
+            year = f"{table}_2024 PARTITION OF {table} FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')"
+            cursor.execute(f"CREATE TABLE {year}")
+    fit(Database(url, None), tables.breadth_indicators, MEASURES)
+    fit(Database(url, None), tables.price_indicators, [Measure("rsi", "relative strength", 0, 100)])
     yield connection
     connection.close()
 
@@ -243,6 +275,8 @@ def test_a_row_that_makes_sense_is_taken(held: psycopg2.extensions.connection, t
                 "new_highs": None,
                 "new_lows": None,
                 "able_252": 0,
+                "new_highs_20": None,
+                "able_extremes_20": 0,
             },
         ),  # a sector at rest
         ("breadth_indicators", {"trin": None, "zweig_ema": None, "rana": None, "pct_above_20": None}),  # burn-in
@@ -308,6 +342,8 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
                 "above_50": 0,
                 "new_highs": 0,
                 "able_252": 0,
+                "new_highs_20": 0,
+                "able_extremes_20": 0,
             },
             CHECK,
         ),  # a session of the whole universe without a bar is no session
@@ -321,6 +357,21 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
         ("breadth_counts", {"new_highs": 5}, CHECK),
         ("breadth_counts", {"new_lows": 5}, CHECK),
         ("breadth_counts", {"able_252": 9}, CHECK),
+        ("breadth_counts", {"new_highs_20": 9}, CHECK),
+        ("breadth_counts", {"new_lows_total_return": 1}, CHECK),
+        ("breadth_counts", {"points_lost": -0.5}, CHECK),
+        ("breadth_counts", {"index_close": INFINITE}, CHECK),
+        ("breadth_counts", {"able_150": None}, MISSING),
+        ("exchange_breadth", {"index_close": 0.0}, CHECK),
+        ("exchange_breadth", {"volume_unit": 0}, CHECK),
+        ("exchange_breadth", {"doubts": None}, MISSING),
+        ("price_indicators", {"rsi": 100.5}, CHECK),
+        ("price_indicators", {"rsi": NAN}, CHECK),
+        ("price_indicators", {"security_id": 77}, UNKNOWN),
+        ("symbol_signals", {"action": "panic"}, CHECK),
+        ("symbol_signals", {"strength": -1.1}, CHECK),
+        ("symbol_signals", {"regime": 101.0}, CHECK),
+        ("symbol_signals", {"gated": None}, MISSING),
         ("breadth_counts", {"members": None}, MISSING),
         ("breadth_indicators", {"net_advances": NAN}, CHECK),
         ("breadth_indicators", {"ad_line": INFINITE}, CHECK),

@@ -7,9 +7,11 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.breadth import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
-from breadthflow_pipelines.indicators.price import WARM_UP_BARS
+from breadthflow_pipelines.indicators.price import AVERAGES, WARM_UP_BARS
+from breadthflow_pipelines.indicators.published import judge_published, unit_stretches
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
 from breadthflow_pipelines.orchestration.describe import (
@@ -19,6 +21,7 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     stored_asset,
 )
+from breadthflow_pipelines.orchestration.measures import BREADTH, BREADTH_BOUNDS, origins
 from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
@@ -30,27 +33,21 @@ from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 GROUP = "breadth"
 
-_COUNTED_FROM = {
-    **dict.fromkeys(("advances", "declines", "unchanged", "above_20", "above_50", "above_200"), "close"),
-    **dict.fromkeys(("up_volume", "down_volume"), "volume"),
-    "new_highs": "high",
-    "new_lows": "low",
-    **dict.fromkeys(("priced", "coverage", "no_prior", "gap", "able_20", "able_50", "able_200", "able_252"), "session"),
-}
-_COMPUTED_FROM = {
-    **dict.fromkeys(
-        (
-            *("net_advances", "ad_line", "rana", "zweig_ema", "mcclellan_oscillator", "mcclellan_summation"),
-            *("mcclellan_oscillator_ratio", "mcclellan_summation_ratio"),
-        ),
-        ("advances", "declines"),
-    ),
-    "trin": ("advances", "declines", "up_volume", "down_volume"),
-    "up_volume_share": ("up_volume", "down_volume"),
-    **{f"pct_above_{n}": (f"above_{n}", f"able_{n}") for n in (20, 50, 200)},
-    "net_new_highs": ("new_highs", "new_lows"),
+_MEANS = tuple(f"{kind}_{window}" for window in AVERAGES for kind in ("above", "able"))
+_COUNTED_FROM: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("advances", "declines", "unchanged", "points_gained", "points_lost", *_MEANS), ("close",)),
+    **dict.fromkeys(("up_volume", "down_volume", "unchanged_volume"), ("close", "volume")),
+    **dict.fromkeys(("up_dollars", "down_dollars"), ("close", "volume")),
+    **dict.fromkeys(("new_highs", "new_highs_20"), ("high",)),
+    **dict.fromkeys(("new_lows", "new_lows_20"), ("low",)),
+    "new_highs_total_return": ("high", "close", "close_adjusted"),
+    "new_lows_total_return": ("low", "close", "close_adjusted"),
+    "able_252_total_return": ("close_adjusted",),
+    "index_close": ("close",),
+    **dict.fromkeys(("priced", "coverage", "no_prior", "gap", "able_252", "able_extremes_20"), ("session",)),
 }
 _TELLING = ("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50", "net_new_highs")
+PUBLISHED_SHOWN = ("advances", "declines", "unchanged", "up_volume", "down_volume")
 
 
 class PublishedCounts(dg.Config):
@@ -66,8 +63,10 @@ def exchange_breadth(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Advances, declines, volumes, highs and lows as an exchange published them; a universe of the exchange's name."""
     published = read_published_counts(Path(config.directory), config.exchange, market.calendar)
-    counts = require(contracts.PUBLISHED, published.counts.with_columns(exchange=pl.lit(config.exchange)))
+    judged = judge_published(published.counts.with_columns(exchange=pl.lit(config.exchange)))
+    counts = require(contracts.PUBLISHED, judged)
     merged = warehouse.record_published(market.store, counts, config.exchange, context.run.run_id)
+    doubted = counts.filter(pl.col("doubts").list.len() > 0)
     rejected = published.rejected
     warehouse.record_rejected_counts(market.store, rejected, config.exchange, context.run.run_id)
     advance("published counts", 1, f"{counts.height} sessions")
@@ -77,6 +76,9 @@ def exchange_breadth(
             "dagster/row_count": merged.read,
             "rows_rejected": rejected.height,
             "rejected": shown(rejected),
+            "rows_doubted": doubted.height,
+            "doubted": shown(doubted.select("session", "doubts", *PUBLISHED_SHOWN), most=50),
+            "volume_units": shown(unit_stretches(judged)),
             "exchange": config.exchange,
             "first_session": str(counts["session"].min()),
             "last_session": str(counts["session"].max()),
@@ -117,7 +119,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
                 **merge_metadata(merged),
                 "dagster/column_lineage": lineage(
                     {
-                        **{column: [("bars", origin)] for column, origin in _COUNTED_FROM.items()},
+                        **{c: [("bars", origin) for origin in origins] for c, origins in _COUNTED_FROM.items()},
                         "members": [("universe_members", "security_id")],
                         "segment": [("securities", "sector")],
                         "universe": [("universe_members", "universe")],
@@ -141,7 +143,8 @@ def _count(market: Market, span: Span) -> Merged:
         end = min(span.end, span.end.replace(year=year, month=12, day=31))
         bars = bars_warehouse.bars_to_count(market.store, start, end, WARM_UP_BARS)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
-        counts = require(contracts.COUNTS, count_breadth(bars, members, sessions))
+        index = bars_warehouse.index_closes(market.store, market.settings.index_symbols, start, end)
+        counts = require(contracts.COUNTS, count_breadth(bars, members, sessions, index))
         merged += warehouse.record_counts(market.store, counts, start, end)
         advance("breadth counts", done / len(years), f"through {end}")
     return merged
@@ -150,7 +153,8 @@ def _count(market: Market, span: Span) -> Merged:
 @stored_asset(
     "breadth_indicators",
     group=GROUP,
-    code_version="1",
+    code_version="2",
+    measures=BREADTH,
     deps=[
         dg.AssetDep("breadth_counts", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("exchange_breadth"),
@@ -166,7 +170,8 @@ def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[
         computed = compute_indicators(counts).join(
             states.select("universe", "segment", "session", "state"), on=["universe", "segment", "session"]
         )
-        merged = warehouse.record_indicators(market.store, require(contracts.INDICATORS, computed))
+        contract = contracts.indicators(BREADTH_BOUNDS)
+        merged = warehouse.record_indicators(market.store, require(contract, computed), BREADTH)
     advance("breadth indicators", 1, f"{computed.height} rows")
     latest = computed.filter(pl.col("segment") == "ALL").group_by("universe", maintain_order=True).last()
     charts = indicator_charts(counts, computed, synthetic_universes(market.store))
@@ -176,8 +181,6 @@ def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[
             "latest": shown(latest.select("universe", "session", "state", *_TELLING)),
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
-            "dagster/column_lineage": lineage(
-                {column: [("breadth_counts", o) for o in origins] for column, origins in _COMPUTED_FROM.items()}
-            ),
+            "dagster/column_lineage": lineage(origins(CATALOGUE, "breadth_counts")),
         }
     )

@@ -1,0 +1,34 @@
+"""What the catalogues say of their columns, for the store and for the UI. The formulas are in indicators/."""
+
+from collections.abc import Mapping
+
+from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.warehouse.derived import Measure
+
+Bounds = dict[str, tuple[float | None, float | None]]
+
+
+def measures(catalogue: Mapping[str, Indicator]) -> list[Measure]:
+    """The columns of a catalogue, as the store declares them."""
+    return [
+        Measure(name, f"{indicator.formula}; {indicator.units}", *indicator.bounds)
+        for name, indicator in catalogue.items()
+    ]
+
+
+def bounds(catalogue: Mapping[str, Indicator]) -> Bounds:
+    """What each column of a catalogue cannot leave."""
+    return {name: indicator.bounds for name, indicator in catalogue.items()}
+
+
+def origins(catalogue: Mapping[str, Indicator], asset: str) -> dict[str, list[tuple[str, str]]]:
+    """Which columns of an asset each column of a catalogue is computed from, as its formula says."""
+    return {
+        name: [(asset, column) for column in sorted(set(indicator.expression.meta.root_names())) if column != "session"]
+        for name, indicator in catalogue.items()
+    }
+
+
+BREADTH = measures(CATALOGUE)
+BREADTH_BOUNDS = bounds(CATALOGUE)

@@ -1,0 +1,82 @@
+"""Indicators and signals of each member on each session, made of a security's own bars. Bars are in market.py."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.derived import Measure, fit
+from breadthflow_pipelines.warehouse.market import yearly
+
+
+def record_price_indicators(
+    database: Database,
+    indicators: pl.DataFrame,
+    measures: Sequence[Measure],
+    *,
+    days: tuple[dt.date, dt.date],
+    securities: tuple[int, int],
+) -> Merged:
+    """Make the store hold exactly these indicators for the days and the range of securities, both ends included."""
+    table = fit(database, tables.price_indicators, measures)
+    return merge(
+        database,
+        table,
+        indicators,
+        scope="session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4",
+        parameters=(*days, *securities),
+        first=yearly(table, indicators),
+    )
+
+
+def members_with_indicators(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, security_id, close and every technical indicator from start through end."""
+    rows = fetch(
+        database,
+        "SELECT p.*, b.close FROM price_indicators p JOIN bars b USING (security_id, session) "
+        "WHERE p.session BETWEEN $1 AND $2 AND b.session BETWEEN $1 AND $2 ORDER BY universe, session, security_id",
+        (start, end),
+    )
+    return rows.drop("convention", "computed_at")
+
+
+def record_symbol_signals(
+    database: Database, signals: pl.DataFrame, measures: Sequence[Measure], *, days: tuple[dt.date, dt.date]
+) -> Merged:
+    """Make the store hold exactly these signals for the days, both ends included."""
+    table = fit(database, tables.symbol_signals, measures)
+    return merge(
+        database, table, signals, scope="session BETWEEN $1 AND $2", parameters=days, first=yearly(table, signals)
+    )
+
+
+def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, score: the breadth score of each universe as a whole from start through end."""
+    return fetch(
+        database,
+        "SELECT universe, session, value AS score FROM market_signals "
+        "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session BETWEEN $1 AND $2",
+        (start, end),
+    )
+
+
+def members_told(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, priced, indicators, signals, buys, sells: members by session, from start through end."""
+    return fetch(
+        database,
+        """
+        WITH i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
+                    WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
+             s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = 'buy') AS buys,
+                          count(*) FILTER (WHERE action = 'sell') AS sells
+                     FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session)
+        SELECT universe, session, priced, coalesce(indicators, 0) AS indicators, coalesce(signals, 0) AS signals,
+               coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells
+          FROM breadth_counts LEFT JOIN i USING (universe, session) LEFT JOIN s USING (universe, session)
+         WHERE segment = 'ALL' AND session BETWEEN $1 AND $2 ORDER BY universe, session
+        """,
+        (start, end),
+    )

@@ -1,0 +1,74 @@
+"""Columns that follow a catalogue of formulas: they come, go and are made anew with what they say of themselves."""
+
+import psycopg2.errors as refused
+import pytest
+
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import fetch
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.derived import Measure, fit
+
+LINE, SHARE = Measure("ad_line", "running sum of A - D"), Measure("zweig_ema", "a share", 0, 1)
+ROW = "('u', 'ALL', '2024-01-02', 'final', true, 2"
+FIXED = "universe, segment, session, state, settled, convention"
+
+
+def columns(database: Database, relation: str) -> dict[str, str]:
+    found = fetch(
+        database,
+        "SELECT attname::text, coalesce(col_description(attrelid, attnum), '') FROM pg_attribute "
+        f"WHERE attrelid = '{relation}'::regclass AND attnum > 0 AND NOT attisdropped",
+    )
+    return dict(found.rows())
+
+
+def execute(database: Database, statement: str) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_a_formula_brings_its_column_and_takes_it_away(database: Database) -> None:
+    plain = columns(database, "breadth_indicators")
+    fitted = fit(database, tables.breadth_indicators, [LINE, SHARE])
+    assert columns(database, "breadth_indicators") == plain | {
+        "ad_line": "running sum of A - D",
+        "zweig_ema": "a share [0, 1]",
+    }
+    assert set(fitted.columns.keys()) == set(columns(database, "breadth_indicators"))
+    assert {"ad_line", "zweig_ema", "advances"} < set(columns(database, "breadth"))
+    fit(database, tables.breadth_indicators, [SHARE])
+    assert set(columns(database, "breadth_indicators")) == {*plain, "zweig_ema"}
+    assert "ad_line" not in columns(database, "breadth")
+
+
+def test_values_stay_while_a_column_says_the_same_and_go_when_it_does_not(database: Database) -> None:
+    fit(database, tables.breadth_indicators, [LINE, SHARE])
+    execute(database, f"INSERT INTO breadth_indicators ({FIXED}, ad_line, zweig_ema) VALUES {ROW}, 7, 0.5)")
+    fit(database, tables.breadth_indicators, [SHARE, LINE])
+    assert fetch(database, "SELECT ad_line, zweig_ema FROM breadth_indicators").rows() == [(7.0, 0.5)]
+    # Another formula under the same name: what was computed by the old one must not pass for it.
+    fit(database, tables.breadth_indicators, [Measure("ad_line", "another sum"), SHARE])
+    assert fetch(database, "SELECT ad_line, zweig_ema FROM breadth_indicators").rows() == [(None, 0.5)]
+
+
+@pytest.mark.parametrize("value", ["1.01", "-0.01", "'NaN'", "'Infinity'"])
+def test_bounds_are_held_by_the_store_itself(database: Database, value: str) -> None:
+    fit(database, tables.breadth_indicators, [SHARE])
+    with pytest.raises(refused.CheckViolation):
+        execute(database, f"INSERT INTO breadth_indicators ({FIXED}, zweig_ema) VALUES {ROW}, {value})")
+
+
+def test_nothing_is_altered_where_nothing_changed(database: Database) -> None:
+    # ALTER TABLE would wait for every reader; a reader in the middle of its transaction must not be in the way.
+    fit(database, tables.breadth_indicators, [LINE])
+    with database.connect() as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM breadth")
+        fit(database, tables.breadth_indicators, [LINE])
+
+
+def test_partitioned_tables_take_columns_too(database: Database) -> None:
+    fit(database, tables.price_indicators, [Measure("rsi", "strength", 0, 100)])
+    year = "PARTITION OF price_indicators FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')"
+    execute(database, f"CREATE TABLE price_indicators_2024 {year}")
+    assert columns(database, "price_indicators_2024").keys() == columns(database, "price_indicators").keys()
+    assert "rsi" in columns(database, "price_indicators_2024")
