@@ -99,9 +99,9 @@ def count_breadth(
     """
     moves = price.with_extremes(price.with_participation(price.with_direction(price.own_bars(bars, sessions))))
     marks = moves.filter("counted").select("security_id", "session", **_MARKS)
-    roster = _roster(members, sessions.filter("counted").select("session"))
+    present = roster(members, sessions.filter("counted").select("session"))
     sectors = (
-        roster.join(marks, on=["security_id", "session"], how="left")
+        present.join(marks, on=["security_id", "session"], how="left")
         .group_by("universe", "session", segment="sector")
         .agg(pl.len().cast(pl.Int64).alias("members"), *(pl.col(name).sum().cast(pl.Int64) for name in _MARKS))
     )
@@ -141,7 +141,7 @@ def coverage_lost() -> pl.Expr:
     return pl.col("coverage") < OUTAGE_SHARE * usual
 
 
-def _roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """Who belonged to which universe and sector on each of the sessions: universe, sector, session, security_id."""
     belongs = (pl.col("valid_from") <= pl.col("session")) & (
         pl.col("valid_to").is_null() | (pl.col("session") < pl.col("valid_to"))

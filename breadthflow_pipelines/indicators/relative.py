@@ -2,23 +2,25 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.breadth import share
 from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.indicators.technical import FAMILY, ROC_LONG
 
+MEDIAN = "median_roc"
 
-def against_median(returns: pl.Expr) -> pl.Expr:
+
+def against_median(returns: pl.Expr, median: pl.Expr) -> pl.Expr:
     """100 * ((100 + r) / (100 + median r) - 1), in per cent: what the member gained on the universe's median member.
 
-    returns: those of the members of one universe on one session, in per cent. Null where a member's own is; it does not
-    enter the median. A median, because neither one wild member nor the order of members moves it.
+    Null where either is. A median, because neither one wild member nor the order of members moves it.
     """
-    return 100 * (share(100 + returns, 100 + returns.median()) - 1)
+    return 100 * (share(100 + returns, 100 + median) - 1)
 
 
+_RETURN = f"roc_{ROC_LONG}"
 RELATIVE_STRENGTH = Indicator(
     "relative_strength",
-    against_median(pl.col(f"roc_{ROC_LONG}")),
+    against_median(pl.col(_RETURN), pl.col(MEDIAN)),
     FAMILY,
     formula="100 * ((100 + roc_63) / (100 + median roc_63 of the universe's members on the session) - 1)",
     units="per cent",
@@ -28,18 +30,25 @@ RELATIVE_STRENGTH = Indicator(
     burn_in=ROC_LONG,
     bounds=(-100, None),
 )
-"""Unlike the others, its expression is over the members of one universe on one session."""
+"""Unlike the others, it looks across the members of a universe on a session."""
 
 
-def relative_strength(members: pl.DataFrame) -> pl.DataFrame:
-    """Relative strength of every member of every universe.
+def median_returns(members: pl.DataFrame) -> pl.DataFrame:
+    """The median return of each universe's members: universe, session and MEDIAN (per cent), sorted by the first two.
 
-    members: universe, security_id, session and roc_63 (per cent), one row per universe, member and session, in any
-    order: all members of a session that traded, or the median is not the universe's.
-
-    Gives universe, security_id, session and relative_strength (per cent), sorted by these. Of a universe with one
-    member it is 0: there is nobody else.
+    members: universe, session and roc_63 (per cent; null where a member has none, which then is not in the median), one
+    row per universe, member and session: all members of a session that traded, or the median is not the universe's.
     """
-    key = ["universe", "security_id", "session"]
-    strength = RELATIVE_STRENGTH.expression.over("universe", "session")
-    return members.select(*key, strength.alias(RELATIVE_STRENGTH.name)).sort(key)
+    return (
+        members.group_by("universe", "session").agg(pl.col(_RETURN).median().alias(MEDIAN)).sort("universe", "session")
+    )
+
+
+def relative_strength(members: pl.DataFrame, medians: pl.DataFrame) -> pl.DataFrame:
+    """Add ``relative_strength`` (per cent) to rows of members.
+
+    members: universe, session, roc_63 and whatever else, in any order. medians: as median_returns gives them. Of a
+    universe with one member it is 0: there is nobody else.
+    """
+    known = members.join(medians, on=["universe", "session"], how="left", maintain_order="left")
+    return known.with_columns(RELATIVE_STRENGTH.expression.alias(RELATIVE_STRENGTH.name)).drop(MEDIAN)

@@ -13,9 +13,9 @@ import math
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.breadth import share
 from breadthflow_pipelines.indicators.catalogue import Indicator
 from breadthflow_pipelines.indicators.price import YEAR
+from breadthflow_pipelines.indicators.series import share
 
 FAMILY = "Per symbol"
 

@@ -22,6 +22,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
+from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
 
 MOST_REJECTED = 0.01  # of the rows; a source of which more is broken is not to be built on
 FEW_REJECTED = 5  # so few broken rows say nothing about a source, however small the market
@@ -178,6 +179,31 @@ def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
     return _judged(contracts.indicators(BREADTH_BOUNDS), breadth_warehouse.indicators(market.store))
 
 
+@dg.asset_check(asset="price_indicators", blocking=True)
+def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every priced member has its technical indicators on every session that was counted, and nobody else has any."""
+    span = _span(context, market)
+    told = symbols_warehouse.members_told(market.store, span.start, span.end)
+    differing = told.filter(pl.col("indicators") != pl.col("priced"))
+    return _result(
+        passed=differing.is_empty() and (told.height > 0 or span.is_empty),
+        metadata={"sessions": told.height, "differing": shown(differing)},
+    )
+
+
+@dg.asset_check(asset="symbol_signals")
+def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Signals are those of members with indicators, and the last session that has any indicators has signals too."""
+    span = _span(context, market)
+    told = symbols_warehouse.members_told(market.store, span.start, span.end)
+    surplus = told.filter(pl.col("signals") > pl.col("indicators"))
+    silent = told.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
+    return _result(
+        passed=surplus.is_empty() and silent.is_empty(),
+        metadata={"sessions": told.height, "more_than_members": shown(surplus), "none_at_all": shown(silent)},
+    )
+
+
 @dg.asset_check(asset="market_signals")
 def signals_keep_contract(market: Market) -> dg.AssetCheckResult:
     """Every signal has an action, a confidence from 0 to 1, finite figures and evidence, once per rule and session."""
@@ -197,6 +223,8 @@ CHECKS = [
     published_plausible,
     indicators_keep_contract,
     signals_keep_contract,
+    members_have_indicators,
+    members_have_signals,
 ]
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
+from breadthflow_pipelines.indicators.technical import TECHNICAL
+from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS
 from breadthflow_pipelines.warehouse.derived import Measure
 
 Bounds = dict[str, tuple[float | None, float | None]]
@@ -32,3 +35,8 @@ def origins(catalogue: Mapping[str, Indicator], asset: str) -> dict[str, list[tu
 
 BREADTH = measures(CATALOGUE)
 BREADTH_BOUNDS = bounds(CATALOGUE)
+PER_SYMBOL = {indicator.name: indicator for indicator in (*TECHNICAL, RELATIVE_STRENGTH)}
+SYMBOL = measures(PER_SYMBOL)
+SYMBOL_BOUNDS = bounds(PER_SYMBOL)
+VOTES = [Measure(vote, rule.about, -1, 1) for vote, rule in zip(VOTE_COLUMNS, SYMBOL_RULES, strict=True)]
+VOTE_BOUNDS = {vote.name: (vote.low, vote.high) for vote in VOTES}

@@ -43,6 +43,15 @@ class Span:
             day = _next_month(day)
         return keys
 
+    @property
+    def years(self) -> list[tuple[dt.date, dt.date]]:
+        """The span cut by calendar year, each part's first and last day; what is done year by year stays small."""
+        return [
+            (max(self.start, dt.date(year, 1, 1)), min(self.end, dt.date(year, 12, 31)))
+            for year in range(self.start.year, self.end.year + 1)
+            if not self.is_empty
+        ]
+
 
 def monthly(settings: Settings, calendar: ExchangeCalendar) -> dg.MonthlyPartitionsDefinition:
     """The months from ``BREADTHFLOW_START`` through the present one."""

@@ -17,12 +17,14 @@ from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
 
@@ -98,15 +100,20 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
 
 
 def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
-    """The first day that a run through ``through`` must read: of months never run, or whose bars may still change."""
+    """The first day that a run through ``through`` must read.
+
+    Of months that were never run, that were counted by an older convention, or whose bars may still change.
+    """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
     if reach is None:
         return start
-    done = instance.get_materialized_partitions(dg.AssetKey("breadth_counts"))
+    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in MONTHLY_ASSETS))
     missing = [month for month in Span(start, through, through).months if month not in done]
     refresh = max(start, first_to_refresh(min(reach[1], through), market.calendar))
-    return min([refresh, *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1])])
+    outdated = breadth_warehouse.outdated_from(market.store, CONVENTION, start)
+    due = [refresh, *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1])]
+    return min(due if outdated is None else [*due, outdated])
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> int:
@@ -226,7 +233,7 @@ def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> s
 def _without_rows(market: Market) -> set[str]:
     """Assets whose checks would judge nothing: published counts were never imported, or no market was ever loaded."""
     empty = empty_tables(market.store)
-    made_of_bars = {"securities", "universe_members", "bars", "breadth_counts"}
+    made_of_bars = {"securities", "universe_members", *MONTHLY_ASSETS}
     return (
         (made_of_bars if "securities" in empty else set())
         | (empty & {"exchange_breadth"})

@@ -9,6 +9,7 @@ from breadthflow_pipelines.orchestration.assets.breadth import (
 )
 from breadthflow_pipelines.orchestration.assets.market import bars_asset, securities, universe_members
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
+from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_asset, symbol_signals_asset
 from breadthflow_pipelines.orchestration.checks import CHECKS
 from breadthflow_pipelines.orchestration.partitions import monthly
 from breadthflow_pipelines.orchestration.resources import Market
@@ -22,6 +23,7 @@ def build(settings: Settings) -> dg.Definitions:
     calendar = exchange_calendar(settings.calendar)
     months = monthly(settings, calendar)
     bars = bars_asset(months)
+    price_indicators = price_indicators_asset(months, bars)
     all_jobs = jobs()
     return dg.Definitions(
         assets=[
@@ -32,6 +34,8 @@ def build(settings: Settings) -> dg.Definitions:
             breadth_counts_asset(months, bars),
             breadth_indicators,
             market_signals,
+            price_indicators,
+            symbol_signals_asset(months, price_indicators),
         ],
         asset_checks=CHECKS,
         jobs=all_jobs,

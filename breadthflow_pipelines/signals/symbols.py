@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.breadth import share
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.signals.rules import BUY_AT, SELL_AT
 from breadthflow_pipelines.signals.signals import DECIMALS
 

@@ -47,10 +47,10 @@ def all_counts(database: Database) -> pl.DataFrame:
     return fetch(database, "SELECT * FROM all_counts ORDER BY universe, segment, session")
 
 
-def outdated_from(database: Database, convention: int) -> dt.date | None:
-    """The first session whose counts were made by an older convention, or None."""
-    query = "SELECT min(session) FROM breadth_counts WHERE convention < $1"
-    first: dt.date | None = fetch(database, query, (convention,)).item()
+def outdated_from(database: Database, convention: int, start: dt.date) -> dt.date | None:
+    """The first session from ``start`` on whose counts were made by an older convention, or None."""
+    query = "SELECT min(session) FROM breadth_counts WHERE convention < $1 AND session >= $2"
+    first: dt.date | None = fetch(database, query, (convention, start)).item()
     return first
 
 

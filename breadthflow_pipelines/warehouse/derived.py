@@ -37,13 +37,10 @@ class Measure:
 
 def with_measures(table: sa.Table, measures: Sequence[Measure]) -> sa.Table:
     """The table with a column for each measure, as the store has it once it is fitted."""
-    return sa.Table(
-        table.name,
-        sa.MetaData(),
-        *(column.copy() for column in table.columns),
-        *(sa.Column(measure.name, DOUBLE_PRECISION(), comment=measure.comment) for measure in measures),
-        comment=table.comment,
-    )
+    fitted = table.to_metadata(sa.MetaData())
+    for measure in measures:
+        fitted.append_column(sa.Column(measure.name, DOUBLE_PRECISION(), comment=measure.comment))
+    return fitted
 
 
 def fit(database: Database, table: sa.Table, measures: Sequence[Measure]) -> sa.Table:

@@ -108,7 +108,7 @@ def empty_tables(database: Database) -> set[str]:
     """Which of the store's tables have no row."""
     names = (
         *("securities", "universe_members", "bars", "exchange_breadth"),
-        *("breadth_counts", "breadth_indicators", "market_signals"),
+        *("breadth_counts", "breadth_indicators", "market_signals", "price_indicators", "symbol_signals"),
     )
     query = "SELECT " + ", ".join(f"EXISTS (SELECT FROM {name}) AS {name}" for name in names)
     return {name for name, filled in _rows(database, query, [])[0].items() if not filled}

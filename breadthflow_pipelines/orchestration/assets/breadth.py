@@ -137,16 +137,13 @@ def _count(market: Market, span: Span) -> Merged:
     members = bars_warehouse.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING
-    years = range(span.start.year, span.end.year + 1)
-    for done, year in enumerate(years, 1):
-        start = max(span.start, span.start.replace(year=year, month=1, day=1))
-        end = min(span.end, span.end.replace(year=year, month=12, day=31))
+    for done, (start, end) in enumerate(span.years, 1):
         bars = bars_warehouse.bars_to_count(market.store, start, end, WARM_UP_BARS)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
         index = bars_warehouse.index_closes(market.store, market.settings.index_symbols, start, end)
         counts = require(contracts.COUNTS, count_breadth(bars, members, sessions, index))
         merged += warehouse.record_counts(market.store, counts, start, end)
-        advance("breadth counts", done / len(years), f"through {end}")
+        advance("breadth counts", done / len(span.years), f"through {end}")
     return merged
 
 

@@ -1,0 +1,186 @@
+"""Technical indicators and signals of each member. The bars they are made of: market.py."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts import breadth as contracts
+from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.indicators.counts import roster
+from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
+from breadthflow_pipelines.indicators.technical import ROC_LONG, roc, technical_indicators
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.assets.market import universe_members
+from breadthflow_pipelines.orchestration.assets.signals import market_signals
+from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, monthly_metadata, shown, stored_asset
+from breadthflow_pipelines.orchestration.measures import (
+    PER_SYMBOL,
+    SYMBOL,
+    SYMBOL_BOUNDS,
+    VOTE_BOUNDS,
+    VOTES,
+    origins,
+)
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.signals.symbols import SYMBOL_RULES
+from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
+from breadthflow_pipelines.warehouse import market as bars_warehouse
+from breadthflow_pipelines.warehouse import symbols as warehouse
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+
+GROUP = "symbols"
+SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
+LAST_ID = 2**62  # beyond every security's number
+_OF_MEMBERS = ("universe", "session", "security_id")
+
+
+def price_indicators_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The asset ``price_indicators``, cut into these months."""
+
+    @stored_asset(
+        "price_indicators",
+        group=GROUP,
+        code_version="1",
+        measures=SYMBOL,
+        partitions_def=months,
+        pool="price_indicators",
+        # Recursions remember a security's first bar, so a month's figures need the table, not only that month of it.
+        deps=[bars, universe_members],
+    )
+    def price_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
+        span = span_of(context.run.tags, market.settings, market.calendar)
+        with market.store.exclusive("price_indicators"):
+            merged = _compute(market, span)
+        told = warehouse.members_told(market.store, span.start, span.end)
+        monthly_metadata(
+            context,
+            merged,
+            told,
+            {"members": pl.col("indicators").sum(), "sessions": pl.col("session").n_unique()},
+        )
+        return dg.MaterializeResult(
+            metadata={
+                **merge_metadata(merged),
+                "dagster/column_lineage": lineage(
+                    {
+                        **origins(PER_SYMBOL, "bars"),
+                        RELATIVE_STRENGTH.name: [("bars", "close"), ("universe_members", "security_id")],
+                    }
+                ),
+                "synthetic": market.source.synthetic,
+            }
+        )
+
+    return price_indicators
+
+
+def _compute(market: Market, span: Span) -> Merged:
+    """Compute the span shard by shard, each security from its first bar on, however the months are cut."""
+    members = bars_warehouse.members(market.store)
+    held = roster(members, market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end)))
+    held = held.select(_OF_MEMBERS)
+    medians = _medians(market, span, held)
+    merged, done = NOTHING, 0
+    sizes = bars_warehouse.histories(market.store, span.start, span.end)
+    whole = int(sizes["bars"].sum())
+    for low, high, shard in _shards(sizes):
+        bars = bars_warehouse.whole_history(market.store, shard["security_id"].to_list(), span.end)
+        rows = held.join(technical_indicators(bars), on=["security_id", "session"])
+        computed = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+        merged += warehouse.record_price_indicators(
+            market.store,
+            require(contracts.price_indicators(SYMBOL_BOUNDS), computed),
+            SYMBOL,
+            days=(span.start, span.end),
+            securities=(low, high),
+        )
+        done += int(shard["bars"].sum())
+        advance("price indicators", done / max(1, whole), f"{done:,} bars")
+    advance("price indicators", 1, f"through {span.end}")
+    return merged
+
+
+def _medians(market: Market, span: Span, held: pl.DataFrame) -> pl.DataFrame:
+    """The median return of each universe on each session, year by year: it takes all members at once, but few bars."""
+    years = []
+    for start, end in span.years:
+        bars = bars_warehouse.bars_to_count(market.store, start, end, ROC_LONG).sort("security_id", "session")
+        change = roc(pl.col("close"), ROC_LONG).over("security_id").alias(f"roc_{ROC_LONG}")
+        returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
+        years.append(median_returns(held.join(returns, on=["security_id", "session"])))
+    return pl.concat(years) if years else median_returns(held.with_columns(pl.lit(0.0).alias(f"roc_{ROC_LONG}")))
+
+
+def _shards(sizes: pl.DataFrame) -> Iterator[tuple[int, int, pl.DataFrame]]:
+    """Ranges of securities (first, last, and their sizes) of about SHARD_BARS bars, which leave no number out."""
+    number = (sizes["bars"].cum_sum() - 1) // SHARD_BARS
+    shards = [sizes.filter(number == shard) for shard in number.unique().sort()] or [sizes]
+    ends = [int(shard["security_id"][-1]) for shard in shards[:-1]] + [LAST_ID]
+    starts = [0] + [end + 1 for end in ends[:-1]]
+    yield from zip(starts, ends, shards, strict=True)
+
+
+def symbol_signals_asset(
+    months: dg.MonthlyPartitionsDefinition, price_indicators: dg.AssetsDefinition
+) -> dg.AssetsDefinition:
+    """The asset ``symbol_signals``, cut into these months."""
+
+    @stored_asset(
+        "symbol_signals",
+        group=GROUP,
+        code_version="1",
+        measures=VOTES,
+        partitions_def=months,
+        pool="symbol_signals",
+        deps=[price_indicators, market_signals],
+    )
+    def symbol_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
+        span = span_of(context.run.tags, market.settings, market.calendar)
+        with market.store.exclusive("symbol_signals"):
+            merged = _signal(market, span)
+        told = warehouse.members_told(market.store, span.start, span.end)
+        actions = {action: pl.col(action).sum() for action in ("signals", "buys", "sells")}
+        monthly_metadata(context, merged, told, actions)
+        rules = pl.DataFrame([{"rule": r.name, "weight": r.weight, "about": r.about} for r in SYMBOL_RULES])
+        return dg.MaterializeResult(
+            metadata={
+                "last_sessions": shown(told.sort("session", descending=True)),
+                "rules": shown(rules),
+                **merge_metadata(merged),
+                "dagster/column_lineage": lineage(
+                    {
+                        **{
+                            vote.name: [
+                                ("price_indicators", column) for column in sorted(set(rule.vote.meta.root_names()))
+                            ]
+                            for vote, rule in zip(VOTES, SYMBOL_RULES, strict=True)
+                        },
+                        "regime": [("market_signals", "value")],
+                    }
+                ),
+                "synthetic": market.source.synthetic,
+            }
+        )
+
+    return symbol_signals
+
+
+def _signal(market: Market, span: Span) -> Merged:
+    merged = NOTHING
+    for start, end in span.years:
+        rows = warehouse.members_with_indicators(market.store, start, end)
+        signals = compute_signals(rows, warehouse.regimes(market.store, start, end))
+        sound = require(contracts.symbol_signals(VOTE_BOUNDS), signals)
+        merged += warehouse.record_symbol_signals(market.store, sound, VOTES, days=(start, end))
+        advance("symbol signals", _part(span, end), f"through {end}")
+    return merged
+
+
+def _part(span: Span, day: dt.date) -> float:
+    return ((day - span.start).days + 1) / ((span.end - span.start).days + 1)
