@@ -141,13 +141,16 @@ def symbol_signals(bounds: Bounds) -> pa.DataFrameSchema:
 
 
 def _bounded(bounds: Bounds) -> dict[str, pl.Expr]:
-    outside = [
-        _or_null(pl.col(name).is_between(-math.inf if low is None else low, math.inf if high is None else high))
+    if not bounds:
+        return {}
+    inside = [
+        pl.col(name).is_between(-math.inf if low is None else low, math.inf if high is None else high)
+        | ~pl.col(name).is_finite()
         for name, (low, high) in bounds.items()
     ]
     return {
         "a value is not finite": pl.all_horizontal(_or_null(pl.col(name).is_finite()) for name in bounds),
-        "a value outside its bounds": pl.all_horizontal(outside),
+        "a value outside its bounds": pl.all_horizontal(_or_null(rule) for rule in inside),
     }
 
 

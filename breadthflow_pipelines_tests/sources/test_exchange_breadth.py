@@ -33,13 +33,25 @@ def test_series_meet_in_one_row_per_session_and_a_missing_one_is_null(tmp_path: 
         X_newlo="20200102, 0\n",
     )
     published = read(tmp_path)
-    assert published.counts.schema == {"session": pl.Date} | dict.fromkeys(SERIES.values(), pl.Int64)
+    columns = {"session": pl.Date} | dict.fromkeys(SERIES.values(), pl.Int64) | {"index_close": pl.Float64}
+    assert published.counts.schema == columns
     assert published.counts.select("session", "advances", "declines", "new_lows", "up_volume").rows() == [
         (dt.date(2020, 1, 2), 10, 20, 0, None),
         (dt.date(2020, 1, 3), None, 21, None, None),
         (dt.date(2020, 1, 6), 12, None, None, None),
     ]
     assert published.rejected.is_empty()
+
+
+def test_an_index_beside_the_counts_need_not_be_whole(tmp_path: Path) -> None:
+    index = "20200102, 8945.99\n20200103, 0\n20200106, -1\n20200107, inf\n20200108, 9000\n"
+    days = "".join(f"2020010{day}, 5\n" for day in (2, 3, 6, 7))
+    write(tmp_path, X_advn=days, X_decln=days, X_index=index)
+    published = read(tmp_path)
+    levels = published.counts.select("session", "index_close").rows()
+    # A level without any count makes no row: there is no breadth on that session.
+    assert levels == [(dt.date(2020, 1, 2), 8945.99)] + [(dt.date(2020, 1, day), None) for day in (3, 6, 7)]
+    assert published.rejected["reason"].to_list() == ["no level", "negative", "not a number"]
 
 
 @pytest.mark.parametrize(
