@@ -42,6 +42,8 @@ CLEARANCE = 0.25  # added for clearing the firing level by a full margin
 UNCALIBRATED = 0.5  # what is left of the strength where the thresholds were published for another market
 DECIMALS = 6  # in evidence and confidence: what is stored does not change with the last bit of a float
 
+_json = json.JSONEncoder(sort_keys=True, default=str).encode  # one for all: there is a row per session
+
 
 def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
     """The signals of every rule in RULES, SIGNAL_COLUMNS sorted by universe, segment, session and rule.
@@ -200,10 +202,6 @@ def _scores(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
         pl.lit(False).alias("calibrated"),
         pl.Series("evidence", map(_json, evidence), dtype=pl.String),
     )
-
-
-def _json(said: Mapping[str, Any]) -> str:
-    return json.dumps(said, sort_keys=True, default=str)
 
 
 def _rounded(rows: pl.DataFrame) -> pl.DataFrame:

@@ -73,6 +73,8 @@ def test_a_year_takes_the_least_stretch_that_its_sample_allows() -> None:
     ("peaks", "stretch"),
     [
         ({}, 0.5),  # a market without thrusts needs the least
+        ({200 * i: 91.0 for i in range(1, 5)}, 0.5),  # four are allowed, also at the lowest level
+        ({200 * i: 91.0 for i in range(1, 6)}, 1.05),  # five are not
         ({200 * i: 91.0 for i in range(1, 9)}, 1.05),  # eight in the sample are too many at 1.0, and 91.16 has none
         ({200 * i: 99.9 for i in range(1, 9)}, 1.3),  # 99.9 is below 100.96
         ({NEW_2008 - 250 + 30 * i: 91.0 for i in range(8)}, 0.5),  # in the embargo: they choose nothing

@@ -75,7 +75,7 @@ def test_every_rule_makes_signals_that_the_contract_takes(wild: list[values.Row]
     got = every_rule(wild)
     fired, fittable = set(got["rule"]), {rule.name for rule in CALIBRATED.values()}
     assert fired | fittable == set(RULES)
-    assert len(fired & fittable) >= 3  # twice a decade, a rule may well not fire in the one year that follows a sample
+    assert fired & fittable  # not all: at twice a decade, a rule may well be silent in the year that follows a sample
     assert require(SIGNALS, got).height == got.height
     for row in got.filter(EVENTS).iter_rows(named=True):
         rule = RULES[row["rule"]]
