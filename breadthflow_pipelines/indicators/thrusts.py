@@ -1,111 +1,231 @@
-"""Threshold events: a value that fell to one level and came back through another, fired once. Knows no actions."""
+"""Threshold events: one small machine that arms, fires once, arms again and merges repeats. Knows no rules, no actions.
 
-import datetime as dt
+Which levels are published, and by whom, is in signals/rules.py; what an event is worth in signals/signals.py.
+"""
+
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 
 from breadthflow_pipelines.indicators.counts import KEY
 
+Relation = Literal["above", "below", "at_or_above", "at_or_below"]
+
 
 @dataclass(frozen=True)
-class Recovery:
-    """A fall that arms and a rise that fires.
+class Condition:
+    """A level, in the units of its column, and the side of it on which the condition holds.
 
-    value: the indicator's column. arms_at is the arming level and counts as reached when the value is below it, or at
-    it where ``arms_on_touch``. Fires on the first value strictly above fires_above, at most ``deadline`` sessions after
-    the last arming session (None: however late).
+    or_unknown: a null passes, and the event says so; without it a null is neither met nor missed.
     """
 
-    value: str
-    arms_at: float
-    arms_on_touch: bool
-    fires_above: float
+    column: str
+    relation: Relation
+    level: float
+    or_unknown: bool = False
+
+    @property
+    def upward(self) -> bool:
+        """Whether higher values hold."""
+        return self.relation in ("above", "at_or_above")
+
+    def met(self) -> pl.Expr:
+        """Whether it holds, null where nobody can tell."""
+        value = pl.col(self.column)
+        compared = {"above": value.gt, "below": value.lt, "at_or_above": value.ge, "at_or_below": value.le}
+        met = compared[self.relation](self.level)
+        return met.fill_null(True) if self.or_unknown else met
+
+    def beyond(self, value: pl.Expr) -> pl.Expr:
+        """How far the value is beyond the level, in its units; 0 and above where the condition holds."""
+        return value - self.level if self.upward else self.level - value
+
+
+@dataclass(frozen=True)
+class Thrust:
+    """What arms an event, what fires it, and when it may come again. Sessions are those of the universe.
+
+    fires: must hold together; the first gives the event its value and its threshold, so it cannot pass unknown.
+    arms: must hold together on a session before; none: always armed. The event disarms, and so does the time: more than
+    ``deadline`` sessions or ``deadline_days`` calendar days since the last arming session (None: no limit).
+    arms_times: arming sessions needed since the last event, none of them later than the deadline after the one before.
+    quiet: the known sessions right before that must not have met the firing conditions; 1 is a crossing.
+    merge: an event at most so many sessions after one that was told is a repeat of that and not told; it still disarms.
+    """
+
+    name: str
+    fires: tuple[Condition, ...]
+    arms: tuple[Condition, ...] = ()
+    arms_times: int = 1
     deadline: int | None = None
+    deadline_days: int | None = None
+    quiet: int = 0
+    merge: int = 0
 
-    def arms(self, value: float) -> bool:
-        """Whether this value arms."""
-        return value <= self.arms_at if self.arms_on_touch else value < self.arms_at
+    def __post_init__(self) -> None:
+        if any(conditions[0].or_unknown for conditions in (self.fires, self.arms) if conditions):
+            raise ValueError(f"{self.name}: the first condition gives the event's value, so it cannot pass unknown.")
 
+    @property
+    def columns(self) -> set[str]:
+        """The indicators that it reads."""
+        return {condition.column for condition in (*self.fires, *self.arms)}
 
-ZWEIG_SESSIONS = 10
-ZWEIG_BREADTH_THRUST = Recovery(
-    # Martin Zweig, Winning on Wall Street, 1986, for NYSE issues. Sessions are counted after the low day, so 10 is in:
-    # in 2013 NYSE's average came through two sessions late (Tom McClellan, July 2013).
-    value="zweig_ema",
-    arms_at=0.40,
-    arms_on_touch=False,
-    fires_above=0.615,
-    deadline=ZWEIG_SESSIONS,
-)
-MCCLELLAN_OVERSOLD_RECOVERY = Recovery(
-    # Oversold at -100, turned up at -70: Stocks & Commodities, Traders' Tips 1993, for NYSE issues. No deadline is
-    # published, so it stays armed until it fires.
-    value="mcclellan_oscillator_ratio",
-    arms_at=-100.0,
-    arms_on_touch=True,
-    fires_above=-70.0,
-)
 
 EVENT_SCHEMA = pl.Schema(
     {
-        "universe": pl.String,
-        "segment": pl.String,
-        "session": pl.Date,
-        "armed_session": pl.Date,
-        "gap": pl.Int32,
-        "low": pl.Float64,
-        "margin": pl.Float64,
-        "value": pl.Float64,
+        "rule": pl.String(),
+        "universe": pl.String(),
+        "segment": pl.String(),
+        "session": pl.Date(),
+        "number": pl.Int32(),  # of the session, among those of the universe
+        "armed_session": pl.Date(),  # the last session at the arming level
+        "gap": pl.Int32(),  # sessions from there to the event
+        "extreme": pl.Float64(),  # the value furthest beyond the arming level since it was armed
+        "depth": pl.Float64(),  # how far beyond
+        "margin": pl.Float64(),  # how far the value is beyond the threshold
+        "value": pl.Float64(),
+        "threshold": pl.Float64(),
+        "unknown": pl.List(pl.String()),  # columns that nobody knew and that passed
     }
 )
 
 
-class Event(NamedTuple):
-    """A recovery that fired at the close of ``session``."""
+def threshold_events(indicators: pl.DataFrame, thrusts: Iterable[Thrust]) -> pl.DataFrame:
+    """All events of all thrusts, in EVENT_SCHEMA, sorted by rule (as given), universe, segment and session.
 
-    session: dt.date
-    armed_session: dt.date  # the last session at the arming level
-    gap: int  # sessions from there to the event
-    low: float  # the lowest value since it was armed
-    margin: float  # how far above the firing level
-    value: float
-
-
-def run(rule: Recovery, series: Iterable[tuple[dt.date, int, float | None]]) -> list[Event]:
-    """The events of one series of (session, session number, value), in order.
-
-    Disarmed at first; armed by a value at the arming level; disarmed by the event, so that it fires once, or by the
-    deadline. A null value changes nothing, but its session counts towards the deadline.
+    indicators: KEY and the thrusts' columns (Float64), in any order, with the whole history; a column that is not there
+    is unknown on every session. Sessions are numbered by the rows that the universe has in any segment, so a sector
+    without a row on some session does not shorten its gaps. A null leaves the machine as it was, but its session counts
+    towards deadlines. Whether a session fires is judged before whether it arms, so one session can end one event and
+    begin the next. armed_session, gap, extreme and depth are null where the thrust does not arm.
     """
-    events: list[Event] = []
-    armed: tuple[dt.date, int, float] | None = None  # last session at the arming level, its number, the low so far
-    for session, number, value in series:
-        if armed and rule.deadline is not None and number - armed[1] > rule.deadline:
-            armed = None
-        if value is None:
-            continue
-        if rule.arms(value):
-            armed = session, number, min(value, armed[2]) if armed else value
-        elif armed and value > rule.fires_above:
-            events.append(Event(session, armed[0], number - armed[1], armed[2], value - rule.fires_above, value))
-            armed = None
-    return events
+    thrusts = tuple(thrusts)
+    columns = sorted(set().union(*(thrust.columns for thrust in thrusts)))
+    rows = (
+        indicators.with_columns(
+            pl.lit(None, pl.Float64).alias(name) for name in columns if name not in indicators.columns
+        )
+        .select(*KEY, session_number(), *columns)
+        .sort(KEY)
+        .with_columns(series=pl.struct("universe", "segment").rle_id())
+    )
+    return pl.concat([EVENT_SCHEMA.to_frame(), *(_events(rows, thrust) for thrust in thrusts)])
 
 
-def threshold_events(indicators: pl.DataFrame, rule: Recovery) -> pl.DataFrame:
-    """All events of the rule, in EVENT_SCHEMA, sorted by universe, segment and session.
+def session_number() -> pl.Expr:
+    """``number``, from 1: which of the universe's sessions, in any segment, a row belongs to."""
+    return pl.col("session").rank("dense").over("universe").cast(pl.Int32).alias("number")
 
-    indicators: KEY and the rule's value column, in any order, with the whole history. Sessions are numbered by the rows
-    that the universe has in any segment, so a sector without a row on some session does not shorten its gaps.
-    """
-    number = pl.col("session").rank("dense").over("universe").cast(pl.Int32)
-    numbered = indicators.select(*KEY, number.alias("number"), rule.value).sort(KEY)
-    events = [
-        (*group, *event)
-        for group, rows in numbered.group_by("universe", "segment", maintain_order=True)
-        for event in run(rule, rows.select("session", "number", rule.value).iter_rows())
+
+def _events(rows: pl.DataFrame, thrust: Thrust) -> pl.DataFrame:
+    first = thrust.fires[0]
+    worst = (thrust.arms or thrust.fires)[0]
+    fired = list(_run(thrust, _turns(rows, thrust)))
+    at = rows[[event.row for event in fired]]
+    armed = rows.select("session", "number")[
+        pl.Series([event.armed.row if event.armed else None for event in fired], dtype=pl.UInt32)
     ]
-    return pl.DataFrame(events, schema=EVENT_SCHEMA, orient="row")
+    extremes = pl.Series("extreme", [event.armed.extreme if event.armed else None for event in fired], pl.Float64)
+    passed = [c.column for c in thrust.fires if c.or_unknown]
+    unknown = pl.concat_list(
+        pl.lit(None, pl.String), *(pl.when(pl.col(name).is_null()).then(pl.lit(name)) for name in passed)
+    )
+    return at.select(
+        pl.lit(thrust.name).alias("rule"),
+        *KEY,
+        "number",
+        armed["session"].alias("armed_session"),
+        (pl.col("number") - armed["number"]).alias("gap"),
+        extremes,
+        worst.beyond(pl.lit(extremes)).alias("depth"),
+        first.beyond(pl.col(first.column)).alias("margin"),
+        pl.col(first.column).alias("value"),
+        pl.lit(first.level, pl.Float64).alias("threshold"),
+        unknown.list.drop_nulls().alias("unknown"),
+    )
+
+
+class _Turn(NamedTuple):
+    """A row on which something arms or fires; all others leave the machine as it is."""
+
+    row: int
+    series: int
+    number: int
+    day: int
+    arms: bool
+    fires: bool
+    value: float  # of the first arming condition
+
+
+def _turns(rows: pl.DataFrame, thrust: Thrust) -> Iterable[_Turn]:
+    met = pl.all_horizontal(condition.met() for condition in thrust.fires)
+    arms = pl.all_horizontal(condition.met() for condition in thrust.arms) if thrust.arms else pl.lit(False)
+    # Known sessions until here, and until the last one that met the conditions: on those in between, none did.
+    known = pl.col("known")
+    seen = pl.when("met").then(known).forward_fill().shift(1).over("series").fill_null(0)
+    turns = (
+        rows.select(
+            "series",
+            "number",
+            day=pl.col("session").to_physical(),
+            arms=arms.fill_null(False),
+            met=met.fill_null(False),
+            known=met.is_not_null().cast(pl.Int32).cum_sum().over("series"),
+            value=(thrust.arms or thrust.fires)[0].column,
+        )
+        .with_row_index("row")
+        .filter(pl.col("arms") | pl.col("met"))
+        .with_columns(fires=pl.col("met") & (known - seen > thrust.quiet))
+        .filter(pl.col("arms") | pl.col("fires"))
+    )
+    if thrust.arms:
+        # Without an arming session in between, what did not fire at the one before cannot at this one.
+        waits = ~pl.col("arms")
+        turns = turns.filter(~(waits & waits.shift(1).over("series").fill_null(False)))
+    return map(_Turn._make, turns.select(_Turn._fields).iter_rows())
+
+
+class _Armed(NamedTuple):
+    row: int
+    number: int
+    day: int
+    times: int
+    extreme: float
+
+
+class _Fired(NamedTuple):
+    row: int
+    armed: _Armed | None
+
+
+def _run(thrust: Thrust, turns: Iterable[_Turn]) -> Iterable[_Fired]:
+    """The events told, in order."""
+    series, armed, told = -1, None, -math.inf
+    for turn in turns:
+        if turn.series != series:
+            series, armed, told = turn.series, None, -math.inf
+        if armed and _lapsed(thrust, armed, turn):
+            armed = None
+        if turn.fires and (not thrust.arms or (armed and armed.times >= thrust.arms_times)):
+            if turn.number - told > thrust.merge:
+                yield _Fired(turn.row, armed)
+                told = turn.number
+            armed = None
+        if turn.arms:
+            armed = _arm(thrust, armed, turn)
+
+
+def _lapsed(thrust: Thrust, armed: _Armed, turn: _Turn) -> bool:
+    late = thrust.deadline is not None and turn.number - armed.number > thrust.deadline
+    return late or (thrust.deadline_days is not None and turn.day - armed.day > thrust.deadline_days)
+
+
+def _arm(thrust: Thrust, before: _Armed | None, turn: _Turn) -> _Armed:
+    if before is None:
+        return _Armed(turn.row, turn.number, turn.day, 1, turn.value)
+    further = max if thrust.arms[0].upward else min
+    return _Armed(turn.row, turn.number, turn.day, before.times + 1, further(before.extreme, turn.value))

@@ -12,8 +12,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from breadthflow_pipelines.indicators.thrusts import MCCLELLAN_OVERSOLD_RECOVERY, ZWEIG_BREADTH_THRUST
-from breadthflow_pipelines.signals.rules import BUY_AT, SELL_AT
+from breadthflow_pipelines.signals.rules import BUY_AT, RULES, SELL_AT
 
 SESSIONS = 250
 DOTS_PER_INCH = 80
@@ -134,8 +133,9 @@ def _draw_advances(axes: Axes, rows: Frame) -> None:
 
 
 def _draw_mcclellan(axes: Axes, rows: Frame) -> None:
-    oversold = MCCLELLAN_OVERSOLD_RECOVERY.arms_at
-    _levels(axes, oversold, MCCLELLAN_OVERSOLD_RECOVERY.fires_above, 0, -oversold)
+    recovery = RULES["mcclellan_oversold_recovery"].thresholds
+    oversold = recovery["armed_at_or_below"]
+    _levels(axes, oversold, recovery["fires_above"], 0, -oversold)
     axes.plot(rows["session"], rows["mcclellan_oscillator_ratio"], color=LINE, linewidth=1.2)
 
 
@@ -148,7 +148,7 @@ def _draw_participation(axes: Axes, rows: Frame) -> None:
 
 
 def _draw_zweig(axes: Axes, rows: Frame, thrusts: Frame) -> None:
-    _levels(axes, ZWEIG_BREADTH_THRUST.arms_at, ZWEIG_BREADTH_THRUST.fires_above)
+    _levels(axes, *RULES["zweig_breadth_thrust"].thresholds.values())
     axes.plot(rows["session"], rows["zweig_ema"], color=LINE, linewidth=0.7)
     axes.plot(thrusts["session"], thrusts["value"], "^", color=UP, markersize=8, label=f"{thrusts.height} thrusts")
     axes.legend(loc="upper left", frameon=False)

@@ -7,7 +7,7 @@ enters it: the history cut at any signal gives the same signal.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -15,14 +15,10 @@ import polars as pl
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import ALL, KEY
 from breadthflow_pipelines.indicators.score import COMPONENTS, NEUTRAL, SPAN, breadth_score
-from breadthflow_pipelines.indicators.thrusts import (
-    MCCLELLAN_OVERSOLD_RECOVERY,
-    ZWEIG_BREADTH_THRUST,
-    ZWEIG_SESSIONS,
-    Recovery,
-    threshold_events,
-)
-from breadthflow_pipelines.signals.rules import BUY_AT, RULES, SELL_AT, Rule
+from breadthflow_pipelines.indicators.thrusts import threshold_events
+from breadthflow_pipelines.signals.calibration import CHOSEN, calibrated_events, stretched
+from breadthflow_pipelines.signals.conviction import FULL, conviction
+from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, EVENTS, RULES, SELL_AT, levels
 
 SIGNAL_COLUMNS = (
     "signal_id",
@@ -41,14 +37,12 @@ SIGNAL_COLUMNS = (
 )
 
 FIRED = 0.5  # strength of an event that just made it: the rule fired, and nothing more
-PROMPTNESS = 0.25  # added for a Zweig thrust one session after its low day; nothing on the last session allowed
-DEPTH = 0.25  # added for an oscillator that fell another 100 points below its arming level, or further
+ARMED = 0.25  # added for how prompt or how deep an event that was armed is; one that was not can only be clear
 CLEARANCE = 0.25  # added for clearing the firing level by a full margin
-ZWEIG_FULL_MARGIN = 0.05  # published thrusts clear 0.615 by thousandths to a few hundredths
-MCCLELLAN_FULL_DEPTH = 100.0  # below the arming level
-MCCLELLAN_FULL_MARGIN = 70.0  # from -70 to the zero line
 UNCALIBRATED = 0.5  # what is left of the strength where the thresholds were published for another market
 DECIMALS = 6  # in evidence and confidence: what is stored does not change with the last bit of a float
+
+_json = json.JSONEncoder(sort_keys=True, default=str).encode  # one for all: there is a row per session
 
 
 def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
@@ -57,21 +51,25 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
     counts: KEY and the count columns. indicators: KEY, the indicator columns, settled, and ``state`` as breadth_state
     gives it. Both with the whole history of each universe and segment, in any order.
 
-    - Events (Zweig, McClellan) give a row on their session only: buy, with the value and the level it rose through.
+    - Events give a row on their session only: the rule's action, with the value and the level it went through. Those of
+      calibrated rules are of universes that the rule was not published for.
+    - conviction gives a row for every session that has one: buy from 3 of 4 dimensions on, else hold.
     - breadth_score gives a row for every session with a score. threshold is the level that decided: the nearer one, 60
       for a score of 50 and above, else 40.
     - confidence, 0 to 1, is the strength of the evidence, not a probability: of an event how prompt, deep and clear it
-      was, of a score how far it lies from 50. Halved where the rule is not calibrated for the universe, and multiplied
-      by the coverage where that is known.
+      was, of conviction the share of the four dimensions that are on, of a score how far it lies from 50. Halved where
+      the rule is not calibrated for the universe, and multiplied by the coverage where that is known.
     - state is the row's own, but provisional until the indicators are settled.
-    - evidence is JSON: how the event was armed, or each component of the score.
+    - evidence is JSON: how the event was armed and what nobody knew, how its levels were chosen, which thrusts hold a
+      dimension on, or each component of the score.
     """
     known = indicators.join(counts.select(*KEY, "coverage"), on=KEY, how="left").select(
         *KEY,
         pl.col("coverage").fill_null(1.0),
         state=pl.when("settled").then("state").otherwise(pl.lit("provisional")),
     )
-    found = pl.concat([_zweig(indicators), _mcclellan(indicators), _scores(counts, indicators)])
+    fired = pl.concat([threshold_events(indicators, EVENTS), calibrated_events(indicators)], how="diagonal")
+    found = pl.concat([_events(fired), _conviction(indicators, fired), _scores(counts, indicators)])
     calibration = pl.when("calibrated").then(1.0).otherwise(UNCALIBRATED)
     names = found.select("rule", "universe", "segment", "session").iter_rows()
     return (
@@ -91,29 +89,84 @@ def signal_id(rule: str, universe: str, segment: str, session: dt.date) -> str:
     return hashlib.blake2b(f"{rule}|{universe}|{segment}|{session}".encode(), digest_size=8).hexdigest()
 
 
-def _zweig(indicators: pl.DataFrame) -> pl.DataFrame:
-    promptness = (ZWEIG_SESSIONS - pl.col("gap")) / (ZWEIG_SESSIONS - 1)
-    clearance = (pl.col("margin") / ZWEIG_FULL_MARGIN).clip(0, 1)
-    strength = FIRED + PROMPTNESS * promptness + CLEARANCE * clearance
-    return _events(indicators, ZWEIG_BREADTH_THRUST, RULES["zweig_breadth_thrust"], strength)
-
-
-def _mcclellan(indicators: pl.DataFrame) -> pl.DataFrame:
-    depth = ((MCCLELLAN_OVERSOLD_RECOVERY.arms_at - pl.col("low")) / MCCLELLAN_FULL_DEPTH).clip(0, 1)
-    clearance = (pl.col("margin") / MCCLELLAN_FULL_MARGIN).clip(0, 1)
-    strength = FIRED + DEPTH * depth + CLEARANCE * clearance
-    return _events(indicators, MCCLELLAN_OVERSOLD_RECOVERY, RULES["mcclellan_oversold_recovery"], strength)
-
-
-def _events(indicators: pl.DataFrame, recovery: Recovery, rule: Rule, strength: pl.Expr) -> pl.DataFrame:
-    events = threshold_events(indicators, recovery).with_columns(
-        action=pl.lit("buy"), threshold=pl.lit(recovery.fires_above), strength=strength
+def _events(events: pl.DataFrame) -> pl.DataFrame:
+    """Every event as a signal. events: in EVENT_SCHEMA and CHOSEN, which is null except for calibrated rules."""
+    facts = pl.DataFrame(
+        [
+            (name, rule.action, rule.thrust.deadline, rule.full_margin, rule.full_depth, rule.published_for)
+            for name, rule in RULES.items()
+            if rule.thrust
+        ],
+        schema={
+            "rule": pl.String(),
+            "action": pl.String(),
+            "deadline": pl.Int32(),
+            "full_margin": pl.Float64(),
+            "full_depth": pl.Float64(),
+            "published_for": pl.List(pl.String()),
+        },
+        orient="row",
     )
-    evidence = [
-        event | {"levels": dict(rule.thresholds)}
-        for event in _rounded(events.select("armed_session", "gap", "low", "margin")).iter_rows(named=True)
-    ]
-    return _found(events, rule, evidence)
+    published = pl.col("universe").is_in(pl.col("published_for")) & (pl.col("segment") == ALL)
+    return events.join(facts, on="rule", how="left", maintain_order="left").select(
+        "rule",
+        *KEY,
+        "action",
+        _strength().alias("strength"),
+        "value",
+        "threshold",
+        (published | pl.col("stretch").is_not_null()).alias("calibrated"),
+        pl.Series("evidence", [_evidence(event) for event in _rounded(events).iter_rows(named=True)], dtype=pl.String),
+    )
+
+
+def _strength() -> pl.Expr:
+    """FIRED, and up to as much again: half for promptness or depth and half for clearance, or all for clearance.
+
+    Prompt is an event one session after it was armed and not at all on the last session allowed; depth counts where
+    there is no such limit. A value that only says yes or no is neither deep nor clear.
+    """
+    promptness = (pl.col("deadline") - pl.col("gap")) / (pl.col("deadline") - 1)
+    depth = pl.col("depth") / pl.col("full_depth")
+    clearance = (pl.col("margin") / pl.col("full_margin")).clip(0, 1).fill_null(0)
+    armed = pl.coalesce(promptness, depth).clip(0, 1).fill_null(0)
+    return (
+        FIRED
+        + CLEARANCE * clearance
+        + ARMED * pl.when(pl.col("armed_session").is_not_null()).then(armed).otherwise(clearance)
+    )
+
+
+def _evidence(event: Mapping[str, Any]) -> str:
+    rule, stretch = RULES[event["rule"]], event["stretch"]
+    thrust = rule.thrust if stretch is None else stretched(rule, stretch)
+    named = {name: round(level, DECIMALS) for name, level in (levels(thrust) if thrust else {}).items()}
+    said = {"margin": event["margin"], "levels": named}
+    if event["armed_session"]:
+        said |= {name: event[name] for name in ("armed_session", "gap", "extreme")}
+    if event["unknown"]:
+        said["unknown"] = event["unknown"]
+    if stretch is not None:
+        said["calibration"] = {name: event[name] for name in CHOSEN}
+    return _json(said)
+
+
+def _conviction(indicators: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    value = pl.col("conviction")
+    return (
+        conviction(indicators, events)
+        .drop_nulls("conviction")
+        .select(
+            pl.lit("conviction").alias("rule"),
+            *KEY,
+            pl.when(value >= CONVICTION_AT).then(pl.lit("buy")).otherwise(pl.lit("hold")).alias("action"),
+            (pl.col("on") / FULL).alias("strength"),
+            value.alias("value"),
+            pl.lit(CONVICTION_AT).alias("threshold"),
+            pl.lit(False).alias("calibrated"),
+            "evidence",
+        )
+    )
 
 
 def _scores(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
@@ -139,20 +192,15 @@ def _scores(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
         }
         for row in _rounded(scores).iter_rows(named=True)
     ]
-    return _found(scores, RULES["breadth_score"], evidence)
-
-
-def _found(rows: pl.DataFrame, rule: Rule, evidence: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """What every rule finds, in the same columns: strength is still to become confidence."""
-    return rows.select(
+    return scores.select(
+        pl.lit("breadth_score").alias("rule"),
         *KEY,
-        pl.lit(rule.name).alias("rule"),
         "action",
         "strength",
         "value",
         "threshold",
-        (pl.col("universe").is_in(rule.published_for) & (pl.col("segment") == ALL)).alias("calibrated"),
-        pl.Series("evidence", [json.dumps(item, sort_keys=True, default=str) for item in evidence], dtype=pl.String),
+        pl.lit(False).alias("calibrated"),
+        pl.Series("evidence", map(_json, evidence), dtype=pl.String),
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.indicators.catalogue import Indicator
-from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, relative_strength
+from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import TECHNICAL, TECHNICAL_COLUMNS, technical_indicators
 from breadthflow_pipelines_tests.indicators.markets import Row, bars_frame, day, flat_bars, markets
 
@@ -344,6 +344,10 @@ def universe_rows(returns: dict[str, list[list[float | None]]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
+def stood(members: pl.DataFrame) -> pl.DataFrame:
+    return relative_strength(members, median_returns(members)).sort("universe", "security_id", "session")
+
+
 @pytest.mark.parametrize(
     ("returns", "expected"),
     [
@@ -358,8 +362,8 @@ def universe_rows(returns: dict[str, list[list[float | None]]]) -> pl.DataFrame:
     ],
 )
 def test_relative_strength_by_hand(returns: list[float | None], expected: list[float | None]) -> None:
-    got = relative_strength(universe_rows({"u": [[value] for value in returns]}))
-    assert got.columns == ["universe", "security_id", "session", RELATIVE_STRENGTH.name]
+    got = stood(universe_rows({"u": [[value] for value in returns]}))
+    assert got.columns == ["universe", "security_id", "session", "roc_63", RELATIVE_STRENGTH.name]
     for mine, value in zip(got["relative_strength"], expected, strict=True):
         assert mine == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-12))
 
@@ -368,7 +372,7 @@ def test_relative_strength_equals_its_twin_in_each_universe_and_however_the_fram
     dice = random.Random(3)  # noqa: S311
     draw = [[None if dice.random() < 0.1 else dice.gauss(2, 20) for _ in range(30)] for _ in range(40)]
     rows = universe_rows({"wide": draw, "narrow": draw[:7]})
-    whole = relative_strength(rows)
+    whole = stood(rows)
     for row in whole.rows(named=True):
         members = draw if row["universe"] == "wide" else draw[:7]
         k = (row["session"] - day(0)).days
@@ -377,6 +381,6 @@ def test_relative_strength_equals_its_twin_in_each_universe_and_however_the_fram
         expected = None if own is None else pytest.approx(100 * ((100 + own) / (100 + median) - 1), rel=SAME, abs=1e-11)
         assert row["relative_strength"] == expected
     shuffled = rows.sample(fraction=1, shuffle=True, seed=1)
-    assert_frame_equal(relative_strength(shuffled), whole, check_exact=True)
-    known = relative_strength(rows.filter(pl.col("session") < day(11)))
+    assert_frame_equal(stood(shuffled), whole, check_exact=True)
+    known = stood(rows.filter(pl.col("session") < day(11)))
     assert_frame_equal(known, whole.filter(pl.col("session") < day(11)), check_exact=True)

@@ -1,17 +1,24 @@
 import datetime as dt
 import json
+import random
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from breadthflow_pipelines.contracts.breadth import SIGNALS
+from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.breadth import breadth_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state
 from breadthflow_pipelines.indicators.score import COMPONENTS
+from breadthflow_pipelines.signals.rules import CALIBRATED, RULES
 from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS, market_signals, signal_id
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
+from breadthflow_pipelines_tests.signals import values
 
-EVENTS = pl.col("rule") != "breadth_score"
+SCORES = pl.col("rule") == "breadth_score"
+EVENTS = ~pl.col("rule").is_in(["breadth_score", "conviction"])
+FIRST_TWO = pl.col("rule").is_in(["zweig_breadth_thrust", "mcclellan_oversold_recovery"])
 
 
 def signals(rows: list[Row], revisable_from: int = 10**5) -> pl.DataFrame:
@@ -20,6 +27,23 @@ def signals(rows: list[Row], revisable_from: int = 10**5) -> pl.DataFrame:
     keys = ["universe", "segment", "session"]
     indicators = breadth_indicators(counts).join(states.select(*keys, "state"), on=keys)
     return market_signals(counts, indicators)
+
+
+def every_rule(rows: list[values.Row], coverage: float | None = 1.0) -> pl.DataFrame:
+    """The signals of invented indicators, on which every rule fires."""
+    indicators = values.frame(rows).with_columns(settled=pl.lit(True), state=pl.lit("final"))
+    known = [{name: row[name] for name in ("universe", "segment", "session")} | {"coverage": coverage} for row in rows]
+    return market_signals(counts_frame(known), indicators)
+
+
+@pytest.fixture(scope="module")
+def wild() -> list[values.Row]:
+    """Nine years of two universes and a sector."""
+    return [
+        row
+        for seed, universe, segment in ((1, "NYSE", "ALL"), (2, "NYSE", "Energy"), (3, "wide", "ALL"))
+        for row in values.values(seed, 2300, universe, segment, step=1)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +57,8 @@ def test_signals_have_their_columns_and_stay_in_bounds(market: list[Row]) -> Non
     assert got["confidence"].is_between(0, 1).all()
     assert got.drop("signal_id").null_count().sum_horizontal().item() == 0
     assert got["signal_id"].is_unique().all()
-    assert set(got["rule"]) == {"zweig_breadth_thrust", "mcclellan_oversold_recovery", "breadth_score"}
+    always = {"zweig_breadth_thrust", "mcclellan_oversold_recovery", "breadth_score", "conviction"}
+    assert always <= set(got["rule"]) <= set(RULES)
     assert got.equals(got.sort("universe", "segment", "session", "rule"))
 
 
@@ -46,12 +71,95 @@ def test_history_cut_at_any_signal_gives_the_same_signal(market: list[Row]) -> N
         assert_frame_equal(known, whole.filter(pl.col("session") <= cut), check_exact=True)
 
 
+def test_every_rule_makes_signals_that_the_contract_takes(wild: list[values.Row]) -> None:
+    got = every_rule(wild)
+    fired, fittable = set(got["rule"]), {rule.name for rule in CALIBRATED.values()}
+    assert fired | fittable == set(RULES)
+    assert fired & fittable  # not all: at twice a decade, a rule may well be silent in the year that follows a sample
+    assert require(SIGNALS, got).height == got.height
+    for row in got.filter(EVENTS).iter_rows(named=True):
+        rule = RULES[row["rule"]]
+        fitted = rule.name.endswith("_calibrated")
+        assert row["action"] == rule.action
+        assert row["calibrated"] == (fitted or (row["universe"] in rule.published_for and row["segment"] == "ALL"))
+        assert row["universe"] not in rule.published_for or not fitted
+        assert 0.25 <= row["confidence"] <= 1  # at least half for having fired, and half of that if uncalibrated
+        assert row["calibrated"] or row["confidence"] <= 0.5
+
+
+def test_history_cut_anywhere_gives_the_same_signals_of_every_rule(wild: list[values.Row]) -> None:
+    whole = every_rule(wild)
+    fitted = whole.filter(pl.col("rule").str.ends_with("_calibrated"))["session"].to_list()
+    assert len(fitted) > 5
+    for cut in (fitted[0], fitted[-1], dt.date(2025, 12, 31), dt.date(2026, 1, 1), day(500)):
+        known = every_rule([row for row in wild if row["session"] <= cut])  # type: ignore[operator]
+        assert_frame_equal(known, whole.filter(pl.col("session") <= cut), check_exact=True)
+
+
+def test_order_and_other_universes_do_not_matter(wild: list[values.Row]) -> None:
+    whole = every_rule(wild)
+    assert_frame_equal(every_rule(random.Random(5).sample(wild, len(wild))), whole, check_exact=True)  # noqa: S311
+    alone = every_rule([row for row in wild if row["universe"] == "wide"])
+    assert_frame_equal(alone, whole.filter(universe="wide"), check_exact=True)
+
+
+def test_coverage_lowers_the_confidence_of_every_rule(wild: list[values.Row]) -> None:
+    full, thin = every_rule(wild)["confidence"], every_rule(wild, coverage=0.8)["confidence"]
+    assert thin.to_list() == pytest.approx((full * 0.8).to_list(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns", "confidence"),
+    [
+        # Zweig: 0.5, 0.25 * (10 - 1) / 9 for coming at once, 0.25 * 0.025 / 0.05 for the margin
+        ("zweig_breadth_thrust", {"zweig_ema": [0.39, 0.64]}, 0.875),
+        # on the last session allowed, with a full margin
+        ("zweig_breadth_thrust", {"zweig_ema": [0.39, *[0.5] * 9, 0.7]}, 0.75),
+        # no session is too late: half of full depth, and to the zero line
+        ("mcclellan_oversold_recovery", {"mcclellan_oscillator_ratio": [-150.0, 0.0]}, 0.875),
+        # not armed, so clearance alone: 1.25 of 5 points give a quarter of the other half
+        ("whaley_adt5", {"whaley_adt5": [50.0, 74.91]}, 0.625),
+        # downwards, the margin is below the level
+        ("whaley_adt5_capitulation", {"whaley_adt5": [50.0, 16.55]}, 0.75),
+        # yes or no is neither deep nor clear
+        ("hindenburg_omen_confirmed", {"hindenburg_omen": [1.0, 1.0], "index_trend_50": [1.0, 1.0]}, 0.5),
+        # and prompt: 0.25 * (30 - 1) / 29
+        ("ninety_percent_reversal", {"day_90": [-1.0, -1.0, 1.0]}, 0.75),
+    ],
+)
+def test_confidence_by_hand(rule: str, columns: dict[str, list[float]], confidence: float) -> None:
+    rows = [
+        {"universe": "NYSE", "segment": "ALL", "session": day(i)} | dict(zip(columns, row, strict=True))
+        for i, row in enumerate(zip(*columns.values(), strict=True))
+    ]
+    event = every_rule(rows).row(by_predicate=pl.col("rule") == rule, named=True)
+    assert event["confidence"] == pytest.approx(confidence)
+    assert event["session"] == rows[-1]["session"]
+
+
+@pytest.mark.parametrize(
+    ("trend", "unknown"),
+    [
+        (1.0, None),  # known to rise
+        (None, ["index_trend_50"]),  # passed for want of an index, and says so
+    ],
+)
+def test_what_nobody_knew_is_named_in_the_evidence(trend: float | None, unknown: list[str] | None) -> None:
+    row = {"universe": "NYSE", "segment": "ALL", "session": day(0), "hindenburg_omen": 1.0, "index_trend_50": trend}
+    event = every_rule([row]).row(0, named=True)
+    assert (event["rule"], event["action"]) == ("hindenburg_omen", "sell")
+    evidence = json.loads(event["evidence"])
+    assert evidence.get("unknown") == unknown
+    assert evidence["levels"] == {"fires_at_or_above": 1, "index_trend_50_at_or_above": 1}
+    assert "armed_session" not in evidence
+
+
 def test_events_are_bought_on_their_session_only_and_explain_themselves(market: list[Row]) -> None:
-    events = signals(market).filter(EVENTS)
+    events = signals(market).filter(FIRST_TWO)
     assert set(events["action"]) == {"buy"}
     for row in events.iter_rows(named=True):
         evidence = json.loads(row["evidence"])
-        assert set(evidence) == {"armed_session", "gap", "low", "margin", "levels"}
+        assert set(evidence) == {"armed_session", "gap", "extreme", "margin", "levels"}
         assert evidence["armed_session"] < row["session"].isoformat()
         assert evidence["margin"] == pytest.approx(row["value"] - row["threshold"], abs=1e-6)
         assert evidence["levels"]["fires_above"] == row["threshold"] < row["value"]
@@ -59,7 +167,7 @@ def test_events_are_bought_on_their_session_only_and_explain_themselves(market: 
 
 
 def test_the_score_decides_by_its_levels(market: list[Row]) -> None:
-    scores = signals(market).filter(~EVENTS)
+    scores = signals(market).filter(SCORES)
     assert set(scores["action"]) == {"buy", "hold", "sell"}
     for value, action, threshold in scores.select("value", "action", "threshold").iter_rows():
         assert action == ("buy" if value >= 60 else "sell" if value <= 40 else "hold")
@@ -67,7 +175,7 @@ def test_the_score_decides_by_its_levels(market: list[Row]) -> None:
 
 
 def test_the_evidence_of_a_score_adds_up_to_it(market: list[Row]) -> None:
-    for value, text in signals(market).filter(~EVENTS).select("value", "evidence").iter_rows():
+    for value, text in signals(market).filter(SCORES).select("value", "evidence").iter_rows():
         evidence = json.loads(text)
         assert set(evidence["components"]) == set(COMPONENTS)
         parts = [part for part in evidence["components"].values() if part["z"] is not None]
@@ -79,7 +187,7 @@ def test_the_evidence_of_a_score_adds_up_to_it(market: list[Row]) -> None:
 
 
 def test_confidence_of_a_score_grows_with_its_distance_from_neutral() -> None:
-    scores = signals(regime_counts(12, 600)).filter(~EVENTS, pl.col("evidence").str.contains('"weight": 1.0}'))
+    scores = signals(regime_counts(12, 600)).filter(SCORES, pl.col("evidence").str.contains('"weight": 1.0}'))
     far = scores.select(far=(pl.col("value") - 50).abs(), confidence="confidence").sort("far")
     assert far.height > 100
     assert far["confidence"].is_sorted()
@@ -96,11 +204,11 @@ def test_confidence_of_a_score_grows_with_its_distance_from_neutral() -> None:
 )
 def test_only_the_published_universe_is_calibrated(universe: str, segment: str, calibrated: bool) -> None:
     got = signals(regime_counts(12, 600, universe, segment))
-    assert set(got.filter(EVENTS)["calibrated"]) == {calibrated}
-    assert set(got.filter(~EVENTS)["calibrated"]) == {False}  # its levels are published for no market
-    known = signals(regime_counts(12, 600, "NYSE")).filter(EVENTS)["confidence"]
+    assert set(got.filter(FIRST_TWO)["calibrated"]) == {calibrated}
+    assert set(got.filter(~EVENTS)["calibrated"]) == {False}  # their levels are published for no market
+    known = signals(regime_counts(12, 600, "NYSE")).filter(FIRST_TWO)["confidence"]
     expected = known if calibrated else known / 2
-    assert got.filter(EVENTS)["confidence"].to_list() == pytest.approx(expected.to_list(), abs=1e-6)
+    assert got.filter(FIRST_TWO)["confidence"].to_list() == pytest.approx(expected.to_list(), abs=1e-6)
 
 
 def test_coverage_lowers_confidence_and_unknown_coverage_does_not() -> None:
@@ -119,13 +227,14 @@ def test_a_signal_is_final_when_its_row_is_and_its_seed_has_faded() -> None:
 
 
 def test_a_prompt_deep_and_clear_event_is_stronger() -> None:
-    events = signals(regime_counts(12, 600, "NYSE")).filter(EVENTS)
+    events = signals(regime_counts(12, 600, "NYSE")).filter(FIRST_TWO)
     said = events.with_columns(
         gap=pl.col("evidence").str.json_path_match("$.gap").cast(pl.Int64),
-        low=pl.col("evidence").str.json_path_match("$.low").cast(pl.Float64),
+        extreme=pl.col("evidence").str.json_path_match("$.extreme").cast(pl.Float64),
         margin=pl.col("evidence").str.json_path_match("$.margin").cast(pl.Float64),
     )
-    for rule, gap, low, margin, confidence in said.select("rule", "gap", "low", "margin", "confidence").iter_rows():
+    columns = ("rule", "gap", "extreme", "margin", "confidence")
+    for rule, gap, low, margin, confidence in said.select(columns).iter_rows():
         if rule == "zweig_breadth_thrust":
             expected = 0.5 + 0.25 * (10 - gap) / 9 + 0.25 * min(margin / 0.05, 1)
         else:
