@@ -12,7 +12,7 @@ from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS, breadth_
 from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
 from breadthflow_pipelines.indicators.mcclellan import FAST_TREND, SLOW_TREND, mcclellan_oscillator, mcclellan_summation
-from breadthflow_pipelines.indicators.series import SETTLED, burn_in, trend
+from breadthflow_pipelines.indicators.series import SETTLED, burn_in, trend, window_mean
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
 
 
@@ -201,3 +201,12 @@ def test_published_counts_have_what_they_need() -> None:
     assert last["session"] == day(149)
     missing = {"pct_above_20", "pct_above_50", "pct_above_200", "net_new_highs"}
     assert {name for name in INDICATOR_COLUMNS if last[name] is None} == missing
+
+
+def test_a_mean_of_percentages_stays_within_them() -> None:
+    # A running sum leaves -2.8e-15 or 100.00000000000001 behind when what it was rounded with has left the window.
+    dice = random.Random(1)  # noqa: S311
+    for full in (0, 100):
+        for _ in range(20):
+            values = pl.Series([dice.random() * 100 for _ in range(30)] + [float(full)] * 40)
+            assert set(values.to_frame("x").select(window_mean(pl.col("x"), 10))["x"][-31:]) == {float(full)}
