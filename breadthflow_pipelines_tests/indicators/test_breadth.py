@@ -210,3 +210,17 @@ def test_a_mean_of_percentages_stays_within_them() -> None:
         for _ in range(20):
             values = pl.Series([dice.random() * 100 for _ in range(30)] + [float(full)] * 40)
             assert set(values.to_frame("x").select(window_mean(pl.col("x"), 10))["x"][-31:]) == {float(full)}
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "side"),
+    [
+        (0.99, 0.11, 1.0),  # 90 % to the cent; 0.99 / (0.99 + 0.11) is 0.8999999999999999
+        (0.11, 0.99, -1.0),  # the same on the way down
+        (0.98, 0.12, 0.0),  # a cent less is not
+    ],
+)
+def test_nine_points_of_ten_are_ninety_per_cent(up: float, down: float, side: float) -> None:
+    volume = {"up_volume": 99, "down_volume": 11} if up > down else {"up_volume": 11, "down_volume": 99}
+    row = regime_counts(1, 1)[0] | volume | {"points_gained": up, "points_lost": down}
+    assert breadth_indicators(counts_frame([row]))["day_90"].item() == side
