@@ -6,7 +6,7 @@ from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.extremes import NH, NL
 from breadthflow_pipelines.indicators.issues import NET, TOTAL
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND, mcclellan_oscillator
-from breadthflow_pipelines.indicators.series import burn_in, count, flag, scattered, share, window_mean
+from breadthflow_pipelines.indicators.series import burn_in, count, flag, scattered, share
 
 FAMILY = "Warnings and the index"
 
@@ -33,10 +33,13 @@ def hindenburg_omen(highs: pl.Expr, lows: pl.Expr, total: pl.Expr, oscillator: p
 
 
 def index_trend(close: pl.Expr) -> pl.Expr:
-    """1 where the 50-session mean of the index rises, else 0; that is, where it closed above 50 sessions ago."""
-    mean = window_mean(close, TEN_WEEKS)
-    before = mean.forward_fill().shift(1)
-    return flag(mean > before)
+    """1 where the 50-session mean of the index rises, else 0.
+
+    A mean rises where what enters is more than what leaves it, so the close is held against that of 50 sessions ago:
+    two means of the same closes differ by rounding alone.
+    """
+    leaving = scattered(close.drop_nulls().shift(TEN_WEEKS), close.is_not_null())
+    return flag(close > leaving)
 
 
 def coppock(close: pl.Expr) -> pl.Expr:

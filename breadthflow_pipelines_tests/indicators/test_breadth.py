@@ -224,3 +224,10 @@ def test_nine_points_of_ten_are_ninety_per_cent(up: float, down: float, side: fl
     volume = {"up_volume": 99, "down_volume": 11} if up > down else {"up_volume": 11, "down_volume": 99}
     row = regime_counts(1, 1)[0] | volume | {"points_gained": up, "points_lost": down}
     assert breadth_indicators(counts_frame([row]))["day_90"].item() == side
+
+
+def test_an_index_that_comes_back_to_its_close_of_fifty_sessions_ago_does_not_rise() -> None:
+    dice = random.Random(2)  # noqa: S311
+    closes = [round(dice.uniform(900, 1100), 2) for _ in range(50)] * 3  # a mean of the same fifty closes, for ever
+    rows = [row | {"index_close": close} for row, close in zip(regime_counts(1, 150), closes, strict=True)]
+    assert breadth_indicators(counts_frame(rows))["index_trend_50"].to_list() == [None] * 50 + [0.0] * 100
