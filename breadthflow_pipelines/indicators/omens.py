@@ -46,7 +46,7 @@ def coppock(close: pl.Expr) -> pl.Expr:
     """Coppock's curve of an index's month ends: WMA10 of its 14-month and 11-month rates of change, in per cent.
 
     On a session before the month's last, the month's close so far stands in, so the last session of a month has the
-    published, monthly value and none knows what comes later. Null until 24 months before are known.
+    published, monthly value and none knows what comes later. Null before the 24th month with a close.
     """
     known = close.is_not_null()
     month, close = pl.col("session").filter(known).dt.truncate("1mo"), close.drop_nulls()
@@ -64,7 +64,7 @@ def _rate(now: pl.Expr, then: pl.Expr) -> pl.Expr:
     return 100 * (now / then - 1)
 
 
-_INDEX = count("index_close")
+_INDEX = pl.when(count("index_close") > 0).then(count("index_close"))  # nothing rises from a level of zero: it is none
 _OSCILLATOR = mcclellan_oscillator(NET)
 _MCHUGH = "James Miekka; Robert McHugh's definition in safehaven.com 30651, 2013"
 

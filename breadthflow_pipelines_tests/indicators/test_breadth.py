@@ -231,3 +231,13 @@ def test_an_index_that_comes_back_to_its_close_of_fifty_sessions_ago_does_not_ri
     closes = [round(dice.uniform(900, 1100), 2) for _ in range(50)] * 3  # a mean of the same fifty closes, for ever
     rows = [row | {"index_close": close} for row, close in zip(regime_counts(1, 150), closes, strict=True)]
     assert breadth_indicators(counts_frame(rows))["index_trend_50"].to_list() == [None] * 50 + [0.0] * 100
+
+
+def test_a_level_of_zero_is_no_level_of_an_index() -> None:
+    rows = regime_counts(1, 900)
+    closes = [1000.0 + i for i in range(900)]
+    without = [row | {"index_close": None if i in (40, 500) else closes[i]} for i, row in enumerate(rows)]
+    zeros = [row | {"index_close": 0.0 if i in (40, 500) else closes[i]} for i, row in enumerate(rows)]
+    got, expected = (breadth_indicators(counts_frame(some)) for some in (zeros, without))
+    assert_frame_equal(got, expected, check_exact=True)
+    assert got["coppock"].drop_nulls().is_finite().all()
