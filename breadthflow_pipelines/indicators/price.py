@@ -78,8 +78,8 @@ def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
 
     ``new_high``: the high is strictly above the greatest of the prior YEAR highs; ``new_low``: the low is strictly
     below the least of the prior lows. A price that stands still makes neither. ``able_252``: that many prior bars
-    exist; null where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by close_adjusted / close, as
-    vendors do that chart dividends away; null where any of those bars has no close_adjusted.
+    exist; null where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by
+    close_adjusted / close, as vendors do that chart dividends away; null where any of those bars has no close_adjusted.
     """
     number, scale = pl.col("bar_number"), pl.col("close_adjusted") / pl.col("close")
     high, low = pl.col("high"), pl.col("low")
