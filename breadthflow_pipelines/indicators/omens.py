@@ -107,7 +107,7 @@ INDICATORS = (
         formula="weighted mean (10 to 1) of the last 10 months' 14-month + 11-month rates of change of the index",
         units="per cent",
         source="Edwin Coppock, Barron's, 1962",
-        verified=BRUTE_FORCE,
+        verified="24 to 26 closes and their values in the tests of QuantConnect's LEAN (spy_coppock_curve.csv)",
         parameters={"long": LONG_ROC, "short": SHORT_ROC, "weights": WEIGHTS},
     ),
 )

@@ -138,7 +138,7 @@ INDICATORS = (
         formula="(A / D) / (UV / DV); null where any of them is 0",
         units="ratio",
         source="Richard Arms, Barron's, 1967",
-        verified=BRUTE_FORCE,
+        verified="TRIN of fifteen NYSE sessions, 2001-06-13 to 2001-07-03 (technicalanalysissite.com)",
         bounds=(0, None),
     ),
     Indicator(
