@@ -87,7 +87,7 @@ INDICATORS = (
         formula="100 * NH / (NH + NL); null where both are 0",
         units="per cent",
         source="StockCharts, ChartSchool, High-Low Index",
-        verified=BRUTE_FORCE,
+        verified="the worked example of Dorsey Wright, 1999-10-08: 45 highs and 155 lows are 22.5",
         bounds=(0, 100),
     ),
     Indicator(

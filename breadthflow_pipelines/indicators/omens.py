@@ -6,7 +6,7 @@ from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.extremes import NH, NL
 from breadthflow_pipelines.indicators.issues import NET, TOTAL
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND, mcclellan_oscillator
-from breadthflow_pipelines.indicators.series import burn_in, count, flag, scattered, share, window_mean
+from breadthflow_pipelines.indicators.series import burn_in, count, flag, scattered, share
 
 FAMILY = "Warnings and the index"
 
@@ -33,17 +33,20 @@ def hindenburg_omen(highs: pl.Expr, lows: pl.Expr, total: pl.Expr, oscillator: p
 
 
 def index_trend(close: pl.Expr) -> pl.Expr:
-    """1 where the 50-session mean of the index rises, else 0; that is, where it closed above 50 sessions ago."""
-    mean = window_mean(close, TEN_WEEKS)
-    before = mean.forward_fill().shift(1)
-    return flag(mean > before)
+    """1 where the 50-session mean of the index rises, else 0.
+
+    A mean rises where what enters is more than what leaves it, so the close is held against that of 50 sessions ago:
+    two means of the same closes differ by rounding alone.
+    """
+    leaving = scattered(close.drop_nulls().shift(TEN_WEEKS), close.is_not_null())
+    return flag(close > leaving)
 
 
 def coppock(close: pl.Expr) -> pl.Expr:
     """Coppock's curve of an index's month ends: WMA10 of its 14-month and 11-month rates of change, in per cent.
 
     On a session before the month's last, the month's close so far stands in, so the last session of a month has the
-    published, monthly value and none knows what comes later. Null until 24 months before are known.
+    published, monthly value and none knows what comes later. Null before the 24th month with a close.
     """
     known = close.is_not_null()
     month, close = pl.col("session").filter(known).dt.truncate("1mo"), close.drop_nulls()
@@ -61,7 +64,7 @@ def _rate(now: pl.Expr, then: pl.Expr) -> pl.Expr:
     return 100 * (now / then - 1)
 
 
-_INDEX = count("index_close")
+_INDEX = pl.when(count("index_close") > 0).then(count("index_close"))  # nothing rises from a level of zero: it is none
 _OSCILLATOR = mcclellan_oscillator(NET)
 _MCHUGH = "James Miekka; Robert McHugh's definition in safehaven.com 30651, 2013"
 
@@ -104,7 +107,7 @@ INDICATORS = (
         formula="weighted mean (10 to 1) of the last 10 months' 14-month + 11-month rates of change of the index",
         units="per cent",
         source="Edwin Coppock, Barron's, 1962",
-        verified=BRUTE_FORCE,
+        verified="24 to 26 closes and their values in the tests of QuantConnect's LEAN (spy_coppock_curve.csv)",
         parameters={"long": LONG_ROC, "short": SHORT_ROC, "weights": WEIGHTS},
     ),
 )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import polars as pl
 
+from breadthflow_pipelines.indicators.price import moving_average
+
 PUBLISHABLE = 1e-3  # weight that the seed may still have in a published value
 SETTLED = 1e-6  # weight of the seed from which on a value no longer depends on where history began
 
@@ -52,8 +54,13 @@ def window_sum(values: pl.Expr, length: int) -> pl.Expr:
 
 
 def window_mean(values: pl.Expr, length: int) -> pl.Expr:
-    """Mean of the last ``length`` observations; null as window_sum."""
-    return _of_observations(values, lambda observed: observed.rolling_mean(length))
+    """Mean of the last ``length`` observations, made of these alone; null as window_sum.
+
+    Trap: rolling_mean carries the rounding of what has left the window along, and gives 100.00000000000001 per cent.
+    """
+    return _of_observations(
+        values, lambda observed: observed.map_batches(lambda known: moving_average(known, length), pl.Float64)
+    )
 
 
 def window_ratio(part: pl.Expr, whole: pl.Expr, length: int) -> pl.Expr:

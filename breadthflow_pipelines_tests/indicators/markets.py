@@ -3,7 +3,7 @@
 import datetime as dt
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -50,7 +50,7 @@ def flat_bars(closes: list[float], security_id: int = 1, first: int = 0) -> list
     ]
 
 
-def _random_bars(dice: random.Random, security_id: int, count: int, absence: float) -> Iterator[Row]:
+def random_bars(dice: random.Random, security_id: int, count: int, absence: float) -> Iterator[Row]:
     """A walk on a grid of 0.25, so that closes, extremes and averages often tie exactly; with holes.
 
     Some pay dividends, seen as steps of the adjusted close, and of some nobody gives the adjusted close all the time.
@@ -85,7 +85,7 @@ def markets(draw: st.DrawFn, count: int = 300) -> tuple[list[Row], list[Row], in
     members: list[Row] = []
     for security_id in range(1, draw(st.integers(1, 4)) + 1):
         if draw(st.booleans()) or security_id == 1:
-            bars += _random_bars(dice, security_id, count, draw(st.sampled_from((0.0, 0.01, 0.3))))
+            bars += random_bars(dice, security_id, count, draw(st.sampled_from((0.0, 0.01, 0.3))))
         for universe in draw(st.sampled_from(((), ("wide",), ("wide", "narrow")))):
             edges = sorted(draw(st.sets(st.integers(-5, count + 5), max_size=4)))
             ends = [*edges[1::2], None] if len(edges) % 2 else edges[1::2]
@@ -217,6 +217,27 @@ def regime_counts(seed: int, length: int, universe: str = "wide", segment: str =
         extremes = {"new_highs": high, "new_lows": dice.randint(0, 40), "coverage": 1.0}
         key = {"universe": universe, "segment": segment, "session": day(i)}
         rows.append(key | counted | volume | places | able | extremes)
+    return _with_the_rest(rows, seed)
+
+
+def _with_the_rest(rows: list[Row], seed: int) -> list[Row]:
+    """What events and the score do not need: points, dollars, further windows and an index in cents."""
+    dice, level = random.Random(seed + 1), 1000.0  # noqa: S311
+    for row in rows:
+        level = max(1.0, round(level * dice.uniform(0.98, 1.02), dice.choice((0, 2))))
+        advances, declines, issues = row["advances"], row["declines"], row["priced"]
+        row |= {
+            "unchanged_volume": dice.choice((0, 10_000)),
+            "up_dollars": row["up_volume"] * dice.randint(10, 90),
+            "down_dollars": row["down_volume"] * dice.randint(10, 90),
+            "points_gained": round(advances * dice.uniform(0.1, 3.0), 2),
+            "points_lost": round(declines * dice.uniform(0.1, 3.0), 2),
+            **{f"above_{n}": dice.randint(0, issues) for n in (100, 150)},
+            **dict.fromkeys(("able_100", "able_150", "able_extremes_20", "able_252_total_return"), issues),
+            **{f"new_highs{kind}": dice.randint(0, advances) for kind in ("_20", "_total_return")},
+            **{f"new_lows{kind}": dice.randint(0, declines) for kind in ("_20", "_total_return")},
+            "index_close": level,
+        }
     return rows
 
 
@@ -232,3 +253,96 @@ def gappy_counts(seed: int, length: int, nothing: float, unknown: float, univers
         elif dice.random() < nothing:
             row |= {dice.choice(("up_volume", "down_volume", "declines", "advances")): 0}
     return rows
+
+
+FROM_BARS_ALONE = (
+    *("up_dollars", "down_dollars", "points_gained", "points_lost", "new_highs_20", "new_lows_20", "able_extremes_20"),
+    *("new_highs_total_return", "new_lows_total_return", "able_252_total_return", "able_252"),
+    *(f"{kind}_{n}" for n in AVERAGES for kind in ("above", "able")),
+)
+
+
+def ragged_counts(seed: int, length: int, odd: float, universe: str = "wide") -> list[Row]:
+    """Gappy counts in which any count alone may be 0 or unknown too, with stretches in which all is.
+
+    Stretches of ten weeks in which everything rises, everything falls, nothing is published but issues and volumes, the
+    index stands still or repeats itself or is missing, and every share that has a limit is at it.
+    """
+    dice = random.Random(seed + 2)  # noqa: S311
+    rows = gappy_counts(seed, length, odd, odd, universe)
+    for row in rows:
+        for name in COUNT_COLUMNS:
+            if dice.random() < odd / 4:
+                row[name] = dice.choice((0, None))
+    for start in range(70, length, 70):
+        stretch = rows[start : start + dice.randint(1, 60)]
+        _STRETCHES[(start // 70 + seed) % len(_STRETCHES)](stretch, rows[start - 70 : start])
+    return [row | _not_more_than_able(row) for row in rows]
+
+
+def _all_one_way(to: int) -> Callable[[list[Row], list[Row]], None]:
+    pairs = (
+        *(("advances", "declines"), ("up_volume", "down_volume"), ("up_dollars", "down_dollars")),
+        *(("points_gained", "points_lost"), ("new_highs", "new_lows"), ("new_highs_20", "new_lows_20")),
+    )
+
+    def force(stretch: list[Row], _: list[Row]) -> None:
+        for row in stretch:
+            row |= {"unchanged": 0, "unchanged_volume": 0}
+            row |= {f"above_{n}": row[f"able_{n}"] if to == 0 else 0 for n in AVERAGES}
+            for pair in pairs:
+                row |= {pair[to]: 490, pair[1 - to]: 0}
+
+    return force
+
+
+def _published_alone(stretch: list[Row], _: list[Row]) -> None:
+    for row in stretch:
+        row |= dict.fromkeys((*FROM_BARS_ALONE, "index_close"))
+
+
+def _index_stands(stretch: list[Row], _: list[Row]) -> None:
+    for row in stretch:
+        row["index_close"] = 0.1
+
+
+def _index_repeats(stretch: list[Row], before: list[Row]) -> None:
+    for row, past in zip(stretch, before[20:], strict=False):  # fifty sessions earlier
+        row["index_close"] = past["index_close"]
+
+
+def _index_missing(stretch: list[Row], _: list[Row]) -> None:
+    for row in stretch:
+        row["index_close"] = None
+
+
+def _at_the_limits(stretch: list[Row], _: list[Row]) -> None:
+    for i, row in enumerate(stretch, start=1):
+        for up, down in (("up_volume", "down_volume"), ("points_gained", "points_lost")):
+            part = i % 7 + 4  # 4 to 10 in 1, 8 or 9 of ten
+            row |= {up: (part if part > 4 else 1) * 11, down: (10 - part if part > 4 else 9) * 11}
+        row |= {"points_gained": row["points_gained"] / 100, "points_lost": row["points_lost"] / 100}
+        row |= {"advances": 1500, "declines": 1400 + i, "unchanged": 100 - i}  # 3,000 issues
+        row |= {"new_highs": (66, 67, 84, 85)[i % 4], "new_lows": (66, 67, 33, 85, 42)[i % 5]}
+
+
+_STRETCHES = (
+    *(_all_one_way(0), _all_one_way(1), _published_alone),
+    *(_index_stands, _index_repeats, _index_missing, _at_the_limits),
+)
+
+
+def _not_more_than_able(row: Row) -> Row:
+    """As counted: none above or at an extreme that could not be, and unknown where nobody could."""
+    tells = {f"above_{n}": f"able_{n}" for n in AVERAGES}
+    for kind, able in (("", "able_252"), ("_20", "able_extremes_20"), ("_total_return", "able_252_total_return")):
+        tells |= {f"new_highs{kind}": able, f"new_lows{kind}": able}
+    counts = [row[name] for name in ("advances", "declines", "unchanged")]
+    mended: Row = {}
+    for name, able in tells.items():
+        most = row[able]
+        if most is None and able == "able_252" and None not in counts:
+            most = sum(counts)
+        if row[name] is not None and most is not None:
+            mended[name] = min(row[name], most) if most else None
+    return mended
