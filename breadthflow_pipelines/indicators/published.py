@@ -1,9 +1,9 @@
 """Guards on counts that an exchange publishes: which rows may enter indicators, and in what unit their volumes are.
 
-Lives here: five rules, each of which knows a row and those before it and nothing of the future; the volumes' unit; the
-counts as indicators may use them. Lives elsewhere: reading the files and turning away what calendar or form forbid
-(sources/exchange_breadth.py), what a stored row must be (contracts/breadth.py), and the formulas (breadth.py). Nothing
-is mended: a doubted value is left out. What was found in real files is told in docs/decisions/published-counts.md.
+Lives here: five rules, each of which knows a row and those before it and nothing of the future; the volumes' unit.
+Lives elsewhere: reading the files and turning away what calendar or form forbid (sources/exchange_breadth.py), what a
+stored row must be (contracts/breadth.py), what of it enters indicators (the store's view all_counts), and the formulas.
+Nothing is mended: a doubted value is left out. What was found in real files: docs/decisions/published-counts.md.
 """
 
 import math
@@ -103,19 +103,6 @@ def unit_stretches(judged: pl.DataFrame) -> pl.DataFrame:
         .group_by("exchange", "volume_unit", stretch.alias("stretch"), maintain_order=True)
         .agg(first=pl.col("session").min(), last=pl.col("session").max(), sessions=pl.len().cast(pl.Int64))
         .drop("stretch")
-    )
-
-
-def usable_counts(judged: pl.DataFrame) -> pl.DataFrame:
-    """The counts that indicators may use: exchange, session, ISSUES (issues) and VOLUMES (shares, all Int64).
-
-    judged: as judge_published gives it. Null where a count is not usable or was not published.
-    """
-    return judged.select(
-        "exchange",
-        "session",
-        *(pl.when("issues_usable").then(name).alias(name) for name in ISSUES),
-        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")).alias(name) for name in VOLUMES),
     )
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
+from breadthflow_pipelines.indicators.published import ISSUES, VOLUMES
 
 FIRST = dt.date(2020, 1, 1)
 Row = dict[str, Any]
@@ -200,6 +201,16 @@ COUNTS_SCHEMA = pl.Schema(
 def counts_frame(rows: list[Row]) -> pl.DataFrame:
     """Counts in their published types; columns that a row does not give are null."""
     return pl.DataFrame(rows, schema=COUNTS_SCHEMA)
+
+
+def usable_counts(judged: pl.DataFrame) -> pl.DataFrame:
+    """What the store's view all_counts gives of judged published counts, volumes in shares."""
+    return judged.select(
+        "exchange",
+        "session",
+        *(pl.when("issues_usable").then(name).alias(name) for name in ISSUES),
+        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")).alias(name) for name in VOLUMES),
+    )
 
 
 def regime_counts(seed: int, length: int, universe: str = "wide", segment: str = "ALL", issues: int = 500) -> list[Row]:

@@ -13,10 +13,16 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.indicators.breadth import CATALOGUE, INDICATOR_COLUMNS, breadth_indicators
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, KEY
-from breadthflow_pipelines.indicators.published import ISSUES, VOLUMES, judge_published, usable_counts
+from breadthflow_pipelines.indicators.published import ISSUES, VOLUMES, judge_published
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
-from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, ragged_counts, regime_counts
+from breadthflow_pipelines_tests.indicators.markets import (
+    Row,
+    counts_frame,
+    ragged_counts,
+    regime_counts,
+    usable_counts,
+)
 from breadthflow_pipelines_tests.indicators.twins import TWINS, settled
 
 EXCHANGES = Path(__file__).resolve().parents[2].parent / "shared" / "market" / "exchange_breadth"

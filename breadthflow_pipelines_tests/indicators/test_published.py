@@ -25,11 +25,11 @@ from breadthflow_pipelines.indicators.published import (
     first_unit,
     judge_published,
     unit_stretches,
-    usable_counts,
 )
-from breadthflow_pipelines.indicators.thrusts import ZWEIG_BREADTH_THRUST, threshold_events
+from breadthflow_pipelines.indicators.thrusts import Condition, Thrust, threshold_events
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+from breadthflow_pipelines_tests.indicators.markets import usable_counts
 
 Row = dict[str, Any]
 Verdict = tuple[int | None, list[str], bool, bool]
@@ -477,18 +477,12 @@ def test_order_does_not_matter_and_exchanges_do_not_know_each_other() -> None:
     assert both.equals(pl.concat([judge_published(one), judge_published(other)]), null_equal=True)
 
 
-def test_usable_counts_keep_the_contract_and_hold_only_what_is_usable() -> None:
+def test_judging_adds_columns_and_keeps_the_contract_and_every_count() -> None:
     counts = frame(spoilt())
     got = judge_published(counts)
     assert got.columns == [*counts.columns, "volume_unit", "doubts", "issues_usable", "volume_usable"]
     assert got.select(counts.columns).equals(counts)
-    usable = require(PUBLISHED, usable_counts(got).select(counts.columns))
-    for before, after in zip(got.iter_rows(named=True), usable.iter_rows(named=True), strict=True):
-        assert all(after[name] == (before[name] if before["issues_usable"] else None) for name in ISSUES)
-        unit = before["volume_unit"] if before["volume_usable"] else None
-        assert all(
-            after[name] == (None if unit is None or before[name] is None else before[name] * unit) for name in VOLUMES
-        )
+    assert require(PUBLISHED, got.with_columns(index_close=pl.lit(None, pl.Float64))).height == counts.height
 
 
 def test_no_rows_give_no_rows_of_the_same_types() -> None:
@@ -549,10 +543,15 @@ def test_nasdaq_is_judged_alike_without_its_future(nasdaq: pl.DataFrame) -> None
         assert judge_published(nasdaq[:rows]).equals(whole[:rows], null_equal=True)
 
 
+ZWEIG = Thrust(
+    "zweig", (Condition("zweig_ema", "above", 0.615),), (Condition("zweig_ema", "below", 0.40),), deadline=10
+)
+
+
 @pytest.mark.market_data
 def test_the_thrusts_of_nasdaq_stay_where_they_are(nasdaq: pl.DataFrame) -> None:
     usable = usable_counts(judge_published(nasdaq)).rename({"exchange": "universe"})
     unknown = [pl.lit(None, pl.Int64).alias(name) for name in COUNT_COLUMNS if name not in usable.columns]
     values = breadth_indicators(usable.with_columns(*unknown, segment=pl.lit("ALL")))
-    thrusts = threshold_events(values, ZWEIG_BREADTH_THRUST)["session"].dt.to_string().to_list()
+    thrusts = threshold_events(values, [ZWEIG])["session"].dt.to_string().to_list()
     assert thrusts == ["1981-10-07", "1982-08-24", "1984-08-03"]

@@ -249,4 +249,4 @@ def test_signal_id_is_fixed_for_ever() -> None:
 
 def test_nothing_gives_no_signals() -> None:
     assert signals([]).columns == list(SIGNAL_COLUMNS)
-    assert signals(regime_counts(1, 20)).is_empty()
+    assert signals(gappy_counts(1, 300, nothing=0.0, unknown=1.0)).is_empty()

@@ -396,7 +396,7 @@ def test_the_last_bars_before_a_range_are_found_however_far_back_they_lie(listed
     market.record_members(listed, members(("u", 1, "2000-01-01", None), ("v", 1, "2000-01-01", None)))
 
     found = market.bars_to_count(listed, dt.date(2022, 1, 1), dt.date(2022, 1, 3), 252)
-    assert found.columns == ["security_id", "session", "high", "low", "close", "volume"]
+    assert found.columns == ["security_id", "session", "high", "low", "close", "volume", "close_adjusted"]
     expected = [*sorted(old)[-250:], *map(dt.date.fromisoformat, recent[:3])]
     assert found.sort("session")["session"].to_list() == expected  # 250 + 2 before, 1 within, each once
     assert found["security_id"].unique().to_list() == [1]
