@@ -4,6 +4,7 @@ Commands that only read import neither Dagster nor polars; the others import wha
 """
 
 import datetime as dt
+import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +68,21 @@ _BREADTH_SHORT = (
     *("members", "priced", "advances", "declines", "unchanged", "new_highs", "new_lows"),
     *("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50"),
 )
+
+
+_SYMBOL_KEY = ("session", "universe", "symbol", "action", "confidence", "strength", "regime", "gated")
+_SYMBOL_SHORT = (
+    *("session", "symbol", "action", "confidence", "strength", "regime", "gated"),
+    *("rsi_14", "macd_histogram", "pct_from_high_252", "relative_strength", "volume_ratio_20"),
+)
+
+
+class Action(StrEnum):
+    """What a signal says."""
+
+    BUY = "buy"
+    SELL = "sell"
+    HOLD = "hold"
 
 
 class Format(StrEnum):
@@ -174,16 +190,78 @@ def breadth(
     start: From = None,
     end: To = None,
     segment: Segment = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Counts and indicators to print; see breadthflow indicators.")
+    ] = None,
     shape: Shape = Format.TABLE,
 ) -> None:
-    """Print counts and indicators by session; csv and json carry every column.
+    """Print counts and indicators by session; csv and json carry every column unless some are named.
 
-    Example: breadthflow breadth --universe demo --from 2024-01-02 --to 2024-01-31 --format csv
+    Example: breadthflow breadth --universe demo --from 2024-01-02 --columns trin,stix --format csv
     """
     database = open_database(get_settings())
-    rows = store.breadth(database, universe, *_range(start, end), segment)
-    columns = [*_BREADTH_KEY, *(name for name in rows[0] if name not in _BREADTH_KEY)]
-    _write(rows, columns, _BREADTH_SHORT, shape, _titled(f"Breadth of {universe}", [universe], database))
+    known = store.breadth_columns(database)
+    named = _named(columns, known, "count or indicator", "breadthflow indicators lists them")
+    wanted = [*_BREADTH_KEY, *(name for name in named or known if name not in _BREADTH_KEY)]
+    rows = store.breadth(database, universe, *_range(start, end), segment, wanted)
+    short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
+    _write(rows, wanted, short, shape, _titled(f"Breadth of {universe}", [universe], database))
+
+
+@app.command()
+def indicators(
+    family: Annotated[str | None, typer.Option(help="Part of a family's name, such as volume.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """List every indicator: its formula, units and published source; docs/indicators.md tells more.
+
+    Example: breadthflow indicators --family mcclellan
+    """
+    from breadthflow_pipelines.indicators.breadth import CATALOGUE
+    from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
+    from breadthflow_pipelines.indicators.technical import TECHNICAL
+
+    every = [*CATALOGUE.values(), *TECHNICAL, RELATIVE_STRENGTH]
+    found = [indicator for indicator in every if family is None or family.lower() in indicator.family.lower()]
+    if not found:
+        families = ", ".join(dict.fromkeys(indicator.family for indicator in every))
+        raise RequestError(f"No family is called {family}; there are: {families}.")
+    rows = [
+        {
+            "name": indicator.name,
+            "family": indicator.family,
+            "formula": indicator.formula,
+            "units": indicator.units,
+            "parameters": dict(indicator.parameters),
+            "seed": indicator.seed,
+            "burn_in": indicator.burn_in,
+            "source": indicator.source,
+            "verified": indicator.verified,
+        }
+        for indicator in found
+    ]
+    _write(rows, list(rows[0]), ("name", "family", "units", "formula"), shape, f"{len(rows)} indicators")
+
+
+@app.command()
+def symbols(
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    start: From = None,
+    end: To = None,
+    symbol: Annotated[str | None, typer.Option(help="One member; all of them without it.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Only these signals.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print what the technical rules say of each member, strongest first; of the last session unless days are named.
+
+    Example: breadthflow symbols --universe demo --action buy
+    """
+    database = open_database(get_settings())
+    rows = store.symbols(database, universe, *_range(start, end), symbol, action)
+    if not rows:
+        err.print("No signal matches.")
+    columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
+    _write(rows, columns, _SYMBOL_SHORT, shape, _titled(f"Members of {universe}", [universe], database))
 
 
 @app.command()
@@ -212,15 +290,19 @@ def signals(
 def score(
     date: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")], universe: Universe = None
 ) -> None:
-    """Print the breadth score of a session, 0 to 100, by universe and segment.
+    """Print the breadth score (0 to 100) and the conviction (0 to 4) of a session, by universe and segment.
 
     Example: breadthflow score --date 2024-01-31 --universe demo
     """
     database = open_database(get_settings())
     rows = store.scores(database, date.date(), universe)
-    shown = ("universe", "segment", "value", "action", "confidence", "state", "signal_id")
+    shown = ("universe", "segment", "rule", "value", "action", "confidence", "state", "signal_id")
     out.print(
-        tables.table(_titled(f"Breadth score of {date.date()}", {r["universe"] for r in rows}, database), rows, shown)
+        tables.table(
+            _titled(f"Breadth score and conviction of {date.date()}", {r["universe"] for r in rows}, database),
+            rows,
+            shown,
+        )
     )
 
 
@@ -241,13 +323,15 @@ def explain(signal_id: str) -> None:
     out.print(_titled(title, [row["universe"]], database), style="bold")
     out.print(f"Rule         {rule.name}: {rule.about}")
     out.print(f"Source       {rule.source}")
-    out.print(f"Parameters   {_pairs(rule.parameters)}; {_pairs(rule.thresholds)}")
+    levels = row["evidence"].get("levels", rule.thresholds)  # of a calibrated rule, those of the year
+    out.print(f"Parameters   {_pairs({**rule.parameters, **levels})}")
     out.print(f"Value        {tables.text(row['value'])} against {tables.text(row['threshold'])}")
     out.print(f"Confidence   {tables.text(row['confidence'])}: strength of the evidence, not a probability")
     if not row["calibrated"]:
         out.print(f"Calibration  none: the thresholds were not published for {row['universe']} {row['segment']}")
     _show_evidence(row["evidence"])
-    columns = ("session", "members", "priced", "advances", "declines", "zweig_ema", "mcclellan_oscillator_ratio")
+    looked_at = sorted(rule.thrust.columns) if rule.thrust else ("zweig_ema", "mcclellan_oscillator_ratio")
+    columns = ("session", "members", "priced", "advances", "declines", *looked_at)
     out.print(tables.table("Sessions", sessions, columns))
 
 
@@ -265,6 +349,8 @@ def status() -> None:
     _print_filled("Universes", found["universes"], shown)
     _print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     _print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
+    _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
+    _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
     if found["revised"][0]["rows"]:
         _print_filled("Revised bars", found["revised"], ("rows", "last"))
     runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
@@ -455,12 +541,12 @@ def _show_latest(database: Database, universe: str | None = None) -> None:
 
 
 def _show_evidence(evidence: dict[str, Any]) -> None:
-    components = evidence.pop("components", None)
     for name, value in evidence.items():
-        out.print(f"{name:<12} {_pairs(value) if isinstance(value, dict) else tables.text(value)}")
-    if components:
-        rows = [{"component": name, **values} for name, values in components.items()]
-        out.print(tables.table("Components", rows, ("component", "value", "z", "weight")))
+        if isinstance(value, dict) and value and all(isinstance(part, dict) for part in value.values()):
+            rows = [{name: part, **facts} for part, facts in value.items()]
+            out.print(tables.table("", rows, list(rows[0])))
+        elif name != "levels":  # they stand with the parameters
+            out.print(f"{name:<12} {_pairs(value) if isinstance(value, dict) else tables.text(value)}")
 
 
 def _write(
@@ -484,6 +570,17 @@ def _titled(title: str, universes: Any, database: Database) -> str:
 def _print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     if rows:
         out.print(tables.table(title, rows, columns), "")
+
+
+def _named(text: str | None, known: Sequence[str], what: str, help_: str) -> list[str]:
+    """The names in a list like A,B; none where it is not given."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f" Did you mean {', '.join(near)}?" if near else ""
+            raise RequestError(f"{name} is no {what}; {help_}.{hint}")
+    return list(dict.fromkeys(names))
 
 
 def _known_rule(rule: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from breadthflow_pipelines import cli
 from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
+from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
@@ -55,7 +56,7 @@ def ask(store: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
-    columns = ["universe", "segment", "session", "state", *COUNT_COLUMNS, *INDICATOR_COLUMNS]
+    columns = ["universe", "segment", "session", "state", *COUNT_COLUMNS, "doubts", *INDICATOR_COLUMNS]
     flat = ask("breadth", "--universe", "demo", *MONTH, "--format", "csv")
     assert list(flat.rows[0]) == columns
     deep = json.loads(ask("breadth", "--universe", "demo", *MONTH, "--format", "json").out)
@@ -65,6 +66,42 @@ def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
         assert [None if text == "" else text for text in plain.values()] == [
             None if value is None else str(value) for value in row.values()
         ]
+
+
+def test_breadth_prints_the_columns_that_are_asked_for_in_every_format(ask: Ask) -> None:
+    where = ("breadth", "--universe", "demo", *MONTH, "--segment", "ALL", "--columns", "trin, whaley_adt5,trin")
+    flat = ask(*where, "--format", "csv")
+    assert list(flat.rows[0]) == ["universe", "segment", "session", "state", "trin", "whaley_adt5"]
+    every = ask("breadth", "--universe", "demo", *MONTH, "--segment", "ALL", "--format", "csv").rows
+    assert [row["trin"] for row in flat.rows] == [row["trin"] for row in every]
+    assert "whaley_adt5" in ask(*where).out
+
+
+def test_indicators_lists_the_whole_catalogue_or_a_family_of_it(ask: Ask) -> None:
+    listed = json.loads(ask("indicators", "--format", "json").out)
+    names = [row["name"] for row in listed]
+    assert {*INDICATOR_COLUMNS, *TECHNICAL_COLUMNS, "relative_strength"} == set(names)
+    assert len(names) == len(set(names))
+    assert all(row["formula"] and row["source"] and row["verified"] for row in listed)
+    family = ask("indicators", "--family", "mcclellan").out
+    assert "mcclellan_zero_at" in family
+    assert "trin" not in family.split()
+
+
+def test_symbols_prints_members_of_the_last_session_strongest_first(ask: Ask) -> None:
+    rows = ask("symbols", "--universe", "demo", "--format", "csv").rows
+    assert {row["session"] for row in rows} == {"2026-04-10"}
+    strengths = [float(row["strength"]) for row in rows]
+    assert strengths == sorted(strengths, reverse=True)
+    assert {"sell", "hold"} <= {row["action"] for row in rows}
+    assert {f"vote_{name}" for name in ("trend", "rsi")} | set(TECHNICAL_COLUMNS) < set(rows[0])
+    symbol = rows[0]["symbol"]
+    own = ask("symbols", "--universe", "demo", *MONTH, "--symbol", symbol, "--format", "json")
+    assert {row["symbol"] for row in json.loads(own.out)} == {symbol}
+    assert len(json.loads(own.out)) == 22  # sessions of March 2026
+    sells = ask("symbols", "--universe", "demo", "--action", "sell", "--format", "csv").rows
+    assert sells == [row for row in rows if row["action"] == "sell"]
+    assert "synthetic: demo" in ask("symbols", "--universe", "demo").out
 
 
 def test_breadth_as_a_table_says_that_the_market_is_synthetic(ask: Ask) -> None:
@@ -110,7 +147,7 @@ def test_a_rule_that_never_fired_is_an_empty_answer_with_its_header(ask: Ask) ->
 def test_score_shows_every_segment(ask: Ask) -> None:
     answer = ask("score", "--date", "2026-03-31")
     assert answer.status == 0
-    assert {"ALL", "Energy", "Utilities"} <= set(answer.out.split())
+    assert {"ALL", "Energy", "Utilities", "breadth_score", "conviction"} <= set(answer.out.split())
 
 
 def test_status_shows_universe_bars_rejections_and_runs(ask: Ask) -> None:
@@ -133,6 +170,11 @@ def test_sources_says_what_answers(ask: Ask) -> None:
     [
         (["breadth", "--universe", "nope"], {}, 2, "Universe nope is unknown; there are: demo"),
         (["breadth", "--universe", "demo", "--segment", "Nope"], {}, 2, "no segment Nope; there are: ALL"),
+        (["breadth", "--universe", "demo", "--columns", "zwieg_ema"], {}, 2, "Did you mean zweig_ema"),
+        (["breadth", "--universe", "demo", "--columns", "1; DROP TABLE bars"], {}, 2, "is no count or indicator"),
+        (["indicators", "--family", "nope"], {}, 2, "No family is called nope; there are: Advances and declines"),
+        (["symbols", "--universe", "nope"], {}, 2, "Universe nope is unknown; there are: demo"),
+        (["symbols", "--universe", "demo", "--symbol", "NOPE"], {}, 2, "NOPE has no signal as a member of demo"),
         (
             ["breadth", "--universe", "demo", "--to", "2010-01-31"],
             {},

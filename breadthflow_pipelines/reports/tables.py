@@ -37,6 +37,8 @@ def text(value: object) -> str:
         return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3f}"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(text(item) for item in value)
     if isinstance(value, dt.datetime):
         return value.strftime("%Y-%m-%d %H:%M")
     return str(value)

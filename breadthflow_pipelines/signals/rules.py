@@ -84,7 +84,7 @@ def _event(
         "quiet": thrust.quiet or None,
         "merge": thrust.merge or None,
     }
-    said = {name: float(limit) for name, limit in limits.items() if limit is not None}
+    said = {name: limit for name, limit in limits.items() if limit is not None}
     return Rule(thrust.name, about, source, {**(parameters or {}), **said}, levels(thrust), thrust=thrust, **more)
 
 

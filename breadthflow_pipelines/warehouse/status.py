@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
@@ -18,19 +19,74 @@ _SIGNAL_COLUMNS = (
 )
 
 
+# Rules that say something of every session, not of some.
+_MEASURES = ("breadth_score", "conviction")
+
+
+def breadth_columns(database: Database) -> list[str]:
+    """The columns that breadth can be asked for: universe, segment, session, state, counts, doubts, indicators."""
+    query = (
+        "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = 'breadth'::regclass AND attnum > 0 "
+        "ORDER BY attnum"
+    )
+    return [row["name"] for row in _rows(database, query, [])]
+
+
 def breadth(
-    database: Database, universe: str, first: dt.date | None, last: dt.date | None, segment: str | None
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    segment: str | None,
+    columns: Sequence[str],
 ) -> list[Row]:
-    """Counts and indicators of a universe, by segment and session.
+    """These columns of the counts and indicators of a universe, by segment and session.
 
     Raises:
         RequestError: the universe, the segment or the days are not in the store; says what is.
     """
     where, values = _where({"universe": universe, "segment": segment}, first, last)
-    rows = _rows(database, f"SELECT * FROM breadth WHERE {where} ORDER BY universe, segment, session", values)
+    shown = sql.SQL(", ").join(map(sql.Identifier, columns))
+    query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
+    rows = _rows(database, query, values)
     if not rows:
         raise _nothing(database, universe, segment, first, last)
     return rows
+
+
+def symbols(
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    symbol: str | None,
+    action: str | None,
+) -> list[Row]:
+    """Signals and technical indicators of a universe's members; of the last session where neither day is given.
+
+    Raises:
+        RequestError: the universe or the symbol has no signal at all; says what there is.
+    """
+    _known_universe(database, universe)
+    if first is None and last is None:
+        query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
+        first = last = _rows(database, query, [universe])[0]["last"]
+        if first is None:
+            raise RequestError(f"No member of {universe} has signals: they are made of bars, by breadthflow run.")
+    where, values = _where({"universe": universe, "symbol": symbol, "action": action}, first, last)
+    rows = _rows(
+        database,
+        "SELECT symbol, s.*, p.* FROM symbol_signals s JOIN price_indicators p USING (universe, session, security_id) "
+        "JOIN security_symbols n USING (security_id) "
+        f"WHERE daterange(n.valid_from, n.valid_to) @> session AND {where} ORDER BY s.session, strength DESC, symbol",
+        values,
+    )
+    if not rows and symbol is not None and action is None:
+        raise RequestError(f"{symbol} has no signal as a member of {universe} from {first} through {last}.")
+    return [{name: value for name, value in row.items() if name not in _UNSHOWN} for row in rows]
+
+
+_UNSHOWN = frozenset({"security_id", "computed_at"})
 
 
 def signals(
@@ -50,28 +106,29 @@ def signals(
 
 
 def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:
-    """Of each universe (or one) as a whole: the score of its last session, and its last few events."""
+    """Of each universe (or one) as a whole: score and conviction of its last session, and its last few events."""
     return _rows(
         database,
         f"""
         WITH ranked AS (
-            SELECT {_SIGNAL_COLUMNS}, rule = 'breadth_score' AS is_score,
-                   row_number() OVER (PARTITION BY universe, rule = 'breadth_score' ORDER BY session DESC) AS nth
+            SELECT {_SIGNAL_COLUMNS}, rule = ANY(%s) AS is_measure,
+                   row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
+                                      ORDER BY session DESC, rule) AS nth
               FROM market_signals WHERE segment = 'ALL' AND universe = coalesce(%s, universe))
-        SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_score THEN 1 ELSE %s END
-         ORDER BY universe, session, rule
+        SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
+         ORDER BY universe, session, is_measure, rule
         """,
-        [universe, events],
+        [list(_MEASURES), list(_MEASURES), universe, events],
     )
 
 
 def scores(database: Database, session: dt.date, universe: str | None) -> list[Row]:
-    """The breadth scores of a session, every segment.
+    """The breadth scores and convictions of a session, every segment.
 
     Raises:
         RequestError: there is none; says which sessions have one.
     """
-    found = signals(database, session, session, universe, None, "breadth_score")
+    found = [row for row in signals(database, session, session, universe, None, None) if row["rule"] in _MEASURES]
     if not found:
         where, values = _where({"universe": universe, "rule": "breadth_score"}, None, None)
         reach = _rows(
@@ -83,7 +140,7 @@ def scores(database: Database, session: dt.date, universe: str | None) -> list[R
 
 
 def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
-    """A signal and the breadth of the sessions that it rests on.
+    """A signal and the breadth of the sessions that it rests on, with every column.
 
     Raises:
         RequestError: no signal has that id.
@@ -115,7 +172,7 @@ def empty_tables(database: Database) -> set[str]:
 
 
 def overview(database: Database) -> dict[str, list[Row]]:
-    """What the store holds: bars by source, universes with their last session, rejected rows by reason."""
+    """What the store holds: bars by source, universes with their last session, what was rejected or doubted and why."""
     return {
         "bars": _rows(
             database,
@@ -133,6 +190,18 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "FROM rejected_bars, unnest(reasons) AS reason GROUP BY source, reason "
             "UNION ALL SELECT exchange, reason, count(*), min(session), max(session) FROM rejected_counts "
             "GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
+            [],
+        ),
+        "doubted": _rows(
+            database,
+            "SELECT exchange, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
+            "FROM exchange_breadth, unnest(doubts) AS reason GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
+            [],
+        ),
+        "units": _rows(
+            database,
+            "SELECT exchange, volume_unit, min(session) AS first, max(session) AS last, count(*) AS sessions "
+            "FROM exchange_breadth WHERE volume_unit IS NOT NULL GROUP BY exchange, volume_unit ORDER BY 1, 3",
             [],
         ),
         "revised": _rows(database, "SELECT count(*) AS rows, max(revised_at) AS last FROM bar_revisions", []),
@@ -200,7 +269,7 @@ def _nothing(
     )
 
 
-def _rows(database: Database, query: str, values: Sequence[object]) -> list[Row]:
+def _rows(database: Database, query: str | sql.Composed, values: Sequence[object]) -> list[Row]:
     try:
         with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
             cursor.execute(query, values)
