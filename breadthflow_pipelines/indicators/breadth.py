@@ -9,7 +9,7 @@ import polars as pl
 from breadthflow_pipelines.indicators import extremes, issues, mcclellan, omens, participation, volume
 from breadthflow_pipelines.indicators.catalogue import Indicator
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, KEY
+from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND
 from breadthflow_pipelines.indicators.series import SETTLED, burn_in
 
@@ -33,9 +33,9 @@ def breadth_indicators(counts: pl.DataFrame) -> pl.DataFrame:
     """
     settled = CATALOGUE["rana"].expression.is_not_null().cum_sum() > burn_in(SLOW_TREND, SETTLED)
     formulas = {name: indicator.expression for name, indicator in CATALOGUE.items()} | {"settled": settled}
-    needed = counts.select(*KEY, *COUNT_COLUMNS).sort(KEY)
-    # One series at a time: windows over all of them would be grouped anew for each formula. And at once, not as a plan:
-    # looking for what these formulas have in common costs more than computing it.
-    series = needed.partition_by("universe", "segment", maintain_order=True) or [needed]
-    computed = [one.select(*KEY, **formulas) for one in series]
-    return pl.concat(computed).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+    # At once and not as a plan: looking for what so many formulas have in common can take longer than computing them.
+    return (
+        counts.sort(KEY)
+        .select(*KEY, *(formula.over("universe", "segment").alias(name) for name, formula in formulas.items()))
+        .with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+    )

@@ -12,9 +12,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from breadthflow_pipelines.signals.rules import BUY_AT, RULES, SELL_AT
+from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
 
 SESSIONS = 250
+YEARS = 10
+MEASURES = ("breadth_score", "conviction")  # rules that say something of every session
 DOTS_PER_INCH = 80
 UP, DOWN, LINE, SOFT = "#2b8a3e", "#c92a2a", "#1c4f9c", "#868e96"
 
@@ -44,7 +46,7 @@ def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str
 
 
 def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str]) -> dict[str, str]:
-    """Markdown by metadata name: Zweig's average with its two lines and events, and the breadth score."""
+    """Markdown by metadata name: Zweig's average with its events, all thrusts and warnings, score and conviction."""
     universe = freshest(indicators)
     if universe is None:
         return {}
@@ -55,7 +57,11 @@ def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str])
     return {
         "words": _signal_words(score, thrusts, title),
         "zweig": _picture(lambda axes: _draw_zweig(axes, rows, thrusts), f"{title}: Zweig's average and its thrusts"),
+        "events": _picture(
+            lambda axes: _draw_events(axes, fired), f"{title}: thrusts and warnings of {YEARS} years", 4
+        ),
         "score": _picture(lambda axes: _draw_score(axes, score), f"{title}: breadth score"),
+        "conviction": _picture(lambda axes: _draw_conviction(axes, fired), f"{title}: conviction"),
     }
 
 
@@ -112,9 +118,9 @@ def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:,.2f}".removesuffix(".00")
 
 
-def _picture(draw: Callable[[Axes], None], title: str) -> str:
+def _picture(draw: Callable[[Axes], None], title: str, height: float = 2.8) -> str:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(8, 2.8), dpi=DOTS_PER_INCH, layout="constrained")
+        figure = Figure(figsize=(8, height), dpi=DOTS_PER_INCH, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         axes.set_title(title, loc="left")
@@ -158,6 +164,27 @@ def _draw_score(axes: Axes, score: Frame) -> None:
     _levels(axes, SELL_AT, BUY_AT)
     axes.plot(score["session"], score["value"], color=LINE, linewidth=1.2)
     axes.set_ylim(0, 100)
+
+
+def _draw_events(axes: Axes, fired: Frame) -> None:
+    """A row for each rule of events, a mark for each event, in the colour of its action."""
+    events = fired.filter(~pl.col("rule").is_in(MEASURES))
+    if events.height:
+        since = events.select(pl.col("session").max().dt.offset_by(f"-{YEARS}y")).item()
+        events = events.filter(pl.col("session") >= since)
+    rows = {rule: i for i, rule in enumerate(sorted(events["rule"].unique(), reverse=True))}
+    for action, colour, mark in (("buy", UP, "^"), ("sell", DOWN, "v"), ("hold", SOFT, "o")):
+        own = events.filter(action=action)
+        axes.plot(own["session"], [rows[rule] for rule in own["rule"]], mark, color=colour, markersize=4)
+    axes.set_yticks(list(rows.values()), labels=list(rows), fontsize=6)
+    axes.grid(axis="y", color=SOFT, linewidth=0.3)
+
+
+def _draw_conviction(axes: Axes, fired: Frame) -> None:
+    rows = fired.filter(rule="conviction").tail(SESSIONS)
+    _levels(axes, CONVICTION_AT)
+    axes.step(rows["session"], rows["value"], color=LINE, linewidth=1.2, where="post")
+    axes.set_ylim(0, 4.2)
 
 
 def _levels(axes: Axes, *levels: float) -> None:

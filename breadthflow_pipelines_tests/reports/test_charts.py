@@ -14,7 +14,7 @@ from breadthflow_pipelines.reports.charts import freshest, indicator_charts, sig
 from breadthflow_pipelines.signals.signals import market_signals
 
 INDICATOR_PICTURES = ("advances_and_declines", "mcclellan", "participation")
-SIGNAL_PICTURES = ("zweig", "score")
+SIGNAL_PICTURES = ("zweig", "events", "score", "conviction")
 FOLDED_FROM = 1000  # characters of Markdown that Dagster's UI hides behind a click
 MOST_BYTES = 100_000  # of a picture: each is stored with every materialization
 
@@ -61,7 +61,7 @@ def test_pictures_are_small_pngs_and_words_show_without_a_click() -> None:
         for name in names:
             data, width, height = size_of_png(pictures[name])
             assert data < MOST_BYTES
-            assert (width, height) == (640, 224)
+            assert (width, height) == (640, 320 if name == "events" else 224)
 
 
 def test_words_are_those_of_the_last_session() -> None:
