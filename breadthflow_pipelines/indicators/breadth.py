@@ -13,11 +13,8 @@ from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND
 from breadthflow_pipelines.indicators.series import SETTLED, burn_in
 
-CATALOGUE: dict[str, Indicator] = {
-    indicator.name: indicator
-    for family in (issues, mcclellan, volume, extremes, participation, omens)
-    for indicator in family.INDICATORS
-}
+FAMILIES = (issues, mcclellan, volume, extremes, participation, omens)
+CATALOGUE: dict[str, Indicator] = {indicator.name: indicator for family in FAMILIES for indicator in family.INDICATORS}
 INDICATOR_COLUMNS = tuple(CATALOGUE)
 
 

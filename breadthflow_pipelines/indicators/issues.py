@@ -138,7 +138,7 @@ INDICATORS = (
         ad_line(share(NET, TOTAL)),
         FAMILY,
         formula="running sum of (A - D) / (A + D + U)",
-        units="shares of all issues",
+        units="fractions of all issues",
         source="StockCharts, ChartSchool, Advance-Decline Line (ratio form)",
         verified=BRUTE_FORCE,
         seed="0 before the first session of the universe",
@@ -251,7 +251,7 @@ INDICATORS = (
         )
         for length, source in (
             (5, "Wayne Whaley, Planes, Trains and Automobiles, 2010"),
-            (20, "Wayne Whaley in tradersnarrative 3944"),
+            (20, "Wayne Whaley, Trader's Narrative 3944, 2010"),
         )
     ),
 )

@@ -74,7 +74,7 @@ def _omen(name: str, least: float, source: str) -> Indicator:
         name,
         hindenburg_omen(NH, NL, TOTAL, _OSCILLATOR, least),
         FAMILY,
-        formula=f"1 where NH and NL are each above {least:.1%} of A + D + U, NH <= 2 * NL and T10 - T5 < 0, else 0",
+        formula=f"1 where NH and NL each exceed {least * 100:g} % of A + D + U, NH <= 2 * NL and T10 - T5 < 0, else 0",
         units="1 or 0",
         source=source,
         verified="the worked threshold of 3,126 issues: 68.772, so 69 of each (2010-08-12)",
@@ -87,7 +87,7 @@ def _omen(name: str, least: float, source: str) -> Indicator:
 
 INDICATORS = (
     _omen("hindenburg_omen", OMEN_SHARE, _MCHUGH),
-    _omen("hindenburg_omen_28", OMEN_SHARE_WIDE, "the 2.8 % variant; gold-eagle.com, June 2013"),
+    _omen("hindenburg_omen_28", OMEN_SHARE_WIDE, "Jim Miekka's later 2.8 %, in Gregory Morris, 2006"),
     Indicator(
         "index_trend_50",
         index_trend(_INDEX),
@@ -104,7 +104,8 @@ INDICATORS = (
         "coppock",
         coppock(_INDEX),
         FAMILY,
-        formula="weighted mean (10 to 1) of the last 10 months' 14-month + 11-month rates of change of the index",
+        formula="weighted mean (10 to 1) of the last 10 months' 14-month + 11-month rates of change of the index; null"
+        " before its 24th month",
         units="per cent",
         source="Edwin Coppock, Barron's, 1962",
         verified="24 to 26 closes and their values in the tests of QuantConnect's LEAN (spy_coppock_curve.csv)",

@@ -35,7 +35,7 @@ INDICATORS = (
         FAMILY,
         formula="100 * members whose high is above that of their prior 20 bars / members with 20 earlier bars",
         units="per cent",
-        source="All Star Charts; stockmarkettv, 2024-12-06",
+        source="All Star Charts; stockmarkettv.com, 2024-12-06",
         verified=BRUTE_FORCE,
         parameters={"bars": 20},
         bounds=(0, 100),

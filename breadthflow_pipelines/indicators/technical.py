@@ -260,7 +260,7 @@ TECHNICAL = (
             f"ema_{length}",
             ema(_CLOSE, length),
             FAMILY,
-            formula=f"E' = E + 2 / {length + 1} * (C - E)",
+            formula=f"E + 2 / {length + 1} * (C - E)",
             units="price",
             source="TA-Lib, ta_EMA.c; P. N. Haurlan, Measuring Trend Values, 1968",
             verified=_TA_LIB.format("EMA"),

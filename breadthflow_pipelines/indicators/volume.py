@@ -62,7 +62,7 @@ def _day(name: str, expression: pl.Expr, least: float, legs: str) -> Indicator:
         name,
         expression,
         FAMILY,
-        formula=f"1 where at least {least:.0%} of {legs} went up, -1 where it went down, else 0",
+        formula=f"1 where at least {least * 100:g} % of {legs} went up, -1 where it went down, else 0",
         units="1, 0 or -1",
         source=_DESMOND,
         verified=BRUTE_FORCE,
@@ -105,9 +105,9 @@ INDICATORS = (
         "up_dollar_share",
         up_volume_share(count("up_dollars"), count("down_dollars")),
         FAMILY,
-        formula="up / (up + down), of close * shares",
+        formula="dollars up / (dollars up + dollars down), an issue's dollars being close * volume",
         units="share of the dollars that moved",
-        source="BreadthFlow's variant of the up-volume share; a split does not change it",
+        source="BreadthFlow's variant of the up-volume share; a split of close and volume alike does not change it",
         verified=BRUTE_FORCE,
         bounds=(0, 1),
     ),
@@ -126,7 +126,7 @@ INDICATORS = (
         volume_line(UV, DV),
         FAMILY,
         formula="running sum of (UV - DV) / (UV + DV)",
-        units="shares of the volume that moved",
+        units="fractions of the volume that moved",
         source="Cumulative Volume Index in its normalised form",
         verified=BRUTE_FORCE,
         seed="0 before the first session of the universe",
@@ -167,7 +167,7 @@ INDICATORS = (
             bounds=(0, 100),
         )
         for length, source, verified in (
-            (2, "Wayne Whaley, 2011, of S&P 500 volume; scribd 158249162", BRUTE_FORCE),
+            (2, "Wayne Whaley, A Two Day Up Volume Thrust Signal, 2013-01-02, of S&P 500 volume", BRUTE_FORCE),
             (5, "Wayne Whaley, Planes, Trains and Automobiles, 2010", BRUTE_FORCE),
         )
     ),
