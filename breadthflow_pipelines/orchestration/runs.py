@@ -19,6 +19,7 @@ from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
@@ -26,6 +27,7 @@ from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
 
 log = logger(__name__)
@@ -102,7 +104,8 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
 def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
     """The first day that a run through ``through`` must read.
 
-    Of months that were never run, that were counted by an older convention, or whose bars may still change.
+    Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
+    that is new since, or whose bars may still change.
     """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
@@ -111,9 +114,13 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in MONTHLY_ASSETS))
     missing = [month for month in Span(start, through, through).months if month not in done]
     refresh = max(start, first_to_refresh(min(reach[1], through), market.calendar))
-    outdated = breadth_warehouse.outdated_from(market.store, CONVENTION, start)
-    due = [refresh, *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1])]
-    return min(due if outdated is None else [*due, outdated])
+    due = [
+        refresh,
+        *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
+        breadth_warehouse.outdated_from(market.store, CONVENTION, start),
+        symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
+    ]
+    return max(start, min(day for day in due if day is not None))
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> int:

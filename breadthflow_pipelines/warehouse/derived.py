@@ -1,7 +1,7 @@
 """Tables that hold what catalogues of formulas compute: their columns come and go with the formulas.
 
-What such a table holds can be computed anew at any time, so a column needs no migration: it is added when a formula is,
-taken away with it, and made anew, empty, when what it says of itself changes. tables.py has what stays.
+What such a table holds can be computed anew at any time, so a column needs no migration: it is added when a formula is
+and taken away with it, and what it says of itself is what the formula says. tables.py has what stays.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Measure:
 
     @property
     def comment(self) -> str:
-        """What the column says of itself in the store; it changes whenever the column has to be made anew."""
+        """What the column says of itself in the store."""
         bounds = (self.low, self.high)
         if bounds == (None, None):
             return self.about
@@ -48,20 +48,23 @@ def fit(database: Database, table: sa.Table, measures: Sequence[Measure]) -> sa.
 
     The caller holds ``exclusive`` of the table. Where nothing has to change, nothing is locked.
     """
-    wanted = {measure.name: measure for measure in measures}
     with database.connect() as connection, connection.cursor() as cursor:
         stored = _stored(cursor, table)
-        gone = [name for name, comment in stored.items() if name not in wanted or comment != wanted[name].comment]
-        new = [measure for measure in measures if measure.name not in stored or measure.name in gone]
+        gone = [name for name in stored if name not in {measure.name for measure in measures}]
+        new = [measure for measure in measures if measure.name not in stored]
+        reworded = [measure for measure in measures if stored.get(measure.name, measure.comment) != measure.comment]
         if gone or new:
-            for view in tables.VIEWS.get(table.name, ()):
-                cursor.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(view)))
-            _alter(cursor, table.name, gone, new)
-            for view, query in tables.VIEWS.get(table.name, {}).items():
-                cursor.execute(query(list(wanted)))
-                comment = sql.Literal(tables.VIEW_COMMENTS[view])
-                cursor.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(sql.Identifier(view), comment))
+            _alter(cursor, table.name, gone, new, [measure.name for measure in measures])
+        if reworded:
+            _reword(cursor, table.name, reworded)
     return with_measures(table, measures)
+
+
+def new_columns(database: Database, table: sa.Table, measures: Sequence[Measure]) -> list[str]:
+    """The measures that the stored table has no column for yet: rows that are there know nothing of them."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        stored = _stored(cursor, table)
+    return [measure.name for measure in measures if measure.name not in stored]
 
 
 def _stored(cursor: Cursor, table: sa.Table) -> dict[str, str]:
@@ -74,14 +77,38 @@ def _stored(cursor: Cursor, table: sa.Table) -> dict[str, str]:
     return {name: comment for name, comment in cursor.fetchall() if name not in table.columns}
 
 
-def _alter(cursor: Cursor, table: str, gone: Sequence[str], new: Sequence[Measure]) -> None:
+def _alter(cursor: Cursor, table: str, gone: Sequence[str], new: Sequence[Measure], columns: Sequence[str]) -> None:
     drop, add = sql.SQL("DROP COLUMN {}"), sql.SQL("ADD COLUMN {} double precision CONSTRAINT {} CHECK ({})")
     steps = [drop.format(sql.Identifier(name)) for name in gone]
-    steps += [add.format(sql.Identifier(m.name), sql.Identifier(f"{table}_{m.name}_range"), _bounds(m)) for m in new]
+    steps += [add.format(sql.Identifier(m.name), _range(table, m), _bounds(m)) for m in new]
+    for view in tables.VIEWS.get(table, ()):
+        cursor.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(view)))
     cursor.execute(sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), sql.SQL(", ").join(steps)))
-    for measure in new:
+    for view, query in tables.VIEWS.get(table, {}).items():
+        cursor.execute(query(columns))
+        comment = sql.Literal(tables.VIEW_COMMENTS[view])
+        cursor.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(sql.Identifier(view), comment))
+    _comment(cursor, table, new)
+
+
+def _reword(cursor: Cursor, table: str, measures: Sequence[Measure]) -> None:
+    """Let columns say something else, within other bounds; what was computed before may lie outside the new ones."""
+    change = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ADD CONSTRAINT {} CHECK ({}) NOT VALID")
+    for measure in measures:
+        name = _range(table, measure)
+        cursor.execute(change.format(sql.Identifier(table), name, name, _bounds(measure)))
+    _comment(cursor, table, measures)
+
+
+def _comment(cursor: Cursor, table: str, measures: Sequence[Measure]) -> None:
+    for measure in measures:
         column = sql.Identifier(table, measure.name)
         cursor.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(column, sql.Literal(measure.comment)))
+
+
+def _range(table: str, measure: Measure) -> sql.Identifier:
+    """The name of the constraint that holds a column to its bounds."""
+    return sql.Identifier(f"{table}_{measure.name}_range")
 
 
 def _bounds(measure: Measure) -> sql.Composable:

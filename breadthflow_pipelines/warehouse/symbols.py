@@ -8,7 +8,7 @@ import polars as pl
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.derived import Measure, fit
+from breadthflow_pipelines.warehouse.derived import Measure, fit, new_columns
 from breadthflow_pipelines.warehouse.market import yearly
 
 
@@ -30,6 +30,16 @@ def record_price_indicators(
         parameters=(*days, *securities),
         first=yearly(table, indicators),
     )
+
+
+def lacking_from(database: Database, indicators: Sequence[Measure], votes: Sequence[Measure]) -> dt.date | None:
+    """The first session whose members know nothing of an indicator or a vote that is new since, or None."""
+    firsts = [
+        fetch(database, f"SELECT min(session) FROM {table.name}").item()
+        for table, measures in ((tables.price_indicators, indicators), (tables.symbol_signals, votes))
+        if new_columns(database, table, measures)
+    ]
+    return min((first for first in firsts if first is not None), default=None)
 
 
 def members_with_indicators(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import pytest
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.derived import Measure, fit
+from breadthflow_pipelines.warehouse.derived import Measure, fit, new_columns
 
 LINE, SHARE = Measure("ad_line", "running sum of A - D"), Measure("zweig_ema", "a share", 0, 1)
 ROW = "('u', 'ALL', '2024-01-02', 'final', true, 2"
@@ -41,14 +41,28 @@ def test_a_formula_brings_its_column_and_takes_it_away(database: Database) -> No
     assert "ad_line" not in columns(database, "breadth")
 
 
-def test_values_stay_while_a_column_says_the_same_and_go_when_it_does_not(database: Database) -> None:
+def test_values_stay_when_a_column_only_says_something_else(database: Database) -> None:
     fit(database, tables.breadth_indicators, [LINE, SHARE])
     execute(database, f"INSERT INTO breadth_indicators ({FIXED}, ad_line, zweig_ema) VALUES {ROW}, 7, 0.5)")
-    fit(database, tables.breadth_indicators, [SHARE, LINE])
+    fit(database, tables.breadth_indicators, [SHARE, Measure("ad_line", "the sum of A - D")])
     assert fetch(database, "SELECT ad_line, zweig_ema FROM breadth_indicators").rows() == [(7.0, 0.5)]
-    # Another formula under the same name: what was computed by the old one must not pass for it.
-    fit(database, tables.breadth_indicators, [Measure("ad_line", "another sum"), SHARE])
-    assert fetch(database, "SELECT ad_line, zweig_ema FROM breadth_indicators").rows() == [(None, 0.5)]
+    assert columns(database, "breadth_indicators")["ad_line"] == "the sum of A - D"
+
+
+def test_new_bounds_hold_for_what_is_written_from_now_on(database: Database) -> None:
+    fit(database, tables.breadth_indicators, [LINE])
+    execute(database, f"INSERT INTO breadth_indicators ({FIXED}, ad_line) VALUES {ROW}, 7)")
+    fit(database, tables.breadth_indicators, [Measure("ad_line", LINE.about, 0, 5)])
+    assert fetch(database, "SELECT ad_line FROM breadth_indicators").rows() == [(7.0,)]
+    with pytest.raises(refused.CheckViolation):
+        execute(database, "UPDATE breadth_indicators SET ad_line = 8")
+
+
+def test_a_new_column_is_known_to_be_empty_before_it_is_made(database: Database) -> None:
+    fit(database, tables.price_indicators, [LINE])
+    assert new_columns(database, tables.price_indicators, [LINE, SHARE]) == ["zweig_ema"]
+    fit(database, tables.price_indicators, [LINE, SHARE])
+    assert new_columns(database, tables.price_indicators, [LINE, SHARE]) == []
 
 
 @pytest.mark.parametrize("value", ["1.01", "-0.01", "'NaN'", "'Infinity'"])
@@ -72,3 +86,11 @@ def test_partitioned_tables_take_columns_too(database: Database) -> None:
     execute(database, f"CREATE TABLE price_indicators_2024 {year}")
     assert columns(database, "price_indicators_2024").keys() == columns(database, "price_indicators").keys()
     assert "rsi" in columns(database, "price_indicators_2024")
+    fit(database, tables.price_indicators, [Measure("rsi", "strength", 0, 1)])
+    execute(database, "INSERT INTO securities VALUES (1, 'A', NULL, NULL, false)")
+    with pytest.raises(refused.CheckViolation):
+        execute(
+            database,
+            "INSERT INTO price_indicators (universe, session, security_id, convention, rsi) "
+            "VALUES ('u', '2024-01-02', 1, 2, 50)",
+        )
