@@ -72,6 +72,13 @@ def zweig_sma(advances: pl.Expr, declines: pl.Expr) -> pl.Expr:
     return window_mean(share(advances, advances + declines), TEN)
 
 
+def zweig_pooled(advances: pl.Expr, declines: pl.Expr) -> pl.Expr:
+    """Trend of A over the trends of A and D, 0 to 1: what moved much weighs more, so events come on other days."""
+    both = advances.is_not_null() & declines.is_not_null()
+    up, down = (trend(pl.when(both).then(part), ZWEIG_TREND) for part in (advances, declines))
+    return share(up, up + down)
+
+
 def advance_thrust(advances: pl.Expr, declines: pl.Expr, length: int) -> pl.Expr:
     """100 * sum of A / (sum of A + sum of D) over ``length`` sessions, 0 to 100."""
     return 100 * window_ratio(advances, advances + declines, length)
@@ -234,6 +241,19 @@ INDICATORS = (
         verified=BRUTE_FORCE,
         parameters={"sessions": TEN},
         burn_in=TEN - 1,
+        bounds=(0, 1),
+    ),
+    Indicator(
+        "zweig_pooled",
+        zweig_pooled(A, D),
+        FAMILY,
+        formula="T(A) / (T(A) + T(D)), T the 2/11 trend",
+        units="share of issues that moved",
+        source="rsinvestor.com, Zweig Breadth Thrust, 2009, and other charts: the ratio of averages",
+        verified=BRUTE_FORCE,
+        parameters={"alpha": ZWEIG_TREND},
+        seed="first value",
+        burn_in=burn_in(ZWEIG_TREND),
         bounds=(0, 1),
     ),
     *(

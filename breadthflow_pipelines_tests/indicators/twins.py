@@ -206,6 +206,7 @@ A, D, UV, DV = (each(lambda count: count, name) for name in (*AD, *UPDOWN))
 net = each(lambda a, d: a - d, *AD)
 net_share = each(lambda a, d, u: (a - d) / (a + d + u), *ALL_ISSUES)
 advance_share = each(lambda a, d: a / (a + d), *AD)
+both = (each(lambda a, _: a, *AD), each(lambda _, d: d, *AD))  # of sessions on which the two are known
 rana = each(lambda a, d: 1000 * (a - d) / (a + d), *AD)
 absolute_pct = each(lambda a, d, u: 100 * abs(a - d) / (a + d + u), *ALL_ISSUES)
 net_volume = each(lambda up, down: up - down, *UPDOWN)
@@ -241,6 +242,7 @@ TWINS: dict[str, Twin] = {
     "stix": trend(of(lambda share: 100 * share, advance_share), 0.09),
     "zweig_ema": trend(advance_share, 2 / 11),
     "zweig_sma": window(mean, 10, advance_share),
+    "zweig_pooled": of(lambda up, down: up / (up + down), *(trend(side, 2 / 11) for side in both)),
     "whaley_adt5": window(share_of_sums, 5, A, D),
     "whaley_adt20": window(share_of_sums, 20, A, D),
     "mcclellan_oscillator": oscillator,
