@@ -109,11 +109,29 @@ def merge(
         )
         for statement in first:
             cursor.execute(statement)
+        if scope is not None and frame.height and _nothing_in(cursor, table, scope, parameters):
+            return _append(cursor, table, frame)
         _stage(cursor, table, frame)
         if before_update is not None:
             cursor.execute(before_update.format(changed=changed))
         changes = [_change(cursor, month, *step) for step in steps]
     return Merged(frame.height, pl.concat(changes))
+
+
+def _nothing_in(cursor: adbc.Cursor, table: sa.Table, scope: str, parameters: Sequence[Parameter]) -> bool:
+    """Whether no row meets the scope, and the table has no type that ADBC does not write."""
+    plain = not any(isinstance(column.type, postgresql.JSONB) for column in table.columns)
+    query = f"SELECT NOT EXISTS (SELECT FROM {table.name} WHERE {scope})"
+    return plain and bool(_fetch(cursor, query, parameters).item())
+
+
+def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
+    """Write rows of which the table has none, without comparing them first: in half the time."""
+    cursor.adbc_ingest(table.name, frame.to_arrow(), mode="append")
+    month = pl.col("session").dt.truncate("1mo") if "session" in frame.columns else pl.lit(None, pl.Date)
+    by_month = frame.group_by(month=month).agg(rows=pl.len())
+    changes = by_month.select("month", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
+    return Merged(frame.height, changes)
 
 
 # Who wrote a row and when is no reason to write it again.

@@ -9,6 +9,7 @@ import polars as pl
 import psycopg2
 import pytest
 import sqlalchemy as sa
+from adbc_driver_manager import Error as AdbcError
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
@@ -55,6 +56,26 @@ def versions(database: Database) -> dict[tuple[str, dt.date], tuple[str, dt.date
 
 def figures(merged: Merged) -> tuple[int, int, int, int, int]:
     return merged.read, merged.inserted, merged.updated, merged.unchanged, merged.deleted
+
+
+def test_rows_for_an_empty_scope_are_told_and_stored_like_any_other(held: Database) -> None:
+    fresh = published(("Z", "2024-01-02", 7, None), ("Z", "2024-02-01", 8, 80), ("Z", "2024-02-02", 9, 90))
+    merged = merge(held, tables.exchange_breadth, fresh, scope="exchange = $1", parameters=("Z",))
+    assert figures(merged) == (3, 3, 0, 0, 0)
+    assert merged.changes.sort("month").rows() == [(JANUARY, "inserted", 1), (FEBRUARY, "inserted", 2)]
+    assert rows(held)[-3:] == fresh.rows()
+    assert len(rows(held)) == FIRST.height + 3
+    assert all(stamp is not None for _, stamp in versions(held).values())  # columns not given have their defaults
+    again = merge(held, tables.exchange_breadth, fresh, scope="exchange = $1", parameters=("Z",))
+    assert figures(again) == (3, 0, 0, 3, 0)
+
+
+def test_a_key_twice_is_refused_whether_the_scope_is_empty_or_not(held: Database) -> None:
+    twice = published(("Z", "2024-01-02", 7, None), ("Z", "2024-01-02", 8, None))
+    for exchange in ("Z", "X"):
+        with pytest.raises(AdbcError, match="exchange_breadth_pkey"):
+            merge(held, tables.exchange_breadth, twice, scope="exchange = $1", parameters=(exchange,))
+    assert len(rows(held)) == FIRST.height
 
 
 def test_a_merge_inserts_updates_leaves_and_deletes_within_its_scope(held: Database) -> None:
