@@ -29,7 +29,7 @@ Contents = dict[str, list[tuple[Any, ...]]]
 _PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at")
 TABLES = (
     *("securities", "security_symbols", "universe_members", "bars", "rejected_bars"),
-    *("breadth_counts", "breadth_indicators", "market_signals"),
+    *("breadth_counts", "breadth_indicators", "market_signals", "price_indicators", "symbol_signals"),
 )
 
 
