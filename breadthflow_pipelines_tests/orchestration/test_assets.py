@@ -1,12 +1,15 @@
 """What the assets say of themselves, and what becomes of rows that are broken, missing or restated."""
 
+import datetime as dt
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
 
@@ -38,6 +41,22 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
         )
         assert (said["month_inserted"], said["month_updated"], said["month_deleted"]) == (by_month[month], 0, 0)
         assert filled.metadata("breadth_counts", month)["sessions"] == len(sessions)
+
+
+def test_month_of_which_no_session_has_closed_is_run_and_stays_empty(
+    filled: Store, frozen: Callable[[dt.date], None]
+) -> None:
+    # The UI offers the month from its first day on.
+    frozen(LAST)
+    before = filled.contents()
+    report = filled.run(dt.date(2024, 1, 1), dt.date(2024, 1, 2))
+    assert (report.exit_status, report.trouble) == (0, None)
+    assert report.figures.keys() == {*MARKET_ASSETS}
+    for asset in MONTHLY_ASSETS:
+        assert not any(report.figures[asset].values()), asset
+    after = filled.contents()
+    for table in MONTHLY_ASSETS:
+        assert after[table] == before[table]
 
 
 def test_broken_rows_are_kept_aside_with_the_reason_and_the_run(filled: Store) -> None:
