@@ -41,6 +41,23 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
         )
         assert (said["month_inserted"], said["month_updated"], said["month_deleted"]) == (by_month[month], 0, 0)
         assert filled.metadata("breadth_counts", month)["sessions"] == len(sessions)
+        priced = filled.rows(
+            "SELECT sum(priced)::int FROM breadth_counts WHERE segment = 'ALL' AND session BETWEEN %s AND %s",
+            *(sessions[0], sessions[-1]),
+        )[0][0]
+        of_members = filled.metadata("price_indicators", month)
+        assert (of_members["members"], of_members["sessions"]) == (priced, len(sessions))
+        assert of_members["month_inserted"] == priced
+        actions = dict(
+            filled.rows(
+                "SELECT action, count(*) FROM symbol_signals WHERE session BETWEEN %s AND %s GROUP BY action",
+                *(sessions[0], sessions[-1]),
+            )
+        )
+        signals = filled.metadata("symbol_signals", month)
+        assert signals["signals"] == signals["month_inserted"] == sum(actions.values())
+        assert (signals["buys"], signals["sells"]) == (actions.get("buy", 0), actions.get("sell", 0))
+    assert signals["signals"] > signals["buys"] + signals["sells"] > 0  # at the end, all three actions are there
 
 
 def test_month_of_which_no_session_has_closed_is_run_and_stays_empty(
@@ -109,7 +126,7 @@ def test_restated_bar_is_kept_as_it_was_and_changes_what_follows(filled: Store) 
     now_advances, now_declines, now_score = _of(filled, session)
     assert (now_advances, now_declines) == (advances - 1, declines + 1)
     assert now_score != score
-    for asset in ("breadth_counts", "breadth_indicators"):
+    for asset in ("breadth_counts", "breadth_indicators", "price_indicators", "symbol_signals"):
         assert report.figures[asset]["rows_revised"] > 0
         assert report.figures[asset]["rows_inserted"] == report.figures[asset]["rows_removed"] == 0
     assert filled.daily(LAST).rows_changed == 0

@@ -126,7 +126,7 @@ def _shards(sizes: pl.DataFrame) -> Iterator[tuple[int, int, pl.DataFrame]]:
 
 
 def symbol_signals_asset(
-    months: dg.MonthlyPartitionsDefinition, price_indicators: dg.AssetsDefinition
+    months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition, price_indicators: dg.AssetsDefinition
 ) -> dg.AssetsDefinition:
     """The asset ``symbol_signals``, cut into these months."""
 
@@ -137,7 +137,7 @@ def symbol_signals_asset(
         measures=VOTES,
         partitions_def=months,
         pool="symbol_signals",
-        deps=[price_indicators, market_signals],
+        deps=[bars, price_indicators, market_signals],
     )
     def symbol_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
@@ -157,7 +157,8 @@ def symbol_signals_asset(
                     {
                         **{
                             vote.name: [
-                                ("price_indicators", column) for column in sorted(set(rule.vote.meta.root_names()))
+                                ("bars" if column == "close" else "price_indicators", column)
+                                for column in sorted(set(rule.vote.meta.root_names()))
                             ]
                             for vote, rule in zip(VOTES, SYMBOL_RULES, strict=True)
                         },
