@@ -13,12 +13,13 @@ import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
-from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.contracts.verdict import ContractError, judge
 from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.signals.symbols import symbol_signals
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
@@ -46,8 +47,14 @@ def _result(*, passed: bool, metadata: Mapping[str, Any], warn: bool = False) ->
 
 
 def _judged(schema: pa.DataFrameSchema, rows: pl.DataFrame, *, may_be_empty: bool = False) -> dg.AssetCheckResult:
-    """An empty table fails where rows are due: a rule that all of no rows keep says nothing."""
-    verdict = judge(schema, rows)
+    """An empty table fails where rows are due: a rule that all of no rows keep says nothing.
+
+    So does one that lacks columns, as a derived table does until it is first filled.
+    """
+    try:
+        verdict = judge(schema, rows)
+    except ContractError as error:
+        return _result(passed=False, metadata={"rows": rows.height, "shape": str(error)})
     metadata = {"rows": rows.height, "broken": verdict.rejected.height, "by_reason": verdict.by_reason()}
     if verdict.rejected.height:
         metadata["first_broken"] = shown(verdict.rejected)
@@ -179,7 +186,8 @@ def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
     return _judged(contracts.indicators(BREADTH_BOUNDS), breadth_warehouse.indicators(market.store))
 
 
-@dg.asset_check(asset="price_indicators", blocking=True)
+# In a run it waits for the run's own counts, which are made at the same time and may come late.
+@dg.asset_check(asset="price_indicators", blocking=True, additional_deps=["breadth_counts"])
 def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every priced member has its technical indicators on every session that was counted, and nobody else has any."""
     span = _span(context, market)
@@ -193,14 +201,33 @@ def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Mark
 
 @dg.asset_check(asset="symbol_signals")
 def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Signals are those of members with indicators, and the last session that has any indicators has signals too."""
+    """Signals are those of members with indicators, do not cease, and of the last session are as many as are due."""
     span = _span(context, market)
     told = symbols_warehouse.members_told(market.store, span.start, span.end)
     surplus = told.filter(pl.col("signals") > pl.col("indicators"))
     silent = told.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
+    short = _short_of_signals(market, told)
     return _result(
-        passed=surplus.is_empty() and silent.is_empty(),
-        metadata={"sessions": told.height, "more_than_members": shown(surplus), "none_at_all": shown(silent)},
+        passed=surplus.is_empty() and silent.is_empty() and short.is_empty(),
+        metadata={
+            "sessions": told.height,
+            "more_than_members": shown(surplus),
+            "none_at_all": shown(silent),
+            "fewer_than_due": shown(short),
+        },
+    )
+
+
+def _short_of_signals(market: Market, told: pl.DataFrame) -> pl.DataFrame:
+    """Of the last session with indicators, the universes that lack signals which these give."""
+    last = told.filter(pl.col("indicators") > 0).filter(pl.col("session") == pl.col("session").max())
+    if last.is_empty():
+        return last
+    day = last["session"][0]
+    members = symbols_warehouse.members_with_indicators(market.store, day, day)
+    due = symbol_signals(members, symbols_warehouse.regimes(market.store, day, day))
+    return last.join(due.group_by("universe").agg(due=pl.len()), on="universe").filter(
+        pl.col("signals") < pl.col("due")
     )
 
 

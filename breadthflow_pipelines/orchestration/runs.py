@@ -91,14 +91,20 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
     keys = _selected(_job(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
     nothing = set() if select else _without_rows(market)
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
-    skipped = tuple(
-        CheckOutcome(key.asset_key.to_user_string(), key.name, "skipped", "nothing is stored that it could judge")
-        for key in sorted(keys - due)
-    )
     if not due:
         raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
     report = _execute(instance, CHECKS_JOB, checks=due)
-    return RunReport(report.run_id, report.seconds, {}, report.checks + skipped, report.trouble)
+    judged = {(check.asset, check.name) for check in report.checks}
+    held_back = {key for key in due if (key.asset_key.to_user_string(), key.name) not in judged}
+    skipped = [
+        CheckOutcome(key.asset_key.to_user_string(), key.name, "skipped", reason)
+        for unjudged, reason in (
+            (keys - due, "nothing is stored that it could judge"),
+            (held_back, "a check of what it compares with failed"),
+        )
+        for key in sorted(unjudged)
+    ]
+    return RunReport(report.run_id, report.seconds, {}, (*report.checks, *skipped), report.trouble)
 
 
 def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:

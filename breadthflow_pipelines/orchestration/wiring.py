@@ -35,7 +35,7 @@ def build(settings: Settings) -> dg.Definitions:
             breadth_indicators,
             market_signals,
             price_indicators,
-            symbol_signals_asset(months, price_indicators),
+            symbol_signals_asset(months, bars, price_indicators),
         ],
         asset_checks=CHECKS,
         jobs=all_jobs,

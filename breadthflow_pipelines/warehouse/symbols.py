@@ -74,19 +74,24 @@ def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
 
 
 def members_told(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, priced, indicators, signals, buys, sells: members by session, from start through end."""
+    """universe, session, priced, indicators, signals, buys, sells: members by session, from start through end.
+
+    Priced are those that were counted, 0 where nobody was; a session is told as soon as any of the three tables has it.
+    """
     return fetch(
         database,
         """
-        WITH i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
+        WITH c AS (SELECT universe, session, priced FROM breadth_counts
+                    WHERE segment = 'ALL' AND session BETWEEN $1 AND $2),
+             i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
                     WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
              s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = 'buy') AS buys,
                           count(*) FILTER (WHERE action = 'sell') AS sells
                      FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session)
-        SELECT universe, session, priced, coalesce(indicators, 0) AS indicators, coalesce(signals, 0) AS signals,
-               coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells
-          FROM breadth_counts LEFT JOIN i USING (universe, session) LEFT JOIN s USING (universe, session)
-         WHERE segment = 'ALL' AND session BETWEEN $1 AND $2 ORDER BY universe, session
+        SELECT universe, session, coalesce(priced, 0) AS priced, coalesce(indicators, 0) AS indicators,
+               coalesce(signals, 0) AS signals, coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells
+          FROM c FULL JOIN i USING (universe, session) FULL JOIN s USING (universe, session)
+         ORDER BY universe, session
         """,
         (start, end),
     )

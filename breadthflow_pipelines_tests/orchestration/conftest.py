@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -17,7 +16,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports import charts
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, database_name
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SmallMarket
@@ -29,8 +28,16 @@ Contents = dict[str, list[tuple[Any, ...]]]
 _PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at")
 TABLES = (
     *("securities", "security_symbols", "universe_members", "bars", "rejected_bars"),
-    *("breadth_counts", "breadth_indicators", "market_signals"),
+    *("breadth_counts", "breadth_indicators", "market_signals", "price_indicators", "symbol_signals"),
 )
+
+
+def assert_same(found: Contents, expected: Contents) -> None:
+    """Name the first row that differs; pytest's own comparison of thousands of rows takes minutes to find it."""
+    for table in TABLES:
+        ours, theirs = (sorted(map(repr, contents[table])) for contents in (found, expected))
+        differing = [pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]]
+        assert (table, differing[:1], len(ours)) == (table, [], len(theirs))
 
 
 @dataclass
@@ -190,14 +197,10 @@ def one_shot(_filled_templates: tuple[str, str, Contents]) -> Contents:
 def _dropped(server: EmbeddedServer, *urls: str) -> Iterator[None]:
     yield
     for url in urls:
-        administer(server, f"DROP DATABASE {_name(url)} WITH (FORCE)")
+        administer(server, f"DROP DATABASE {database_name(url)} WITH (FORCE)")
 
 
 def _as_template(server: EmbeddedServer, url: str) -> str:
     # Dagster's connections stay in their pool until the process ends, and a database in use cannot be copied.
-    administer(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_name(url)}'")
-    return _name(url)
-
-
-def _name(url: str) -> str:
-    return urlsplit(url).path[1:]
+    administer(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database_name(url)}'")
+    return database_name(url)

@@ -1,7 +1,7 @@
-"""A small market on disk, as the files source reads it: fifteen symbols in three sectors, fourteen months of sessions.
+"""A small market on disk, as the files source reads it: fifteen members in three sectors, fourteen months of sessions.
 
 The prices are a seeded random walk. It has what real markets have: late listings, a delisting, members that leave and
-come back, one that nobody has bars of, a hole, unchanged closes and broken rows.
+come back, one that nobody has bars of, a hole, unchanged closes, broken rows, and an index that is nobody's member.
 """
 
 import csv
@@ -15,7 +15,8 @@ import exchange_calendars
 START = "2022-11"
 FIRST, LAST = dt.date(2022, 11, 1), dt.date(2023, 12, 29)
 SESSIONS = [stamp.date() for stamp in exchange_calendars.get_calendar("XNYS").sessions_in_range(str(FIRST), str(LAST))]
-SYMBOLS = [letter * 3 for letter in "ABCDEFGHIJKLMNO"]
+INDEX = "IDX"
+SYMBOLS = sorted([*(letter * 3 for letter in "ABCDEFGHIJKLMNO"), INDEX])
 SECTORS = ("Energy", "Health", "Technology")
 HOLE = ("FFF", dt.date(2023, 4, 18))  # a session on which one member did not trade
 LISTED_LATE = {"KKK": dt.date(2023, 3, 15), "LLL": dt.date(2023, 9, 5)}
@@ -26,7 +27,7 @@ BROKEN = {  # by symbol: a row that is not to be stored, and the rule that says 
     "CCC": (("2023-07-01", 50, 51, 49, 50, 1000), "no closed session of XNYS"),  # a Saturday
 }
 MEMBERS = [
-    *((symbol, "2022-11-01", "") for symbol in SYMBOLS if symbol not in ("BBB", "GGG", "JJJ", "KKK", "LLL")),
+    *((symbol, "2022-11-01", "") for symbol in SYMBOLS if symbol not in ("BBB", "GGG", INDEX, "JJJ", "KKK", "LLL")),
     ("BBB", "2022-11-01", "2023-03-01"),  # leaves
     ("BBB", "2023-08-10", ""),  # and comes back
     ("GGG", "2023-05-22", ""),  # joins with bars of its own from before
@@ -52,7 +53,7 @@ class SmallMarket:
             self.rows[symbol] = sorted([*good, row])
         self.write()
         _write(self.universe, "universe,symbol,valid_from,valid_to", [("small", *member) for member in MEMBERS])
-        sectors = [(s, f"{s} Incorporated", SECTORS[i % len(SECTORS)]) for i, s in enumerate(SYMBOLS)]
+        sectors = [(s, f"{s} Incorporated", SECTORS[ord(s[0]) % len(SECTORS)]) for s in SYMBOLS]
         _write(root / "instruments.csv", "symbol,name,sector", sectors)
 
     def environment(self) -> dict[str, str]:
@@ -62,6 +63,7 @@ class SmallMarket:
             "BREADTHFLOW_SOURCE_PATH": str(self.bars),
             "BREADTHFLOW_UNIVERSE_FILE": str(self.universe),
             "BREADTHFLOW_START": START,
+            "BREADTHFLOW_INDEX_SYMBOLS": f"small={INDEX}",
         }
 
     def write(self, through: dt.date = LAST) -> None:

@@ -1,12 +1,19 @@
 """What the assets say of themselves, and what becomes of rows that are broken, missing or restated."""
 
+import datetime as dt
+import math
+import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import exchange_calendars
 import pytest
 
 from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
 
@@ -38,6 +45,39 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
         )
         assert (said["month_inserted"], said["month_updated"], said["month_deleted"]) == (by_month[month], 0, 0)
         assert filled.metadata("breadth_counts", month)["sessions"] == len(sessions)
+        priced = filled.rows(
+            "SELECT sum(priced)::int FROM breadth_counts WHERE segment = 'ALL' AND session BETWEEN %s AND %s",
+            *(sessions[0], sessions[-1]),
+        )[0][0]
+        of_members = filled.metadata("price_indicators", month)
+        assert (of_members["members"], of_members["sessions"]) == (priced, len(sessions))
+        assert of_members["month_inserted"] == priced
+        actions = dict(
+            filled.rows(
+                "SELECT action, count(*) FROM symbol_signals WHERE session BETWEEN %s AND %s GROUP BY action",
+                *(sessions[0], sessions[-1]),
+            )
+        )
+        signals = filled.metadata("symbol_signals", month)
+        assert signals["signals"] == signals["month_inserted"] == sum(actions.values())
+        assert (signals["buys"], signals["sells"]) == (actions.get("buy", 0), actions.get("sell", 0))
+    assert signals["signals"] > signals["buys"] + signals["sells"] > 0  # at the end, all three actions are there
+
+
+def test_month_of_which_no_session_has_closed_is_run_and_stays_empty(
+    filled: Store, frozen: Callable[[dt.date], None]
+) -> None:
+    # The UI offers the month from its first day on.
+    frozen(LAST)
+    before = filled.contents()
+    report = filled.run(dt.date(2024, 1, 1), dt.date(2024, 1, 2))
+    assert (report.exit_status, report.trouble) == (0, None)
+    assert report.figures.keys() == {*MARKET_ASSETS}
+    for asset in MONTHLY_ASSETS:
+        assert not any(report.figures[asset].values()), asset
+    after = filled.contents()
+    for table in MONTHLY_ASSETS:
+        assert after[table] == before[table]
 
 
 def test_broken_rows_are_kept_aside_with_the_reason_and_the_run(filled: Store) -> None:
@@ -90,7 +130,7 @@ def test_restated_bar_is_kept_as_it_was_and_changes_what_follows(filled: Store) 
     now_advances, now_declines, now_score = _of(filled, session)
     assert (now_advances, now_declines) == (advances - 1, declines + 1)
     assert now_score != score
-    for asset in ("breadth_counts", "breadth_indicators"):
+    for asset in ("breadth_counts", "breadth_indicators", "price_indicators", "symbol_signals"):
         assert report.figures[asset]["rows_revised"] > 0
         assert report.figures[asset]["rows_inserted"] == report.figures[asset]["rows_removed"] == 0
     assert filled.daily(LAST).rows_changed == 0
@@ -124,6 +164,112 @@ def test_published_counts_become_a_universe(store: Store) -> None:
     line = store.rows("SELECT ad_line FROM breadth_indicators WHERE universe = 'XX' ORDER BY session")
     assert line[-1] == (sum(100 + i for i in range(60)),)
     assert store.rows("SELECT count(*) FROM bars") == [(0,)]
+
+
+HALVED = 400  # the row of which only half of the issues were published
+IN_THOUSANDS = 250  # the row from which on volumes are published in thousands of shares
+
+
+def _published(store: Store, *, in_thousands: int | None = None) -> tuple[Path, list[dt.date]]:
+    """Twenty-six months of an exchange with 3,000 issues and an index, and one row with half of its issues."""
+    chance, files = random.Random(2019), store.small.universe.parent / "published"  # noqa: S311
+    files.mkdir(exist_ok=True)
+    calendar = exchange_calendars.get_calendar("XNYS")
+    days = [stamp.date() for stamp in calendar.sessions_in_range("2019-01-01", "2021-02-26")]
+    series: dict[str, list[str]] = {name: [] for name in ("advn", "decln", "unchn", "advv", "declv", "index")}
+    for i, _ in enumerate(days):
+        up = 1000 + i * 37 % 800
+        issues = [up, 2900 - up, 100]
+        thousands = [round(count * chance.uniform(0.95, 1.05) * 100) for count in issues[:2]]
+        published = in_thousands is not None and i >= in_thousands
+        volumes = [volume if published else volume * 1000 for volume in thousands]
+        level = round(3000 + 400 * math.sin(i / 40) + i, 2)
+        shown = [count // 2 for count in issues] if i == HALVED else issues
+        for name, value in zip(series, [*shown, *volumes, level], strict=True):
+            series[name].append(f"{days[i]:%Y%m%d}, {value}\n")
+    for name, lines in series.items():
+        (files / f"XX_{name}.csv").write_text("".join(lines))
+    return files, days
+
+
+def test_doubted_rows_are_kept_with_the_reason_and_left_out_of_indicators(store: Store) -> None:
+    files, days = _published(store)
+    report = runs.run_import(store.instance, str(files), "XX")
+    assert (report.exit_status, report.trouble) == (0, None)
+
+    doubted = days[HALVED]
+    stored = "SELECT session, doubts, advances, issues_usable, volume_usable FROM exchange_breadth WHERE doubts <> '{}'"
+    halved = (1000 + HALVED * 37 % 800) // 2
+    reason = "total issues far from their level"
+    assert store.rows(stored) == [(doubted, [reason], halved, False, False)]
+
+    query = (
+        "SELECT session, net_advances, rana, up_volume_share FROM breadth_indicators WHERE universe = 'XX' ORDER BY 1"
+    )
+    indicators = {session: values for session, *values in store.rows(query)}
+    assert list(indicators) == days
+    assert indicators[doubted] == [None, None, None]
+    assert all(None not in values for session, values in indicators.items() if session != doubted)
+    assert indicators[days[0]][0] == 1000 - 1900
+    assert store.rows("SELECT count(*) FROM market_signals WHERE session = %s AND rule = 'breadth_score'", doubted) == [
+        (0,)
+    ]
+
+    said = store.metadata("exchange_breadth")
+    assert said["rows_doubted"] == 1
+    assert [(record.data["session"], record.data["doubts"]) for record in said["doubted"].records] == [
+        (str(doubted), reason)
+    ]
+    warned = [check for check in report.checks if check.status == "warned"]
+    assert [(check.asset, check.name) for check in warned] == [("exchange_breadth", "published_plausible")]
+    assert "doubted 1" in warned[0].detail
+
+
+def test_unit_of_published_volumes_does_not_reach_indicators(store: Store) -> None:
+    files, days = _published(store, in_thousands=IN_THOUSANDS)
+    assert runs.run_import(store.instance, str(files), "XX").exit_status == 0
+    said = store.metadata("exchange_breadth")["volume_units"].records
+    assert [(row.data["volume_unit"], row.data["first"], row.data["last"]) for row in said] == [
+        ("1", str(days[0]), str(days[IN_THOUSANDS - 1])),
+        ("1000", str(days[IN_THOUSANDS]), str(days[-1])),
+    ]
+    least, most = store.rows("SELECT min(up_volume), max(up_volume) FROM breadth WHERE universe = 'XX'")[0]
+    assert most / least < 3  # as the issues behind them
+
+    # The same volumes, all of them in single shares: the store's counts change, what is made of them does not.
+    files, _ = _published(store)
+    again = runs.run_import(store.instance, str(files), "XX")
+    assert again.figures["exchange_breadth"]["rows_revised"] == len(days) - IN_THOUSANDS
+    for asset in ("breadth_indicators", "market_signals"):
+        assert again.figures[asset]["rows_unchanged"] == again.figures[asset]["rows_read"] > 0
+
+
+def test_index_beside_published_counts_gives_its_trend_and_coppocks_curve(store: Store) -> None:
+    files, days = _published(store)
+    assert runs.run_import(store.instance, str(files), "XX").exit_status == 0
+    levels = dict(store.rows("SELECT session, index_close FROM exchange_breadth"))
+    written = [float(line.split(",")[1]) for line in (files / "XX_index.csv").read_text().splitlines()]
+    assert levels == dict(zip(days, written, strict=True))  # of the doubted row as well: its level is not its issues
+
+    query = "SELECT session, index_trend_50, coppock FROM breadth_indicators WHERE universe = 'XX' ORDER BY 1"
+    told = store.rows(query)
+    # A mean of 50 rises where what enters it is more than what leaves it.
+    assert [trend for _, trend, _ in told[:50]] == [None] * 50
+    assert [trend for _, trend, _ in told[50:]] == [
+        float(written[i] > written[i - 50]) for i in range(50, len(written))
+    ]
+    # Coppock, by hand: month ends, 14- and 11-month rates of change, weights 10 to 1.
+    assert {session for session, _, curve in told if curve is None} == {
+        day for day in days if day < dt.date(2020, 12, 1)
+    }
+    ends = [
+        level
+        for (day, level), (after, _) in pairwise([*zip(days, written, strict=True), (dt.date.max, 0)])
+        if (day.year, day.month) != (after.year, after.month)
+    ]
+    rates = [100 * (ends[i] / ends[i - 14] - 1) + 100 * (ends[i] / ends[i - 11] - 1) for i in range(14, len(ends))]
+    curve = sum(weight * rate for weight, rate in zip(range(1, 11), rates[-10:], strict=True)) / 55
+    assert told[-1][2] == pytest.approx(curve)
 
 
 def _of(store: Store, session: object) -> tuple[Any, ...]:

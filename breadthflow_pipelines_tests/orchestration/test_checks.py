@@ -1,36 +1,45 @@
 """Each check passes on a healthy store, and fails on the damage that it is there for and on no other."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
-from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.orchestration.schedules import MONTHLY_ASSETS
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import breadth, market
 from breadthflow_pipelines_tests.orchestration.conftest import Store
-from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, INDEX, LAST, SESSIONS
 
 DAY = dt.date(2023, 6, 15)
 WHOLE = f"segment = 'ALL' AND session = '{DAY}'"
+EARLIEST = SESSIONS[0]
+EARLY = f"session = '{EARLIEST}'"
+ONE_OF_THE_LAST = f"(SELECT min(security_id) FROM symbol_signals WHERE session = '{LAST}')"
 OF_BARS = {
     "universe_members": {"universe_has_members"},
     "bars": {"bars_keep_contract", "bars_complete", "bars_current", "every_symbol_answered"},
     "breadth_counts": {"counts_keep_contract", "coverage_at_gate", "coverage_steady"},
     "breadth_indicators": {"indicators_keep_contract"},
     "market_signals": {"signals_keep_contract"},
+    "price_indicators": {"members_have_indicators"},
+    "symbol_signals": {"members_have_signals"},
 }
-PUBLISHED = {"exchange_breadth": {"published_keep_contract"}}
+PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible"}}
 
 
 def unconstrained(table: str, name: str) -> str:
     return f"ALTER TABLE {table} DROP CONSTRAINT {table}_{name}"
 
 
-def published(advances: int) -> str:
-    columns = "exchange, session, advances, run_id"
-    return f"INSERT INTO exchange_breadth ({columns}) VALUES ('X', '2023-01-03', {advances}, 'r')"
+def published(advances: int, doubts: str = "'{}'") -> str:
+    columns = "exchange, session, advances, doubts, issues_usable, run_id"
+    values = f"'X', '2023-01-03', {advances}, {doubts}, {doubts} = '{{}}', 'r'"
+    return f"INSERT INTO exchange_breadth ({columns}) VALUES ({values})"
 
 
 def by_status(report: Any) -> dict[str, set[str]]:
@@ -109,7 +118,7 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
         ),
         pytest.param(
             [
-                unconstrained("breadth_indicators", "ad_line_finite"),
+                unconstrained("breadth_indicators", "ad_line_range"),
                 f"UPDATE breadth_indicators SET ad_line = 'NaN' WHERE {WHOLE}",
             ],
             {"indicators_keep_contract"},
@@ -144,6 +153,77 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             set(),
             id="published count is negative",
         ),
+        pytest.param(
+            [published(advances=1, doubts="ARRAY['total issues far from their level']")],
+            set(),
+            {"published_plausible"},
+            id="published count is doubted",
+        ),
+        pytest.param(
+            [f"DELETE FROM price_indicators WHERE session = '{DAY}'"],
+            {"members_have_indicators", "members_have_signals"},  # signals of nobody knows what
+            set(),
+            id="indicators of a session are lost",
+        ),
+        pytest.param(
+            [f"DELETE FROM price_indicators WHERE {EARLY} AND security_id = (SELECT max(security_id) FROM bars)"],
+            {"members_have_indicators"},
+            set(),
+            id="one member's indicators are lost, of a session that is too early for signals",
+        ),
+        pytest.param(
+            [
+                "INSERT INTO price_indicators (universe, session, security_id, convention) "
+                f"SELECT 'small', '{EARLIEST}', security_id, 2 FROM security_symbols WHERE symbol = '{INDEX}'"
+            ],
+            {"members_have_indicators"},
+            set(),
+            id="somebody who is no member has indicators",
+        ),
+        pytest.param(
+            [
+                "INSERT INTO price_indicators (universe, session, security_id, convention) "
+                f"SELECT 'gone', '{EARLIEST}', security_id, 2 FROM security_symbols WHERE symbol = '{INDEX}'"
+            ],
+            {"members_have_indicators"},
+            set(),
+            id="universe that is not counted has indicators",
+        ),
+        pytest.param(
+            [f"DELETE FROM breadth_counts WHERE session = '{DAY}'"],
+            {"members_have_indicators"},
+            set(),
+            id="counts of a session are lost",
+        ),
+        pytest.param(
+            ["DELETE FROM price_indicators", "DELETE FROM symbol_signals"],
+            {"members_have_indicators"},
+            set(),
+            id="all of the members' indicators and signals are lost",
+        ),
+        pytest.param(
+            [f"DELETE FROM symbol_signals WHERE session = '{DAY}'"],
+            {"members_have_signals"},
+            set(),
+            id="signals of a session are lost",
+        ),
+        pytest.param(["DELETE FROM symbol_signals"], {"members_have_signals"}, set(), id="all signals are lost"),
+        pytest.param(
+            [f"DELETE FROM symbol_signals WHERE session = '{LAST}' AND security_id = {ONE_OF_THE_LAST}"],
+            {"members_have_signals"},
+            set(),
+            id="one member's signal of the last session is lost",
+        ),
+        pytest.param(
+            [
+                "INSERT INTO symbol_signals (universe, session, security_id, action, confidence, strength, gated, "
+                f"convention) SELECT 'small', '{DAY}', security_id, 'hold', 0, 0, false, 2 FROM securities "
+                f"WHERE security_id NOT IN (SELECT security_id FROM symbol_signals WHERE session = '{DAY}')"
+            ],
+            {"members_have_signals"},
+            set(),
+            id="those who are no members have signals",
+        ),
     ],
 )
 def test_damage_fails_the_checks_that_are_there_for_it_and_no_other(
@@ -156,6 +236,69 @@ def test_damage_fails_the_checks_that_are_there_for_it_and_no_other(
     assert (found.get("failed", set()), found.get("warned", set())) == (failed, warned)
     assert report.exit_status == (1 if failed else 0)
     assert report.trouble is None
+
+
+def test_checks_of_members_say_which_sessions_differ(filled: Store, frozen: Callable[[dt.date], None]) -> None:
+    frozen(LAST)
+    priced = filled.rows(f"SELECT priced FROM breadth_counts WHERE {WHOLE}")[0][0]
+    signals = filled.rows(f"SELECT count(*) FROM symbol_signals WHERE session = '{LAST}'")[0][0]
+    filled.execute(
+        f"DELETE FROM price_indicators WHERE session = '{DAY}' AND security_id = "
+        f"(SELECT min(security_id) FROM price_indicators WHERE session = '{DAY}')",
+        f"DELETE FROM symbol_signals WHERE session = '{LAST}'",
+    )
+    filled.check("price_indicators", "symbol_signals")
+
+    differing = said(filled, "price_indicators", "members_have_indicators")["differing"].value.records
+    assert [record.data["session"] for record in differing] == [str(DAY)]
+    assert differing[0].data | {"priced": str(priced), "indicators": str(priced - 1)} == differing[0].data
+
+    silent = said(filled, "symbol_signals", "members_have_signals")["none_at_all"].value.records
+    assert [(record.data["session"], record.data["signals"]) for record in silent] == [(str(LAST), "0")]
+    short = said(filled, "symbol_signals", "members_have_signals")["fewer_than_due"].value.records
+    assert [(record.data["session"], record.data["due"]) for record in short] == [(str(LAST), str(signals))]
+
+
+def test_members_without_indicators_keep_signals_from_being_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = market.whole_history
+    monkeypatch.setattr(market, "whole_history", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3))
+    report = store.run()
+    assert by_status(report)["failed"] == {"members_have_indicators"}
+    assert (report.exit_status, report.trouble) == (1, None)
+    assert {"price_indicators", "market_signals"} <= report.figures.keys()
+    assert "symbol_signals" not in report.figures
+    assert store.rows("SELECT count(*) FROM symbol_signals") == [(0,)]
+
+
+def test_members_are_held_against_the_counts_of_the_same_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    # While the counts wait for their next attempt, indicators are computed. Their check has to wait, too.
+    whole, made = breadth.record_counts, []
+
+    def record_counts(*arguments: Any) -> Any:
+        made.append(1)
+        if len(made) == 1:
+            raise DatabaseError("The database cannot be reached: gone")
+        return whole(*arguments)
+
+    monkeypatch.setattr(breadth, "record_counts", record_counts)
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda self, attempt: 0.01 * attempt)  # noqa: ARG005
+    report = store.run()
+    assert len(made) == 3  # once in vain, then each year
+    assert (report.exit_status, report.trouble, by_status(report).get("failed")) == (0, None, None)
+    assert report.figures["symbol_signals"]["rows_inserted"] > 0
+
+
+def test_check_that_compares_with_broken_counts_is_skipped_with_the_reason(
+    filled: Store, frozen: Callable[[dt.date], None]
+) -> None:
+    frozen(LAST)
+    filled.execute("DELETE FROM breadth_counts")
+    skipped = [
+        check for check in filled.check("breadth_counts", "price_indicators").checks if check.status == "skipped"
+    ]
+    assert [(check.name, check.detail) for check in skipped] == [
+        ("members_have_indicators", "a check of what it compares with failed")
+    ]
 
 
 def test_damage_outside_the_months_of_a_run_does_not_fail_it(filled: Store) -> None:
@@ -171,8 +314,10 @@ def test_gate_above_the_coverage_keeps_indicators_and_signals_from_being_made(
     report = store.run()
     assert by_status(report)["failed"] == {"coverage_at_gate"}
     assert (report.exit_status, report.trouble) == (1, None)
-    assert report.figures.keys() == {"securities", "universe_members", "bars", "breadth_counts"}
+    # A member's own indicators do not depend on how many others there are; its signal does, by the regime.
+    assert report.figures.keys() == {"securities", "universe_members", "bars", "breadth_counts", "price_indicators"}
     assert store.rows("SELECT count(*) FROM breadth_indicators") == [(0,)]
+    assert store.rows("SELECT count(*) FROM symbol_signals") == [(0,)]
     assert store.instance.get_runs()[0].status is dg.DagsterRunStatus.FAILURE
 
 
@@ -187,8 +332,7 @@ def test_bars_that_are_not_to_be_built_on_are_not_counted(case: str, store: Stor
     report = store.run()
     assert by_status(report)["failed"] == {"bars_complete" if case == "a hole" else "bars_keep_contract"}
     assert (report.exit_status, report.trouble) == (1, None)
-    assert "breadth_counts" not in report.figures
-    assert "market_signals" not in report.figures
+    assert report.figures.keys() == {"securities", "universe_members", "bars"}
 
 
 def test_month_whose_source_was_corrected_is_counted(store: Store) -> None:
@@ -269,7 +413,17 @@ def test_empty_store_has_nothing_to_check(store: Store) -> None:
 def test_published_counts_alone_are_checked_alone(store: Store) -> None:
     store.execute(published(advances=1))
     found = by_status(store.check())
-    made_of_bars = OF_BARS["universe_members"] | OF_BARS["bars"] | OF_BARS["breadth_counts"]
+    made_of_bars = set().union(*(OF_BARS[asset] for asset in ("universe_members", *MONTHLY_ASSETS)))
     assert found["skipped"] == made_of_bars
-    assert found["passed"] == {"published_keep_contract", "signals_keep_contract"}  # a short history has no signals
+    # A short history has no signals.
+    assert found["passed"] == {"published_keep_contract", "published_plausible", "signals_keep_contract"}
     assert found["failed"] == {"indicators_keep_contract"}  # they were never computed
+
+
+def said(store: Store, asset: str, check: str) -> Mapping[str, Any]:
+    """What the newest evaluation of a check says."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+    record = store.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert record.event is not None
+    evaluation = record.event.dagster_event.event_specific_data  # type: ignore[union-attr]
+    return evaluation.metadata  # type: ignore[union-attr, no-any-return]

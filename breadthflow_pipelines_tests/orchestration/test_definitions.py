@@ -8,9 +8,14 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines import definitions
+from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.orchestration.instance import configuration_file
+from breadthflow_pipelines.orchestration.schedules import MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.signals.rules import RULES
+from breadthflow_pipelines.signals.symbols import VOTE_COLUMNS
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 
@@ -24,6 +29,20 @@ EDGES = {
     "breadth_counts": {"bars", "universe_members", "securities"},
     "breadth_indicators": {"breadth_counts", "exchange_breadth"},
     "market_signals": {"breadth_indicators"},
+    "price_indicators": {"bars", "universe_members"},
+    "symbol_signals": {"bars", "price_indicators", "market_signals"},
+}
+GROUPS = {
+    "market": {"securities", "universe_members", "bars"},
+    "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
+    "signals": {"market_signals"},
+    "symbols": {"price_indicators", "symbol_signals"},
+}
+# Columns that follow a catalogue, beside those of tables.py.
+DERIVED = {
+    "breadth_indicators": [*CATALOGUE],
+    "price_indicators": [*TECHNICAL_COLUMNS, "relative_strength"],
+    "symbol_signals": [*VOTE_COLUMNS],
 }
 BLOCKING = {
     "universe_has_members": True,
@@ -35,8 +54,11 @@ BLOCKING = {
     "coverage_at_gate": True,
     "coverage_steady": False,
     "published_keep_contract": True,
+    "published_plausible": False,  # doubted rows are left out of indicators, so they do no harm
     "indicators_keep_contract": True,
-    "signals_keep_contract": False,  # nothing comes after signals
+    "members_have_indicators": True,
+    "signals_keep_contract": False,  # the contract was kept on the way in; nothing has to be kept from being made
+    "members_have_signals": False,  # nothing comes after signals
 }
 
 
@@ -52,20 +74,33 @@ def test_assets_and_their_edges() -> None:
 @pytest.mark.parametrize("name", EDGES)
 def test_asset_says_what_it_is(name: str) -> None:
     asset = GRAPH.get(dg.AssetKey(name))
-    assert asset.group_name in ("market", "breadth", "signals")
+    assert name in GROUPS[asset.group_name or ""]
     assert asset.owners == ["team:breadthflow"]
     assert {"postgres", "polars"} <= asset.kinds
     assert asset.code_version
     assert len(asset.description or "") > 40
+    assert asset.metadata["dagster/table_name"] == name
     schema = asset.metadata["dagster/column_schema"]
-    assert [column.name for column in schema.columns] == [
-        column.name for column in tables.metadata.tables[name].columns
-    ]
+    assert [column.name for column in schema.columns] == columns_of(name)
     assert all(column.description for column in schema.columns)
 
 
+@pytest.mark.parametrize("name", EDGES)
+def test_column_schema_is_that_of_the_filled_store(name: str, filled: Store) -> None:
+    query = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = %s"
+    stored = {column: (kind, null == "YES") for column, kind, null in filled.rows(query, name)}
+    schema = GRAPH.get(dg.AssetKey(name)).metadata["dagster/column_schema"]
+    assert {column.name: column.constraints.nullable for column in schema.columns} == {
+        column: null for column, (_, null) in stored.items()
+    }
+    for column in schema.columns:
+        if column.name in DERIVED.get(name, ()):
+            assert stored[column.name] == (column.type, True)
+
+
 def test_months_are_one_run_and_one_run_at_a_time_writes_them() -> None:
-    partitioned = {"bars", "breadth_counts"}
+    partitioned = {"bars", "breadth_counts", "price_indicators", "symbol_signals"}
+    assert set(MONTHLY_ASSETS) == partitioned
     for name in EDGES:
         asset = GRAPH.get(dg.AssetKey(name))
         assert (asset.partitions_def is not None) == (name in partitioned)
@@ -93,25 +128,68 @@ def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
     assert {job.executor_def.name for job in DEFINITIONS.resolve_all_job_defs()} == {"in_process"}
 
 
+def test_members_are_checked_once_the_counts_are_made() -> None:
+    # Both are made of bars at the same time, and the check compares them.
+    spec = GRAPH.get_check_spec(dg.AssetCheckKey(dg.AssetKey("price_indicators"), "members_have_indicators"))
+    assert [dep.asset_key.to_user_string() for dep in spec.additional_deps] == ["breadth_counts"]
+
+
+COMPUTED = {
+    "breadth_counts": {*tables.breadth_counts.c.keys()} - {"session", "convention", "computed_at"},
+    "breadth_indicators": {*CATALOGUE},
+    "market_signals": {"value", "state", "session"},
+    "price_indicators": {*TECHNICAL_COLUMNS, "relative_strength"},
+    "symbol_signals": {*VOTE_COLUMNS, "regime"},
+}
+
+
 def test_lineage_covers_every_computed_column_and_names_columns_that_exist(filled: Store) -> None:
     key = {"universe", "segment", "session"}
-    computed = {
-        "breadth_counts": {*tables.breadth_counts.c.keys()} - {"session", "convention", "computed_at"},
-        "breadth_indicators": set(tables.INDICATORS),
-        "market_signals": {"value", "state", "session"},
-    }
-    for asset, columns in computed.items():
+    for asset, columns in COMPUTED.items():
         lineage = filled.metadata(asset)["dagster/column_lineage"].deps_by_column
         assert lineage.keys() - key == columns - key
-        for origins in lineage.values():
+        for column, origins in lineage.items():
+            assert origins, (asset, column)
             for origin in origins:
-                assert origin.asset_key in GRAPH.get(dg.AssetKey(asset)).parent_keys
-                assert origin.column_name in tables.metadata.tables[origin.asset_key.to_user_string()].columns
+                parent = origin.asset_key.to_user_string()
+                assert parent in EDGES[asset], (asset, column, parent)
+                assert origin.column_name in columns_of(parent), (asset, column, parent)
+
+
+@pytest.mark.parametrize(
+    ("asset", "column", "origins"),
+    [
+        # by the published formulas
+        ("breadth_indicators", "trin", {"advances", "declines", "up_volume", "down_volume"}),
+        ("breadth_indicators", "coppock", {"index_close"}),
+        ("price_indicators", "atr_14", {"high", "low", "close"}),
+        ("price_indicators", "obv", {"close", "volume"}),
+        ("symbol_signals", "vote_rsi", {"rsi_14"}),
+        ("symbol_signals", "vote_trend", {"close", "sma_50", "sma_200"}),
+    ],
+)
+def test_lineage_names_what_the_formula_is_made_of(asset: str, column: str, origins: set[str], filled: Store) -> None:
+    said = filled.metadata(asset)["dagster/column_lineage"].deps_by_column[column]
+    assert {origin.column_name for origin in said} == origins
+
+
+def test_signals_name_every_indicator_that_a_rule_looks_at(filled: Store) -> None:
+    said = filled.metadata("market_signals")["dagster/column_lineage"].deps_by_column["value"]
+    thrusts = {column for rule in RULES.values() if rule.thrust for column in rule.thrust.columns}
+    score = {  # as docs and evidence name its components
+        *("zweig_ema", "mcclellan_oscillator_ratio", "pct_above_50", "pct_above_200"),
+        *("net_new_highs", "up_volume_share"),
+    }
+    assert {origin.column_name for origin in said} == thrusts | score
 
 
 def test_loaded_definitions_are_those_of_the_settings() -> None:
     assert isinstance(definitions.defs, dg.Definitions)
     assert definitions.defs.resolve_asset_graph().get_all_asset_keys() == GRAPH.get_all_asset_keys()
+
+
+def columns_of(table: str) -> list[str]:
+    return [*tables.metadata.tables[table].columns.keys(), *DERIVED.get(table, ())]
 
 
 @pytest.mark.slow

@@ -12,21 +12,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS
+from breadthflow_pipelines.orchestration.assets import symbols
+from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.sources import files
-from breadthflow_pipelines_tests.orchestration.conftest import TABLES, Contents, Store
+from breadthflow_pipelines.warehouse import market
+from breadthflow_pipelines.warehouse import symbols as members
+from breadthflow_pipelines_tests.orchestration.conftest import TABLES, Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
 
 PROGRAMS = Path(sys.executable).parent
 BACKFILL = ["backfill", "--from", str(FIRST), "--to", str(LAST)]
-
-
-def assert_same(found: Contents, expected: Contents) -> None:
-    """Name the first row that differs; pytest's own comparison of thousands of rows takes minutes to find it."""
-    for table in TABLES:
-        ours, theirs = (sorted(map(repr, contents[table])) for contents in (found, expected))
-        differing = [pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]]
-        assert (table, differing[:1], len(ours)) == (table, [], len(theirs))
 
 
 def test_one_shot_backfill_fills_every_table(one_shot: Contents) -> None:
@@ -35,6 +30,26 @@ def test_one_shot_backfill_fills_every_table(one_shot: Contents) -> None:
     _, segments, sessions, *_ = zip(*one_shot["breadth_counts"], strict=True)
     assert set(sessions) == set(SESSIONS)
     assert set(segments) == {"ALL", "Energy", "Health", "Technology"}
+    universes, sessions, members, *_ = zip(*one_shot["price_indicators"], strict=True)
+    assert (set(universes), set(sessions), len(set(members))) == ({"small"}, set(SESSIONS), 15)
+    signalled = {session for _, session, *_ in one_shot["symbol_signals"]}
+    assert signalled == set(SESSIONS[-len(signalled) :])  # from the first that has any through the last
+
+
+def test_filled_store_has_what_depends_on_more_than_a_month_of_one_security(filled: Store) -> None:
+    # Else identical tables would say nothing of it: recursions, the universe's median, its regime, its index.
+    told = (
+        "SELECT count(ema_200), count(pct_from_high_252), count(relative_strength), count(adx_14) FROM price_indicators"
+    )
+    assert min(filled.rows(told)[0]) > 100
+    gated = "SELECT count(*) FILTER (WHERE gated), count(regime), count(DISTINCT action) FROM symbol_signals"
+    held_back, known, actions = filled.rows(gated)[0]
+    assert held_back > 10
+    assert known > 1000
+    assert actions == 3
+    assert filled.rows("SELECT count(index_trend_50) FROM breadth_indicators WHERE segment = 'ALL'") == [
+        (len(SESSIONS) - 50,)
+    ]
 
 
 @pytest.mark.slow
@@ -48,9 +63,11 @@ def test_month_by_month_gives_the_tables_of_one_backfill(store: Store, one_shot:
 
 @pytest.mark.slow
 def test_backfilling_backwards_gives_the_tables_of_one_backfill(store: Store, one_shot: Contents) -> None:
-    # The later half is counted first without the year of bars before it, and is asked for again afterwards.
+    # The later half is counted first without the year of bars before it, and is asked for again afterwards. Until
+    # then its recursions start in June, and its members are held against no score.
     middle = dt.date(2023, 6, 1)
     store.run(middle, LAST)
+    assert not set(store.contents()["price_indicators"]) <= set(one_shot["price_indicators"])
     store.run(FIRST, middle - dt.timedelta(days=1))
     store.run(middle, LAST)
     assert_same(store.contents(), one_shot)
@@ -110,6 +127,45 @@ def test_interrupted_backfill_repeated_gives_the_tables_of_one_backfill(
     assert_same(store.contents(), one_shot)
 
 
+@pytest.mark.parametrize(
+    ("asset", "function", "stop"),
+    [
+        ("price_indicators", "whole_history", 3),  # two of five shards are stored
+        pytest.param("symbol_signals", "regimes", 2, marks=pytest.mark.slow),  # one of two years is
+    ],
+)
+def test_backfill_that_fails_halfway_through_members_repeated_gives_the_tables_of_one_backfill(
+    asset: str, function: str, stop: int, store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symbols, "SHARD_BARS", 900)  # three securities or so
+    with monkeypatch.context() as patch:
+        place = market if asset == "price_indicators" else members
+        whole, calls = getattr(place, function), []
+
+        def failing(*arguments: object) -> object:
+            calls.append(1)
+            if len(calls) == stop:
+                raise KeyError("surprise")
+            return whole(*arguments)
+
+        patch.setattr(place, function, failing)
+        report = store.run()
+    assert (report.exit_status, str(report.trouble)) == (1, f"{asset} failed: KeyError: 'surprise'")
+    assert 0 < store.rows(f"SELECT count(*) FROM {asset}")[0][0] < len(one_shot[asset])
+    assert store.run().exit_status == 0
+    assert_same(store.contents(), one_shot)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 300, 1_000_000])
+def test_size_of_a_shard_changes_nothing(
+    size: int, store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symbols, "SHARD_BARS", size)  # less than a security, one or two, all
+    store.run()
+    assert_same(store.contents(), one_shot)
+
+
 def test_control_c_ends_the_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[int] = []
 
@@ -131,6 +187,8 @@ def test_control_c_ends_the_run_at_once(store: Store, monkeypatch: pytest.Monkey
         ("warehouse.market", "load_bars", 4),  # between two chunks of bars
         ("warehouse.bulk", "_change", 9),  # within the transaction of a chunk
         ("warehouse.breadth", "record_counts", 2),  # between two years of counts
+        ("warehouse.symbols", "record_price_indicators", 3),  # between two shards of members
+        ("warehouse.symbols", "record_symbol_signals", 2),  # between two years of their signals
     ],
 )
 def test_killed_backfill_repeated_gives_the_tables_of_one_backfill(
@@ -143,7 +201,14 @@ def test_killed_backfill_repeated_gives_the_tables_of_one_backfill(
         killed.kill()
     left = store.contents()
     assert 0 < len(left["bars"]) <= len(one_shot["bars"])
-    assert left["market_signals"] == []
+    of_members = [len(left["price_indicators"]), len(left["symbol_signals"])]
+    whole = [len(one_shot["price_indicators"]), len(one_shot["symbol_signals"])]
+    if function == "record_symbol_signals":
+        assert of_members[0] == whole[0]
+        assert 0 < of_members[1] < whole[1]
+    else:
+        assert left["market_signals"] == left["symbol_signals"] == []
+        assert (0 < of_members[0] < whole[0]) == (function == "record_price_indicators")
     dead = store.instance.get_runs()[0]
     assert dead.status is dg.DagsterRunStatus.STARTED
 
@@ -182,16 +247,19 @@ def test_dagsters_own_range_run_gives_the_tables_of_one_backfill(store: Store, o
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert_same(store.contents(), one_shot)
-    months = store.instance.get_materialized_partitions(dg.AssetKey("breadth_counts"))
-    assert months == {day.strftime("%Y-%m") for day in SESSIONS}
+    for asset in MONTHLY_ASSETS:
+        months = store.instance.get_materialized_partitions(dg.AssetKey(asset))
+        assert months == {day.strftime("%Y-%m") for day in SESSIONS}
 
 
 STOPPING = """
 import importlib, sys, time
 from breadthflow_pipelines import cli
+from breadthflow_pipelines.orchestration.assets import symbols
 from breadthflow_pipelines.sources import files
 
 files.CHUNK_ROWS = 400
+symbols.SHARD_BARS = 900
 place = importlib.import_module(f"breadthflow_pipelines.{sys.argv[1]}")
 real, calls = getattr(place, sys.argv[2]), []
 

@@ -11,14 +11,16 @@ import psutil
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError, SourceError
+from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.progress import watched_by
 from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.assets import symbols
 from breadthflow_pipelines.orchestration.runs import PROCESS_TAG, CheckOutcome, RunReport
-from breadthflow_pipelines.orchestration.schedules import DAILY_JOB
+from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
-from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
 
 FAILED = CheckOutcome("bars", "bars_current", "failed")
@@ -97,7 +99,8 @@ def test_report_says_what_was_read_and_how_every_check_went(filled: Store) -> No
     december = sum(1 for rows in filled.small.rows.values() for row in rows if str(row[0]) >= "2023-12")
     assert report.figures["bars"]["rows_read"] == december
     assert {check.asset for check in report.checks} == {
-        *("universe_members", "bars", "breadth_counts", "breadth_indicators", "market_signals")
+        *("universe_members", "bars", "breadth_counts", "breadth_indicators", "market_signals"),
+        *("price_indicators", "symbol_signals"),
     }
     detail = next(check.detail for check in report.checks if check.name == "bars_current")
     assert detail == "expected 2023-12-29, last_held 2023-12-29"
@@ -125,6 +128,54 @@ def test_filled_store_is_read_again_from_three_sessions_back(through: str, first
     assert due == dt.date.fromisoformat(first)
 
 
+@pytest.mark.parametrize("asset", MONTHLY_ASSETS)
+def test_months_of_which_one_asset_was_never_run_are_due(asset: str, filled: Store) -> None:
+    # As in a store that was filled before there were any indicators of members.
+    filled.instance.wipe_assets([dg.AssetKey(asset)])
+    assert runs.first_month_due(filled.instance, filled.market, LAST) == FIRST
+
+
+def test_assets_without_months_are_not_asked_for_any(filled: Store) -> None:
+    filled.instance.wipe_assets([dg.AssetKey("breadth_indicators"), dg.AssetKey("market_signals")])
+    assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+
+
+@pytest.mark.parametrize(
+    ("where", "first"),
+    [
+        ("true", "2022-11-01"),
+        ("session >= '2023-06-15'", "2023-06-15"),  # a run that was interrupted had done the months before
+        ("segment = 'Energy' AND session = '2023-08-01'", "2023-08-01"),
+        ("session >= '2023-12-28'", "2023-12-26"),  # what may still change is due anyway
+    ],
+)
+def test_counts_of_an_older_convention_are_due(where: str, first: str, filled: Store) -> None:
+    assert filled.execute(f"UPDATE breadth_counts SET convention = {CONVENTION - 1} WHERE {where}") > 0
+    assert str(runs.first_month_due(filled.instance, filled.market, LAST)) == first
+
+
+def test_counts_before_the_first_month_of_history_are_never_due(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled.execute(f"UPDATE breadth_counts SET convention = {CONVENTION - 1} WHERE session < '2023-02-01'")
+    monkeypatch.setenv("BREADTHFLOW_START", "2023-02")
+    get_settings.cache_clear()
+    assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+
+
+def test_run_makes_everything_of_an_older_convention_anew_once(filled: Store, one_shot: Contents) -> None:
+    filled.execute(
+        f"UPDATE breadth_counts SET convention = {CONVENTION - 1}, new_highs_20 = NULL, new_lows_20 = NULL",
+        f"UPDATE price_indicators SET convention = {CONVENTION - 1}",
+        f"UPDATE symbol_signals SET convention = {CONVENTION - 1}, strength = 0",
+    )
+    report = filled.daily(LAST)
+    assert (report.exit_status, report.trouble) == (0, None)
+    for asset in ("breadth_counts", "price_indicators", "symbol_signals"):
+        assert report.figures[asset]["rows_revised"] == len(one_shot[asset])
+    assert_same(filled.contents(), one_shot)
+    assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+    assert filled.daily(LAST).rows_changed == 0
+
+
 @pytest.mark.slow
 def test_month_left_out_is_due_before_the_present_one(store: Store) -> None:
     store.run(FIRST, dt.date(2022, 11, 30))
@@ -135,15 +186,19 @@ def test_month_left_out_is_due_before_the_present_one(store: Store) -> None:
 @pytest.mark.slow
 def test_progress_of_every_stage_rises_to_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "CHUNK_ROWS", 400)  # symbol by symbol, one of which was delisted in September
+    monkeypatch.setattr(symbols, "SHARD_BARS", 900)
     seen: dict[str, list[float]] = {}
     with watched_by(lambda stage, done, _: seen.setdefault(stage, []).append(done)):
         store.run()
-    assert list(seen) == ["bars", "breadth counts", "breadth indicators", "market signals"]
+    assert sorted(seen) == [
+        *("bars", "breadth counts", "breadth indicators", "market signals", "price indicators", "symbol signals")
+    ]
     for stage in seen.values():
         assert stage == sorted(stage)
         assert stage[-1] == 1.0
     assert len(seen["bars"]) > 3
-    assert len(seen["breadth counts"]) == 2  # two years
+    assert len(seen["breadth counts"]) == len(seen["symbol signals"]) == 2  # two years
+    assert len(seen["price indicators"]) > 4  # three securities or so at a time
 
 
 def test_runs_of_processes_that_are_gone_are_ended_and_no_others(store: Store) -> None:

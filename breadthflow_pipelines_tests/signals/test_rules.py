@@ -5,6 +5,7 @@ import exchange_calendars
 import polars as pl
 import pytest
 
+from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.thrusts import threshold_events
 from breadthflow_pipelines.signals.rules import CALIBRATED, DIMENSIONS, EVENTS, RULES, Rule
 from breadthflow_pipelines_tests.signals.values import COLUMNS, frame
@@ -56,7 +57,8 @@ def test_no_event_goes_without_a_rule() -> None:
 @pytest.mark.parametrize("rule", EVENT_RULES, ids=lambda rule: rule.name)
 def test_columns_are_indicators(rule: Rule) -> None:
     assert rule.thrust is not None
-    assert rule.thrust.columns <= set(COLUMNS)
+    assert rule.thrust.columns <= set(CATALOGUE)
+    assert rule.thrust.columns <= set(COLUMNS)  # those that the tests here give values to
 
 
 def told(rule: str, sessions: list[dt.date] | None = None, **columns: Series) -> list[int]:

@@ -5,14 +5,22 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
 from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, shown, stored_asset
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
+from breadthflow_pipelines.signals.rules import RULES
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
 from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse.status import synthetic_universes
+
+# By thrusts, and by the components of the score, which look at a few counts too.
+_LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rule.thrust.columns}.union(
+    *(component.formula.meta.root_names() for component in COMPONENTS.values())
+)
 
 
 @stored_asset("market_signals", group="signals", code_version="1", deps=[breadth_indicators])
@@ -38,10 +46,7 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
             "dagster/row_count": merged.read,
             "dagster/column_lineage": lineage(
                 {
-                    "value": [
-                        ("breadth_indicators", name)
-                        for name in ("zweig_ema", "mcclellan_oscillator_ratio", "pct_above_50", "up_volume_share")
-                    ],
+                    "value": [("breadth_indicators", name) for name in sorted(_LOOKED_AT & CATALOGUE.keys())],
                     "state": [("breadth_indicators", "state")],
                     "session": [("breadth_indicators", "session")],
                 }

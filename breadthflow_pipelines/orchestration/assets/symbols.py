@@ -55,7 +55,7 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("price_indicators"):
-            merged = _compute(market, span)
+            merged = NOTHING if span.is_empty else _compute(market, span)
         told = warehouse.members_told(market.store, span.start, span.end)
         monthly_metadata(
             context,
@@ -113,7 +113,7 @@ def _medians(market: Market, span: Span, held: pl.DataFrame) -> pl.DataFrame:
         change = roc(pl.col("close"), ROC_LONG).over("security_id").alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
         years.append(median_returns(held.join(returns, on=["security_id", "session"])))
-    return pl.concat(years) if years else median_returns(held.with_columns(pl.lit(0.0).alias(f"roc_{ROC_LONG}")))
+    return pl.concat(years)
 
 
 def _shards(sizes: pl.DataFrame) -> Iterator[tuple[int, int, pl.DataFrame]]:
@@ -126,7 +126,7 @@ def _shards(sizes: pl.DataFrame) -> Iterator[tuple[int, int, pl.DataFrame]]:
 
 
 def symbol_signals_asset(
-    months: dg.MonthlyPartitionsDefinition, price_indicators: dg.AssetsDefinition
+    months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition, price_indicators: dg.AssetsDefinition
 ) -> dg.AssetsDefinition:
     """The asset ``symbol_signals``, cut into these months."""
 
@@ -137,7 +137,7 @@ def symbol_signals_asset(
         measures=VOTES,
         partitions_def=months,
         pool="symbol_signals",
-        deps=[price_indicators, market_signals],
+        deps=[bars, price_indicators, market_signals],
     )
     def symbol_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
@@ -157,7 +157,8 @@ def symbol_signals_asset(
                     {
                         **{
                             vote.name: [
-                                ("price_indicators", column) for column in sorted(set(rule.vote.meta.root_names()))
+                                ("bars" if column == "close" else "price_indicators", column)
+                                for column in sorted(set(rule.vote.meta.root_names()))
                             ]
                             for vote, rule in zip(VOTES, SYMBOL_RULES, strict=True)
                         },
