@@ -1,5 +1,6 @@
 """What `make run` does: an empty home, one command, signals; and the same once more."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from breadthflow_pipelines.sources.demo import BROKEN_ROWS
 from breadthflow_pipelines_tests.e2e.conftest import Command, environment
 
+MEASURES = ("breadth_score", "conviction")  # have a row on every session; the other rules have events
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,8 +34,17 @@ def test_make_run_ends_with_signals_and_a_second_run_changes_nothing(command: Co
     assert inserted == read - rejected > 1_000_000
 
     assert "Latest signals of demo (synthetic)" in first.stdout
-    rules = {line.split()[1] for line in first.stdout.splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)}
-    assert rules == {"zweig_breadth_thrust", "mcclellan_oversold_recovery", "breadth_score"}
+    printed = [tuple(line.split()[:2]) for line in first.stdout.splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)]
+    stored = json.loads(command("signals", "--universe", "demo", "--segment", "ALL", "--format", "json").stdout)
+    last = max(row["session"] for row in stored)
+    assert [pair for pair in printed if pair[1] in MEASURES] == [(last, measure) for measure in MEASURES]
+    events = [(row["session"], row["rule"]) for row in stored if row["rule"] not in MEASURES]
+    shown = [pair for pair in printed if pair[1] not in MEASURES]
+    assert len(shown) == 5
+    assert set(shown) <= set(events)
+    assert [session for session, _ in shown] == sorted(session for session, _ in events)[-5:]
+    # The demo market was made to have these.
+    assert {"zweig_breadth_thrust", "mcclellan_oversold_recovery"} <= {rule for _, rule in events}
 
     again = command("run")
     assert again.returncode == 0, again.stderr

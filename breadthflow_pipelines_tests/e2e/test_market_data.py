@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.warehouse.database import NAME, Database
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.e2e.conftest import Command
 
 pytestmark = [pytest.mark.market_data, pytest.mark.slow]
@@ -27,7 +31,11 @@ KNOWN = {
 }
 
 
-def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: Path) -> None:
+# The parquet file's days, and the dates of NASDAQ_advn.csv that are sessions of New York's exchanges.
+SP500_SESSIONS, NASDAQ_SESSIONS = 2987, 9550
+
+
+def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: Path, home: Path) -> None:
     files = {
         "source": "files",
         "source_path": market / "sp500_bars.parquet",
@@ -50,8 +58,13 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     rejected = [line for line in status.splitlines() if "outside the bar" in line or "high below low" in line]
     assert sum(int(line.split()[-3]) for line in rejected) == 35
 
+    every_priced_member_is_told_of(home, "2017-11-10", priced=KNOWN["2017-11-10"]["priced"])
+    nothing_is_nan_or_infinite(command, "sp500", SP500_SESSIONS * 11)
+
     published = command("import-breadth", market / "exchange_breadth", "--exchange", "NASDAQ")
     assert published.returncode == 0, published.stderr
+    assert "published_plausible warned: doubted " in published.stderr
+    nothing_is_nan_or_infinite(command, "NASDAQ", NASDAQ_SESSIONS)
     thrusts = command("signals", "--universe", "NASDAQ", "--rule", "zweig_breadth_thrust", "--format", "json")
     assert [row["session"] for row in json.loads(thrusts.stdout)] == ["1981-10-07", "1982-08-24", "1984-08-03"]
     row = command("breadth", "--universe", "NASDAQ", "--from", "1978-01-03", "--to", "1978-01-03", "--format", "json")
@@ -62,3 +75,32 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     checked = command("check", **files)
     assert checked.returncode == 1  # the history ends in 2017, and that is said
     assert "failed" in next(line for line in checked.stdout.splitlines() if "bars_current" in line)
+
+
+def every_priced_member_is_told_of(home: Path, session: str, priced: int) -> None:
+    """Each has indicators, and a signal unless its own history is too short for one."""
+    store = Database(EmbeddedServer(home).url(NAME), None)
+    with store.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(sma_20), count(obv), count(*) FILTER (WHERE s.action IS NULL), "
+            "count(*) FILTER (WHERE s.action IS NULL AND b.bars > 63), count(*) FILTER (WHERE b.bars > 63) "
+            "FROM price_indicators p LEFT JOIN symbol_signals s USING (universe, session, security_id) "
+            "JOIN (SELECT security_id, count(*) AS bars FROM bars WHERE session <= %(day)s GROUP BY 1) b "
+            "USING (security_id) WHERE universe = 'sp500' AND session = %(day)s",
+            {"day": session},
+        )
+        members, averages, volumes, silent, silent_without_reason, old_enough = cursor.fetchone() or ()
+    assert (members, volumes) == (priced, priced)
+    assert silent_without_reason == 0
+    assert members - silent >= old_enough > 0.9 * priced
+    assert averages >= old_enough
+
+
+def nothing_is_nan_or_infinite(command: Command, universe: str, rows: int) -> None:
+    """In whatever `breadthflow breadth` prints of a universe's whole history."""
+    printed = command("breadth", "--universe", universe, "--format", "csv")
+    assert printed.returncode == 0, printed.stderr
+    lines = printed.stdout.splitlines()
+    assert len(lines) == rows + 1
+    assert len(set(lines[0].split(",")) & set(CATALOGUE)) == len(CATALOGUE)
+    assert [line for line in lines if re.search(r"(?i)(^|,)[-+]?(nan|inf|infinity)(,|$)", line)] == []
