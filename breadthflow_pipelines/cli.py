@@ -164,6 +164,9 @@ def backfill(
 def check(
     select: Annotated[str | None, typer.Option(metavar="A,B", help="Names of assets or checks.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the results to this JUnit XML file.")] = None,
+    docs: Annotated[Path | None, typer.Option(help="Also make pages of what suites find in this directory.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the suites, which judge whole tables.")] = False,
 ) -> None:
     """Run asset checks alone; ends with 1 where one of severity error fails.
 
@@ -175,11 +178,16 @@ def check(
         from breadthflow_pipelines.orchestration import runs
 
         names = [name.strip() for name in (select or "").split(",") if name.strip()]
-        report = runs.run_checks(instance, market, names)
+        place = docs.expanduser().absolute() if docs is not None else None
+        report = runs.run_checks(instance, market, names, suites=not quick, docs=place)
     rows = [vars(outcome) for outcome in report.checks]
     out.print(tables.table("", rows, ("status", "asset", "name", "detail")))
     if junit is not None:
         tables.write_junit(rows, report.seconds, junit)
+    if place is not None:
+        from breadthflow_pipelines.quality.engine import build_docs
+
+        err.print(f"Pages: {build_docs(place)}", soft_wrap=True)
     _show_trouble(report)
     raise typer.Exit(report.exit_status)
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
+from breadthflow_pipelines.orchestration.suites import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
@@ -80,13 +82,24 @@ def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> R
     return _execute(instance, PUBLISHED_JOB, run_config=config)
 
 
-def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[str]) -> RunReport:
+def run_checks(
+    instance: dg.DagsterInstance,
+    market: Market,
+    select: Collection[str],
+    *,
+    suites: bool = True,
+    docs: Path | None = None,
+) -> RunReport:
     """Run asset checks alone: those of the named assets or checks, or all that have something to judge.
 
+    suites: whether those of quality/ are among them, which take longer. docs: a directory for pages of what they find.
+
     Raises:
-        RequestError: a name is neither an asset nor a check.
+        RequestError: a name is neither an asset nor a check, or pages are wanted of checks that make none.
     """
     keys = _selected(_job(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
+    if not suites:
+        keys = {key for key in keys if key.name not in SUITE_NAMES}
     nothing = set() if select else _without_rows(market)
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     skipped = tuple(
@@ -95,7 +108,9 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
     )
     if not due:
         raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
-    report = _execute(instance, CHECKS_JOB, checks=due)
+    if docs is not None and not any(key.name in SUITE_NAMES for key in due):
+        raise RequestError("--docs makes pages of what suites find, and none of the checks chosen belongs to one.")
+    report = _execute(instance, CHECKS_JOB, tags={DOCS_TAG: str(docs)} if docs else None, checks=due)
     return RunReport(report.run_id, report.seconds, {}, report.checks + skipped, report.trouble)
 
 
