@@ -162,7 +162,9 @@ def backfill(
 
 @app.command()
 def check(
-    select: Annotated[str | None, typer.Option(metavar="A,B", help="Names of assets or checks.")] = None,
+    select: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Names of assets or checks; suites means all of theirs.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the results to this JUnit XML file.")] = None,
     docs: Annotated[Path | None, typer.Option(help="Also make pages of what suites find in this directory.")] = None,
     *,
@@ -174,7 +176,7 @@ def check(
     """
     if junit is not None and not junit.absolute().parent.is_dir():
         raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
-    with _orchestration() as (instance, market):
+    with _orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
         names = [name.strip() for name in (select or "").split(",") if name.strip()]
@@ -469,15 +471,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _orchestration() -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
-    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made."""
+def _orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
+    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made.
+
+    source: whether the source has to answer as well.
+    """
     settings = get_settings()
     open_database(settings)
     from breadthflow_pipelines.orchestration.instance import dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
     market = Market()
-    market.source.describe()
+    if source:
+        market.source.describe()
     with dagster_instance(settings) as instance:
         yield instance, market
 

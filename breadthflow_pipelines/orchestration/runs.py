@@ -33,6 +33,7 @@ from breadthflow_pipelines.warehouse.status import empty_tables
 log = logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
+EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 _FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
 
 
@@ -92,7 +93,8 @@ def run_checks(
 ) -> RunReport:
     """Run asset checks alone: those of the named assets or checks, or all that have something to judge.
 
-    suites: whether those of quality/ are among them, which take longer. docs: a directory for pages of what they find.
+    select: names of assets and checks; the name ``suites`` means the checks of all suites. suites: whether those, which
+    take longer, are to be run at all. docs: a directory for pages of what they find.
 
     Raises:
         RequestError: a name is neither an asset nor a check, or pages are wanted of checks that make none.
@@ -100,7 +102,7 @@ def run_checks(
     keys = _selected(_job(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
     if not suites:
         keys = {key for key in keys if key.name not in SUITE_NAMES}
-    nothing = set() if select else _without_rows(market)
+    nothing = _without_rows(market) if not select or EVERY_SUITE in select else set()
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     skipped = tuple(
         CheckOutcome(key.asset_key.to_user_string(), key.name, "skipped", "nothing is stored that it could judge")
@@ -237,12 +239,18 @@ def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> s
         return set(known)
     chosen: set[dg.AssetCheckKey] = set()
     for name in select:
-        found = {key for key in known if name in (key.name, key.asset_key.to_user_string())}
+        found = {key for key in known if name in _names(key)}
         if not found:
-            names = sorted({key.asset_key.to_user_string() for key in known} | {key.name for key in known})
+            names = sorted({name for key in known for name in _names(key)})
             raise RequestError(f"{name} is neither an asset with checks nor a check; there are: {', '.join(names)}.")
         chosen |= found
     return chosen
+
+
+def _names(key: dg.AssetCheckKey) -> set[str]:
+    """What a check may be called by: its own name, its asset's, and that of all suites where it belongs to one."""
+    own = {key.name, key.asset_key.to_user_string()}
+    return own | {EVERY_SUITE} if key.name in SUITE_NAMES else own
 
 
 def _without_rows(market: Market) -> set[str]:

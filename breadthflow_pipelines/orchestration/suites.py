@@ -4,6 +4,7 @@ What is expected, and what judges it, is in quality/. What judges takes seconds 
 suites are in no job that brings the store up to date (docs/decisions/quality.md).
 """
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.quality.suites import Suite, suites
+from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.warehouse.inspection import YEAR, Days
 
 DOCS_TAG = "breadthflow/docs"  # the directory that keeps what suites find, where pages are wanted
@@ -57,16 +59,14 @@ def _judged(
     market: Market, suite: Suite, span: Span, chosen: Iterable[str], docs: Path | None
 ) -> Iterator[dg.AssetCheckResult]:
     names = set(chosen)
-    if span.is_empty:  # the first day of a month: none of its sessions has closed
+    if span.is_empty and not suite.whole:  # the first day of a month: none of its sessions has closed
         for one in suite.expectations:
             if one.name in names:
                 yield dg.AssetCheckResult(check_name=one.name, asset_key=suite.table, passed=True)
         return
     from breadthflow_pipelines.quality.engine import judge
 
-    calendar = market.calendar
-    days = Days(span.start, span.end, calendar.between(calendar.back(span.start, YEAR + 1), span.end))
-    for finding in judge(market.store, suite, days, names, docs=docs):
+    for finding in judge(market.store, suite, _days(market.calendar, suite, span), names, docs=docs):
         metadata: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
         if finding.rows:
             metadata["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
@@ -79,3 +79,11 @@ def _judged(
             severity=_SEVERITIES[finding.expectation.severity],
             metadata=metadata,
         )
+
+
+def _days(calendar: ExchangeCalendar, suite: Suite, span: Span) -> Days:
+    closed = calendar.last_closed()
+    start = calendar.first if suite.whole else span.start
+    # Rows of days that are still to come are judged with the last ones: there should be none.
+    end = dt.date.max if suite.whole or span.end >= closed else span.end
+    return Days(start, end, calendar.between(calendar.back(start, YEAR + 1), min(end, closed)))

@@ -6,7 +6,7 @@ year before is ``warn`` and never blocks. An error blocks where what is built ne
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from breadthflow_pipelines.warehouse import inspection
@@ -45,11 +45,16 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """All that is expected of one table; key: the columns that name its rows."""
+    """All that is expected of one table.
+
+    key: the columns that name its rows. whole: judged from its first row on, whatever months a run is about, as it is
+    made anew from all of history or reaches back further than bars do.
+    """
 
     table: str
     key: tuple[str, ...]
     expectations: tuple[Expectation, ...]
+    whole: bool = False
 
 
 def suites(
@@ -190,6 +195,7 @@ def _exchange_breadth() -> Suite:
                 inspection.ISSUES_UNLIKE,
             ),
         ),
+        whole=True,
     )
 
 
@@ -270,6 +276,7 @@ def _breadth_indicators(measures: Sequence[Measure]) -> Suite:
                 inspection.out_of_bounds("breadth_indicators", key, measures),
             ),
         ),
+        whole=True,
     )
 
 
@@ -278,11 +285,10 @@ def _market_signals() -> Suite:
         "market_signals",
         ("signal_id",),
         (
-            _own(
-                "signal_ids_unique",
-                "A signal has an id of its own.",
-                "ExpectColumnValuesToBeUnique",
-                column="signal_id",
+            _last(
+                _own(
+                    "signal_ids_unique", "A signal has its own id.", "ExpectColumnValuesToBeUnique", column="signal_id"
+                )
             ),
             _once(
                 "signals_unique",
@@ -294,11 +300,12 @@ def _market_signals() -> Suite:
                 "Every signal is of a session whose breadth is stored.",
                 inspection.SIGNALS_OF_NOTHING,
             ),
-            _among("signal_actions_known", "A signal says buy, sell or hold.", "action", ACTIONS),
-            _among("signal_states_known", "A signal is provisional or final.", "state", STATES),
-            _within("signal_confidence_is_a_share", "Confidence lies between 0 and 1.", "confidence", 0, 1),
+            _last(_among("signal_actions_known", "A signal says buy, sell or hold.", "action", ACTIONS)),
+            _last(_among("signal_states_known", "A signal is provisional or final.", "state", STATES)),
+            _last(_within("signal_confidence_is_a_share", "Confidence lies between 0 and 1.", "confidence", 0, 1)),
             _within("signal_values_finite", "What a rule looked at is a finite number.", "value", -LARGEST, LARGEST),
         ),
+        whole=True,
     )
 
 
@@ -330,18 +337,22 @@ def _symbol_signals(measures: Sequence[Measure]) -> Suite:
         "symbol_signals",
         key,
         (
-            _once("symbol_signals_unique", "A member has one signal of a session.", key),
-            _none(
-                "symbol_signals_of_indicators",
-                "Every signal is made of indicators that are stored.",
-                inspection.SYMBOL_SIGNALS_OF_NOTHING,
+            _last(_once("symbol_signals_unique", "A member has one signal of a session.", key)),
+            _last(
+                _none(
+                    "symbol_signals_of_indicators",
+                    "Every signal is made of indicators that are stored.",
+                    inspection.SYMBOL_SIGNALS_OF_NOTHING,
+                )
             ),
-            _among("symbol_actions_known", "A signal says buy, sell or hold.", "action", ACTIONS),
-            _within("symbol_confidence_is_a_share", "Confidence lies between 0 and 1.", "confidence", 0, 1),
-            _none(
-                "votes_within_bounds",
-                "Every rule votes between -1 and 1, or not at all.",
-                inspection.out_of_bounds("symbol_signals", key, measures),
+            _last(_among("symbol_actions_known", "A signal says buy, sell or hold.", "action", ACTIONS)),
+            _last(_within("symbol_confidence_is_a_share", "Confidence lies between 0 and 1.", "confidence", 0, 1)),
+            _last(
+                _none(
+                    "votes_within_bounds",
+                    "Every rule votes between -1 and 1, or not at all.",
+                    inspection.out_of_bounds("symbol_signals", key, measures),
+                )
             ),
         ),
     )
@@ -390,6 +401,11 @@ def _among(name: str, about: str, column: str, values: Sequence[str]) -> Expecta
 
 def _none(name: str, about: str, query: str) -> Expectation:
     return _own(name, about, "UnexpectedRowsExpectation", unexpected_rows_query=query)
+
+
+def _last(expectation: Expectation) -> Expectation:
+    """Of what nothing else is made: there is nothing that could wait."""
+    return replace(expectation, blocks=False)
 
 
 def _unusual(name: str, about: str, query: str) -> Expectation:

@@ -1,21 +1,21 @@
-"""The suites of stored tables: a healthy store passes all of them, and each damage fails the one that is there for it."""
+"""The suites of stored tables: a healthy store keeps them, each damage breaks the expectation that is there for it."""
 
 import datetime as dt
-import subprocess
-import sys
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.runs import RunReport
-from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB
+from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.suites import SUITE_NAMES, SUITES
 from breadthflow_pipelines.orchestration.wiring import build
-from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines_tests.conftest import start_python
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
@@ -92,7 +92,19 @@ TEN = {
         "volume_steady",
     ),
 }
+NEW_BAR = (
+    "INSERT INTO bars (security_id, session, open, high, low, close, volume, source, run_id) "
+    "SELECT min(security_id), '{}', 10, 11, 9, 10, 30000, 'files', 'r' FROM bars"
+)
 MORE = {
+    "bar of a Saturday": ([NEW_BAR.format("2023-07-01")], {"bars_of_sessions"}),
+    "bar of a day to come": (
+        [
+            "CREATE TABLE bars_2024 PARTITION OF bars FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')",
+            NEW_BAR.format("2024-01-02"),
+        ],
+        {"bars_of_sessions"},
+    ),
     "price that is no number": (
         [*unconstrained("bars", "high_positive"), f"UPDATE bars SET high = 'NaN' WHERE {some_bar('2023-05-10')}"],
         {"bar_highs_positive"},
@@ -214,3 +226,120 @@ def test_more_damage_breaks_what_it_touches(damage: str, healthy: Store) -> None
     statements, broken = MORE[damage]
     assert healthy.execute(*statements) > 0
     assert failing(healthy.check(*SUITE_NAMES, suites=True)) == broken
+
+
+def test_run_about_a_month_judges_that_month_and_tables_made_whole(healthy: Store) -> None:
+    healthy.execute(*TEN["price below zero"][0], *TEN["indicator out of its bounds"][0])  # of May, of September
+    job = build(get_settings()).resolve_job_def(CHECKS_JOB)
+    chosen = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.name in SUITE_NAMES}
+    judged = job.get_subset(asset_selection=set(), asset_check_selection=chosen)
+    tags = range_tags(dt.date(2023, 6, 1), dt.date(2023, 6, 30))
+    result = judged.execute_in_process(instance=healthy.instance, tags=tags, raise_on_error=False)
+    broken = {evaluation.check_name for evaluation in result.get_asset_check_evaluations() if not evaluation.passed}
+    assert broken == {"indicators_within_bounds"}
+
+
+def test_result_shows_the_first_rows_that_break_it_and_how_many_there_are(healthy: Store) -> None:
+    healthy.execute(*unconstrained("bars", "low_positive"), "UPDATE bars SET low = -1 WHERE session = '2023-05-10'")
+    healthy.execute("DELETE FROM bars WHERE session BETWEEN '2023-03-15' AND '2023-03-16'")
+    healthy.check("bar_lows_positive", "sessions_have_bars", suites=True)
+    found = {}
+    for name in ("bar_lows_positive", "sessions_have_bars"):
+        key = dg.AssetCheckKey(dg.AssetKey("bars"), name)
+        event = healthy.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0].event
+        assert event is not None
+        found[name] = event.dagster_event.asset_check_evaluation_data.metadata  # type: ignore[union-attr]
+    assert [record.data["session"] for record in found["sessions_have_bars"]["rows"].value] == [
+        "2023-03-15",
+        "2023-03-16",
+    ]
+    lows = found["bar_lows_positive"]
+    assert lows["observed"].value.startswith(
+        "13 of "
+    )  # members and others with a bar that day: 15 less KKK's and LLL's
+    assert len(lows["rows"].value) == 10
+    assert lows["rows"].value[0].data.keys() == {"security_id", "session", "low"}
+
+
+def test_asset_checks_say_their_severity_and_block_only_where_it_is_error() -> None:
+    graph = build(Settings()).resolve_asset_graph()
+    for suite in SUITES:
+        for expectation in suite.expectations:
+            spec = graph.get_check_spec(dg.AssetCheckKey(dg.AssetKey(suite.table), expectation.name))
+            assert spec.blocking == expectation.blocks
+            assert spec.metadata["severity"] == expectation.severity
+            assert not (expectation.blocks and expectation.severity == "warn")
+    assert len(SUITE_NAMES) == sum(len(suite.expectations) for suite in SUITES)  # no name is used twice
+
+
+def test_suites_belong_to_the_checks_and_to_no_job_that_brings_the_store_up_to_date() -> None:
+    definitions = build(Settings())
+    of = {
+        name: {key.name for key in definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys}
+        for name in (DAILY_JOB, PUBLISHED_JOB, CHECKS_JOB)
+    }
+    assert of[DAILY_JOB] & SUITE_NAMES == of[PUBLISHED_JOB] & SUITE_NAMES == set()
+    assert of[CHECKS_JOB] >= SUITE_NAMES
+    assert "bars_complete" in of[DAILY_JOB]
+    nightly = definitions.resolve_schedule_def("nightly_checks")
+    assert (nightly.job_name, nightly.cron_schedule) == (CHECKS_JOB, "30 3 * * *")
+
+
+def test_great_expectations_is_imported_by_suites_and_by_nothing_else(healthy: Store) -> None:
+    code = """
+import sys
+from breadthflow_pipelines import cli, definitions
+before = "great_expectations" in sys.modules
+try:
+    cli.main(["check", *sys.argv[1:]])
+except SystemExit as end:
+    print(end.code, before, "great_expectations" in sys.modules)
+"""
+    answers = []
+    for arguments in (["--quick"], ["--select", "bars_complete,bars_current"], ["--select", "bars_unique"]):
+        answer, errors = start_python(code, *arguments).communicate()
+        answers.append(answer.splitlines()[-1] if answer else errors)
+    assert healthy.rows("SELECT count(*) > 0 FROM bars") == [(True,)]
+    assert [answer.split()[1:] for answer in answers] == [["False", "False"], ["False", "False"], ["False", "True"]]
+
+
+def test_suites_need_no_source(healthy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_PATH", "/nowhere")
+    get_settings.cache_clear()
+    report = healthy.check("suites", suites=True)
+    assert failing(report) == set()
+
+
+def test_pages_are_made_on_request_and_hold_no_password(
+    healthy: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from breadthflow_pipelines.quality.engine import build_docs  # here, as it takes seconds
+
+    secret = "correct-horse-battery"  # noqa: S105 - of a server that asks for none
+    url = healthy.database.url.replace("postgres@", f"postgres:{secret}@")
+    monkeypatch.setenv("BREADTHFLOW_DATABASE_URL", url)
+    get_settings.cache_clear()
+    healthy.execute(*TEN["price below zero"][0])
+    chosen = ("universe_members", "bars_unique", "bar_lows_positive")
+    report = runs.run_checks(healthy.instance, healthy.market, chosen, docs=tmp_path / "pages")
+    assert {check.name for check in report.checks if check.status == "failed"} == {"bar_lows_positive"}
+    page = build_docs(tmp_path / "pages")
+    written = [file.read_text(errors="ignore") for file in (tmp_path / "pages").rglob("*") if file.is_file()]
+    assert "universe_members" in page.read_text()
+    assert any("Every low is a finite price above zero" in text for text in written)
+    events = [str(record) for record in healthy.instance.all_logs(report.run_id)]
+    assert any(str(page) in event for event in events)
+    assert not [text for text in (*written, *events, *capfd.readouterr()) if secret in text]
+
+
+def test_pages_of_checks_that_make_none_are_refused(healthy: Store, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="--docs makes pages of what suites find"):
+        runs.run_checks(healthy.instance, healthy.market, ["bars_complete"], docs=tmp_path)
+
+
+def test_page_lists_every_expectation_with_its_severity() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "quality.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (error|warn) \| (yes|no) \| .+ \|$", page, re.MULTILINE)
+    assert rows == [
+        (one.name, one.severity, "yes" if one.blocks else "no") for suite in SUITES for one in suite.expectations
+    ]
