@@ -66,7 +66,7 @@ def _judged(
         return
     from breadthflow_pipelines.quality.engine import judge
 
-    for finding in judge(market.store, suite, _days(market.calendar, suite, span), names, docs=docs):
+    for finding in judge(market.store, suite, days_judged(market.calendar, suite, span), names, docs=docs):
         metadata: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
         if finding.rows:
             metadata["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
@@ -81,7 +81,8 @@ def _judged(
         )
 
 
-def _days(calendar: ExchangeCalendar, suite: Suite, span: Span) -> Days:
+def days_judged(calendar: ExchangeCalendar, suite: Suite, span: Span) -> Days:
+    """The days that a suite looks at in a run about this span."""
     closed = calendar.last_closed()
     start = calendar.first if suite.whole else span.start
     # Rows of days that are still to come are judged with the last ones: there should be none.
