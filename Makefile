@@ -28,7 +28,7 @@ test: python $(BOOTSTRAP) ## every test, with coverage
 	@$(SYNC) --group test
 	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile
 
-lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container files
+lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container and workflow files
 	@$(SYNC) --group dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,7 +36,7 @@ lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container 
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 clean-venv: ## remove what the targets above installed
 	rm -rf .venv $(TOOLS)

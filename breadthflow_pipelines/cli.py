@@ -162,8 +162,13 @@ def backfill(
 
 @app.command()
 def check(
-    select: Annotated[str | None, typer.Option(metavar="A,B", help="Names of assets or checks.")] = None,
+    select: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Names of assets or checks; suites means all of theirs.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the results to this JUnit XML file.")] = None,
+    docs: Annotated[Path | None, typer.Option(help="Also make pages of what suites find in this directory.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the suites, which judge whole tables.")] = False,
 ) -> None:
     """Run asset checks alone; ends with 1 where one of severity error fails.
 
@@ -171,15 +176,20 @@ def check(
     """
     if junit is not None and not junit.absolute().parent.is_dir():
         raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
-    with _orchestration() as (instance, market):
+    with _orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
         names = [name.strip() for name in (select or "").split(",") if name.strip()]
-        report = runs.run_checks(instance, market, names)
+        place = docs.expanduser().absolute() if docs is not None else None
+        report = runs.run_checks(instance, market, names, suites=not quick, docs=place)
     rows = [vars(outcome) for outcome in report.checks]
     out.print(tables.table("", rows, ("status", "asset", "name", "detail")))
     if junit is not None:
         tables.write_junit(rows, report.seconds, junit)
+    if place is not None:
+        from breadthflow_pipelines.quality.engine import build_docs
+
+        err.print(f"Pages: {build_docs(place)}", soft_wrap=True)
     _show_trouble(report)
     raise typer.Exit(report.exit_status)
 
@@ -461,15 +471,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _orchestration() -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
-    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made."""
+def _orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
+    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made.
+
+    source: whether the source has to answer as well.
+    """
     settings = get_settings()
     open_database(settings)
     from breadthflow_pipelines.orchestration.instance import dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
     market = Market()
-    market.source.describe()
+    if source:
+        market.source.describe()
     with dagster_instance(settings) as instance:
         yield instance, market
 

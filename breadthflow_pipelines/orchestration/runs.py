@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,6 +24,7 @@ from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
+from breadthflow_pipelines.orchestration.suites import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
@@ -33,6 +35,7 @@ from breadthflow_pipelines.warehouse.status import empty_tables
 log = logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
+EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 _FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
 
 
@@ -82,18 +85,32 @@ def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> R
     return _execute(instance, PUBLISHED_JOB, run_config=config)
 
 
-def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[str]) -> RunReport:
+def run_checks(
+    instance: dg.DagsterInstance,
+    market: Market,
+    select: Collection[str],
+    *,
+    suites: bool = True,
+    docs: Path | None = None,
+) -> RunReport:
     """Run asset checks alone: those of the named assets or checks, or all that have something to judge.
 
+    select: names of assets and checks; the name ``suites`` means the checks of all suites. suites: whether those, which
+    take longer, are to be run at all. docs: a directory for pages of what they find.
+
     Raises:
-        RequestError: a name is neither an asset nor a check.
+        RequestError: a name is neither an asset nor a check, or pages are wanted of checks that make none.
     """
     keys = _selected(_job(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
-    nothing = set() if select else _without_rows(market)
+    if not suites:
+        keys = {key for key in keys if key.name not in SUITE_NAMES}
+    nothing = _without_rows(market) if not select or EVERY_SUITE in select else set()
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     if not due:
         raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
-    report = _execute(instance, CHECKS_JOB, checks=due)
+    if docs is not None and not any(key.name in SUITE_NAMES for key in due):
+        raise RequestError("--docs makes pages of what suites find, and none of the checks chosen belongs to one.")
+    report = _execute(instance, CHECKS_JOB, tags={DOCS_TAG: str(docs)} if docs else None, checks=due)
     judged = {(check.asset, check.name) for check in report.checks}
     held_back = {key for key in due if (key.asset_key.to_user_string(), key.name) not in judged}
     skipped = [
@@ -235,12 +252,18 @@ def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> s
         return set(known)
     chosen: set[dg.AssetCheckKey] = set()
     for name in select:
-        found = {key for key in known if name in (key.name, key.asset_key.to_user_string())}
+        found = {key for key in known if name in _names(key)}
         if not found:
-            names = sorted({key.asset_key.to_user_string() for key in known} | {key.name for key in known})
+            names = sorted({name for key in known for name in _names(key)})
             raise RequestError(f"{name} is neither an asset with checks nor a check; there are: {', '.join(names)}.")
         chosen |= found
     return chosen
+
+
+def _names(key: dg.AssetCheckKey) -> set[str]:
+    """What a check may be called by: its own name, its asset's, and that of all suites where it belongs to one."""
+    own = {key.name, key.asset_key.to_user_string()}
+    return own | {EVERY_SUITE} if key.name in SUITE_NAMES else own
 
 
 def _without_rows(market: Market) -> set[str]:

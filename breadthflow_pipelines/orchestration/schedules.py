@@ -1,4 +1,4 @@
-"""Jobs and the daily schedule: when the store is brought up to date without anybody asking."""
+"""Jobs and schedules: when the store is brought up to date, and checked, without anybody asking."""
 
 from zoneinfo import ZoneInfo
 
@@ -6,6 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from breadthflow_pipelines.orchestration.partitions import first_to_refresh, range_tags
+from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 
@@ -24,21 +25,23 @@ MARKET_ASSETS = (
 )
 MONTHLY_ASSETS = ("bars", "breadth_counts", "price_indicators", "symbol_signals")
 PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
+AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
 AFTER_CLOSE = "30 18 * * *"  # New York's vendors have the closing auction by then; other exchanges close earlier
 
 
 def jobs() -> list[UnresolvedAssetJobDefinition]:
     """The daily job over months, the import of published counts, and the checks alone."""
+    suites = dg.AssetSelection.checks(*SUITE_CHECKS)
     return [
         dg.define_asset_job(
             DAILY_JOB,
-            selection=dg.AssetSelection.assets(*MARKET_ASSETS),
+            selection=dg.AssetSelection.assets(*MARKET_ASSETS) - suites,
             executor_def=dg.in_process_executor,
             description="Fetch, validate, count, compute and signal, for the months of the run.",
         ),
         dg.define_asset_job(
             PUBLISHED_JOB,
-            selection=dg.AssetSelection.assets(*PUBLISHED_ASSETS),
+            selection=dg.AssetSelection.assets(*PUBLISHED_ASSETS) - suites,
             executor_def=dg.in_process_executor,
             description="Read an exchange's published counts, then compute and signal.",
         ),
@@ -46,7 +49,7 @@ def jobs() -> list[UnresolvedAssetJobDefinition]:
             CHECKS_JOB,
             selection=dg.AssetSelection.all_asset_checks(),
             executor_def=dg.in_process_executor,
-            description="Judge what is stored, without reading or computing anything.",
+            description="Judge all that is stored, suites included, without reading a source or computing anything.",
         ),
     ]
 
@@ -73,3 +76,15 @@ def daily_schedule(
         return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
 
     return after_the_close
+
+
+def nightly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> dg.ScheduleDefinition:
+    """Every night: all checks, those included that are too slow for the daily run."""
+    return dg.ScheduleDefinition(
+        name="nightly_checks",
+        job=job,
+        cron_schedule=AT_NIGHT,
+        execution_timezone=calendar.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Judge all that is stored, suites included.",
+    )

@@ -13,7 +13,8 @@ from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_
 from breadthflow_pipelines.orchestration.checks import CHECKS
 from breadthflow_pipelines.orchestration.partitions import monthly
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs
+from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs, nightly_schedule
+from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
@@ -37,9 +38,9 @@ def build(settings: Settings) -> dg.Definitions:
             price_indicators,
             symbol_signals_asset(months, bars, price_indicators),
         ],
-        asset_checks=CHECKS,
+        asset_checks=[*CHECKS, *SUITE_CHECKS],
         jobs=all_jobs,
-        schedules=[daily_schedule(all_jobs[0], settings, calendar)],
+        schedules=[daily_schedule(all_jobs[0], settings, calendar), nightly_schedule(all_jobs[-1], calendar)],
         resources={"market": Market()},
         executor=dg.in_process_executor,
     )

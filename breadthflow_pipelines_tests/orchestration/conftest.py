@@ -63,9 +63,9 @@ class Store:
         first = runs.first_month_due(self.instance, self.market, session)
         return runs.run_months(self.instance, first, session, session)
 
-    def check(self, *select: str) -> runs.RunReport:
-        """What ``breadthflow check`` runs."""
-        return runs.run_checks(self.instance, self.market, select)
+    def check(self, *select: str, suites: bool = False) -> runs.RunReport:
+        """What ``breadthflow check`` runs; without suites it is what ``breadthflow check --quick`` runs."""
+        return runs.run_checks(self.instance, self.market, select, suites=suites)
 
     def metadata(self, asset: str, month: str | None = None) -> dict[str, Any]:
         """What the newest materialization of an asset, or of a month of it, says of itself."""
