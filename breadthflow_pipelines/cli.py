@@ -275,12 +275,12 @@ def status() -> None:
 def sources() -> None:
     """Print what can be read, and whether it answers."""
     from breadthflow_pipelines.sessions import exchange_calendar
-    from breadthflow_pipelines.sources.registry import NAMES, configured_source
+    from breadthflow_pipelines.sources.registry import configured_source, source_names
 
     settings = get_settings()
     calendar = exchange_calendar(settings.calendar)
     rows: list[dict[str, Any]] = []
-    for name in NAMES:
+    for name in source_names():
         row = {"source": name, "configured": name == settings.source}
         try:
             found = configured_source(settings.model_copy(update={"source": name}), calendar).describe()

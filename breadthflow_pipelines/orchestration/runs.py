@@ -24,6 +24,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
@@ -102,7 +103,8 @@ def run_checks(instance: dg.DagsterInstance, market: Market, select: Collection[
 def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
     """The first day that a run through ``through`` must read.
 
-    Of months that were never run, that were counted by an older convention, or whose bars may still change.
+    Of months that were never run, that were counted by an older convention, whose bars may still change, or of which
+    the source could not give everything when they were last asked for.
     """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
@@ -112,8 +114,10 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     missing = [month for month in Span(start, through, through).months if month not in done]
     refresh = max(start, first_to_refresh(min(reach[1], through), market.calendar))
     outdated = breadth_warehouse.outdated_from(market.store, CONVENTION, start)
+    unfinished = market.source.unfinished_since() if isinstance(market.source, Resumable) else None
     due = [refresh, *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1])]
-    return min(due if outdated is None else [*due, outdated])
+    due += [max(start, day) for day in (outdated, unfinished) if day is not None]
+    return min(due)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> int:
