@@ -18,6 +18,7 @@ from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.protocol import Source
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
+from breadthflow_pipelines.sources.web import Web
 
 ENTRY_POINTS = "breadthflow.sources"
 Maker = Callable[[Settings, ExchangeCalendar], Source]
@@ -111,7 +112,23 @@ def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:
     )
 
 
-_MAKERS: Mapping[str, Maker] = {"demo": _demo, "files": _files, "yahoo": _yahoo}
+def _stooq(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: ARG001 - as every maker
+    if settings.source_path is None:
+        raise RequestError(
+            "BREADTHFLOW_SOURCE=stooq needs BREADTHFLOW_SOURCE_PATH: its archive (.zip), a path or an address."
+        )
+    from breadthflow_pipelines.sources.stooq import Stooq
+
+    return Stooq(
+        settings.source_path,
+        settings.markets,
+        Web(manners(settings)),
+        workspace(settings, "stooq"),
+        _instruments(settings),
+    )
+
+
+_MAKERS: Mapping[str, Maker] = {"demo": _demo, "files": _files, "stooq": _stooq, "yahoo": _yahoo}
 _PARTS = ("name", "synthetic", "describe", "securities", "members", "bars")
 
 

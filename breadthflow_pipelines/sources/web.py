@@ -17,7 +17,7 @@ TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answe
 CHECK_TIMEOUT = 5.0  # seconds; whether somebody answers at all
 ATTEMPTS = 4
 MOST_BYTES = 64 * 2**20  # of an answer that is held in memory; a page or a series has a fraction of it
-PIECE = 2**20  # bytes read at a time
+PIECE = 2**16  # bytes read at a time; what came before a piece that broke off is kept
 AGAIN = (408, 425, 429)  # statuses below 500 after which another attempt may succeed
 GONE = (404, 410)
 OUT_OF_RANGE = 416
@@ -114,8 +114,8 @@ class Web:
         part, notes = target.with_name(target.name + ".part"), target.with_name(target.name + ".json")
         known = _noted(notes)
         headers: dict[str, str] = {}
-        if part.exists() and known.get("part"):
-            headers = {"Range": f"bytes={part.stat().st_size}-", "If-Range": known["part"]}
+        if known.get("part") and part.exists() and (size := part.stat().st_size):
+            headers = {"Range": f"bytes={size}-", "If-Range": known["part"]}
         elif target.exists() and known.get("whole"):
             headers = {"If-None-Match": known["whole"]}
         with self._open(url, headers) as answer:

@@ -1,10 +1,12 @@
 """A vendor on the loopback interface that speaks the vendors' formats, and misbehaves when it is told to.
 
-``Vendor`` is the server and what every vendor has in common; ``YahooVendor`` answers as Yahoo does. Nothing here
+``Vendor`` is the server and what every vendor has in common; ``FileVendor`` has files,
+``YahooVendor`` answers as Yahoo does. Nothing here
 imports what it tests.
 """
 
 import datetime as dt
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -120,6 +122,30 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             """Keep quiet."""
 
     return Handler
+
+
+class FileVendor(Vendor):
+    """Files by path, with ETags, ranges and unchanged answers as servers of static files have them."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.files: dict[str, bytes] = {}
+
+    def _answer(self, request: Request) -> Answer:
+        content = self.files.get(request.path)
+        if content is None:
+            return Answer(b"<html>Not Found</html>", status=404)
+        tag = f'"{hashlib.sha256(content).hexdigest()[:8]}"'
+        headers = {"ETag": tag}
+        if request.headers.get("If-None-Match") == tag:
+            return Answer(status=304, headers=headers)
+        if "Range" in request.headers and request.headers.get("If-Range") == tag:
+            start = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                return Answer(status=416)
+            span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            return Answer(content[start:], status=206, headers=headers | {"Content-Range": span})
+        return Answer(content, headers=headers)
 
 
 @dataclass
