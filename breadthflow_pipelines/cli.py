@@ -318,6 +318,38 @@ def import_breadth(
     raise typer.Exit(report.exit_status)
 
 
+@app.command("fetch-universe")
+def fetch_universe(
+    name: Annotated[str, typer.Argument(help="sp500, the one that Wikipedia keeps the changes of.")],
+    file: Annotated[Path, typer.Argument(help="The universe file to write; rows of other universes in it stay.")],
+    start: From = None,
+    page: Annotated[str | None, typer.Option(help="Another address, or a saved copy of the page.")] = None,
+) -> None:
+    """Write a universe file of the S&P 500's members, with the days on which they came and went.
+
+    Example: breadthflow fetch-universe sp500 universes/sp500.csv --from 2010-01-01
+    """
+    from breadthflow_pipelines.places import place
+    from breadthflow_pipelines.sources import wikipedia
+    from breadthflow_pipelines.sources.registry import manners
+    from breadthflow_pipelines.sources.web import Web
+
+    if name != wikipedia.UNIVERSE:
+        raise RequestError(f"There is no universe {name} to fetch; there is: {wikipedia.UNIVERSE}.")
+    try:
+        where = place(page or wikipedia.PAGE)
+    except ValueError as error:
+        raise RequestError(f"--page {page}: {error}.") from None
+    found = wikipedia.sp500(Web(manners(get_settings())), where, _date(start))
+    target = file.expanduser().absolute()
+    came, went = wikipedia.write(found, target)
+    for note in found.notes:
+        err.print(f"doubtful: {note}", style="yellow", markup=False)
+    today = found.members["valid_to"].null_count()
+    out.print(f"{target}: {name} from {found.since} on, {today} members today; {came} rows came, {went} went.")
+    err.print(f"Look at it, then: export BREADTHFLOW_UNIVERSE_FILE={target}")
+
+
 @app.command()
 def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
     """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -117,6 +117,10 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
 
         do_HEAD = do_GET  # noqa: N815 - the base class calls it so
         do_POST = do_GET  # noqa: N815
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # whoever asked has left
+                super().handle()
 
         def log_message(self, *_: Any) -> None:
             """Keep quiet."""
