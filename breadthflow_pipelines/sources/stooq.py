@@ -267,7 +267,11 @@ class Stooq:
 
     @cached_property
     def _local(self) -> Path:
-        return self._web.fetch(self.place, self._copy) if isinstance(self.place, str) else self.place
+        if isinstance(self.place, Path):
+            return self.place
+        if not self._web.fetch(self.place, self._copy):
+            raise SourceError(f"{shown(self.place)} does not exist; correct BREADTHFLOW_SOURCE_PATH.")
+        return self._copy
 
     def _opened(self) -> "_Archive":
         path = self._local

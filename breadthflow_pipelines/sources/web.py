@@ -20,7 +20,7 @@ MOST_BYTES = 64 * 2**20  # of an answer that is held in memory; a page or a seri
 PIECE = 2**16  # bytes read at a time; what came before a piece that broke off is kept
 AGAIN = (408, 425, 429)  # statuses below 500 after which another attempt may succeed
 GONE = (404, 410)
-OUT_OF_RANGE = 416
+UNCHANGED, OUT_OF_RANGE = 304, 416
 
 
 T = TypeVar("T")
@@ -50,19 +50,18 @@ class Web:
         """
         return self._persist(url, lambda: self._read(url))
 
-    def fetch(self, url: str, target: Path) -> Path:
-        """Bring ``target`` up to date with a file that may be large, and return it.
+    def fetch(self, url: str, target: Path) -> bool:
+        """Bring ``target`` up to date with a file that may be large; False where there is none, and then no target.
 
         Nothing is sent twice without need: an unchanged file is not sent at all, and one that broke off goes on from
         there, in this run or a later one, provided that the server names versions (ETag). Until it is whole, it lies
         beside the target.
 
         Raises:
-            SourceError: as ``read`` does, and where there is no such file.
+            SourceError: as ``read`` does.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._persist(url, lambda: self._fetch(url, target))
-        return target
+        return self._persist(url, lambda: self._fetch(url, target))
 
     def check(self, url: str) -> None:
         """Ask once for the head of an address.
@@ -110,7 +109,7 @@ class Web:
                     )
             return bytes(content)
 
-    def _fetch(self, url: str, target: Path) -> None:
+    def _fetch(self, url: str, target: Path) -> bool:
         part, notes = target.with_name(target.name + ".part"), target.with_name(target.name + ".json")
         known = _noted(notes)
         headers: dict[str, str] = {}
@@ -119,10 +118,11 @@ class Web:
         elif target.exists() and known.get("whole"):
             headers = {"If-None-Match": known["whole"]}
         with self._open(url, headers) as answer:
-            if answer.status_code == 304:
-                return
+            if answer.status_code == UNCHANGED:
+                return True
             if answer.status_code in GONE:
-                raise SourceError(f"{shown(url)} does not exist there; correct the address.")
+                target.unlink(missing_ok=True)
+                return False
             if answer.status_code == OUT_OF_RANGE:  # what lies here is no beginning of what lies there
                 part.unlink(missing_ok=True)
                 raise _TryAgainError("the file changed meanwhile", after=0)
@@ -134,6 +134,7 @@ class Web:
                     file.write(piece)
         part.replace(target)
         notes.write_text(json.dumps({"whole": tag}), encoding="utf-8")
+        return True
 
     @contextmanager
     def _open(self, url: str, headers: dict[str, str] | None = None) -> Iterator[requests.Response]:

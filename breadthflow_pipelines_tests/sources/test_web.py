@@ -43,6 +43,11 @@ def half(content: bytes, tag: str | None = None) -> Answer:
     return Answer(content, headers={"ETag": tag} if tag else {}, half=True)
 
 
+def fetched(web: Web, address: str, target: Path) -> bytes:
+    assert web.fetch(address, target)
+    return target.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("fault", "waits"),
     [
@@ -114,11 +119,11 @@ def test_an_answer_that_does_not_end_is_cut_off(vendor: FileVendor, web: Web, mo
 def test_a_file_is_sent_once_and_again_when_it_changed(vendor: FileVendor, web: Web, tmp_path: Path) -> None:
     address, target = f"{vendor.url}/d.zip", tmp_path / "archives" / "d.zip"
     vendor.files["/d.zip"] = CONTENT
-    assert web.fetch(address, target).read_bytes() == CONTENT
-    assert web.fetch(address, target).read_bytes() == CONTENT
+    assert fetched(web, address, target) == CONTENT
+    assert fetched(web, address, target) == CONTENT
     assert "If-None-Match" in vendor.asked[-1].headers
     vendor.files["/d.zip"] = CONTENT[::-1]
-    assert web.fetch(address, target).read_bytes() == CONTENT[::-1]
+    assert fetched(web, address, target) == CONTENT[::-1]
     assert len(vendor.asked) == 3
 
 
@@ -133,7 +138,7 @@ def test_a_file_that_broke_off_goes_on_from_there_even_in_another_run(
         web.fetch(address, target)
     assert not target.exists()
     later = Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep))
-    assert later.fetch(address, target).read_bytes() == CONTENT
+    assert fetched(later, address, target) == CONTENT
     start = int(vendor.asked[-1].headers["Range"].removeprefix("bytes=").removesuffix("-"))
     assert len(CONTENT) // 2 - web_module.PIECE < start <= len(CONTENT) // 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.zip", "d.zip.json"]
@@ -144,12 +149,15 @@ def test_a_file_that_changed_after_it_broke_off_is_fetched_from_its_beginning(
 ) -> None:
     vendor.first["/d.zip"] = [half(CONTENT, '"old"')]
     vendor.files["/d.zip"] = CONTENT[::-1]
-    assert web.fetch(f"{vendor.url}/d.zip", tmp_path / "d.zip").read_bytes() == CONTENT[::-1]
+    assert fetched(web, f"{vendor.url}/d.zip", tmp_path / "d.zip") == CONTENT[::-1]
 
 
-def test_a_file_that_does_not_exist_is_an_error(vendor: FileVendor, web: Web, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="does not exist there"):
-        web.fetch(f"{vendor.url}/d.zip", tmp_path / "d.zip")
+def test_a_file_that_does_not_exist_any_more_does_not_stay(vendor: FileVendor, web: Web, tmp_path: Path) -> None:
+    vendor.files["/d.zip"] = CONTENT
+    assert web.fetch(f"{vendor.url}/d.zip", tmp_path / "d.zip")
+    del vendor.files["/d.zip"]
+    assert not web.fetch(f"{vendor.url}/d.zip", tmp_path / "d.zip")
+    assert not (tmp_path / "d.zip").exists()
 
 
 @pytest.mark.parametrize(
