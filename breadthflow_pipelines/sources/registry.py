@@ -15,8 +15,9 @@ from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.demo import DemoMarket
 from breadthflow_pipelines.sources.files import Files
+from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.manners import Manners
-from breadthflow_pipelines.sources.protocol import Source
+from breadthflow_pipelines.sources.protocol import Resumable, Source
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
 from breadthflow_pipelines.sources.web import Web
 
@@ -48,6 +49,17 @@ def configured_source(settings: Settings, calendar: ExchangeCalendar) -> Source:
     if settings.source not in _MAKERS:
         raise RequestError(f"BREADTHFLOW_SOURCE={settings.source} is unknown; there are: {', '.join(source_names())}.")
     return _MAKERS[settings.source](settings, calendar)
+
+
+def unfinished_since(settings: Settings, calendar: ExchangeCalendar) -> dt.date | None:
+    """From when on the source still has something to give that it could not when it was asked; None: nothing, or who
+    knows, as where its settings are wrong, which the run itself will say.
+    """
+    try:
+        source = configured_source(settings, calendar)
+    except BreadthFlowError:
+        return None
+    return source.unfinished_since() if isinstance(source, Resumable) else None
 
 
 def manners(settings: Settings) -> Manners:
@@ -94,14 +106,18 @@ def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: A
 
 
 def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:
-    from breadthflow_pipelines.sources.journal import Journal
-    from breadthflow_pipelines.sources.yahoo import Yahoo  # takes a second to import, which demo need not wait for
-
     if isinstance(settings.source_path, Path):
         raise RequestError("BREADTHFLOW_SOURCE=yahoo reads no files; unset BREADTHFLOW_SOURCE_PATH.")
+    symbols = _needed_symbols(settings)
+    if not symbols:
+        raise RequestError(
+            "BREADTHFLOW_SOURCE=yahoo needs symbols: set BREADTHFLOW_UNIVERSE_FILE or BREADTHFLOW_SYMBOLS."
+        )
+    from breadthflow_pipelines.sources.yahoo import Yahoo  # takes a second to import, which others need not wait for
+
     directory = workspace(settings, "yahoo")
     return Yahoo(
-        _needed_symbols(settings),
+        symbols,
         calendar,
         Journal(directory / f"journal-{_store(settings)}.jsonl"),
         manners(settings),

@@ -23,7 +23,7 @@ from curl_cffi import requests
 from yfinance.data import YfData
 from yfinance.exceptions import YFException, YFRateLimitError
 
-from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.journal import Journal
@@ -90,11 +90,11 @@ class Yahoo:
     sessions, and rows with some cells empty, come along, to be rejected by name. The journal takes a symbol for got
     once the caller comes back for the next chunk, which it does after storing the one before.
 
-    symbols: ours, each with the days for which anybody needs it; a call without symbols asks for those of its range,
-    because a symbol that left long ago may be another company's by now. calendar: which sessions have closed. journal:
-    what is known of calls that broke off. cache: a directory for yfinance's own cookies and time zones. instruments: a
-    CSV with symbol, name, sector. members_from: the first day of the universe "symbols", made of all symbols; None: it
-    brings no universe.
+    symbols: ours, at least one, each with the days for which anybody needs it; a call without symbols asks for those of
+    its range, because a symbol that left long ago may be another company's by now. calendar: which sessions are over.
+    journal: what is known of calls that broke off. cache: a directory for yfinance's own cookies and time zones.
+    instruments: a CSV with symbol, name, sector. members_from: the first day of the universe "symbols", made of all
+    symbols; None: it brings no universe.
     gateway: an address to send every request to instead of Yahoo's hosts.
     """
 
@@ -114,10 +114,6 @@ class Yahoo:
         gateway: str | None = None,
         last_closed: Callable[[], dt.date] | None = None,
     ) -> None:
-        if not symbols:
-            raise RequestError(
-                "BREADTHFLOW_SOURCE=yahoo needs symbols: set BREADTHFLOW_UNIVERSE_FILE or BREADTHFLOW_SYMBOLS."
-            )
         self.symbols = sorted(symbols)
         self._needed = symbols
         self.journal = journal
@@ -272,7 +268,7 @@ class _Call:
         """What went wrong, each reason once with the symbols it befell."""
         told = [(reason, symbols) for reason, symbols in self.failed.items() if reason != self._stopped]
         found = [f"{reason}: {_listed(symbols)}" for reason, symbols in told]
-        if self._stopped is not None:
+        if self._left:
             found.append(f"{self._stopped}; not asked for: {_listed(self._left)}")
         return tuple(found)
 

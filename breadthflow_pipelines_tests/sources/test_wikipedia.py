@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from breadthflow_pipelines.cli import main
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
@@ -278,3 +279,17 @@ def test_a_file_that_cannot_be_used_is_not_replaced(membership: Membership, tmp_
     with pytest.raises(RequestError, match="no column universe"):
         write(membership, path)
     assert path.read_text() == "my notes\n"
+
+
+def test_the_command_writes_the_file_and_names_what_is_doubtful(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = saved(tmp_path, page(five_hundred(), [("2020-09-21", "M1", "X"), ("2015-03-23", "OLD", "Y")]))
+    arguments = ["fetch-universe", "sp500", str(tmp_path / "u.csv"), "--page", str(copy), "--from", "2018-01-02"]
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    said = capsys.readouterr()
+    assert end.value.code == 0
+    assert "sp500 from 2018-01-02 on, 500 members today; 501 rows came, 0 went" in " ".join(said.out.split())
+    assert "doubtful: OLD was added on 2015-03-23, but is no member after that" in " ".join(said.err.split())
+    assert read_universe(tmp_path / "u.csv").height == 501

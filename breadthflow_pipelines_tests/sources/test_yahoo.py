@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources import yahoo
 from breadthflow_pipelines.sources.journal import Journal
@@ -397,8 +397,3 @@ def test_without_a_universe_file_the_symbols_are_a_universe(source: Callable[...
     members = source("B", "A", members_from=dt.date(2016, 1, 1)).members()
     assert members.rows() == [(("symbols"), symbol, dt.date(2016, 1, 1), None) for symbol in ("A", "B")]
     assert source("B", "A").securities()["source_key"].to_list() == ["A", "B"]
-
-
-def test_no_symbols_is_a_wrong_request(source: Callable[..., Yahoo]) -> None:
-    with pytest.raises(RequestError, match="BREADTHFLOW_UNIVERSE_FILE or BREADTHFLOW_SYMBOLS"):
-        source()
