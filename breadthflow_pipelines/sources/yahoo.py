@@ -94,8 +94,7 @@ class Yahoo:
     its range, because a symbol that left long ago may be another company's by now. calendar: which sessions are over.
     journal: what is known of calls that broke off. cache: a directory for yfinance's own cookies and time zones.
     instruments: a CSV with symbol, name, sector. members_from: the first day of the universe "symbols", made of all
-    symbols; None: it brings no universe.
-    gateway: an address to send every request to instead of Yahoo's hosts.
+    symbols; None: it brings no universe. gateway: an address that every request is sent to instead of Yahoo's hosts.
     """
 
     name = "yahoo"
@@ -177,6 +176,9 @@ class Yahoo:
         """
         end = min(end, self._last_closed())
         asked = self._due(start, end) if symbols is None else sorted(set(symbols))
+        if end < start:  # nothing of it has closed
+            yield Chunk(pl.DataFrame(schema=BAR_SCHEMA), dict.fromkeys(asked, Outcome.NOT_YET))
+            return
         done = {symbol: outcome for symbol in asked if (outcome := self.journal.settled(symbol, start, end))}
         call = _Call(self, start, end)
         YfData.cache_get.cache_clear()  # it would give this process yesterday's answers again

@@ -188,6 +188,29 @@ def test_what_passes_is_asked_again_after_a_while(
     assert [wait for wait in clock.waits if wait > 0.3] == waits  # shorter ones are the limiter's
 
 
+def test_an_error_on_the_way_to_the_history_is_no_missing_symbol(
+    vendor: YahooVendor, source: Callable[..., Yahoo]
+) -> None:
+    vendor.give("ZONE", *WEEK)
+    vendor.first["/v8/finance/chart/ZONE"] = [ERROR, too_many("1")]  # yfinance asks for a time zone first, once
+    assert read(source("ZONE")).outcomes == {"ZONE": Outcome.FETCHED}
+
+
+def test_cookies_that_are_no_longer_good_are_mended_by_yfinance(
+    vendor: YahooVendor, source: Callable[..., Yahoo], clock: Clock
+) -> None:
+    vendor.give("X", *WEEK)
+    refusal = b'{"chart":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Crumb"}}}'
+    vendor.fail("X", Answer(refusal, status=401))
+    assert read(source("X")).outcomes == {"X": Outcome.FETCHED}
+    assert max(clock.waits, default=0) < 1
+
+
+def test_a_range_that_has_not_closed_is_not_asked_for(vendor: YahooVendor, source: Callable[..., Yahoo]) -> None:
+    assert read(source("X"), THURSDAY, FRIDAY).outcomes == {"X": Outcome.NOT_YET}
+    assert vendor.asked == []
+
+
 def test_silence_is_ended_by_a_time_out(
     vendor: YahooVendor, source: Callable[..., Yahoo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
