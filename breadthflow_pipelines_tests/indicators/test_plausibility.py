@@ -115,7 +115,7 @@ def test_a_high_or_low_whole_decimal_places_away_is_found_at_once(high: float, l
 
 def test_two_false_lows_in_a_row_are_both_found() -> None:
     false = (50.0, 50.5, 4.98, 50.0, 1e6)  # as AT on 2010-08-17 and 18
-    assert found(with_bar(false, false[:4] + (2e6,))) == [(0, DECIMAL_POINT), (1, DECIMAL_POINT)]
+    assert found(with_bar(false, (*false[:4], 2e6))) == [(0, DECIMAL_POINT), (1, DECIMAL_POINT)]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def noisy() -> pl.DataFrame:
     securities = [quiet(70, price) for price in (50.0, 3.0, 700.0)]
     for shift, bars in enumerate(securities):
         for place in (0, 21 + shift, 40 + shift, 69):
-            bars[place] = tuple(figure / 10 for figure in bars[place][:4]) + (bars[place][4],)  # type: ignore[assignment]
+            bars[place] = (*(figure / 10 for figure in bars[place][:4]), bars[place][4])  # type: ignore[assignment]
         bars[30 + shift] = (*bars[30 + shift][:4], 100 * bars[30 + shift][4])
         bars[50] = bars[49]
         bars[60] = (bars[60][0], bars[60][1], bars[60][2] / 100, *bars[60][3:])
