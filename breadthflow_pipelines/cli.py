@@ -332,7 +332,7 @@ def score(
         )
     )
     if any(row["state"] == "provisional" for row in rows):
-        final = [r for r in store.last_scores(database, universe) if r["state"] == "final"]
+        final = [r for r in store.last_scores(database, universe, date.date()) if r["state"] == "final"]
         _print_filled("The last final ones", final, _SCORE_SHORT)
 
 

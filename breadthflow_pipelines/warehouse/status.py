@@ -192,8 +192,11 @@ SELECT * FROM (
 """
 
 
-def last_scores(database: Database, universe: str | None = None) -> list[Row]:
-    """Score and conviction of each universe (or one) as a whole: of its last session and of its last final one."""
+def last_scores(database: Database, universe: str | None = None, through: dt.date | None = None) -> list[Row]:
+    """Score and conviction of each universe (or one) as a whole: of its last session and of its last final one.
+
+    through: the last session to look at; without it the last that is stored.
+    """
     return _rows(
         database,
         """
@@ -201,11 +204,12 @@ def last_scores(database: Database, universe: str | None = None) -> list[Row]:
             SELECT universe, session, state, rule, value, action, max(session) OVER (PARTITION BY universe) AS last,
                    max(session) FILTER (WHERE state = 'final') OVER (PARTITION BY universe) AS last_final
               FROM market_signals
-             WHERE segment = 'ALL' AND rule = ANY(%s) AND universe = coalesce(%s, universe))
+             WHERE segment = 'ALL' AND rule = ANY(%s) AND universe = coalesce(%s, universe)
+               AND session <= coalesce(%s, session))
         SELECT universe, session, state, rule, value, action FROM told WHERE session IN (last, last_final)
          ORDER BY universe, session, rule
         """,
-        [list(_MEASURES), universe],
+        [list(_MEASURES), universe, through],
     )
 
 

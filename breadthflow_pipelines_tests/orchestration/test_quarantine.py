@@ -1,4 +1,4 @@
-"""A bar that cannot be right is left out of all that is made of bars, whenever it is seen, until people say otherwise."""
+"""A bar that cannot be right is left out of all that is made of bars, whenever it is seen, until people decide."""
 
 import datetime as dt
 from collections.abc import Callable
