@@ -78,6 +78,16 @@ _SYMBOL_SHORT = (
 )
 
 
+_SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
+_REJECTED_SHORT = (
+    *("session", "symbol", "reason", "status", "open", "high", "low", "close", "volume", "evidence", "decision"),
+)
+_REJECTED_COLUMNS = (
+    *("session", "symbol", "source", "reason", "status", "open", "high", "low", "close", "volume", "evidence"),
+    *("found_at", "decided_at", "decided_by", "decision", "run_id"),
+)
+
+
 class Action(StrEnum):
     """What a signal says."""
 
@@ -94,11 +104,28 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Status(StrEnum):
+    """Why a bar is on the list of those that rules speak against."""
+
+    REJECTED = "rejected"
+    QUARANTINED = "quarantined"
+    PROPOSED = "proposed"
+    RELEASED = "released"
+    CONFIRMED = "confirmed"
+    LAPSED = "lapsed"
+
+
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
 From = Annotated[dt.datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
 To = Annotated[dt.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
 Universe = Annotated[str | None, typer.Option(help="Name of a universe; all of them without it.")]
 Segment = Annotated[str | None, typer.Option(help="ALL or a sector; every segment without it.")]
+DecidedSymbol = Annotated[str | None, typer.Argument(help="Whose bar, by its symbol on that day.")]
+DecidedDate = Annotated[dt.datetime | None, typer.Argument(formats=["%Y-%m-%d"], help="Its session.")]
+DecidedReason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
+DecidedRule = Annotated[str | None, typer.Option("--rule", help="With --proposals: only this rule's.")]
+DecidedBy = Annotated[str | None, typer.Option("--by", help="Who decides; the user of this computer without it.")]
+Proposals = Annotated[bool, typer.Option("--proposals", help="Every proposed bar instead of one.")]
 Shape = Annotated[Format, typer.Option("--format", help="How to write the rows.")]
 
 
@@ -315,6 +342,110 @@ def score(
             shown,
         )
     )
+    if any(row["state"] == "provisional" for row in rows):
+        final = [r for r in store.last_scores(database, universe, date.date()) if r["state"] == "final"]
+        _print_filled("The last final ones", final, _SCORE_SHORT)
+
+
+@app.command()
+def rejected(
+    source: Annotated[str | None, typer.Option(help="Name of a source; all of them without it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Part of a reason or a rule, such as decimal.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="One symbol, as the source writes it.")] = None,
+    start: From = None,
+    end: To = None,
+    status: Annotated[Status | None, typer.Option(help="Only these; all but the lapsed without it.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print the bars that are left out: those that broke the contract, and those that rules speak against.
+
+    Example: breadthflow rejected --reason decimal --from 2010-01-01
+    """
+    database = open_database(get_settings())
+    rows = store.rejected(
+        database, *_range(start, end), source=source, symbol=symbol, reason=reason, status=status and status.value
+    )
+    if not rows:
+        err.print("No bar matches.")
+    _write(rows, _REJECTED_COLUMNS, _REJECTED_SHORT, shape, "Bars that rules speak against")
+
+
+@app.command()
+def release(
+    symbol: DecidedSymbol = None,
+    date: DecidedDate = None,
+    *,
+    reason: DecidedReason,
+    proposals: Proposals = False,
+    rule: DecidedRule = None,
+    by: DecidedBy = None,
+) -> None:
+    """Let a bar out of quarantine: it is right. Holds until the source changes the bar.
+
+    Example: breadthflow release GNW 2008-09-29 --reason "first day after the rescue failed"
+    """
+    _decide("released", symbol, date, reason, by, proposals=proposals, rule=rule)
+
+
+@app.command()
+def confirm(
+    symbol: DecidedSymbol = None,
+    date: DecidedDate = None,
+    *,
+    reason: DecidedReason,
+    proposals: Proposals = False,
+    rule: DecidedRule = None,
+    by: DecidedBy = None,
+) -> None:
+    """Leave a bar out for good, found by a rule or not: it is wrong. Holds until the source changes the bar.
+
+    Example: breadthflow confirm LOW 2009-02-05 --reason "no trade at 53.58 in the exchange's own record"
+    """
+    _decide("confirmed", symbol, date, reason, by, proposals=proposals, rule=rule)
+
+
+def _decide(
+    status: str,
+    symbol: str | None,
+    date: dt.datetime | None,
+    reason: str,
+    by: str | None,
+    *,
+    proposals: bool,
+    rule: str | None,
+) -> None:
+    from breadthflow_pipelines.observability.logs import logger
+    from breadthflow_pipelines.warehouse import decisions
+
+    if not reason.strip():
+        raise RequestError("--reason is empty: say why, for whoever reads it in a year.")
+    if proposals == (symbol is not None) or (symbol is None) != (date is None) or (rule is not None and not proposals):
+        raise RequestError("Name a bar, as in GNW 2008-09-29, or say --proposals, with --rule for those of one rule.")
+    database = open_database(get_settings())
+    who = by or _user()
+    with database.exclusive("quarantined_bars"):
+        if symbol is not None and date is not None:
+            rows = decisions.decide_bar(database, symbol, date.date(), status, who, reason)
+        else:
+            rows = decisions.decide_proposals(database, rule, status, who, reason)
+    log = logger(__name__)
+    for row in rows:
+        log.info("bar_decided", **{name: str(value) for name, value in row.items()}, by=who, reason=reason)
+    bars = {(row["security_id"], row["session"]) for row in rows}
+    out.print(f"{len(bars)} bar{'s' if len(bars) > 1 else ''} {status}, by {who}: {reason}", markup=False)
+    uncounted = [row["session"] for row in rows if not row["counted"]]
+    if uncounted:
+        first = min(uncounted).replace(day=1)
+        out.print(f"To count again:  breadthflow backfill --from {first} --to {decisions.last_session(database)}")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 @app.command()
@@ -358,8 +489,10 @@ def status() -> None:
         universe["universe"] += " (synthetic)" if universe["synthetic"] else ""
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     _print_filled("Universes", found["universes"], shown)
+    _print_filled("Last scores, and the last final ones", store.last_scores(database), _SCORE_SHORT)
     _print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     _print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
+    _print_filled("Bars that cannot be right", found["quarantined"], ("rule", "status", "bars", "first", "last"))
     _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
     if found["revised"][0]["rows"]:
@@ -587,7 +720,7 @@ def _show_latest(database: Database, universe: str | None = None) -> None:
     synthetic = store.synthetic_universes(database)
     for name in sorted({row["universe"] for row in rows}):
         title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
-        shown = ("session", "rule", "action", "confidence", "value", "signal_id")
+        shown = ("session", "rule", "action", "confidence", "value", "state", "signal_id")
         out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")

@@ -1,6 +1,7 @@
 """The command line's manners: what it prints, where, and with which status it ends. Whole pipelines are in e2e/."""
 
 import csv
+import getpass
 import io
 import json
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from breadthflow_pipelines import cli
@@ -157,6 +159,61 @@ def test_status_shows_universe_bars_rejections_and_runs(ask: Ask) -> None:
     assert "bring_up_to_date  SUCCESS" in out
 
 
+@pytest.fixture
+def bar_on_trial(ask: Ask, store: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """A symbol and a session of it, of which whatever was decided is forgotten afterwards."""
+    row = ask("symbols", "--universe", "demo", *MONTH, "--format", "csv").rows[0]
+    yield row["symbol"], row["session"]
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM quarantined_bars")
+
+
+def test_a_bar_is_confirmed_listed_and_released_with_what_to_run_next(ask: Ask, bar_on_trial: tuple[str, str]) -> None:
+    symbol, session = bar_on_trial
+    answer = ask("confirm", symbol, session, "--reason", "no such [trade]", "--by", "ann")
+    assert (answer.status, answer.err) == (0, "")
+    assert "1 bar confirmed, by ann: no such [trade]" in answer.out
+    assert "breadthflow backfill --from 2026-03-01 --to 2026-04-10" in answer.out
+    listed = ask("rejected", "--symbol", symbol, "--from", session, "--to", session, "--format", "csv").rows
+    assert [(row["symbol"], row["session"], row["reason"], row["status"], row["decision"]) for row in listed] == [
+        (symbol, session, "by hand", "confirmed", "no such [trade]")
+    ]
+    assert ask("rejected", "--reason", "HAND", "--status", "released", "--format", "csv").rows == []
+    assert "by hand" in ask("status").out
+    assert ask("release", symbol, session, "--reason", "there was").status == 0
+    rows = json.loads(ask("rejected", "--status", "released", "--format", "json").out)
+    assert [(row["decided_by"], row["decision"]) for row in rows] == [(getpass.getuser(), "there was")]
+
+
+def test_rejected_without_a_match_says_so_and_keeps_its_header(ask: Ask) -> None:
+    answer = ask("rejected", "--source", "nobody", "--format", "csv")
+    assert (answer.status, answer.rows) == (0, [])
+    assert answer.out.startswith("session,symbol,source,reason,status")
+    assert "No bar matches" in answer.err
+
+
+@pytest.fixture
+def open_evening(store: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """The last final session, and the one after it, which lost bars and is provisional for the length of a test."""
+    change = "UPDATE market_signals SET state = %s WHERE session = '2026-04-10' AND state = %s"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(change, ("provisional", "final"))
+    yield "2026-04-09", "2026-04-10"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(change, ("final", "provisional"))
+
+
+def test_a_provisional_score_has_the_last_final_one_beside_it(ask: Ask, open_evening: tuple[str, str]) -> None:
+    final, provisional = open_evening
+    assert final in ask("score", "--date", provisional).out.split("The last final ones")[1]
+    assert "The last final ones" not in ask("score", "--date", final).out
+    told = ask("status").out.split("Last scores")[1].split("Bars")[0]
+    assert [line.split()[1:3] for line in told.splitlines() if line.startswith("demo")] == [
+        *[[final, "final"]] * 2,
+        *[[provisional, "provisional"]] * 2,
+    ]
+
+
 def test_sources_says_what_answers(ask: Ask) -> None:
     answer = ask("sources")
     assert answer.status == 0
@@ -188,6 +245,15 @@ def test_sources_says_what_answers(ask: Ask) -> None:
         (["signals", "--rule", "nope"], {}, 2, "there are: zweig_breadth_thrust"),
         (["score", "--date", "2001-01-02"], {}, 2, "No breadth score of 2001-01-02: there are scores from"),
         (["explain", "nope"], {}, 2, "No signal has the id nope"),
+        (["release", "NOPE", "2026-03-02", "--reason", "x"], {}, 2, "Nobody was called NOPE on 2026-03-02"),
+        (["release", "NOPE", "--reason", "x"], {}, 2, "Name a bar, as in GNW 2008-09-29"),
+        (["confirm", "--reason", "x"], {}, 2, "Name a bar"),
+        (["confirm", "NOPE", "2026-03-02", "--proposals", "--reason", "x"], {}, 2, "Name a bar"),
+        (["release", "NOPE", "2026-03-02", "--rule", "spike", "--reason", "x"], {}, 2, "--proposals, with --rule"),
+        (["release", "--proposals", "--reason", "x"], {}, 2, "Nothing is proposed"),
+        (["release", "NOPE", "2026-03-02", "--reason", " "], {}, 2, "--reason is empty"),
+        (["release", "NOPE", "2026-03-02"], {}, 2, "--reason"),
+        (["rejected", "--from", "2026-02-01", "--to", "2026-01-01"], {}, 2, "before it begins"),
         (["import-breadth", "/nowhere", "--exchange", "NYSE"], {}, 2, "/nowhere"),
         (["import-breadth", "ftp://me:geheim@host/NYSE_", "--exchange", "NYSE"], {}, 2, "ftp:// cannot be read"),
         (["import-breadth", "http://127.0.0.1:1/NYSE_", "--exchange", "../x"], {}, 2, "is no exchange name"),
@@ -259,7 +325,7 @@ def test_check_writes_junit_and_ends_with_0_on_a_healthy_selection(store: dict[s
     assert 'failures="0"' in file.read_text()
 
 
-@pytest.mark.parametrize("command", ["breadth", "signals", "score", "explain", "status"])
+@pytest.mark.parametrize("command", ["breadth", "signals", "score", "rejected", "release", "explain", "status"])
 def test_reading_commands_import_neither_dagster_nor_great_expectations(command: str) -> None:
     code = f"""
 import sys

@@ -15,14 +15,16 @@ import polars as pl
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import ContractError, judge
 from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
+from breadthflow_pipelines.indicators.plausibility import silent_sessions
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
-from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.signals.symbols import symbol_signals
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
+from breadthflow_pipelines.warehouse import quarantine as quarantine_warehouse
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
 
 MOST_REJECTED = 0.01  # of the rows; a source of which more is broken is not to be built on
@@ -115,6 +117,35 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext) -> dg.AssetChe
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
     failed, problems = _value(metadata, "symbols_failed"), _value(metadata, "problems")
     return _result(passed=not failed and not problems, warn=True, metadata={"failed": failed, "problems": problems})
+
+
+@dg.asset_check(asset="quarantined_bars", blocking=True)
+def quarantine_bounded(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """No rule found more bars than it may leave out. One that did leaves out none of them until people have looked."""
+    span = _span(context, market).with_month_before()
+    findings = quarantine_warehouse.shown_findings(market.store, span.start, span.end)
+    proposed = findings.filter(pl.col("status") == "proposed")
+    by_rule = proposed.group_by("rule", month=pl.col("session").dt.strftime(FORMAT)).agg(bars=pl.len())
+    metadata: dict[str, Any] = {"proposed": proposed.height, "by_rule": shown(by_rule.sort("rule", "month"), most=50)}
+    if proposed.height:
+        first, last = proposed["session"].min(), proposed["session"].max()
+        metadata["rules"] = sorted(set(proposed["rule"]))
+        metadata["what_to_do"] = (
+            f"look with breadthflow rejected --status proposed --from {first!s} --to {last!s}; then mend the "
+            "source, or say breadthflow confirm --proposals or breadthflow release --proposals, with --reason; "
+            "then run again"
+        )
+        metadata["bars"] = shown(proposed, most=50)
+    return _result(passed=proposed.is_empty(), metadata=metadata)
+
+
+@dg.asset_check(asset="quarantined_bars")
+def session_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """No session's volumes were lost as a whole. Where they were, closes are counted, and volumes are those of few."""
+    span = _span(context, market)
+    silent = silent_sessions(quarantine_warehouse.session_volumes(market.store, span.start, span.end))
+    days = [str(day) for day in silent["session"]]
+    return _result(passed=silent.is_empty(), warn=True, metadata={"without_volume": days, "sessions": shown(silent)})
 
 
 @dg.asset_check(asset="breadth_counts", blocking=True)
@@ -243,6 +274,8 @@ CHECKS = [
     bars_complete,
     bars_current,
     every_symbol_answered,
+    quarantine_bounded,
+    session_plausible,
     counts_keep_contract,
     coverage_at_gate,
     coverage_steady,

@@ -34,6 +34,11 @@ class Span:
         """No session of it has closed yet, as on the first day of a month."""
         return self.end < self.start
 
+    def with_month_before(self) -> "Span":
+        """Whole months, from the one before the first: what a bar of it turns out to be is known with this one's."""
+        start = (self.start.replace(day=1) - dt.timedelta(days=1)).replace(day=1)
+        return Span(start, _next_month(self.end) - dt.timedelta(days=1), self.through)
+
     @property
     def months(self) -> list[str]:
         """The partition keys of the months that the span touches."""

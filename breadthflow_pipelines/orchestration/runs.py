@@ -30,6 +30,7 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import quarantine
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
 
@@ -129,7 +130,8 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     """The first day that a run through ``through`` must read.
 
     Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
-    that is new since, whose bars may still change, or of which the source could not give everything when last asked.
+    that is new since, of which the source could not give everything when last asked, with a bar that was put into
+    quarantine or let out since, or whose bars may still change.
     """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
@@ -144,6 +146,7 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
         breadth_warehouse.outdated_from(market.store, CONVENTION, start),
         symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
+        quarantine.uncounted_from(market.store),
     ]
     return max(start, min(day for day in due if day is not None))
 

@@ -18,13 +18,14 @@ MARKET_ASSETS = (
     "securities",
     "universe_members",
     "bars",
+    "quarantined_bars",
     "breadth_counts",
     "breadth_indicators",
     "market_signals",
     "price_indicators",
     "symbol_signals",
 )
-MONTHLY_ASSETS = ("bars", "breadth_counts", "price_indicators", "symbol_signals")
+MONTHLY_ASSETS = ("bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals")
 PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
 AFTER_CLOSE = "30 18 * * *"  # New York's vendors have the closing auction by then; other exchanges close earlier

@@ -8,6 +8,7 @@ from breadthflow_pipelines.orchestration.assets.breadth import (
     exchange_breadth,
 )
 from breadthflow_pipelines.orchestration.assets.market import bars_asset, securities, universe_members
+from breadthflow_pipelines.orchestration.assets.quarantine import quarantined_bars_asset
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
 from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_asset, symbol_signals_asset
 from breadthflow_pipelines.orchestration.checks import CHECKS
@@ -24,15 +25,17 @@ def build(settings: Settings) -> dg.Definitions:
     calendar = exchange_calendar(settings.calendar)
     months = monthly(settings, calendar)
     bars = bars_asset(months)
-    price_indicators = price_indicators_asset(months, bars)
+    quarantine = quarantined_bars_asset(months, bars)
+    price_indicators = price_indicators_asset(months, bars, quarantine)
     all_jobs = jobs()
     return dg.Definitions(
         assets=[
             securities,
             universe_members,
             bars,
+            quarantine,
             exchange_breadth,
-            breadth_counts_asset(months, bars),
+            breadth_counts_asset(months, bars, quarantine),
             breadth_indicators,
             market_signals,
             price_indicators,

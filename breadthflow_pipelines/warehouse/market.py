@@ -122,7 +122,7 @@ def fingerprints(rows: pl.DataFrame, origin: str) -> pl.Series:
 
 
 def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
-    """Bars of all members from start through end, each security's preceded by its last ``warm_up`` bars before start.
+    """Sound bars of all members from start through end, each security's after its last ``warm_up`` before start.
 
     Returns security_id, session, high, low, close, volume, close_adjusted. However far back those bars lie they are
     found, so what is computed from them does not depend on how history is cut.
@@ -133,11 +133,11 @@ def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int
         WITH wanted AS (SELECT DISTINCT security_id FROM universe_members)
         SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
           FROM wanted CROSS JOIN LATERAL (
-               SELECT * FROM bars
-                WHERE bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
+               SELECT * FROM sound_bars
+                WHERE sound_bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
         UNION ALL
         SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
-          FROM bars b JOIN wanted USING (security_id) WHERE session BETWEEN $1 AND $2
+          FROM sound_bars b JOIN wanted USING (security_id) WHERE session BETWEEN $1 AND $2
         """,
         (start, end, warm_up),
     )
@@ -147,7 +147,8 @@ def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date,
     """universe, session, index_close from start through end: the closes of the symbol that is each universe's index."""
     found = fetch(
         database,
-        "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s JOIN bars b USING (security_id) "
+        "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s "
+        "JOIN sound_bars b USING (security_id) "
         "WHERE daterange(s.valid_from, s.valid_to) @> b.session AND b.session BETWEEN $1 AND $2 "
         "AND s.symbol = ANY(string_to_array($3, ' ')) ORDER BY b.session",
         (start, end, " ".join(symbols.values())),
@@ -159,10 +160,10 @@ def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date,
 
 
 def histories(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """security_id, bars (through ``end``) of each member on a day from start through end, in order."""
+    """security_id, sound bars (through ``end``) of each member on a day from start through end, in order."""
     return fetch(
         database,
-        "SELECT security_id, count(*) AS bars FROM bars WHERE session <= $2 AND security_id IN ("
+        "SELECT security_id, count(*) AS bars FROM sound_bars WHERE session <= $2 AND security_id IN ("
         "SELECT security_id FROM universe_members WHERE daterange(valid_from, valid_to) && daterange($1, $2, '[]')) "
         "GROUP BY security_id ORDER BY security_id",
         (start, end),
@@ -170,10 +171,10 @@ def histories(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
 
 
 def whole_history(database: Database, securities: Sequence[int], through: dt.date) -> pl.DataFrame:
-    """security_id, session, high, low, close, volume of every bar of these securities through a day, in order."""
+    """security_id, session, high, low, close, volume of every sound bar of these securities through a day, in order."""
     return fetch(
         database,
-        "SELECT security_id, session, high, low, close, volume FROM bars "
+        "SELECT security_id, session, high, low, close, volume FROM sound_bars "
         "WHERE session <= $2 AND security_id = ANY(string_to_array($1, ' ')::bigint[]) ORDER BY security_id, session",
         (" ".join(map(str, securities)), through),
     )

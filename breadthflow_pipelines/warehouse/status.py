@@ -155,6 +155,64 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     return row, _rows(database, query, key)
 
 
+def rejected(
+    database: Database,
+    first: dt.date | None,
+    last: dt.date | None,
+    *,
+    source: str | None = None,
+    symbol: str | None = None,
+    reason: str | None = None,
+    status: str | None = None,
+) -> list[Row]:
+    """Rows that broke the contract of bars and bars that rules speak against, oldest first, by reason.
+
+    reason: any part of one. status: ``rejected``, or one of the quarantine's; without it all but those that lapsed.
+    """
+    where, values = _where({"source": source, "symbol": symbol, "status": status}, first, last)
+    spoken = "status <> 'lapsed'" if status is None else "true"
+    query = f"{_REJECTED} WHERE {where} AND {spoken} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY {_ORDER}"
+    return _rows(database, query, [*values, reason or ""])
+
+
+_ORDER = "session, symbol, reason"
+_REJECTED = """
+SELECT * FROM (
+    SELECT session, symbol, source, reason, 'rejected' AS status, open, high, low, close, volume,
+           NULL::jsonb AS evidence, rejected_at AS found_at, NULL::timestamptz AS decided_at, NULL AS decided_by,
+           NULL AS decision, run_id
+      FROM rejected_bars, unnest(reasons) AS reason
+    UNION ALL
+    SELECT q.session, n.symbol, b.source, q.rule, q.status, b.open, b.high, b.low, b.close, b.volume,
+           q.evidence, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id
+      FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
+      LEFT JOIN security_symbols n
+             ON n.security_id = q.security_id AND daterange(n.valid_from, n.valid_to) @> q.session
+) AS told
+"""
+
+
+def last_scores(database: Database, universe: str | None = None, through: dt.date | None = None) -> list[Row]:
+    """Score and conviction of each universe (or one) as a whole: of its last session and of its last final one.
+
+    through: the last session to look at; without it the last that is stored.
+    """
+    return _rows(
+        database,
+        """
+        WITH told AS (
+            SELECT universe, session, state, rule, value, action, max(session) OVER (PARTITION BY universe) AS last,
+                   max(session) FILTER (WHERE state = 'final') OVER (PARTITION BY universe) AS last_final
+              FROM market_signals
+             WHERE segment = 'ALL' AND rule = ANY(%s) AND universe = coalesce(%s, universe)
+               AND session <= coalesce(%s, session))
+        SELECT universe, session, state, rule, value, action FROM told WHERE session IN (last, last_final)
+         ORDER BY universe, session, rule
+        """,
+        [list(_MEASURES), universe, through],
+    )
+
+
 def synthetic_universes(database: Database) -> set[str]:
     """The universes that have members which do not exist."""
     query = "SELECT DISTINCT universe FROM universe_members JOIN securities USING (security_id) WHERE synthetic"
@@ -190,6 +248,12 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "FROM rejected_bars, unnest(reasons) AS reason GROUP BY source, reason "
             "UNION ALL SELECT exchange, reason, count(*), min(session), max(session) FROM rejected_counts "
             "GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
+            [],
+        ),
+        "quarantined": _rows(
+            database,
+            "SELECT rule, status, count(*) AS bars, min(session) AS first, max(session) AS last "
+            "FROM quarantined_bars WHERE status <> 'lapsed' GROUP BY rule, status ORDER BY 1, 2",
             [],
         ),
         "doubted": _rows(

@@ -46,7 +46,7 @@ def members_with_indicators(database: Database, start: dt.date, end: dt.date) ->
     """universe, session, security_id, close and every technical indicator from start through end."""
     rows = fetch(
         database,
-        "SELECT p.*, b.close FROM price_indicators p JOIN bars b USING (security_id, session) "
+        "SELECT p.*, b.close FROM price_indicators p JOIN sound_bars b USING (security_id, session) "
         "WHERE p.session BETWEEN $1 AND $2 AND b.session BETWEEN $1 AND $2 ORDER BY universe, session, security_id",
         (start, end),
     )

@@ -145,6 +145,34 @@ bar_revisions = sa.Table(
     comment="Every value of a bar that a source changed later, old and new",
 )
 
+STATUSES = ("proposed", "quarantined", "released", "confirmed", "lapsed")
+LEFT_OUT = ("quarantined", "confirmed")  # of them, those that keep a bar out of sound_bars
+
+quarantined_bars = sa.Table(
+    "quarantined_bars",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose bar", primary_key=True),
+    _column("session", sa.Date(), "which session", primary_key=True),
+    _column("rule", sa.Text(), "the rule that speaks against it", primary_key=True),
+    _column("evidence", JSONB(), "what the rule saw"),
+    _column("fingerprint", sa.Text(), "of the bar's values: a decision holds for these and no others"),
+    _column("status", sa.Text(), "quarantined, confirmed: left out; proposed, released, lapsed: not"),
+    _column("run_id", sa.Text(), "the run that brought the status about; null: somebody decided it", nullable=True),
+    _column("found_at", sa.DateTime(timezone=True), "when the rule first found these values", server_default=NOW),
+    _column("decided_at", sa.DateTime(timezone=True), "when somebody decided", nullable=True),
+    _column("decided_by", sa.Text(), "who", nullable=True),
+    _column("reason", sa.Text(), "and why", nullable=True),
+    _column("counted", sa.Boolean(), "whether what is made of bars knows of the status"),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    sa.CheckConstraint(f"status IN ({', '.join(map(repr, STATUSES))})", name="status_known"),
+    sa.CheckConstraint(
+        "(status IN ('released', 'confirmed')) = (num_nonnulls(decided_at, decided_by, reason) = 3) "
+        "AND num_nonnulls(decided_at, decided_by, reason) IN (0, 3)",
+        name="decision_is_signed",
+    ),
+    comment="Bars that keep their contract and cannot be right: by which rule, on what evidence, and who decided what",
+)
+
 PUBLISHED = (
     "advances",
     "declines",

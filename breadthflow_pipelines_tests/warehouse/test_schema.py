@@ -128,6 +128,16 @@ GOOD: dict[str, dict[str, object]] = {
         "run_id": "r",
     },
     "rejected_bars": {"fingerprint": "f", "source": "s", "reasons": ["high below low"], "run_id": "r"},
+    "quarantined_bars": {
+        "security_id": 1,
+        "session": "2024-01-02",
+        "rule": "spike",
+        "evidence": "{}",
+        "fingerprint": "f",
+        "status": "quarantined",
+        "run_id": "r",
+        "counted": False,
+    },
     "exchange_breadth": {"exchange": "X", "session": "2024-01-02", "advances": 0, "declines": None, "run_id": "r"},
     "breadth_counts": {
         "universe": "u",
@@ -322,6 +332,11 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
         ("universe_members", {"security_id": 1, "valid_from": "2017-01-01", "valid_to": None}, OVERLAP),
         ("universe_members", {"security_id": 77}, UNKNOWN),
         ("rejected_bars", {"reasons": []}, CHECK),  # refused for nothing
+        ("quarantined_bars", {"status": "perhaps"}, CHECK),
+        ("quarantined_bars", {"status": "released"}, CHECK),  # nobody signed
+        ("quarantined_bars", {"reason": "because"}, CHECK),  # nobody decided
+        ("quarantined_bars", {"evidence": None}, MISSING),
+        ("quarantined_bars", {"security_id": 77}, UNKNOWN),
         ("exchange_breadth", {"advances": -1}, CHECK),
         ("exchange_breadth", {"new_lows": -1}, CHECK),
         ("breadth_counts", {"advances": 4}, CHECK),  # a priced member counted twice

@@ -86,7 +86,9 @@ def exchange_breadth(
     )
 
 
-def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def breadth_counts_asset(
+    months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition, quarantine: dg.AssetsDefinition
+) -> dg.AssetsDefinition:
     """The asset ``breadth_counts``, cut into these months."""
 
     @stored_asset(
@@ -96,7 +98,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Assets
         partitions_def=months,
         pool="breadth_counts",
         # A month's counts look back over a year of bars, so they need the table, not only the same month of it.
-        deps=[bars, universe_members, securities],
+        deps=[bars, quarantine, universe_members, securities],
     )
     def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""

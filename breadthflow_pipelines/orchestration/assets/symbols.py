@@ -31,6 +31,7 @@ from breadthflow_pipelines.signals.symbols import symbol_signals as compute_sign
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import symbols as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.quarantine import mark_counted
 
 GROUP = "symbols"
 SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
@@ -38,7 +39,9 @@ LAST_ID = 2**62  # beyond every security's number
 _OF_MEMBERS = ("universe", "session", "security_id")
 
 
-def price_indicators_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def price_indicators_asset(
+    months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition, quarantine: dg.AssetsDefinition
+) -> dg.AssetsDefinition:
     """The asset ``price_indicators``, cut into these months."""
 
     @stored_asset(
@@ -49,7 +52,7 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         partitions_def=months,
         pool="price_indicators",
         # Recursions remember a security's first bar, so a month's figures need the table, not only that month of it.
-        deps=[bars, universe_members],
+        deps=[bars, quarantine, universe_members],
     )
     def price_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
@@ -144,6 +147,8 @@ def symbol_signals_asset(
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("symbol_signals"):
             merged = _signal(market, span)
+        # The last of what is made of bars: whatever was found against them, all of it knows now.
+        mark_counted(market.store, span.start, span.end)
         told = warehouse.members_told(market.store, span.start, span.end)
         actions = {action: pl.col(action).sum() for action in ("signals", "buys", "sells")}
         monthly_metadata(context, merged, told, actions)

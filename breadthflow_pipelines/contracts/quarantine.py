@@ -1,0 +1,94 @@
+"""What becomes of findings against bars: when a rule has found too many to be believed, and which decisions still hold.
+
+Pure. The rules are in indicators/plausibility.py, the rows in warehouse/quarantine.py.
+"""
+
+import datetime as dt
+
+import polars as pl
+
+# Bounds of one rule. In twelve years of 604 stocks no rule found more than 6 bars in a month or 1 in a session, so what
+# is beyond is a changed feed or a wrong rule, and neither is to be repaired by leaving bars out.
+MOST_OF_MONTH = 0.001  # of the month's bars ...
+FEW_OF_MONTH = 5  # ... or so many, however small the market
+MOST_OF_SESSION = 0.01  # of the session's bars ...
+FEW_OF_SESSION = 3
+
+DECIDED = ("released", "confirmed")
+LEFT_OUT = ("quarantined", "confirmed")  # as the store's view sound_bars has it
+
+_KEY = ["security_id", "session", "rule"]
+_MONTH = pl.col("session").dt.truncate("1mo")
+
+
+def undecided(found: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """The findings that nobody has decided on. Both have the key and ``fingerprint`` of the bar, stored its status."""
+    decided = stored.filter(pl.col("status").is_in(DECIDED))
+    return found.join(decided, on=[*_KEY, "fingerprint"], how="anti")
+
+
+def excessive(found: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """The rules and months (first day) in which a rule found more than its bounds allow: rule, month.
+
+    found: rule, session, one row per finding. sessions: session, bars, of the whole months. A month is judged by
+    itself, so that it does not matter how history is cut into runs.
+    """
+    by_session = found.group_by("rule", "session").agg(found=pl.len()).join(sessions, on="session")
+    allowed = pl.max_horizontal(pl.lit(float(FEW_OF_SESSION)), MOST_OF_SESSION * pl.col("bars"))
+    crowded = by_session.filter(pl.col("found") > allowed).select("rule", month=_MONTH)
+    months = sessions.group_by(month=_MONTH).agg(pl.col("bars").sum())
+    by_month = found.group_by("rule", month=_MONTH).agg(found=pl.len()).join(months, on="month")
+    allowed = pl.max_horizontal(pl.lit(float(FEW_OF_MONTH)), MOST_OF_MONTH * pl.col("bars"))
+    busy = by_month.filter(pl.col("found") > allowed).select("rule", "month")
+    return pl.concat([crowded, busy]).unique().sort("rule", "month")
+
+
+def settle(
+    found: pl.DataFrame,
+    stored: pl.DataFrame,
+    fingerprints: pl.DataFrame,
+    excess: pl.DataFrame,
+    *,
+    run_id: str,
+    now: dt.datetime,
+) -> pl.DataFrame:
+    """The rows of ``quarantined_bars`` as they are to be, from those that are stored and what the rules find now.
+
+    found: security_id, session, rule, evidence. stored: the table's rows of the same days. fingerprints: security_id,
+    session, fingerprint of the bars of both, as they are now. excess: as excessive() gives it.
+
+    - What somebody decided holds as long as the bar has the values that it was decided for, found again or not.
+    - A finding is ``quarantined``, or ``proposed`` where its rule found too many in the month: then none is applied.
+    - What is no longer found, and a decision whose bar changed, is ``lapsed``: kept, and of no effect.
+
+    ``counted`` becomes false where a row's effect changed: what is made of bars does not know yet.
+    """
+    old = stored.rename({name: f"old_{name}" for name in stored.columns if name not in _KEY})
+    rows = (
+        found.join(old, on=_KEY, how="full", coalesce=True)
+        .join(fingerprints, on=["security_id", "session"], how="left")
+        .join(excess.with_columns(exceeded=True), left_on=["rule", _MONTH], right_on=["rule", "month"], how="left")
+    )
+    is_found = pl.col("evidence").is_not_null()
+    same = (pl.col("old_fingerprint") == pl.col("fingerprint")).fill_null(value=False)
+    decided = same & pl.col("old_status").is_in(DECIDED)
+    status = (
+        pl.when(decided)
+        .then("old_status")
+        .when(is_found & pl.col("exceeded").fill_null(value=False))
+        .then(pl.lit("proposed"))
+        .when(is_found)
+        .then(pl.lit("quarantined"))
+        .otherwise(pl.lit("lapsed"))
+    )
+    left_out, was_left_out = status.is_in(LEFT_OUT), pl.col("old_status").is_in(LEFT_OUT).fill_null(value=False)
+    return rows.select(
+        *_KEY,
+        evidence=pl.when(decided).then("old_evidence").otherwise(pl.coalesce("evidence", "old_evidence")),
+        fingerprint=pl.when(is_found).then("fingerprint").otherwise("old_fingerprint"),
+        status=status,
+        run_id=pl.when(decided).then("old_run_id").otherwise(pl.lit(run_id)),
+        found_at=pl.when(same | ~is_found).then("old_found_at").otherwise(pl.lit(now, pl.Datetime("us", "UTC"))),
+        **{name: pl.when(decided).then(f"old_{name}") for name in ("decided_at", "decided_by", "reason")},
+        counted=pl.when(left_out == was_left_out).then(pl.col("old_counted").fill_null(value=True)).otherwise(False),
+    ).sort(_KEY)

@@ -1,0 +1,100 @@
+"""Bars that cannot be right are left out before anything is made of bars. The rules: indicators/plausibility.py."""
+
+import datetime as dt
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts.quarantine import DECIDED, LEFT_OUT, excessive, settle, undecided
+from breadthflow_pipelines.indicators.plausibility import LATER_BARS, RULES, WARM_UP_BARS, implausible
+from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.describe import (
+    lineage,
+    merge_metadata,
+    monthly_metadata,
+    shown,
+    stored_asset,
+)
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.warehouse import quarantine as warehouse
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+
+log = logger(__name__)
+
+NEWEST_SHOWN = 30
+
+
+def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The asset ``quarantined_bars``, cut into these months."""
+
+    @stored_asset(
+        "quarantined_bars",
+        group="market",
+        code_version="1",
+        partitions_def=months,
+        pool="quarantined_bars",
+        # A rule looks at a month of bars before the one it judges, and at the one after it.
+        deps=[bars],
+    )
+    def quarantined_bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Bars that keep their contract and cannot be right: left out of all that follows, with rule and evidence."""
+        span = span_of(context.run.tags, market.settings, market.calendar).with_month_before()
+        with market.store.exclusive("quarantined_bars"):
+            merged = NOTHING if span.is_empty else _judge(market, span, context.run.run_id)
+        held = warehouse.findings(market.store, span.start, span.end)
+        statuses = {status: (pl.col("status") == status).sum() for status in ("quarantined", "proposed", *DECIDED)}
+        monthly_metadata(context, merged, held, statuses)
+        left_out = held.filter(pl.col("status").is_in(LEFT_OUT))
+        newest = warehouse.shown_findings(market.store, span.start, span.end)
+        return dg.MaterializeResult(
+            metadata={
+                "by_rule": {rule: left_out.filter(pl.col("rule") == rule).height for rule in RULES},
+                "newest": shown(newest, most=NEWEST_SHOWN),
+                **merge_metadata(merged),
+                "synthetic": market.source.synthetic,
+                "dagster/column_lineage": lineage(
+                    {
+                        "security_id": [("bars", "security_id")],
+                        "session": [("bars", "session")],
+                        "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
+                    }
+                ),
+            }
+        )
+
+    return quarantined_bars
+
+
+def _judge(market: Market, span: Span, run_id: str) -> Merged:
+    found = pl.concat([_found(market, start, end) for start, end in span.years])
+    stored = warehouse.findings(market.store, span.start, span.end)
+    fingerprints = warehouse.fingerprints(market.store, pl.concat([found.select(_BAR), stored.select(_BAR)]))
+    sessions = warehouse.session_volumes(market.store, span.start, span.end)
+    open_ = undecided(found.join(fingerprints, on=_BAR), stored)
+    excess = excessive(open_, sessions)
+    settled = settle(found, stored, fingerprints, excess, run_id=run_id, now=dt.datetime.now(dt.UTC))
+    _tell(stored, settled)
+    advance("quarantined bars", 1, f"through {span.end}")
+    return warehouse.record_findings(market.store, settled)
+
+
+_BAR = ("security_id", "session")
+
+
+def _found(market: Market, start: dt.date, end: dt.date) -> pl.DataFrame:
+    bars = warehouse.bars_to_judge(market.store, start, end, WARM_UP_BARS, LATER_BARS)
+    return implausible(bars).filter(pl.col("session").is_between(start, end))
+
+
+def _tell(stored: pl.DataFrame, settled: pl.DataFrame) -> None:
+    """Name the decisions that no longer hold: somebody signed them."""
+    before = stored.filter(pl.col("status").is_in(DECIDED))
+    now = settled.filter(~pl.col("status").is_in(DECIDED)).select(*_BAR, "rule", now="status")
+    for row in before.join(now, on=[*_BAR, "rule"]).iter_rows(named=True):
+        log.warning(
+            "decision_lapsed",
+            **{name: str(row[name]) for name in (*_BAR, "rule", "status", "now", "decided_by", "reason")},
+            why="the source changed the bar",
+        )

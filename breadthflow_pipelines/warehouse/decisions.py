@@ -1,0 +1,99 @@
+"""What people decide of bars in quarantine. By rows, not frames: these commands start in a fraction of a second.
+
+What rules find is in quarantine.py. A decision holds for the values that the bar has when it is made.
+"""
+
+import datetime as dt
+from typing import Any
+
+from psycopg2.extras import RealDictCursor
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.warehouse.database import Database
+
+Row = dict[str, Any]
+
+BY_HAND = "by hand"  # the rule of a bar that somebody confirmed as wrong and no rule had found
+
+_FINGERPRINT = "md5(concat_ws(' ', b.open, b.high, b.low, b.close, b.volume))"
+
+# counted stays as it is where the decision leaves the bar in, or out, as it was.
+_DECIDE = f"""
+UPDATE quarantined_bars q
+   SET status = %(status)s, run_id = NULL, decided_at = now(), decided_by = %(by)s, reason = %(reason)s,
+       fingerprint = {_FINGERPRINT},
+       counted = counted AND (q.status IN ('quarantined', 'confirmed')) = (%(status)s = 'confirmed')
+  FROM bars b
+ WHERE b.security_id = q.security_id AND b.session = q.session AND {{which}}
+RETURNING q.security_id, q.session, q.rule, q.status, q.counted
+"""
+_ADD = f"""
+INSERT INTO quarantined_bars
+       (security_id, session, rule, evidence, fingerprint, status, decided_at, decided_by, reason, counted)
+SELECT security_id, session, %(rule)s, '{{{{}}}}', {_FINGERPRINT}, 'confirmed', now(), %(by)s, %(reason)s, false
+  FROM bars b WHERE security_id = %(security_id)s AND session = %(session)s
+    ON CONFLICT (security_id, session, rule) DO UPDATE
+   SET status = EXCLUDED.status, fingerprint = EXCLUDED.fingerprint, run_id = NULL, decided_at = EXCLUDED.decided_at,
+       decided_by = EXCLUDED.decided_by, reason = EXCLUDED.reason, counted = false
+RETURNING security_id, session, rule, status, counted
+"""
+
+
+def decide_bar(database: Database, symbol: str, session: dt.date, status: str, by: str, reason: str) -> list[Row]:
+    """Release or confirm a bar, whatever rules speak against it; one that none found can be confirmed all the same.
+
+    The caller holds ``exclusive("quarantined_bars")``. Returns the rows as they are now.
+
+    Raises:
+        RequestError: nobody had that symbol, there is no such bar, or nothing to release it from.
+    """
+    with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        values: Row = {"symbol": symbol, "session": session, "status": status, "by": by, "reason": reason}
+        cursor.execute(
+            "SELECT security_id, EXISTS (SELECT FROM bars b WHERE b.security_id = n.security_id "
+            "AND session = %(session)s) AS priced FROM security_symbols n "
+            "WHERE symbol = %(symbol)s AND daterange(valid_from, valid_to) @> %(session)s",
+            values,
+        )
+        found = cursor.fetchone()
+        if found is None:
+            raise RequestError(f"Nobody was called {symbol} on {session}; symbols are written as the source does.")
+        if not found["priced"]:
+            raise RequestError(f"{symbol} has no bar on {session}, so there is nothing to decide.")
+        values["security_id"] = found["security_id"]
+        which = "q.security_id = %(security_id)s AND q.session = %(session)s AND q.status <> 'lapsed'"
+        cursor.execute(_DECIDE.format(which=which), values)
+        rows = [dict(row) for row in cursor.fetchall()]
+        if not rows and status == "confirmed":
+            cursor.execute(_ADD.format(), {**values, "rule": BY_HAND})
+            rows = [dict(row) for row in cursor.fetchall()]
+    if not rows:
+        raise RequestError(
+            f"No rule speaks against {symbol} on {session}; breadthflow rejected lists what is left out."
+        )
+    return rows
+
+
+def decide_proposals(database: Database, rule: str | None, status: str, by: str, reason: str) -> list[Row]:
+    """The same of every bar that is proposed, by one rule or by any.
+
+    Raises:
+        RequestError: nothing is proposed.
+    """
+    with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        values = {"rule": rule, "status": status, "by": by, "reason": reason}
+        which = "q.status = 'proposed' AND q.rule = coalesce(%(rule)s, q.rule)"
+        cursor.execute(_DECIDE.format(which=which), values)
+        rows = [dict(row) for row in cursor.fetchall()]
+    if not rows:
+        raise RequestError(f"Nothing is proposed{f' by the rule {rule}' if rule else ''}.")
+    return rows
+
+
+def last_session(database: Database) -> dt.date:
+    """The last session with a bar."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT max(session) FROM bars")
+        row = cursor.fetchone()
+    last: dt.date = row[0] if row else dt.date.min
+    return last

@@ -1,0 +1,96 @@
+"""Bars that rules speak against: what they are judged from, what was found, and whether it was counted.
+
+What becomes of a finding is said elsewhere (contracts/quarantine.py); what people decide of it is in decisions.py.
+"""
+
+import datetime as dt
+
+import polars as pl
+
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+
+# close_adjusted is not among them: it changes with every dividend, and no rule looks at it.
+FINGERPRINT = "md5(concat_ws(' ', open, high, low, close, volume))"
+
+_COLUMNS = ", ".join(f"{c.name}::text" if c.name == "evidence" else c.name for c in tables.quarantined_bars.c)
+
+
+def bars_to_judge(database: Database, start: dt.date, end: dt.date, before: int, after: int) -> pl.DataFrame:
+    """Every bar from start through end, sound or not, and of each security ``before`` bars before and ``after`` after.
+
+    Returns security_id, session, open, high, low, close, volume.
+    """
+    columns = "b.security_id, b.session, b.open, b.high, b.low, b.close, b.volume"
+    beside = (
+        f"SELECT {columns} FROM securities s CROSS JOIN LATERAL (SELECT * FROM bars "
+        "WHERE bars.security_id = s.security_id AND session {side} ORDER BY session {order} LIMIT {most}) b"
+    )
+    return fetch(
+        database,
+        f"SELECT {columns} FROM bars b WHERE session BETWEEN $1 AND $2 "
+        f"UNION ALL {beside.format(side='< $1', order='DESC', most='$3')} "
+        f"UNION ALL {beside.format(side='> $2', order='ASC', most='$4')}",
+        (start, end, before, after),
+    )
+
+
+def session_volumes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """session, bars, without_volume: how many bars each session from start through end has, and how many without."""
+    return fetch(
+        database,
+        "SELECT session, count(*) AS bars, count(*) FILTER (WHERE volume = 0) AS without_volume FROM bars "
+        "WHERE session BETWEEN $1 AND $2 GROUP BY session ORDER BY session",
+        (start, end),
+    )
+
+
+def fingerprints(database: Database, keys: pl.DataFrame) -> pl.DataFrame:
+    """security_id, session, fingerprint of these bars; those that are not there are left out."""
+    wanted = keys.select("security_id", "session").unique().sort("security_id", "session")
+    return fetch(
+        database,
+        f"SELECT security_id, session, {FINGERPRINT} AS fingerprint FROM bars WHERE (security_id, session) IN ("
+        "SELECT * FROM unnest(string_to_array($1, ' ')::bigint[], string_to_array($2, ' ')::date[]))",
+        (" ".join(map(str, wanted["security_id"])), " ".join(map(str, wanted["session"]))),
+    )
+
+
+def findings(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """What was ever found against bars from start through end, its evidence as JSON text."""
+    return fetch(
+        database,
+        f"SELECT {_COLUMNS} FROM quarantined_bars WHERE session BETWEEN $1 AND $2 ORDER BY session, security_id, rule",
+        (start, end),
+    )
+
+
+def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """The same for people, newest first: session, symbol, rule, status, evidence, reason."""
+    return fetch(
+        database,
+        "SELECT q.session, symbol, rule, status, evidence::text, reason FROM quarantined_bars q "
+        "LEFT JOIN security_symbols n ON n.security_id = q.security_id "
+        "AND daterange(n.valid_from, n.valid_to) @> q.session "
+        "WHERE q.session BETWEEN $1 AND $2 AND status <> 'lapsed' ORDER BY session DESC, symbol, rule",
+        (start, end),
+    )
+
+
+def record_findings(database: Database, settled: pl.DataFrame) -> Merged:
+    """Store findings as they were settled; those that are equal are left alone."""
+    return merge(database, tables.quarantined_bars, settled)
+
+
+def mark_counted(database: Database, start: dt.date, end: dt.date) -> None:
+    """Say that what is made of bars from start through end knows of every finding against them."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        query = "UPDATE quarantined_bars SET counted = true WHERE NOT counted AND session BETWEEN %s AND %s"
+        cursor.execute(query, (start, end))
+
+
+def uncounted_from(database: Database) -> dt.date | None:
+    """The first session with a finding, or a decision on one, of which what is made of bars does not know yet."""
+    first: dt.date | None = fetch(database, "SELECT min(session) FROM quarantined_bars WHERE NOT counted").item()
+    return first

@@ -1,0 +1,139 @@
+"""What becomes of findings: bounded by rule and month, decisions kept for the values that they were made for."""
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from breadthflow_pipelines.contracts.quarantine import excessive, settle, undecided
+from breadthflow_pipelines.sessions import exchange_calendar
+
+DAYS = exchange_calendar("XNYS").between(dt.date(2024, 1, 2), dt.date(2024, 2, 29))
+DAY, MONTH = DAYS[5], dt.date(2024, 1, 1)
+EARLIER, NOW = dt.datetime(2024, 3, 1, 20, tzinfo=dt.UTC), dt.datetime(2024, 3, 2, 20, tzinfo=dt.UTC)
+STORED = {
+    "security_id": pl.Int64,
+    "session": pl.Date,
+    "rule": pl.String,
+    "evidence": pl.String,
+    "fingerprint": pl.String,
+    "status": pl.String,
+    "run_id": pl.String,
+    "found_at": pl.Datetime("us", "UTC"),
+    "decided_at": pl.Datetime("us", "UTC"),
+    "decided_by": pl.String,
+    "reason": pl.String,
+    "counted": pl.Boolean,
+}
+FOUND = {name: STORED[name] for name in ("security_id", "session", "rule", "evidence")}
+NO_EXCESS = pl.DataFrame(schema={"rule": pl.String, "month": pl.Date})
+TOO_MANY = pl.DataFrame({"rule": ["spike"], "month": [MONTH]})
+
+
+def findings(*bars: tuple[str, dt.date]) -> pl.DataFrame:
+    """rule, session of each."""
+    return pl.DataFrame(list(bars), schema={"rule": pl.String, "session": pl.Date}, orient="row")
+
+
+def sessions(bars: int) -> pl.DataFrame:
+    return pl.DataFrame({"session": DAYS, "bars": [bars] * len(DAYS)})
+
+
+JANUARY = [day for day in DAYS if day.month == 1]  # 21 sessions
+FEBRUARY = [day for day in DAYS if day.month == 2]
+
+
+@pytest.mark.parametrize(
+    ("found", "bars", "expected"),
+    [
+        ([("spike", day) for day in JANUARY[:5]], 10, []),  # few, in a small market
+        ([("spike", day) for day in JANUARY[:6]], 10, [("spike", MONTH)]),
+        ([("spike", day) for day in JANUARY[:6]], 500, []),  # 0.1 % of 10,500 bars are 10
+        ([("spike", day) for day in JANUARY[:11]], 500, [("spike", MONTH)]),
+        ([("spike", DAY)] * 3, 10, []),  # few in one session
+        ([("spike", DAY)] * 4, 10, [("spike", MONTH)]),
+        ([("spike", DAY)] * 5, 500, []),  # 1 % of 500
+        ([("spike", DAY)] * 6, 500, [("spike", MONTH)]),
+        ([("spike", day) for day in (*JANUARY[-4:], *FEBRUARY[:4])], 10, []),  # each month by itself
+        ([(rule, DAY) for rule in ("spike", "stale") for _ in range(3)], 10, []),  # each rule by itself
+        ([("spike", DAY), *[("stale", DAY)] * 4], 10, [("stale", MONTH)]),
+        ([], 10, []),
+    ],
+)
+def test_a_rule_that_finds_too_many_is_named_with_the_month(
+    found: list[tuple[str, dt.date]], bars: int, expected: list[tuple[str, dt.date]]
+) -> None:
+    assert excessive(findings(*found), sessions(bars)).rows() == expected
+
+
+def stored(status: str, fingerprint: str = "a", *, counted: bool = True, rule: str = "spike") -> pl.DataFrame:
+    decided = (EARLIER, "ann", "looked it up") if status in ("released", "confirmed") else (None, None, None)
+    row = (1, DAY, rule, '{"old": 1}', fingerprint, status, "run 1", EARLIER, *decided, counted)
+    return pl.DataFrame([row], schema=STORED, orient="row")
+
+
+NOTHING_STORED = pl.DataFrame(schema=STORED)
+IS_FOUND = pl.DataFrame([(1, DAY, "spike", '{"new": 2}')], schema=FOUND, orient="row")
+NOT_FOUND = pl.DataFrame(schema=FOUND)
+
+
+def settled(found: pl.DataFrame, before: pl.DataFrame, bar: str | None, excess: pl.DataFrame = NO_EXCESS) -> dict:  # type: ignore[type-arg]
+    values = pl.DataFrame({"security_id": [1], "session": [DAY], "fingerprint": [bar]}).drop_nulls()
+    rows = settle(found, before, values, excess, run_id="run 2", now=NOW)
+    assert rows.columns == list(STORED)
+    return rows.row(0, named=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "bar", "excess", "status", "counted"),
+    [
+        (IS_FOUND, NOTHING_STORED, "a", NO_EXCESS, "quarantined", False),  # new: what was counted does not know
+        (IS_FOUND, NOTHING_STORED, "a", TOO_MANY, "proposed", True),  # nothing of the rule is applied
+        (IS_FOUND, stored("quarantined"), "a", NO_EXCESS, "quarantined", True),  # found again
+        (IS_FOUND, stored("quarantined", counted=False), "a", NO_EXCESS, "quarantined", False),  # still not counted
+        (IS_FOUND, stored("quarantined"), "b", NO_EXCESS, "quarantined", True),  # other values, as false as before
+        (IS_FOUND, stored("quarantined"), "a", TOO_MANY, "proposed", False),  # the month's others came later
+        (IS_FOUND, stored("proposed"), "a", NO_EXCESS, "quarantined", False),
+        (NOT_FOUND, stored("quarantined"), "b", NO_EXCESS, "lapsed", False),  # the source corrected it
+        (NOT_FOUND, stored("quarantined"), "a", NO_EXCESS, "lapsed", False),  # or a bar beside it
+        (NOT_FOUND, stored("quarantined"), None, NO_EXCESS, "lapsed", False),  # the bar is gone
+        (NOT_FOUND, stored("proposed"), "b", NO_EXCESS, "lapsed", True),
+        (NOT_FOUND, stored("lapsed"), "b", NO_EXCESS, "lapsed", True),
+        (IS_FOUND, stored("lapsed"), "b", NO_EXCESS, "quarantined", False),  # and brought the false value back
+        (IS_FOUND, stored("released"), "a", NO_EXCESS, "released", True),  # decided for these values
+        (IS_FOUND, stored("released"), "a", TOO_MANY, "released", True),
+        (IS_FOUND, stored("released"), "b", NO_EXCESS, "quarantined", False),  # for others
+        (IS_FOUND, stored("confirmed"), "a", TOO_MANY, "confirmed", True),
+        (NOT_FOUND, stored("confirmed"), "a", NO_EXCESS, "confirmed", True),  # no rule has to agree
+        (NOT_FOUND, stored("confirmed"), "b", NO_EXCESS, "lapsed", False),
+        (NOT_FOUND, stored("released"), "a", NO_EXCESS, "released", True),
+        (NOT_FOUND, stored("released"), "b", NO_EXCESS, "lapsed", True),
+    ],
+)
+def test_a_finding_meets_what_is_stored(
+    found: pl.DataFrame, before: pl.DataFrame, bar: str | None, excess: pl.DataFrame, status: str, counted: bool
+) -> None:
+    row = settled(found, before, bar, excess)
+    assert (row["status"], row["counted"]) == (status, counted)
+    signed = status in ("released", "confirmed")
+    assert [row[name] is not None for name in ("decided_at", "decided_by", "reason")] == [signed] * 3
+
+
+def test_a_finding_keeps_its_date_and_what_changed_has_its_run() -> None:
+    again = settled(IS_FOUND, stored("quarantined"), "a")
+    assert (again["found_at"], again["evidence"], again["run_id"]) == (EARLIER, '{"new": 2}', "run 2")
+    changed = settled(IS_FOUND, stored("quarantined"), "b")
+    assert (changed["found_at"], changed["fingerprint"]) == (NOW, "b")
+    gone = settled(NOT_FOUND, stored("quarantined"), "b")
+    assert (gone["found_at"], gone["fingerprint"], gone["evidence"]) == (EARLIER, "a", '{"old": 1}')
+    decided = settled(IS_FOUND, stored("released"), "a")
+    assert (decided["evidence"], decided["run_id"], decided["decided_by"]) == ('{"old": 1}', "run 1", "ann")
+
+
+def test_decided_findings_do_not_count_against_the_bound() -> None:
+    found = IS_FOUND.with_columns(fingerprint=pl.lit("a"))
+    assert undecided(found, stored("confirmed")).is_empty()
+    assert undecided(found, stored("released")).is_empty()
+    assert undecided(found, stored("released", "b")).height == 1
+    assert undecided(found, stored("quarantined")).height == 1
+    assert undecided(found, stored("released", rule="stale")).height == 1

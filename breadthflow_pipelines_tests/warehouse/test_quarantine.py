@@ -1,0 +1,198 @@
+"""What is computed reads sound bars alone; what people decide is signed, kept, and refused where it makes no sense."""
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.warehouse import decisions, market, quarantine, status, symbols
+from breadthflow_pipelines.warehouse.bulk import fetch
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines_tests.warehouse.test_market import bars, listing, members
+
+D1, D2, D3, D4 = (dt.date(2024, 1, n) for n in (2, 3, 4, 5))
+TWO = listing((1, "A", "AAA", None, "2024-01-04"), (1, "A", "AX", "2024-01-04", None), (2, "B", "BBB", None, None))
+
+
+@pytest.fixture
+def held(database: Database) -> Database:
+    """Two members with four bars each; a rule spoke against A's second."""
+    market.record_securities(database, TWO, synthetic=False)
+    market.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", None)))
+    rows = bars(*[(n, str(day), 10.0 * n + day.day) for n in (1, 2) for day in (D1, D2, D3, D4)])
+    market.load_bars(database, rows, "s", "run 1")
+    store_finding(database)
+    return database
+
+
+def store_finding(database: Database, state: str = "quarantined", rule: str = "spike", day: dt.date = D2) -> None:
+    print_ = quarantine.fingerprints(database, pl.DataFrame({"security_id": [1], "session": [day]}))
+    row = print_.with_columns(
+        rule=pl.lit(rule),
+        evidence=pl.lit('{"factor": 3.0}'),
+        status=pl.lit(state),
+        run_id=pl.lit("run 1"),
+        counted=pl.lit(value=True),
+    )
+    quarantine.record_findings(database, row)
+
+
+def sound(database: Database) -> set[tuple[int, dt.date]]:
+    return set(fetch(database, "SELECT security_id, session FROM sound_bars").rows())
+
+
+def execute(database: Database, statement: str) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("state", "left_out"),
+    [("proposed", False), ("quarantined", True), ("released", False), ("confirmed", True), ("lapsed", False)],
+)
+def test_only_what_is_quarantined_or_confirmed_is_left_out(held: Database, state: str, left_out: bool) -> None:
+    signed = "now(), 'ann', 'why'" if state in ("released", "confirmed") else "NULL, NULL, NULL"
+    execute(held, f"UPDATE quarantined_bars SET status = '{state}', (decided_at, decided_by, reason) = ROW({signed})")
+    assert ((1, D2) not in sound(held)) == left_out
+    assert len(sound(held)) == (7 if left_out else 8)
+
+
+def test_whatever_computes_does_not_see_the_bar(held: Database) -> None:
+    counted = market.bars_to_count(held, D2, D4, 252)
+    assert sorted(counted.filter(security_id=1)["session"]) == [D1, D3, D4]
+    assert sorted(market.bars_to_count(held, D4, D4, 2).filter(security_id=1)["session"]) == [D1, D3, D4]
+    assert market.whole_history(held, [1], D4)["session"].to_list() == [D1, D3, D4]
+    assert market.histories(held, D1, D4).rows() == [(1, 3), (2, 4)]
+    index = market.index_closes(held, {"u": "AAA"}, D1, D4)
+    assert index["session"].to_list() == [D1]  # AAA's second is out, and from the third on it is AX
+    assert market.sessions_held(held, D2, D2, synthetic=False)["bars"].to_list() == [2]  # it is there all the same
+
+
+def test_members_with_a_quarantined_bar_have_no_close_to_judge(held: Database) -> None:
+    execute(
+        held,
+        "CREATE TABLE price_indicators_2024 PARTITION OF price_indicators "
+        "FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');"
+        "INSERT INTO price_indicators (universe, session, security_id, convention) "
+        "SELECT 'u', session, security_id, 1 FROM bars",
+    )
+    told = symbols.members_with_indicators(held, D1, D4)
+    assert (1, D2) not in set(told.select("security_id", "session").rows())
+    assert told.height == 7
+
+
+def test_bars_to_judge_are_all_bars_and_those_beside_them(held: Database) -> None:
+    judged = quarantine.bars_to_judge(held, D3, D3, before=1, after=1).sort("security_id", "session")
+    assert judged.select("security_id", "session").rows() == [(n, day) for n in (1, 2) for day in (D2, D3, D4)]
+    assert judged.columns == ["security_id", "session", "open", "high", "low", "close", "volume"]
+
+
+def test_a_dividend_is_no_other_bar_and_another_price_is(held: Database) -> None:
+    key = pl.DataFrame({"security_id": [1], "session": [D1]})
+    before = quarantine.fingerprints(held, key)["fingerprint"].item()
+    execute(held, f"UPDATE bars SET close_adjusted = 3 WHERE security_id = 1 AND session = '{D1}'")
+    assert quarantine.fingerprints(held, key)["fingerprint"].item() == before
+    execute(held, f"UPDATE bars SET low = low - 0.01 WHERE security_id = 1 AND session = '{D1}'")
+    assert quarantine.fingerprints(held, key)["fingerprint"].item() != before
+
+
+def test_storing_the_same_findings_again_changes_nothing(held: Database) -> None:
+    settled = quarantine.findings(held, D1, D4)
+    merged = quarantine.record_findings(held, settled)
+    assert (merged.inserted, merged.updated, merged.deleted) == (0, 0, 0)
+
+
+def test_a_released_bar_is_sound_signed_and_to_be_counted_again(held: Database) -> None:
+    rows = decisions.decide_bar(held, "AAA", D2, "released", "ann", "a take-over")
+    assert [(row["rule"], row["status"], row["counted"]) for row in rows] == [("spike", "released", False)]
+    assert (1, D2) in sound(held)
+    assert quarantine.uncounted_from(held) == D2
+    told = status.rejected(held, None, None, status="released")[0]
+    assert (told["symbol"], told["decided_by"], told["decision"], told["reason"]) == (
+        "AAA",
+        "ann",
+        "a take-over",
+        "spike",
+    )
+    quarantine.mark_counted(held, D1, D1)
+    assert quarantine.uncounted_from(held) == D2
+    quarantine.mark_counted(held, D2, D3)
+    assert quarantine.uncounted_from(held) is None
+
+
+def test_a_decision_is_about_the_bar_whatever_rules_speak_against_it(held: Database) -> None:
+    store_finding(held, rule="stale")
+    assert len(decisions.decide_bar(held, "AAA", D2, "released", "ann", "why")) == 2
+    assert (1, D2) in sound(held)
+
+
+def test_confirming_what_is_left_out_needs_no_new_count(held: Database) -> None:
+    rows = decisions.decide_bar(held, "AAA", D2, "confirmed", "ann", "seen")
+    assert [row["counted"] for row in rows] == [True]
+    assert quarantine.uncounted_from(held) is None
+
+
+def test_a_bar_that_no_rule_found_can_be_confirmed_and_released_again(held: Database) -> None:
+    for _ in range(2):  # again after the bar changed and the decision lapsed
+        rows = decisions.decide_bar(held, "AX", D4, "confirmed", "ann", "no such trade")
+        assert [(row["rule"], row["counted"]) for row in rows] == [(decisions.BY_HAND, False)]
+        assert (1, D4) not in sound(held)
+        execute(
+            held,
+            "UPDATE quarantined_bars SET status = 'lapsed', decided_at = NULL, decided_by = NULL, reason = NULL "
+            "WHERE rule = 'by hand'",
+        )
+    decisions.decide_bar(held, "AX", D4, "confirmed", "ann", "no such trade")
+    decisions.decide_bar(held, "AX", D4, "released", "ben", "there was")
+    assert (1, D4) in sound(held)
+
+
+def test_proposals_are_decided_together_or_by_rule(held: Database) -> None:
+    store_finding(held, "proposed", "stale", D1)
+    store_finding(held, "proposed", "spike", D3)
+    rows = decisions.decide_proposals(held, "stale", "confirmed", "ann", "a copied file")
+    assert [(row["session"], row["counted"]) for row in rows] == [(D1, False)]
+    rows = decisions.decide_proposals(held, None, "released", "ann", "a split")
+    assert [(row["session"], row["counted"]) for row in rows] == [(D3, True)]
+    with pytest.raises(RequestError, match="Nothing is proposed by the rule stale"):
+        decisions.decide_proposals(held, "stale", "confirmed", "ann", "why")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "decision", "words"),
+    [
+        ("ZZZ", D2, "released", "Nobody was called ZZZ on 2024-01-03"),
+        ("AX", D2, "released", "Nobody was called AX on 2024-01-03"),  # its name from the fourth on
+        ("AAA", dt.date(2023, 12, 29), "confirmed", "AAA has no bar on 2023-12-29"),
+        ("BBB", D2, "released", "No rule speaks against BBB on 2024-01-03"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused(
+    held: Database, symbol: str, day: dt.date, decision: str, words: str
+) -> None:
+    with pytest.raises(RequestError, match=words):
+        decisions.decide_bar(held, symbol, day, decision, "ann", "why")
+
+
+def test_the_list_has_rows_that_broke_the_contract_and_bars_that_rules_speak_against(held: Database) -> None:
+    execute(
+        held,
+        "INSERT INTO rejected_bars (fingerprint, source, symbol, session, low, reasons, run_id) "
+        "VALUES ('f', 'other', 'BBB', '2024-01-05', 1, ARRAY['high below low', 'close outside the bar'], 'r')",
+    )
+    every = status.rejected(held, None, None)
+    assert [(row["symbol"], row["reason"], row["status"]) for row in every] == [
+        ("AAA", "spike", "quarantined"),
+        ("BBB", "close outside the bar", "rejected"),
+        ("BBB", "high below low", "rejected"),
+    ]
+    assert every[0]["evidence"] == {"factor": 3.0}
+    assert len(status.rejected(held, D3, D4)) == 2
+    assert len(status.rejected(held, None, None, source="other")) == 2
+    assert len(status.rejected(held, None, None, reason="OUTSIDE")) == 1
+    assert len(status.rejected(held, None, None, symbol="AAA", status="quarantined")) == 1
+    assert status.rejected(held, None, None, status="lapsed") == []
+    execute(held, "UPDATE quarantined_bars SET status = 'lapsed'")
+    assert len(status.rejected(held, None, None)) == 2
+    assert len(status.rejected(held, None, None, status="lapsed")) == 1
