@@ -23,6 +23,7 @@ ONE_OF_THE_LAST = f"(SELECT min(security_id) FROM symbol_signals WHERE session =
 OF_BARS = {
     "universe_members": {"universe_has_members"},
     "bars": {"bars_keep_contract", "bars_complete", "bars_current", "every_symbol_answered"},
+    "quarantined_bars": {"quarantine_bounded", "session_plausible"},
     "breadth_counts": {"counts_keep_contract", "coverage_at_gate", "coverage_steady"},
     "breadth_indicators": {"indicators_keep_contract"},
     "market_signals": {"signals_keep_contract"},

@@ -26,8 +26,9 @@ EDGES = {
     "securities": set(),
     "universe_members": {"securities"},
     "bars": {"securities"},
+    "quarantined_bars": {"bars"},
     "exchange_breadth": set(),
-    "breadth_counts": {"bars", "universe_members", "securities"},
+    "breadth_counts": {"bars", "quarantined_bars", "universe_members", "securities"},
     "breadth_indicators": {"breadth_counts", "exchange_breadth"},
     "market_signals": {"breadth_indicators"},
     "price_indicators": {"bars", "universe_members"},
@@ -51,6 +52,8 @@ BLOCKING = {
     "bars_complete": True,
     "bars_current": False,  # history behind the missing session stays usable
     "every_symbol_answered": False,
+    "quarantine_bounded": True,
+    "session_plausible": False,  # the closes of a session without volumes are right
     "counts_keep_contract": True,
     "coverage_at_gate": True,
     "coverage_steady": False,
