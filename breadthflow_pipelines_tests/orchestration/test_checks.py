@@ -316,7 +316,8 @@ def test_gate_above_the_coverage_keeps_indicators_and_signals_from_being_made(
     assert by_status(report)["failed"] == {"coverage_at_gate"}
     assert (report.exit_status, report.trouble) == (1, None)
     # A member's own indicators do not depend on how many others there are; its signal does, by the regime.
-    assert report.figures.keys() == {"securities", "universe_members", "bars", "breadth_counts", "price_indicators"}
+    counted = {"breadth_counts", "price_indicators"}
+    assert report.figures.keys() == {"securities", "universe_members", "bars", "quarantined_bars", *counted}
     assert store.rows("SELECT count(*) FROM breadth_indicators") == [(0,)]
     assert store.rows("SELECT count(*) FROM symbol_signals") == [(0,)]
     assert store.instance.get_runs()[0].status is dg.DagsterRunStatus.FAILURE

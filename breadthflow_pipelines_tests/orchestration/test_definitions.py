@@ -31,11 +31,11 @@ EDGES = {
     "breadth_counts": {"bars", "quarantined_bars", "universe_members", "securities"},
     "breadth_indicators": {"breadth_counts", "exchange_breadth"},
     "market_signals": {"breadth_indicators"},
-    "price_indicators": {"bars", "universe_members"},
+    "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
 }
 GROUPS = {
-    "market": {"securities", "universe_members", "bars"},
+    "market": {"securities", "universe_members", "bars", "quarantined_bars"},
     "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
     "signals": {"market_signals"},
     "symbols": {"price_indicators", "symbol_signals"},
@@ -103,7 +103,7 @@ def test_column_schema_is_that_of_the_filled_store(name: str, filled: Store) -> 
 
 
 def test_months_are_one_run_and_one_run_at_a_time_writes_them() -> None:
-    partitioned = {"bars", "breadth_counts", "price_indicators", "symbol_signals"}
+    partitioned = {"bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals"}
     assert set(MONTHLY_ASSETS) == partitioned
     for name in EDGES:
         asset = GRAPH.get(dg.AssetKey(name))

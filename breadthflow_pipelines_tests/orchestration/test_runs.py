@@ -99,7 +99,7 @@ def test_report_says_what_was_read_and_how_every_check_went(filled: Store) -> No
     december = sum(1 for rows in filled.small.rows.values() for row in rows if str(row[0]) >= "2023-12")
     assert report.figures["bars"]["rows_read"] == december
     assert {check.asset for check in report.checks} == {
-        *("universe_members", "bars", "breadth_counts", "breadth_indicators", "market_signals"),
+        *("universe_members", "bars", "quarantined_bars", "breadth_counts", "breadth_indicators", "market_signals"),
         *("price_indicators", "symbol_signals"),
     }
     detail = next(check.detail for check in report.checks if check.name == "bars_current")
