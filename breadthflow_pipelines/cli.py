@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.places import place
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import status as store
@@ -359,14 +360,14 @@ def status() -> None:
 
 @app.command()
 def sources() -> None:
-    """Print what can be read, and whether it answers."""
+    """Print what can be read, and whether it answers. Asks vendors once at most, and only those that are set up."""
     from breadthflow_pipelines.sessions import exchange_calendar
-    from breadthflow_pipelines.sources.registry import NAMES, configured_source
+    from breadthflow_pipelines.sources.registry import configured_source, source_names
 
     settings = get_settings()
     calendar = exchange_calendar(settings.calendar)
     rows: list[dict[str, Any]] = []
-    for name in NAMES:
+    for name in source_names():
         row = {"source": name, "configured": name == settings.source}
         try:
             found = configured_source(settings.model_copy(update={"source": name}), calendar).describe()
@@ -374,16 +375,19 @@ def sources() -> None:
             rows.append({**row, "about": found.about})
         except BreadthFlowError as error:
             rows.append({**row, "answers": False, "about": str(error)})
+        except Exception as error:  # noqa: BLE001 - a source of somebody else's must not hide the others
+            rows.append({**row, "answers": False, "about": f"{type(error).__name__}: {error}"})
     for row in rows:
         out.print(tables.table("", [row], ("source", "configured", "answers", "symbols", "first", "last")))
-        out.print(f"  {row['about']}\n")
+        out.print(f"  {row['about']}\n", markup=False)
+    out.print("Universes: breadthflow fetch-universe. Counts that an exchange publishes: breadthflow import-breadth.")
     if not next(row["answers"] for row in rows if row["configured"]):
         raise typer.Exit(3)
 
 
 @app.command("import-breadth")
 def import_breadth(
-    directory: Annotated[Path, typer.Argument(help="Holds X_advn.csv, X_decln.csv, ... for exchange X.")],
+    directory: Annotated[str, typer.Argument(help="Holds X_advn.csv, X_decln.csv, ... of X; or https://host/X_")],
     exchange: Annotated[str, typer.Option(help="Which exchange's files; becomes a universe of that name.")],
 ) -> None:
     """Read the advances, declines, volumes, highs and lows that an exchange published.
@@ -391,17 +395,52 @@ def import_breadth(
     Example: breadthflow import-breadth exchange_breadth --exchange NYSE
     """
     from breadthflow_pipelines.sessions import exchange_calendar
-    from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+    from breadthflow_pipelines.sources.exchange_breadth import fetch_published_counts, read_published_counts
+    from breadthflow_pipelines.sources.registry import manners, workspace
+    from breadthflow_pipelines.sources.web import Web
 
-    place = directory.expanduser().absolute()
-    read_published_counts(place, exchange, exchange_calendar(get_settings().calendar))  # refuse before a run is made
+    settings = get_settings()
+    source = _place("DIRECTORY", directory)
+    if isinstance(source, str):
+        # The run reads the copy: an address may hold a password, which must not stand in its configuration.
+        copies = workspace(settings, "exchange_breadth")
+        source = fetch_published_counts(source, exchange, Web(manners(settings)), copies)
+    read_published_counts(source, exchange, exchange_calendar(settings.calendar))  # refuse before a run is made
     with _orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
-        report = _watched(lambda: runs.run_import(instance, str(place), exchange), f"published counts of {exchange}")
+        report = _watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
         _show_report(report, synthetic=False)
         _show_latest(market.store, exchange)
     raise typer.Exit(report.exit_status)
+
+
+@app.command("fetch-universe")
+def fetch_universe(
+    name: Annotated[str, typer.Argument(help="sp500, the one that Wikipedia keeps the changes of.")],
+    file: Annotated[Path, typer.Argument(help="The universe file to write; rows of other universes in it stay.")],
+    start: From = None,
+    page: Annotated[str | None, typer.Option(help="Another address, or a saved copy of the page.")] = None,
+) -> None:
+    """Write a universe file of the S&P 500's members, with the days on which they came and went.
+
+    Example: breadthflow fetch-universe sp500 universes/sp500.csv --from 2010-01-01
+    """
+    from breadthflow_pipelines.sources import wikipedia
+    from breadthflow_pipelines.sources.registry import manners
+    from breadthflow_pipelines.sources.web import Web
+
+    if name != wikipedia.UNIVERSE:
+        raise RequestError(f"There is no universe {name} to fetch; there is: {wikipedia.UNIVERSE}.")
+    where = _place("--page", page or wikipedia.PAGE)
+    found = wikipedia.sp500(Web(manners(get_settings())), where, _date(start))
+    target = file.expanduser().absolute()
+    came, went = wikipedia.write(found, target)
+    for note in found.notes:
+        err.print(f"doubtful: {note}", style="yellow", markup=False)
+    today = found.members["valid_to"].null_count()
+    out.print(f"{target}: {name} from {found.since} on, {today} members today; {came} rows came, {went} went.")
+    err.print(f"Look at it, then: export BREADTHFLOW_UNIVERSE_FILE={target}")
 
 
 @app.command()
@@ -595,6 +634,13 @@ def _range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date 
     if first is not None and last is not None and last < first:
         raise RequestError(f"The range ends on {last}, before it begins on {first}.")
     return first, last
+
+
+def _place(option: str, text: str) -> Path | str:
+    try:
+        return place(text)
+    except ValueError as error:
+        raise RequestError(f"{option} cannot be used: {error}.") from None
 
 
 def _date(moment: dt.datetime | None) -> dt.date | None:

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.places import place
 
 
 def _default_home() -> Path:
@@ -40,14 +41,27 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = Field(
         default=None, description="Dagster's own database; by default <database>_dagster on the same server"
     )
-    source: str = Field(default="demo", description="where bars come from: demo (synthetic) or files")
-    source_path: Path | None = Field(default=None, description="the file or directory that the files source reads")
+    source: str = Field(
+        default="demo",
+        description="where bars come from: demo (synthetic), files, stooq, yahoo, or one of an installed package",
+    )
+    source_path: Path | str | None = Field(
+        default=None, description="the file, directory or http(s) address that the source reads"
+    )
     source_columns: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="column mapping for the files source: session=Day,close=Last,..."
     )
     universe_file: Path | None = Field(
         default=None, description="point-in-time members: universe,symbol,valid_from,valid_to"
     )
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="symbols to ask a vendor for beside those of the universe file: SPY,QQQ"
+    )
+    markets: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("us",), description="markets to read from an archive of many: us,uk"
+    )
+    request_rate: float = Field(default=2, gt=0, le=50, description="requests per second to a vendor, at most")
+    request_budget: int = Field(default=5000, ge=1, description="requests to a vendor in one run, at most")
     start: str = Field(default="2016-01", description="first month of history, YYYY-MM")
     calendar: str = Field(
         default="XNYS", description="the exchange whose sessions count, as exchange_calendars names it"
@@ -61,13 +75,23 @@ class Settings(BaseSettings):
     demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
-    @field_validator("home", "source_path", "universe_file")
+    @field_validator("home", "universe_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        try:
-            return value.expanduser().absolute() if value is not None else None
-        except RuntimeError as error:
-            raise ValueError(f"{value} names a home that nobody has") from error
+        return Path(place(value)) if value is not None else None
+
+    @field_validator("source_path", mode="before")
+    @classmethod
+    def _place(cls, value: Path | str | None) -> Path | str | None:
+        return place(value) if value is not None else None
+
+    @field_validator("symbols", "markets", mode="before")
+    @classmethod
+    def _names(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        return tuple(name.upper() if info.field_name == "symbols" else name.lower() for name in names)
 
     @field_validator("source_columns", "index_symbols", mode="before")
     @classmethod

@@ -28,6 +28,10 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("DEMO_SEED", "-1", "greater than or equal to 0"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
+        ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
+        ("SOURCE_PATH", "https:///bars.zip", "names no host"),
+        ("REQUEST_RATE", "0", "greater than 0"),
+        ("REQUEST_BUDGET", "0", "greater than or equal to 1"),
         ("HOME", "~nobody-of-that-name/store", "home"),  # a home directory that cannot be found
     ],
 )
@@ -95,3 +99,15 @@ def test_addresses_that_may_hold_a_password_are_not_shown() -> None:
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == address
+
+
+def test_a_source_may_lie_at_an_address_and_names_come_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_PATH", "https://host/d_us_txt.zip?key=1")
+    monkeypatch.setenv("BREADTHFLOW_SYMBOLS", "aapl, brk-b,,SPY")
+    monkeypatch.setenv("BREADTHFLOW_MARKETS", "US,uk")
+    settings = get_settings()
+    assert settings.source_path == "https://host/d_us_txt.zip?key=1"
+    assert (settings.symbols, settings.markets) == (("AAPL", "BRK-B", "SPY"), ("us", "uk"))
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_PATH", "file:///data/d.zip")
+    get_settings.cache_clear()
+    assert get_settings().source_path == Path("/data/d.zip")

@@ -25,6 +25,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
@@ -111,7 +112,7 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     """The first day that a run through ``through`` must read.
 
     Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
-    that is new since, or whose bars may still change.
+    that is new since, whose bars may still change, or of which the source could not give everything when last asked.
     """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
@@ -125,6 +126,7 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
         *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
         breadth_warehouse.outdated_from(market.store, CONVENTION, start),
         symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
+        market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
     ]
     return max(start, min(day for day in due if day is not None))
 

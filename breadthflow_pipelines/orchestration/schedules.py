@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from breadthflow_pipelines.orchestration.partitions import first_to_refresh, range_tags
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.sources.registry import unfinished_since
 
 DAILY_JOB = "bring_up_to_date"
 PUBLISHED_JOB = "import_published_counts"
@@ -54,7 +55,10 @@ def jobs() -> list[UnresolvedAssetJobDefinition]:
 def daily_schedule(
     job: UnresolvedAssetJobDefinition, settings: Settings, calendar: ExchangeCalendar
 ) -> dg.ScheduleDefinition:
-    """After the close of every session: the current month, and the month before during its first three sessions."""
+    """After the close of every session: the current month, and the month before during its first three sessions.
+
+    Where the source could not give everything in the last days, the run begins where something is missing.
+    """
 
     @dg.schedule(
         job=job,
@@ -69,7 +73,9 @@ def daily_schedule(
             return dg.SkipReason(f"{today:%A} {today} is no session of {calendar.name}.")
         if today < settings.start_date:
             return dg.SkipReason(f"{today} lies before the first month of history, {settings.start}.")
-        first = max(first_to_refresh(today, calendar), settings.start_date)
+        # A vendor that broke off on another evening is gone back to; None where nothing is missing.
+        due = [first_to_refresh(today, calendar), unfinished_since(settings, calendar)]
+        first = max(min(day for day in due if day is not None), settings.start_date)
         return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
 
     return after_the_close

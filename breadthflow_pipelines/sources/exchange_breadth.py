@@ -4,6 +4,7 @@ Published files carry rows on holidays and repeated rows. What cannot be right b
 away here, with the reason; whether a value is plausible (half totals, a change of unit) is for later checks to say.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sources.web import Web, is_page
 
 SERIES: Mapping[str, str] = {
     "advn": "advances",
@@ -72,10 +75,41 @@ def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCale
     )
 
 
-def _files(directory: Path, exchange: str) -> dict[str, Path]:
-    """The files of that exchange, by series in the order of SERIES."""
+def fetch_published_counts(address: str, exchange: str, web: Web, workspace: Path) -> Path:
+    """Bring an exchange's series from the web into a directory that ``read_published_counts`` reads; returns it.
+
+    address: a directory of them, or what stands before ``advn.csv`` and so on, ``https://host/NYSE_``. workspace: where
+    directories of fetched series are kept; of those that did not change since, nothing is sent again.
+
+    Raises:
+        RequestError: the exchange's name is none, or a needed series is not there.
+        SourceError: a series cannot be got, or is a web page; those before it are kept.
+    """
+    _check_name(exchange)
+    prefix = address if address.endswith("_") else f"{address.rstrip('/')}/{exchange}_"
+    directory = workspace / hashlib.sha256(prefix.encode()).hexdigest()[:16]
+    missing = []
+    for series in (*SERIES, INDEX):
+        target = directory / f"{exchange}_{series}.csv"
+        if not web.fetch(f"{prefix}{series}.csv", target):
+            missing.append(series)
+        elif is_page(target.read_bytes()[:1024]):
+            target.unlink()
+            raise SourceError(f"{shown(prefix)}{series}.csv is a web page and no series; correct the address.")
+    lacking = [f"{series}.csv" for series in NEEDED if series in missing]
+    if lacking:
+        raise RequestError(f"{shown(prefix)} has no {' and no '.join(lacking)}; advances and declines are both needed.")
+    return directory
+
+
+def _check_name(exchange: str) -> None:
     if not _EXCHANGE_NAME.fullmatch(exchange):
         raise RequestError(f"{exchange!r} is no exchange name: 1 to 40 of A-Z a-z 0-9 _ . -")
+
+
+def _files(directory: Path, exchange: str) -> dict[str, Path]:
+    """The files of that exchange, by series in the order of SERIES."""
+    _check_name(exchange)
     if not directory.is_dir():
         raise RequestError(f"{directory} is not a directory; give the one that holds {exchange}_advn.csv.")
     there: dict[str, dict[str, Path]] = {}

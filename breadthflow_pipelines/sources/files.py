@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.sources import cells
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, MEMBER_SCHEMA, Chunk, Description, Outcome
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 
@@ -211,18 +212,18 @@ class Files:
         schema = scan.collect_schema()
         theirs = self._columns(schema.names())
         if "symbol" in theirs:
-            symbol = _text(theirs["symbol"]).str.to_uppercase()
+            symbol = cells.text(theirs["symbol"]).str.to_uppercase()
             symbol = pl.when(symbol != "").then(symbol)
         elif name := _symbol_in_name(path):
             symbol = pl.lit(name)
         else:
             raise _UnfitError("no column holds the symbol, and the file's name is none")
         numbers = {
-            ours: _number(theirs[ours], schema[theirs[ours]]) if ours in theirs else pl.lit(None, pl.Float64)
+            ours: cells.number(theirs[ours], schema[theirs[ours]]) if ours in theirs else pl.lit(None, pl.Float64)
             for ours in NUMBERS
         }
-        session = _session(theirs["session"], schema[theirs["session"]])
-        blank = pl.all_horizontal(_text(column).fill_null("") == "" for column in theirs.values())
+        session = cells.day(theirs["session"], schema[theirs["session"]])
+        blank = pl.all_horizontal(cells.text(column).fill_null("") == "" for column in theirs.values())
         return scan.select(symbol=symbol, session=session, **numbers, blank=blank)
 
     def _columns(self, names: Iterable[str]) -> dict[str, str]:
@@ -397,24 +398,6 @@ def _symbol_in_name(path: Path) -> str | None:
     stem, _, market = path.stem.rpartition(".")
     symbol = (stem if stem and market.lower() in MARKETS else path.stem).upper()
     return symbol if _NAME_SYMBOL.fullmatch(symbol) else None
-
-
-def _text(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.String).str.strip_chars()
-
-
-def _number(column: str, dtype: pl.DataType) -> pl.Expr:
-    value = _text(column) if dtype == pl.String else pl.col(column)
-    return value.cast(pl.Float64, strict=False).fill_nan(None)
-
-
-def _session(column: str, dtype: pl.DataType) -> pl.Expr:
-    if dtype == pl.Date:
-        return pl.col(column)
-    if isinstance(dtype, pl.Datetime):
-        return pl.col(column).dt.date()
-    text = _text(column)
-    return pl.coalesce(text.str.to_date("%Y-%m-%d", strict=False), text.str.to_date("%Y%m%d", strict=False))
 
 
 def _date(value: object) -> dt.date | None:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     FETCHED = "fetched"
     ABSENT = "absent"  # the source does not have it: asking again is no use
     FAILED = "failed"  # the source broke on it: asking again may help
-    NOT_YET = "not_yet"  # the source has it, but not these sessions yet
+    NOT_YET = "not_yet"  # the source has it, but not all of these sessions yet
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Description:
     name: str
     about: str  # one line for people: what it is and where it reads from
     synthetic: bool
-    symbols: int
+    symbols: int | None  # None: not known before a download
     first_session: dt.date | None
     last_session: dt.date | None
 
@@ -90,6 +90,15 @@ class Source(Protocol):
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
         """Bars of those symbols (None: all) from start through end, in chunks of at most some 300,000 rows."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A source that remembers what it could not get, so that a later run can go back for it."""
+
+    def unfinished_since(self) -> dt.date | None:
+        """The first day of what is still to be got; None where nothing is."""
         ...
 
 

@@ -1,27 +1,171 @@
-"""Which source the settings mean. How each reads is in its own file."""
+"""Which source the settings mean: one of ours, or one that an installed package brings. How each reads: its own file.
 
-from breadthflow_pipelines.errors import RequestError
+A package brings a source by an entry point in the group ``breadthflow.sources``, a callable that is given the settings
+and the calendar and returns a Source; see docs/sources.md.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.demo import DemoMarket
 from breadthflow_pipelines.sources.files import Files
-from breadthflow_pipelines.sources.protocol import Source
-from breadthflow_pipelines.sources.universe_file import instruments_beside
+from breadthflow_pipelines.sources.journal import Journal
+from breadthflow_pipelines.sources.manners import Manners
+from breadthflow_pipelines.sources.protocol import Resumable, Source
+from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
+from breadthflow_pipelines.sources.web import Web
 
-NAMES = ("demo", "files")
+ENTRY_POINTS = "breadthflow.sources"
+Maker = Callable[[Settings, ExchangeCalendar], Source]
+
+
+def source_names() -> tuple[str, ...]:
+    """Every name that ``BREADTHFLOW_SOURCE`` may have here: ours, then those of installed packages."""
+    brought = {entry.name for entry in entry_points(group=ENTRY_POINTS)}
+    return (*_MAKERS, *sorted(brought - _MAKERS.keys()))
 
 
 def configured_source(settings: Settings, calendar: ExchangeCalendar) -> Source:
     """The source that ``BREADTHFLOW_SOURCE`` names, with its settings.
 
     Raises:
-        RequestError: the name is unknown, or a setting that the source needs is missing.
+        RequestError: the name is unknown or stands for two things, a setting that the source needs is missing, or the
+            package that brings it fails.
     """
-    if settings.source == "demo":
-        return DemoMarket(calendar, seed=settings.demo_seed)
-    if settings.source == "files":
-        if settings.source_path is None:
-            raise RequestError("BREADTHFLOW_SOURCE=files needs BREADTHFLOW_SOURCE_PATH: a file or a directory of bars.")
-        instruments = instruments_beside(settings.universe_file) if settings.universe_file else None
-        return Files(settings.source_path, settings.source_columns, instruments)
-    raise RequestError(f"BREADTHFLOW_SOURCE={settings.source} is unknown; there are: {', '.join(NAMES)}.")
+    brought = [entry for entry in entry_points(group=ENTRY_POINTS) if entry.name == settings.source]
+    if len(brought) + (settings.source in _MAKERS) > 1:
+        raise RequestError(
+            f"BREADTHFLOW_SOURCE={settings.source} stands for more than one source: "
+            f"{', '.join(map(_origin, brought))}; remove all packages but one. Our own names cannot be taken."
+        )
+    if brought:
+        return _brought(brought[0], settings, calendar)
+    if settings.source not in _MAKERS:
+        raise RequestError(f"BREADTHFLOW_SOURCE={settings.source} is unknown; there are: {', '.join(source_names())}.")
+    return _MAKERS[settings.source](settings, calendar)
+
+
+def unfinished_since(settings: Settings, calendar: ExchangeCalendar) -> dt.date | None:
+    """From when on the source still has something to give that it could not when it was asked; None: nothing, or who
+    knows, as where its settings are wrong, which the run itself will say.
+    """
+    try:
+        source = configured_source(settings, calendar)
+    except BreadthFlowError:
+        return None
+    return source.unfinished_since() if isinstance(source, Resumable) else None
+
+
+def manners(settings: Settings) -> Manners:
+    """How often and how much a vendor may be asked."""
+    return Manners(settings.request_rate, settings.request_budget)
+
+
+def workspace(settings: Settings, name: str) -> Path:
+    """The directory in which a source may keep what it fetched."""
+    return settings.home / "sources" / name
+
+
+def _brought(entry: EntryPoint, settings: Settings, calendar: ExchangeCalendar) -> Source:
+    try:
+        source = entry.load()(settings, calendar)
+    except BreadthFlowError:
+        raise
+    except Exception as error:  # somebody else's code
+        reason = f"{type(error).__name__}: {error}"
+        raise RequestError(f"The source {entry.name} of {_origin(entry)} fails: {reason}.") from error
+    missing = [part for part in _PARTS if not hasattr(source, part)]
+    if missing:
+        raise RequestError(f"The source {entry.name} of {_origin(entry)} has no {', '.join(missing)}.")
+    return source  # type: ignore[no-any-return]
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _demo(settings: Settings, calendar: ExchangeCalendar) -> Source:
+    return DemoMarket(calendar, seed=settings.demo_seed)
+
+
+def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: ARG001 - as every maker
+    if settings.source_path is None:
+        raise RequestError("BREADTHFLOW_SOURCE=files needs BREADTHFLOW_SOURCE_PATH: a file or a directory of bars.")
+    if not isinstance(settings.source_path, Path):
+        raise RequestError(
+            "BREADTHFLOW_SOURCE=files reads a file or a directory; BREADTHFLOW_SOURCE_PATH is an address. "
+            "Download it first."
+        )
+    return Files(settings.source_path, settings.source_columns, _instruments(settings))
+
+
+def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:
+    if isinstance(settings.source_path, Path):
+        raise RequestError("BREADTHFLOW_SOURCE=yahoo reads no files; unset BREADTHFLOW_SOURCE_PATH.")
+    symbols = _needed_symbols(settings)
+    if not symbols:
+        raise RequestError(
+            "BREADTHFLOW_SOURCE=yahoo needs symbols: set BREADTHFLOW_UNIVERSE_FILE or BREADTHFLOW_SYMBOLS."
+        )
+    from breadthflow_pipelines.sources.yahoo import Yahoo  # takes a second to import, which others need not wait for
+
+    directory = workspace(settings, "yahoo")
+    return Yahoo(
+        symbols,
+        calendar,
+        Journal(directory / f"journal-{_store(settings)}.jsonl"),
+        manners(settings),
+        directory / "cache",
+        instruments=_instruments(settings),
+        members_from=None if settings.universe_file else settings.start_date,
+        gateway=settings.source_path,
+    )
+
+
+def _stooq(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: ARG001 - as every maker
+    if settings.source_path is None:
+        raise RequestError(
+            "BREADTHFLOW_SOURCE=stooq needs BREADTHFLOW_SOURCE_PATH: its archive (.zip), a path or an address."
+        )
+    from breadthflow_pipelines.sources.stooq import Stooq
+
+    return Stooq(
+        settings.source_path,
+        settings.markets,
+        Web(manners(settings)),
+        workspace(settings, "stooq"),
+        _instruments(settings),
+    )
+
+
+_MAKERS: Mapping[str, Maker] = {"demo": _demo, "files": _files, "stooq": _stooq, "yahoo": _yahoo}
+_PARTS = ("name", "synthetic", "describe", "securities", "members", "bars")
+
+
+def _instruments(settings: Settings) -> Path | None:
+    return instruments_beside(settings.universe_file) if settings.universe_file else None
+
+
+def _needed_symbols(settings: Settings) -> dict[str, tuple[dt.date | None, dt.date | None]]:
+    """Each symbol of the universe file with its first day and its first day out, and the others without limits."""
+    needed: dict[str, tuple[dt.date | None, dt.date | None]] = {}
+    if settings.universe_file is not None:
+        for _, symbol, first, out in read_universe(settings.universe_file).iter_rows():
+            before = needed.get(symbol, (first, out))
+            last = None if out is None or before[1] is None else max(out, before[1])
+            needed[symbol] = (min(first, before[0] or first), last)
+    always = (*settings.symbols, *(symbol.upper() for symbol in settings.index_symbols.values()))
+    return needed | dict.fromkeys(always, (None, None))
+
+
+def _store(settings: Settings) -> str:
+    """A name for the store that tells it from others and says nothing of its address."""
+    if settings.database_url is None:
+        return "embedded"
+    return hashlib.sha256(settings.database_url.get_secret_value().encode()).hexdigest()[:12]

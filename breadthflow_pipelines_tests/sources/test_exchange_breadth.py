@@ -1,15 +1,24 @@
 """Published counts: what is kept, and what is turned away with its line and reason."""
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import exchange_calendars
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.sessions import exchange_calendar
-from breadthflow_pipelines.sources.exchange_breadth import SERIES, PublishedCounts, read_published_counts
+from breadthflow_pipelines.sources.exchange_breadth import (
+    SERIES,
+    PublishedCounts,
+    fetch_published_counts,
+    read_published_counts,
+)
+from breadthflow_pipelines.sources.manners import Manners
+from breadthflow_pipelines.sources.web import ATTEMPTS, Web
+from breadthflow_pipelines_tests.sources.vendor import ERROR, PAGE, Clock, FileVendor, serve
 
 MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
 needs_market = pytest.mark.skipif(not MARKET.is_dir(), reason="../shared/market is missing")
@@ -167,3 +176,55 @@ def test_the_phantom_sessions_of_nasdaq_are_turned_away_and_nothing_else() -> No
         96,
         119,
     )
+
+
+@pytest.fixture
+def vendor() -> Iterator[FileVendor]:
+    yield from serve(FileVendor())  # type: ignore[misc]
+
+
+def fetch(address: str, tmp_path: Path, exchange: str = "NYSE") -> Path:
+    clock = Clock()
+    web = Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep))
+    return fetch_published_counts(address, exchange, web, tmp_path / "sources")
+
+
+@pytest.mark.parametrize("ending", ["/breadth/NYSE_", "/breadth/", "/breadth"])
+def test_series_at_an_address_are_fetched_one_by_one_and_read_like_files(
+    vendor: FileVendor, tmp_path: Path, ending: str
+) -> None:
+    vendor.files["/breadth/NYSE_advn.csv"] = b"20200102, 10\n20200103, 11\n"
+    vendor.files["/breadth/NYSE_decln.csv"] = b"20200102, 20\n"
+    published = read(fetch(vendor.url + ending, tmp_path), "NYSE")
+    assert published.counts.select("session", "advances", "declines").rows() == [
+        (dt.date(2020, 1, 2), 10, 20),
+        (dt.date(2020, 1, 3), 11, None),
+    ]
+
+
+def test_a_fetch_that_broke_off_keeps_what_it_got_and_a_series_that_is_gone_does_not_stay(
+    vendor: FileVendor, tmp_path: Path
+) -> None:
+    for series in ("advn", "decln", "unchn", "newhi"):
+        vendor.files[f"/NYSE_{series}.csv"] = b"20200102, 10\n"
+    vendor.first["/NYSE_unchn.csv"] = [ERROR] * ATTEMPTS
+    with pytest.raises(SourceError, match=r"/NYSE_unchn\.csv cannot be read: HTTP 500"):
+        fetch(vendor.url + "/NYSE_", tmp_path)
+    vendor.asked.clear()
+    del vendor.files["/NYSE_newhi.csv"]
+    directory = fetch(vendor.url + "/NYSE_", tmp_path)
+    unchanged = [request.path for request in vendor.asked if "If-None-Match" in request.headers]
+    assert unchanged == ["/NYSE_advn.csv", "/NYSE_decln.csv"]
+    assert sorted(path.name for path in directory.glob("*.csv")) == [
+        f"NYSE_{series}.csv" for series in ("advn", "decln", "unchn")
+    ]
+
+
+def test_what_is_no_series_is_refused(vendor: FileVendor, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"/NYSE_ has no advn\.csv and no decln\.csv; advances and declines"):
+        fetch(vendor.url + "/NYSE_", tmp_path)
+    vendor.files["/NYSE_advn.csv"] = PAGE.body  # "not found", under status 200
+    with pytest.raises(SourceError, match=r"/NYSE_advn\.csv is a web page and no series"):
+        fetch(vendor.url + "/NYSE_", tmp_path)
+    with pytest.raises(RequestError, match="is no exchange name"):
+        fetch(vendor.url, tmp_path, "../NYSE")

@@ -1,0 +1,37 @@
+"""Where something is read from: a path, or an address http, https or file. Says what is meant; opens nothing."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+SCHEMES = ("http", "https", "file")
+
+
+def place(text: str | Path) -> Path | str:
+    """The absolute path that ``text`` means, or the address itself where it is one of http or https.
+
+    Raises:
+        ValueError: another scheme, an address without a host, or a home that nobody has; says what is possible.
+    """
+    if isinstance(text, str) and "://" in text:
+        parts = urlsplit(text)
+        if parts.scheme.lower() not in SCHEMES:
+            raise ValueError(f"{parts.scheme}:// cannot be read; write a path or an address http, https or file")
+        if parts.scheme.lower() == "file":
+            if parts.netloc not in ("", "localhost"):
+                raise ValueError("a file address names no host: file:///directory/file")
+            return Path(unquote(parts.path))
+        if not parts.hostname:
+            raise ValueError("the address names no host: https://host/path")
+        return text
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"{text} names a home that nobody has") from error
+
+
+def shown(where: Path | str) -> str:
+    """A place as people may see it: an address without user, password and query, for those may be credentials."""
+    if isinstance(where, Path):
+        return str(where)
+    parts = urlsplit(where)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

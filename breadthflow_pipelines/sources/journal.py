@@ -1,0 +1,113 @@
+"""What a vendor was asked and how it answered, symbol by symbol, so that a run that broke off is gone on with.
+
+It remembers only while something is missing: a call that got all it asked for leaves no journal, and the next one asks
+for everything again, because yesterday's answers may have been corrected. One line of JSON for each symbol that was
+settled; a line that a killed process left half written counts for nothing.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from breadthflow_pipelines.sources.protocol import Outcome
+
+BELIEVED = dt.timedelta(days=7)  # older answers are asked for again, older failures are no longer gone back for
+SETTLED = (Outcome.FETCHED, Outcome.ABSENT)  # asking again within a few days is no use
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The answer for one symbol from start through end. since: when it first came to that."""
+
+    symbol: str
+    start: dt.date
+    end: dt.date
+    outcome: Outcome
+    since: dt.datetime
+
+
+class Journal:
+    """The journal of one vendor and one store, kept in the file ``path``; ``now`` gives the present in UTC."""
+
+    def __init__(self, path: Path, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
+        self.path = path
+        self._now = now
+        self._settled: dict[str, Entry] = {}
+        self._failed: dict[str, Entry] = {}
+        for entry in _read(path):
+            if entry.since > now() - BELIEVED:
+                self._take(entry)
+
+    def settled(self, symbol: str, start: dt.date, end: dt.date) -> Outcome | None:
+        """How the symbol was settled for a range that holds this one; None where it must be asked for."""
+        entry = self._settled.get(symbol)
+        return entry.outcome if entry and entry.start <= start and end <= entry.end else None
+
+    def unfinished_since(self) -> dt.date | None:
+        """The first day of what was asked for and failed in the last days, and has not been got since."""
+        return min((entry.start for entry in self._failed.values()), default=None)
+
+    def note(self, outcomes: Mapping[str, Outcome], start: dt.date, end: dt.date) -> None:
+        """Write down what became of symbols that were asked for from start through end."""
+        entries = [self._entry(symbol, outcome, start, end) for symbol, outcome in outcomes.items()]
+        for entry in entries:
+            self._take(entry)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(_line(entry) for entry in entries)
+
+    def close(self) -> None:
+        """The call is at its end: forget it where nothing failed, else keep one line for each symbol."""
+        if self._failed:
+            part = self.path.with_name(self.path.name + ".part")
+            lines = [_line(entry) for entry in (*self._settled.values(), *self._failed.values())]
+            part.write_text("".join(lines), encoding="utf-8")
+            part.replace(self.path)
+        else:
+            self._settled.clear()
+            self.path.unlink(missing_ok=True)
+
+    def _entry(self, symbol: str, outcome: Outcome, start: dt.date, end: dt.date) -> Entry:
+        before = self._failed.get(symbol)
+        if outcome is Outcome.FAILED and before is not None:
+            return Entry(symbol, min(start, before.start), max(end, before.end), outcome, before.since)
+        return Entry(symbol, start, end, outcome, self._now())
+
+    def _take(self, entry: Entry) -> None:
+        if entry.outcome is Outcome.FAILED:
+            self._failed[entry.symbol] = entry
+            return
+        before = self._failed.get(entry.symbol)
+        if before and entry.start <= before.start:
+            del self._failed[entry.symbol]
+        if entry.outcome in SETTLED:
+            self._settled[entry.symbol] = entry
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry), default=str) + "\n"
+
+
+def _read(path: Path) -> list[Entry]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            cells = json.loads(line)
+            entries.append(
+                Entry(
+                    symbol=cells["symbol"],
+                    start=dt.date.fromisoformat(cells["start"]),
+                    end=dt.date.fromisoformat(cells["end"]),
+                    outcome=Outcome(cells["outcome"]),
+                    since=dt.datetime.fromisoformat(cells["since"]),
+                )
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
+    return entries

@@ -1,0 +1,372 @@
+"""Daily bars from Stooq's bulk archives, read member by member and never unpacked. Judges no bar.
+
+Two kinds of files lie in them: one for each symbol, the symbol in its name (``data/daily/us/nasdaq
+stocks/1/aapl.us.txt``), and one for a day, all symbols in a column (``20241122_d.txt``). Archives of old have
+the columns ``Date,Open,High,Low,Close,Volume,OpenInt``, those of now ``<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,
+<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>``.
+"""
+
+import datetime as dt
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources.protocol import (
+    BAR_SCHEMA,
+    MEMBER_SCHEMA,
+    SECURITY_SCHEMA,
+    Chunk,
+    Description,
+    Outcome,
+)
+from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
+from breadthflow_pipelines.sources.web import Web, is_page
+
+MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # as Stooq marks them: aapl.us
+CHUNK_ROWS = 300_000
+CHUNK_MEMBERS = 500
+MEMBER_BYTES = 64 * 2**20  # IBM since 1962 has 700 kB, a day of all markets some 3 MB
+STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
+HEADER = {  # theirs, in lower case and without < >, to ours
+    "date": "session",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "close": "close",
+    "volume": "volume",
+    "vol": "volume",
+}
+
+_OF_SYMBOL = re.compile(r"(?P<ticker>[a-z0-9^_.-]+\.[a-z]{2})\.txt")
+_OF_DAY = re.compile(r"(\d{8}|data)_d(_[a-z]+)?\.txt")
+_OTHER_PERIODS = ("hourly", "5 min")
+# What zipfile and zlib raise on damaged, encrypted and exotic members.
+_READ_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+
+
+class _UnfitError(Exception):
+    """A member that can be read but holds no bars of ours; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file of the archive. symbol: ours; None where a column says it."""
+
+    name: str
+    symbol: str | None
+
+
+@dataclass
+class _Seen:
+    """What reading showed: symbols with bars, the last session of each read, those in damaged files, and reasons."""
+
+    fetched: set[str] = field(default_factory=set)
+    reach: dict[str, dt.date] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+
+class Stooq:
+    """An archive (.zip), one file of it, or a directory with its files, at a path or an http(s) address.
+
+    Prices are adjusted for splits and dividends by Stooq, without a second close beside. Of a symbol that has files in
+    two places, as after a change of exchange, all rows come in one chunk, so that the contract sees where they differ.
+
+    place: what to read. markets: those wanted; symbols of the first stand bare (AAPL), those of others keep their
+    market (BP.UK). directory: where an archive from an address is kept, to be brought up to date by the next run.
+    instruments: a CSV with symbol, name, sector.
+    """
+
+    name = "stooq"
+    synthetic = False
+
+    def __init__(
+        self,
+        place: Path | str,
+        markets: Sequence[str],
+        web: Web,
+        directory: Path,
+        instruments: Path | None = None,
+    ) -> None:
+        unknown = [market for market in markets if market not in MARKETS]
+        if unknown or not markets:
+            raise RequestError(
+                f"BREADTHFLOW_MARKETS: {', '.join(unknown) or 'nothing'} is no market of Stooq's; "
+                f"there are: {', '.join(MARKETS)}."
+            )
+        self.place = place
+        self.markets = tuple(markets)
+        self.instruments = instruments
+        self._web = web
+        self._directory = directory
+
+    def describe(self) -> Description:
+        """What is at the place. An archive at an address is not downloaded for that; its symbols may be unknown yet."""
+        if isinstance(self.place, str):
+            self._web.check(self.place)
+        there = isinstance(self.place, Path) or self._copy.exists()
+        return Description(
+            name=self.name,
+            about=f"daily bars of {', '.join(self.markets)} from Stooq's archive {shown(self.place)}",
+            synthetic=self.synthetic,
+            symbols=len(self._symbols) if there else None,
+            first_session=None,
+            last_session=None,
+        )
+
+    def securities(self) -> pl.DataFrame:
+        """One row per symbol, sorted, valid without limits, the symbol as its key; name and sector as far as known."""
+        known = read_instruments(self.instruments) if self.instruments else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
+        listed = pl.DataFrame({"symbol": self._symbols}, schema={"symbol": pl.String})
+        never = pl.lit(None, pl.Date)
+        return (
+            listed.join(known, on="symbol", how="left", maintain_order="left")
+            .select(
+                pl.col("symbol").alias("source_key"),
+                "symbol",
+                never.alias("valid_from"),
+                never.alias("valid_to"),
+                "name",
+                "sector",
+            )
+            .cast(SECURITY_SCHEMA)
+        )
+
+    def members(self) -> pl.DataFrame:
+        """Universe ``all``: each symbol from its first bar until the day after its last; open if that is recent.
+
+        Reads the whole archive once; a universe file spares that.
+        """
+        seen = _Seen()
+        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)  # somewhere it is tomorrow already
+        spans = [
+            bars.filter(pl.col("session") <= tomorrow)
+            .group_by("symbol")
+            .agg(first=pl.col("session").min(), last=pl.col("session").max())
+            for bars in self._read(self._files, None, seen)
+        ]
+        if not spans:
+            return pl.DataFrame(schema=MEMBER_SCHEMA)
+        whole = pl.concat(spans).group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
+        gone = pl.col("last") < pl.col("last").max() - STILL_LISTED
+        return (
+            whole.drop_nulls()
+            .select(
+                pl.lit("all").alias("universe"),
+                "symbol",
+                pl.col("first").alias("valid_from"),
+                pl.when(gone).then(pl.col("last").dt.offset_by("1d")).alias("valid_to"),
+            )
+            .cast(MEMBER_SCHEMA)
+            .sort("symbol")
+        )
+
+    def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
+        """Bars as Source.bars says; a last chunk without bars settles the symbols that gave none, and names problems.
+
+        FETCHED: has a bar in the range. FAILED: a file of it cannot be read. NOT_YET: its files end before ``start``.
+        ABSENT: in no file, or its files reach the range without a bar of it.
+        """
+        wanted = None if symbols is None else set(symbols)
+        files = [file for file in self._files if wanted is None or file.symbol is None or file.symbol in wanted]
+        seen = _Seen()
+        for together in self._read(files, wanted, seen):
+            # A row without a date stands at the end of its file, so that one call of many shows it.
+            ending = [symbol for symbol, last in seen.reach.items() if start <= last <= end]
+            undated = pl.col("session").is_null() & pl.col("symbol").is_in(ending)
+            bars = together.filter(pl.col("session").is_between(start, end) | undated)
+            if bars.is_empty():
+                continue
+            here = set(bars["symbol"].drop_nulls().unique())
+            seen.fetched |= here
+            yield Chunk(bars, dict.fromkeys(here, Outcome.FETCHED))
+        asked = {file.symbol for file in files if file.symbol} | seen.reach.keys() if wanted is None else wanted
+        outcomes = {symbol: _outcome(symbol, seen, start) for symbol in asked if _outcome(symbol, seen, start)}
+        yield Chunk(pl.DataFrame(schema=BAR_SCHEMA), outcomes, tuple(seen.problems))  # type: ignore[arg-type]
+
+    def _read(self, files: Sequence[_Member], wanted: set[str] | None, seen: _Seen) -> Iterator[pl.DataFrame]:
+        """All bars of those files in BAR_SCHEMA, in pieces of some CHUNK_ROWS; a symbol's own files stay together."""
+        frames, rows, number = [pl.DataFrame(schema=BAR_SCHEMA)], 0, 0
+        with self._opened() as archive:
+            for _, same in groupby(files, key=lambda file: file.symbol):
+                for file in same:
+                    bars = self._bars(archive, file, seen)
+                    if wanted is not None and file.symbol is None:
+                        bars = bars.filter(pl.col("symbol").is_in(list(wanted)))
+                    frames.append(bars)
+                    rows, number = rows + bars.height, number + 1
+                if rows > CHUNK_ROWS or number >= CHUNK_MEMBERS:
+                    yield pl.concat(frames)
+                    frames, rows, number = [frames[0]], 0, 0
+        if rows:
+            yield pl.concat(frames)
+
+    def _bars(self, archive: "_Archive", file: _Member, seen: _Seen) -> pl.DataFrame:
+        nothing = pl.DataFrame(schema=BAR_SCHEMA)
+        try:
+            content = archive.read(file.name)
+            bars = _parse(content, file.symbol, self.markets) if content.strip() else nothing
+        except (_UnfitError, pl.exceptions.PolarsError, *_READ_ERRORS) as error:
+            reason = str(error).split("\n", 1)[0] or type(error).__name__
+            seen.problems.append(f"{file.name} in {shown(self.place)}: {reason}")
+            if file.symbol is not None:
+                seen.failed.add(file.symbol)
+            return nothing
+        for symbol, last in bars.group_by("symbol").agg(pl.col("session").max()).drop_nulls().iter_rows():
+            seen.reach[symbol] = max(last, seen.reach.get(symbol, last))
+        return bars
+
+    @cached_property
+    def _files(self) -> list[_Member]:
+        """The members that are wanted, sorted by symbol."""
+        with self._opened() as archive:
+            found = [_Member(name, symbol) for name in archive.names() for symbol in self._meaning(name)]
+        if not found:
+            raise RequestError(
+                f"{shown(self.place)} has no daily bars of {', '.join(self.markets)} in Stooq's form; "
+                "set BREADTHFLOW_SOURCE_PATH or BREADTHFLOW_MARKETS."
+            )
+        return sorted(found, key=lambda file: (file.symbol or "", file.name))
+
+    def _meaning(self, name: str) -> tuple[str | None, ...]:
+        """The symbol that a member is about, None for a day of all symbols; nothing where it is not wanted."""
+        path = PurePosixPath(name.lower())
+        if any(part in _OTHER_PERIODS for part in path.parts):
+            return ()
+        if match := _OF_SYMBOL.fullmatch(path.name):
+            symbol = _ours(match["ticker"], self.markets)
+            return (symbol,) if symbol else ()
+        return (None,) if _OF_DAY.fullmatch(path.name) else ()
+
+    @cached_property
+    def _symbols(self) -> list[str]:
+        """All symbols, sorted; files of a day are read for theirs."""
+        named = {file.symbol for file in self._files if file.symbol is not None}
+        days = [file for file in self._files if file.symbol is None]
+        inside = {symbol for bars in self._read(days, None, _Seen()) for symbol in bars["symbol"].drop_nulls().unique()}
+        return sorted(named | inside)
+
+    @property
+    def _copy(self) -> Path:
+        """Where the archive of an address is kept; another address has another copy."""
+        address = str(self.place)
+        suffix = ".txt" if shown(address).lower().endswith(".txt") else ".zip"
+        return self._directory / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}{suffix}"
+
+    @cached_property
+    def _local(self) -> Path:
+        if isinstance(self.place, Path):
+            return self.place
+        if not self._web.fetch(self.place, self._copy):
+            raise SourceError(f"{shown(self.place)} does not exist; correct BREADTHFLOW_SOURCE_PATH.")
+        return self._copy
+
+    def _opened(self) -> "_Archive":
+        path = self._local
+        if not path.exists():
+            raise RequestError(f"{path} does not exist; set BREADTHFLOW_SOURCE_PATH to an archive of Stooq's.")
+        try:
+            return _Archive(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            page = path.is_file() and is_page(path.read_bytes()[:1024])
+            if isinstance(self.place, str):
+                path.unlink(missing_ok=True)  # the next run asks for it anew
+            reason = "it is a web page" if page else str(error).rstrip(".")
+            raise SourceError(
+                f"{shown(self.place)} is no archive that can be read: {reason}. Fetch it again."
+            ) from None
+
+
+class _Archive:
+    """A ZIP file, a directory or a single file, as names with contents; a context that closes what it opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._zip = zipfile.ZipFile(path) if path.is_file() and path.suffix.lower() != ".txt" else None
+
+    def __enter__(self) -> "_Archive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._zip is not None:
+            self._zip.close()
+
+    def names(self) -> list[str]:
+        if self._zip is not None:
+            return [info.filename for info in self._zip.infolist() if not info.is_dir()]
+        if self._path.is_file():
+            return [self._path.name]
+        return [path.relative_to(self._path).as_posix() for path in self._path.rglob("*.txt") if path.is_file()]
+
+    def read(self, name: str) -> bytes:
+        if self._zip is not None:
+            if self._zip.getinfo(name).file_size > MEMBER_BYTES:
+                raise _UnfitError(f"it has more than {MEMBER_BYTES >> 20} MiB")
+            return self._zip.read(name)
+        return (self._path if self._path.is_file() else self._path / name).read_bytes()
+
+
+def _parse(content: bytes, symbol: str | None, markets: Sequence[str]) -> pl.DataFrame:
+    """The daily rows of one file in BAR_SCHEMA, those of other markets left out.
+
+    Raises:
+        _UnfitError: it is a web page, or a column is missing.
+    """
+    if is_page(content):
+        raise _UnfitError("it is a web page, not a table")
+    # Everything as text: a guessed type would fail on the first cell that is no number.
+    table = pl.read_csv(io.BytesIO(content), infer_schema=False, encoding="utf8-lossy", truncate_ragged_lines=True)
+    keys = {name.strip().strip("<>").lower(): name for name in table.columns}
+    columns = {ours: keys[theirs] for theirs, ours in HEADER.items() if theirs in keys}
+    missing = [ours for ours in dict.fromkeys(HEADER.values()) if ours not in columns]
+    if symbol is None and "ticker" not in keys:
+        missing.append("ticker")
+    if missing:
+        raise _UnfitError(f"no column for {', '.join(missing)}; its columns are {', '.join(table.columns)}")
+    if "per" in keys:
+        table = table.filter(cells.text(keys["per"]).str.to_uppercase() == "D")
+    name = pl.lit(symbol) if symbol is not None else _symbol_cell(keys["ticker"], markets)
+    numbers = {ours: cells.number(theirs, pl.String()) for ours, theirs in columns.items() if ours != "session"}
+    bars = table.select(
+        symbol=name,
+        session=cells.day(columns["session"], pl.String()),
+        **numbers,
+        close_adjusted=pl.lit(None, pl.Float64),
+    )
+    return bars.filter(pl.col("symbol").is_not_null()).select(BAR_SCHEMA.names()).cast(BAR_SCHEMA)
+
+
+def _symbol_cell(column: str, markets: Sequence[str]) -> pl.Expr:
+    ticker = cells.text(column).str.to_lowercase()
+    market = ticker.str.extract(r"\.([a-z]{2})$")
+    bare = pl.when(market == markets[0]).then(ticker.str.replace(r"\.[a-z]{2}$", "")).otherwise(ticker)
+    return pl.when(market.is_in(list(markets))).then(bare.str.to_uppercase())
+
+
+def _ours(ticker: str, markets: Sequence[str]) -> str | None:
+    """Our symbol for ``aapl.us``; None where its market is not wanted."""
+    stem, _, market = ticker.rpartition(".")
+    if market not in markets:
+        return None
+    return (stem if market == markets[0] else ticker).upper()
+
+
+def _outcome(symbol: str, seen: _Seen, start: dt.date) -> Outcome | None:
+    """The last word on a symbol that gave no bar, or not all; None where FETCHED was the last word."""
+    if symbol in seen.failed:
+        return Outcome.FAILED
+    if symbol in seen.fetched:
+        return None
+    return Outcome.NOT_YET if symbol in seen.reach and seen.reach[symbol] < start else Outcome.ABSENT

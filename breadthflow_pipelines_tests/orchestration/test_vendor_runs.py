@@ -1,0 +1,95 @@
+"""Runs on a vendor that fails in the middle: what came is stored and counted, and the next run gets the rest alone."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from breadthflow_pipelines.orchestration.wiring import build
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.sources import registry
+from breadthflow_pipelines.sources.manners import Manners
+from breadthflow_pipelines.sources.yahoo import ATTEMPTS
+from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.sources.vendor import ERROR, NEW_YORK, Clock, YahooVendor, serve
+
+FIRST, LAST = dt.date(2023, 1, 3), dt.date(2023, 3, 31)
+SYMBOLS = [f"V{number:02}" for number in range(12)]
+GOT = 7  # symbols that come before the vendor breaks
+
+
+@pytest.fixture
+def vendor() -> Iterator[YahooVendor]:
+    yield from serve(YahooVendor())  # type: ignore[misc]
+
+
+@pytest.fixture
+def yahoo(
+    store: Store,
+    vendor: YahooVendor,
+    frozen: Callable[[dt.date], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Store:
+    """A store on the evening of LAST whose source is the vendor, with a universe of all its symbols."""
+    sessions = exchange_calendar("XNYS").between(FIRST, LAST)
+    for number, symbol in enumerate(SYMBOLS):
+        for place, day in enumerate(sessions):
+            close = 20 + number + place % (number + 2)
+            vendor.give(symbol, day, open=close, high=close + 1, low=close - 1, close=close, adjusted=close)
+    universe = tmp_path / "universe.csv"
+    universe.write_text("universe,symbol,valid_from,valid_to\n" + "".join(f"u,{s},2023-01-03,\n" for s in SYMBOLS))
+    for name, value in {
+        "SOURCE": "yahoo",
+        "SOURCE_PATH": vendor.url,
+        "UNIVERSE_FILE": str(universe),
+        "START": "2023-01",
+    }.items():
+        monkeypatch.setenv(f"BREADTHFLOW_{name}", value)
+    get_settings.cache_clear()
+    clock = Clock()
+
+    def manners(settings: Settings) -> Manners:
+        return Manners(settings.request_rate, settings.request_budget, clock=clock.now, sleep=clock.sleep)
+
+    monkeypatch.setattr(registry, "manners", manners)
+    frozen(LAST)
+    return store
+
+
+@pytest.mark.slow
+def test_what_a_vendor_could_not_give_is_got_by_the_next_run_and_nothing_twice(
+    yahoo: Store, vendor: YahooVendor
+) -> None:
+    for symbol in SYMBOLS[GOT:]:
+        vendor.fail(symbol, *[ERROR] * ATTEMPTS)
+    first = yahoo.run(FIRST, LAST)
+    assert (first.exit_status, first.trouble) == (0, None)
+    assert first.problems == (f"HTTP 500: {', '.join(SYMBOLS[GOT:])}",)
+    assert [check.name for check in first.checks if check.status == "warned"] == ["every_symbol_answered"]
+    stored = "SELECT count(*), count(DISTINCT security_id) FROM bars"
+    sessions = len(exchange_calendar("XNYS").between(FIRST, LAST))
+    assert yahoo.rows(stored) == [(GOT * sessions, GOT)]
+    assert yahoo.rows("SELECT DISTINCT members, priced FROM breadth_counts WHERE segment = 'ALL'") == [(12, GOT)]
+
+    settings = get_settings()
+    assert registry.unfinished_since(settings, exchange_calendar("XNYS")) == dt.date(2023, 1, 1)
+    request = build(settings).resolve_schedule_def("after_the_close")(
+        dg.build_schedule_context(scheduled_execution_time=dt.datetime(2023, 3, 31, 18, 30, tzinfo=NEW_YORK))
+    )
+    assert request.tags["dagster/asset_partition_range_start"] == "2023-01"  # type: ignore[union-attr]
+
+    vendor.asked.clear()
+    vendor.faults.clear()
+    second = yahoo.daily(LAST)  # a daily run, which would begin in March if nothing were missing
+    assert vendor.histories() == SYMBOLS[GOT:]
+    assert (second.exit_status, second.problems) == (0, ())
+    assert yahoo.rows(stored) == [(12 * sessions, 12)]
+    assert yahoo.rows("SELECT DISTINCT members, priced FROM breadth_counts WHERE segment = 'ALL'") == [(12, 12)]
+
+    third = yahoo.daily(LAST)
+    assert third.rows_changed == 0
+    assert yahoo.metadata("bars", "2023-03")["range"].startswith("2023-03")
