@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
-GROUPS = ",".join(f"global@global:{group}" for group in ("market", "breadth", "signals"))
+GROUPS = ",".join(f"global@global:{group}" for group in ("market", "breadth", "signals", "symbols"))
 FLAGS = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -20,7 +20,7 @@ def asset_graph(page: Page, address: str) -> None:
     page.goto(f"{address}/asset-groups?expanded={GROUPS}")
     page.get_by_text("market_signals", exact=True).first.wait_for()
     page.wait_for_timeout(3_000)  # the graph still moves into place
-    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 600, "y": 350, "width": 1340, "height": 430})
+    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 590, "y": 222, "width": 1355, "height": 620})
 
 
 def chart(page: Page, address: str, asset: str, entry: str) -> None:
