@@ -24,7 +24,7 @@ from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
-from breadthflow_pipelines.orchestration.suites import DOCS_TAG, SUITE_NAMES
+from breadthflow_pipelines.orchestration.suites import DOCS_TAG, PAGES, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources.protocol import Resumable
@@ -215,7 +215,7 @@ def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
     plain = {
         name: entry.value
         for name, entry in evaluation.metadata.items()
-        if isinstance(entry.value, str | int | float | list | dict) and entry.value != []
+        if isinstance(entry.value, str | int | float | list | dict) and entry.value != [] and name != PAGES
     }
     detail = ", ".join(f"{name} {value}" for name, value in plain.items())
     return CheckOutcome(
@@ -259,8 +259,11 @@ def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> s
     for name in select:
         found = {key for key in known if name in _names(key)}
         if not found:
-            names = sorted({name for key in known for name in _names(key)})
-            raise RequestError(f"{name} is neither an asset with checks nor a check; there are: {', '.join(names)}.")
+            names = sorted({name for key in known for name in _names(key)} - SUITE_NAMES)
+            raise RequestError(
+                f"{name} is neither an asset with checks nor a check; there are: {', '.join(names)}, and each of the "
+                f"{len(SUITE_NAMES)} checks that are suites together."
+            )
         chosen |= found
     return chosen
 

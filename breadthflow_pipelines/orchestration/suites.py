@@ -21,6 +21,7 @@ from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.warehouse.inspection import YEAR, Days
 
 DOCS_TAG = "breadthflow/docs"  # the directory that keeps what suites find, where pages are wanted
+PAGES = "pages"  # in the metadata of a result: where they were made
 _SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
@@ -69,9 +70,11 @@ def _judged(
     for finding in judge(market.store, suite, days_judged(market.calendar, suite, span), names, docs=docs):
         metadata: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
         if finding.rows:
+            first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items())
+            metadata["first"] = dg.MetadataValue.text(first)  # the command and JUnit files show no tables
             metadata["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
         if docs is not None:
-            metadata["pages"] = dg.MetadataValue.path(docs / "index.html")
+            metadata[PAGES] = dg.MetadataValue.path(docs / "index.html")
         yield dg.AssetCheckResult(
             check_name=finding.expectation.name,
             asset_key=suite.table,

@@ -135,13 +135,17 @@ def _finding(connection: Connection, expectation: Expectation, result: Any) -> F
     if expectation.query is not None:
         unexpected = int(found["observed_value"])
         rows = [] if passed else first_rows(connection, expectation.query, ROWS)
-        return Finding(expectation, passed, f"{unexpected:,} rows", unexpected, rows)
+        return Finding(expectation, passed, _rows(unexpected), unexpected, rows)
     if "unexpected_count" in found:
         unexpected = int(found["unexpected_count"] or 0)
         rows = list(found.get("partial_unexpected_index_list") or [])
         of = int(found["element_count"] or 0)
         return Finding(expectation, passed, f"{unexpected:,} of {of:,} rows", unexpected, rows)
     return Finding(expectation, passed, str(found["observed_value"]))
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _error(info: Mapping[str, Any]) -> str | None:

@@ -18,9 +18,7 @@ from breadthflow_pipelines.warehouse.derived import Measure
 
 YEAR = 252  # sessions before one's own that "usual" is made of
 ENOUGH = 20  # of them; with fewer nothing can be called usual
-LEAST_BARS = (
-    0.75  # of the usual number: a vendor's outage of 2011-02-17 left 0.70, an ordinary week loses less than 0.01
-)
+LEAST_BARS = 0.75  # of the usual number: a vendor's outage of 2011-02-17 left 0.59
 MORE_ZEROS = 0.2  # share of bars without volume above the usual share
 MORE_UNCHANGED = 0.3  # share of unchanged members above the usual share; a session copied from the one before has all
 OTHER_UNIT = 10  # times the usual volume, or a tenth: half days have a third, lots and thousands are beyond it
