@@ -26,6 +26,9 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("COVERAGE_GATE", "nan", "less than or equal to 1"),  # compares false with everything
         ("COVERAGE_GATE", "half", "number"),
         ("DEMO_SEED", "-1", "greater than or equal to 0"),
+        ("LATE_AFTER_HOURS", "-1", "greater than or equal to 0"),
+        ("ALERT_URLS", "hooks.example/token", "scheme://"),
+        ("ALERT_URLS", "token, json://hooks.example", "scheme://"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
         ("HOME", "~nobody-of-that-name/store", "home"),  # a home directory that cannot be found
@@ -95,3 +98,20 @@ def test_addresses_that_may_hold_a_password_are_not_shown() -> None:
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == address
+
+
+def test_addresses_of_alerts_are_secrets_each_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "BREADTHFLOW_ALERT_URLS",
+        " slack://a/b/c , mailto://u:hunter2@h.example?to=x@h.example,y@h.example\njson://h/p,",
+    )
+    monkeypatch.setenv("BREADTHFLOW_DATABASE_URL", "postgresql://u:hunter3@h/d")
+    settings = get_settings()
+    assert settings.alert_targets == (
+        "slack://a/b/c",
+        "mailto://u:hunter2@h.example?to=x@h.example,y@h.example",  # a comma inside an address is part of it
+        "json://h/p",
+    )
+    assert {*settings.alert_targets, "postgresql://u:hunter3@h/d"} < set(settings.secrets)
+    assert "hunter" not in f"{settings!r} {settings.model_dump_json()}"
+    assert Settings(alert_urls=None).alert_targets == ()
