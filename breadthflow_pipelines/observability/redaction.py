@@ -70,11 +70,12 @@ def _parts(url: str) -> Iterator[str]:
     if not mark:
         return
     account, at, _ = rest.partition("/")[0].rpartition("@")
-    if at:
-        _, colon, password = account.partition(":")
-        yield from _both(password if colon else account)
+    user, colon, password = account.partition(":")
     if head.lower().startswith("postgres"):  # the rest of it names a place
+        yield from _both(password)
         return
+    if at:
+        yield from _both(password if colon else user)
     try:
         tokens = [*urlsplit(url).path.split("/"), *re.split(r"[&=?]", url.partition("?")[2]), urlsplit(url).netloc]
     except ValueError:
