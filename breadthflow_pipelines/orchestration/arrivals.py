@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
@@ -47,34 +47,40 @@ class Arrived:
 
 @dataclass
 class Known:
-    """What was seen up to some tick. asked: what its last tick asked for, as it was before. id: a name of all that."""
+    """What was seen up to some tick. ready: read, and not asked for yet. asked: what the last tick asked for.
+
+    id: a name of all that.
+    """
 
     id: str = ""
     files: dict[str, Entry] = field(default_factory=dict)
-    asked: dict[str, Entry] = field(default_factory=dict)
+    ready: list[Arrived] = field(default_factory=list)
+    asked: list[Arrived] = field(default_factory=list)
 
     @classmethod
     def recalled(cls, text: str | None, acknowledged: str | None) -> "Known | None":
-        """The knowledge as it was written. What nobody acknowledged was asked for in vain, and is new once more."""
+        """The knowledge as it was written. What nobody acknowledged was asked for in vain, and is ready once more."""
         if text is None:
             return None
         try:
             raw = json.loads(text)
-            known = cls(raw["id"], *({path: Entry(*e) for path, e in raw[part].items()} for part in ("files", "asked")))
+            files = {path: Entry(*entry) for path, entry in raw["files"].items()}
+            known = cls(raw["id"], files, *([_arrived(each) for each in raw[part]] for part in ("ready", "asked")))
         except (KeyError, TypeError, ValueError):  # of another version
             return None
         if acknowledged != known.id:
-            known.files |= known.asked
+            known.ready += known.asked
         return known
 
     def written(self) -> str:
         """The knowledge as text, under a name of its content."""
         parts = {
-            part: {path: [e.size, e.mtime_ns, e.since, e.digest, e.settled] for path, e in entries.items()}
-            for part, entries in (("files", self.files), ("asked", self.asked))
+            "files": {path: [e.size, e.mtime_ns, e.since, e.digest, e.settled] for path, e in self.files.items()},
+            "ready": [[a.path, a.key, a.first, a.last, a.problem] for a in self.ready],
+            "asked": [[a.path, a.key, a.first, a.last, a.problem] for a in self.asked],
         }
-        self.id = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-        return json.dumps({"id": self.id, **parts})
+        self.id = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+        return json.dumps({"id": self.id, **parts}, default=str)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ def look(
 ) -> tuple[Known, list[Arrived]]:
     """Look into the folder once: what is known now, and what has arrived.
 
+    Thousands of files take more than one look to read; they are news together, when the last of them was read.
     read_before: with nothing known yet, files that were last touched before then are taken as read.
 
     Raises:
@@ -109,34 +116,41 @@ def look(
     """
     first_look = known is None
     known = known or Known()
-    known.asked = {}
-    began = time.monotonic()
+    until = time.monotonic() + LOOK_SECONDS
     digests = {entry.digest for entry in known.files.values() if entry.digest}
-    arrived: list[Arrived] = []
     present: set[str] = set()
+    all_read = True
     for name, path in folder.files():
         present.add(name)
         if len(present) > MOST_FILES:
             raise RequestError(f"{folder.path} holds more than {MOST_FILES:,} files; name a folder for new ones only.")
-        entry = _seen(known.files.get(name), path, now)
+        before = known.files.get(name)
+        entry = _seen(before, path, now)
         if entry is None:  # gone in the meantime
             continue
-        before, known.files[name] = known.files.get(name), entry
+        known.files[name] = entry
         if first_look and read_before is not None and _touched(path) < read_before:
-            known.files[name] = Entry(entry.size, entry.mtime_ns, entry.since, KNOWN_BEFORE, settled=True)
-            continue
-        if entry.settled or not _is_whole(entry, before, now) or time.monotonic() - began > LOOK_SECONDS:
-            continue
-        digest = _digest(name, path)
-        if digest is None or not _unchanged(entry, path):
-            continue
-        known.files[name] = Entry(entry.size, entry.mtime_ns, entry.since, digest, settled=True)
-        if digest not in digests or (entry.digest not in ("", digest)):
-            known.asked[name] = entry
-            arrived.append(_read(folder, name, path, f"{digest} {entry.mtime_ns}"))
-        digests.add(digest)
+            known.files[name] = replace(entry, digest=KNOWN_BEFORE, settled=True)
+        elif not entry.settled and _is_whole(entry, before, now):
+            if time.monotonic() > until:
+                all_read = False
+            else:
+                _take_in(folder, known, name, path, digests)
     _forget(known, present)
-    return known, arrived
+    known.asked, known.ready = (known.ready, []) if all_read else ([], known.ready)
+    return known, known.asked
+
+
+def _take_in(folder: Folder, known: Known, name: str, path: Path, digests: set[str]) -> None:
+    """Read a file that came in whole, if its content is news."""
+    entry = known.files[name]
+    digest = _digest(name, path)
+    if digest is None or not _unchanged(entry, path):
+        return
+    known.files[name] = replace(entry, digest=digest, settled=True)
+    if digest not in digests or entry.digest not in ("", digest):
+        known.ready.append(_read(folder, name, path, f"{digest} {entry.mtime_ns}"))
+    digests.add(digest)
 
 
 def ranges(arrived: list[Arrived], start: dt.date, closed: dt.date) -> list[tuple[dt.date, dt.date, list[Arrived]]]:
@@ -160,6 +174,12 @@ def ranges(arrived: list[Arrived], start: dt.date, closed: dt.date) -> list[tupl
 def key(files: list[Arrived]) -> str:
     """One name for these contents: the same files ask for the same run."""
     return hashlib.sha256(json.dumps(sorted(file.key for file in files)).encode()).hexdigest()[:16]
+
+
+def _arrived(raw: list[str | None]) -> Arrived:
+    path, key_, first, last, problem = raw
+    start, end = (dt.date.fromisoformat(day) if day else None for day in (first, last))
+    return Arrived(str(path), str(key_), start, end, problem or "")
 
 
 def _months_apart(one: dt.date, other: dt.date) -> int:

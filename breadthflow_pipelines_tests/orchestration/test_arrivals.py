@@ -213,14 +213,18 @@ def test_what_is_known_of_files_that_are_gone_is_bounded(watcher: Watcher, monke
     assert sorted(known.files) == ["3.csv", "4.csv"]
 
 
-def test_reading_is_spread_over_several_looks(watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_take_several_looks_to_read_are_news_together(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         watcher.put(f"{number}.csv", bars("2024-01-05"))
     watcher.look()
-    monkeypatch.setattr(arrivals, "LOOK_SECONDS", -1.0)
-    assert watcher.look() == []  # no time left: nothing is lost
-    monkeypatch.setattr(arrivals, "LOOK_SECONDS", 20.0)
+    clock = iter(range(1_000))
+    with monkeypatch.context() as slow:
+        slow.setattr(arrivals.time, "monotonic", lambda: next(clock) * arrivals.LOOK_SECONDS)  # one file in each look
+        assert watcher.look() == watcher.look() == []
     assert watcher.look() == ["0.csv", "1.csv", "2.csv"]
+    assert watcher.look() == []
 
 
 def test_a_single_file_can_be_watched(watcher: Watcher) -> None:
