@@ -34,7 +34,7 @@ def test_no_job_judges_by_the_clock(job: str) -> None:
     assert "last_session_in" not in {key.name for key in keys}
 
 
-@pytest.mark.parametrize(("exchange", "days"), [("XNYS", 5), ("XTKS", 11)])
+@pytest.mark.parametrize(("exchange", "days"), [("XNYS", 5), ("XTKS", 12)])
 def test_no_holiday_of_the_exchange_trips_the_policy(exchange: str, days: int) -> None:
     @dg.asset
     def bars() -> None: ...
