@@ -92,14 +92,6 @@ def test_paths_are_absolute_and_know_the_user_s_home(monkeypatch: pytest.MonkeyP
     assert settings.source_path == tmp_path / "bars.parquet"
 
 
-def test_addresses_that_may_hold_a_password_are_not_shown() -> None:
-    address = "postgresql://user:hunter2@host/database"
-    settings = Settings(database_url=address, dagster_database_url=address)
-    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
-    assert settings.database_url is not None
-    assert settings.database_url.get_secret_value() == address
-
-
 def test_addresses_of_alerts_are_secrets_each_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "BREADTHFLOW_ALERT_URLS",
@@ -115,3 +107,11 @@ def test_addresses_of_alerts_are_secrets_each_of_its_own(monkeypatch: pytest.Mon
     assert {*settings.alert_targets, "postgresql://u:hunter3@h/d"} < set(settings.secrets)
     assert "hunter" not in f"{settings!r} {settings.model_dump_json()}"
     assert Settings(alert_urls=None).alert_targets == ()
+
+
+def test_addresses_that_may_hold_a_password_are_not_shown() -> None:
+    address = "postgresql://user:hunter2@host/database"
+    settings = Settings(database_url=address, dagster_database_url=address)
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == address

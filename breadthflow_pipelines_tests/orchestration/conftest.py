@@ -136,7 +136,7 @@ def _filled_templates(
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing is half of a run's time here, and is tested in reports/; the filled store was made with pictures."""
-    monkeypatch.setattr(charts, "_picture", lambda draw, title, *_: f"![{title}]()")  # noqa: ARG005
+    monkeypatch.setattr(charts, "_picture", lambda draw, title, *size: f"![{title}]()")  # noqa: ARG005
 
 
 @pytest.fixture
