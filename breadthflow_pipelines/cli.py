@@ -603,6 +603,24 @@ def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
     raise typer.Exit(status_code)
 
 
+@app.command("alert-test")
+def alert_test() -> None:
+    """Send a test message to every address of BREADTHFLOW_ALERT_URLS; ends with 3 where one did not take it.
+
+    Example: breadthflow alert-test
+    """
+    from breadthflow_pipelines.observability.alerts import Alert, deliver
+
+    urls = get_settings().alert_targets
+    if not urls:
+        raise RequestError("BREADTHFLOW_ALERT_URLS is not set, so nobody is told of what breaks; docs/operations.md.")
+    test = Alert("BreadthFlow: test", "Nothing broke: this is what an alert looks like.", "nowhere", "nothing")
+    deliveries = deliver(urls, test.title, test.body)
+    out.print(tables.table("Alerts", [vars(delivery) for delivery in deliveries], ("target", "taken", "reason")))
+    if not all(delivery.taken for delivery in deliveries):
+        raise typer.Exit(3)
+
+
 @database_app.command("upgrade")
 def database_upgrade() -> None:
     """Bring the database's tables to this program's version."""

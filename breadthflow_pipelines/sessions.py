@@ -3,6 +3,7 @@
 import datetime as dt
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
+from itertools import pairwise
 
 import exchange_calendars
 import polars as pl
@@ -10,6 +11,11 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError
 
 FIRST_YEAR = 1950  # earlier rules exist, earlier data does not; the library's own default reaches back 20 years
+
+
+def present() -> dt.datetime:
+    """The present moment (UTC). What depends on the time of day asks here, so that a test can say what it is."""
+    return dt.datetime.now(dt.UTC)
 
 
 class ExchangeCalendar:
@@ -40,9 +46,20 @@ class ExchangeCalendar:
 
     def last_closed(self, now: dt.datetime | None = None) -> dt.date:
         """The latest session whose close lies at or before ``now`` (UTC; the present by default)."""
-        moment = now or dt.datetime.now(dt.UTC)
+        moment = now or present()
         closed = int(self._calendar.closes.array.searchsorted(moment, side="right"))
         return self._dates[closed - 1]
+
+    def close_of(self, session: dt.date) -> dt.datetime:
+        """When that session closes (UTC)."""
+        moment: dt.datetime = self._calendar.closes.iloc[self._ordinals[session]].to_pydatetime()
+        return moment.astimezone(dt.UTC)
+
+    def longest_break(self, years: int = 10) -> dt.timedelta:
+        """The most days between a session and the one after it, within the last years that are known."""
+        since = self._dates[-1] - dt.timedelta(days=366 * years)
+        recent = self._dates[bisect_left(self._dates, since) :]
+        return max(after - before for before, after in pairwise(recent))
 
     def back(self, date: dt.date, sessions: int) -> dt.date:
         """The session ``sessions`` before the last one that is not after ``date`` (0: that session itself)."""

@@ -73,9 +73,18 @@ class Settings(BaseSettings):
         default_factory=dict, description="the symbol whose bars are a universe's index: sp500=SPY,..."
     )
     demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
+    drop_folder: Path | None = Field(
+        default=None, description="where new files of bars arrive; by default the directory that the files source reads"
+    )
+    late_after_hours: float = Field(
+        default=2, ge=0, le=72, description="hours after the evening's run at which a missing session is late"
+    )
+    alert_urls: SecretStr | None = Field(
+        default=None, description="where alerts go: addresses as Apprise knows them, separated by commas"
+    )
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
-    @field_validator("home", "universe_file")
+    @field_validator("home", "universe_file", "drop_folder")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return Path(place(value)) if value is not None else None
@@ -110,10 +119,34 @@ class Settings(BaseSettings):
             raise ValueError("write it as YYYY-MM, for example 2006-01")
         return value
 
+    @field_validator("alert_urls")
+    @classmethod
+    def _addresses(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(re.match(r"[A-Za-z][A-Za-z0-9]*://.", part) for part in _targets(value)):
+            raise ValueError("write it as scheme://..., scheme://...; Apprise's own pages list the schemes")
+        return value
+
     @property
     def start_date(self) -> dt.date:
         """The first day of the first month of history."""
         return dt.date.fromisoformat(f"{self.start}-01")
+
+    @property
+    def alert_targets(self) -> tuple[str, ...]:
+        """The addresses that alerts go to, each one a secret; a comma inside an address is part of it."""
+        return _targets(self.alert_urls)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown: the value of each setting that is declared a secret, and each of its addresses."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        return (*hidden, *self.alert_targets)
+
+
+def _targets(urls: SecretStr | None) -> tuple[str, ...]:
+    text = urls.get_secret_value().strip(", \n") if urls else ""
+    return tuple(part for part in re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)", text) if part)
 
 
 @lru_cache(maxsize=1)

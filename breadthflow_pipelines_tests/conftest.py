@@ -1,5 +1,6 @@
 """Fixtures of all rooms: a server, a database of one's own, an empty home. A room's own stand beside its tests."""
 
+import datetime as dt
 import os
 import shutil
 import subprocess
@@ -15,9 +16,11 @@ from typing import Any
 import psycopg2
 import pytest
 
+from breadthflow_pipelines import sessions
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, database_name, ensure_database, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines_tests.inbox import Inbox
 
 MARKET = Path(__file__).resolve().parents[1].parent / "shared" / "market"
 
@@ -101,6 +104,26 @@ def home() -> Iterator[Path]:
     """An empty directory that can be BREADTHFLOW_HOME; a server started on it is stopped and all is removed."""
     with private_home() as directory:
         yield directory
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """An address for alerts, and what came in at it."""
+    inbox = Inbox()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a moment the present one, in UTC where it names no zone, for everything that asks sessions.py."""
+
+    def present(text: str) -> None:
+        moment = dt.datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        monkeypatch.setattr(sessions, "present", lambda: moment)
+
+    return present
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
+from breadthflow_pipelines_tests.inbox import Inbox
 
 Ask = Callable[..., "Answer"]
 MONTH = ("--from", "2026-03-02", "--to", "2026-03-31")
@@ -263,6 +264,8 @@ def test_sources_says_what_answers(ask: Ask) -> None:
         (["status"], {"source_path": "ftp://me:geheim@host/x"}, 2, "BREADTHFLOW_SOURCE_PATH"),
         (["check", "--junit", "/nowhere/x.xml"], {}, 2, "/nowhere"),
         (["db", "url"], {}, 2, "may hold a password"),
+        (["alert-test"], {}, 2, "BREADTHFLOW_ALERT_URLS is not set"),
+        (["alert-test"], {"alert_urls": "geheim"}, 2, "BREADTHFLOW_ALERT_URLS cannot be used"),
         (["status"], {"start": "January"}, 2, "BREADTHFLOW_START"),
         (["status"], {"database_url": "mysql://u:geheim@h/d"}, 2, "BREADTHFLOW_DATABASE_URL"),
         (["status"], {"database_url": "postgresql://u:geheim@127.0.0.1:1/d"}, 3, "cannot be reached"),
@@ -323,6 +326,19 @@ def test_check_writes_junit_and_ends_with_0_on_a_healthy_selection(store: dict[s
     assert answer.returncode == 0, answer.stderr
     assert 'tests="4"' in file.read_text()
     assert 'failures="0"' in file.read_text()
+
+
+def test_alert_test_says_which_address_took_the_message_and_shows_none(ask: Ask, inbox: Inbox) -> None:
+    answer = ask("alert-test", alert_urls=inbox.url)
+    assert answer.status == 0
+    assert "1 json://***" in answer.out
+    assert "this is what an alert looks like" in inbox.texts[0]
+    answer = ask("alert-test", alert_urls=f"{inbox.url}, form://127.0.0.1:1/planted-token")
+    assert answer.status == 3
+    assert "2 form://***" in answer.out
+    assert "no connection" in answer.out
+    assert "planted" not in answer.out + answer.err
+    assert len(inbox.texts) == 2
 
 
 @pytest.mark.parametrize("command", ["breadth", "signals", "score", "rejected", "release", "explain", "status"])

@@ -97,6 +97,28 @@ def test_back_counts_sessions(new_york: ExchangeCalendar, date: str, sessions: i
     assert new_york.back(day(date), sessions) == day(expected)
 
 
+@pytest.mark.parametrize(
+    ("session", "close"),
+    [
+        ("2024-07-03", "2024-07-03T17:00"),  # half days close at 13:00
+        ("2024-11-29", "2024-11-29T18:00"),
+        ("2024-03-08", "2024-03-08T21:00"),  # before clocks went forward
+        ("2024-03-11", "2024-03-11T20:00"),
+        ("2024-11-01", "2024-11-01T20:00"),
+        ("2024-11-04", "2024-11-04T21:00"),  # after they went back
+    ],
+)
+def test_a_session_closes_when_the_exchange_says(new_york: ExchangeCalendar, session: str, close: str) -> None:
+    assert new_york.close_of(day(session)) == utc(close)
+    assert new_york.last_closed(utc(close)) == day(session)
+
+
+def test_the_longest_break_is_the_exchange_s_own(new_york: ExchangeCalendar) -> None:
+    assert new_york.longest_break().days == 4  # Thursday to Monday over Good Friday, or Friday to Tuesday
+    assert new_york.longest_break(years=30).days == 7  # September 2001
+    assert exchange_calendar("XTKS").longest_break().days == 11  # Golden Week of 2019
+
+
 def test_back_stops_at_the_first_session(new_york: ExchangeCalendar) -> None:
     assert new_york.back(day("1950-01-10"), 250) == new_york.first
 

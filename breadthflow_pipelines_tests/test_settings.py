@@ -26,6 +26,9 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("COVERAGE_GATE", "nan", "less than or equal to 1"),  # compares false with everything
         ("COVERAGE_GATE", "half", "number"),
         ("DEMO_SEED", "-1", "greater than or equal to 0"),
+        ("LATE_AFTER_HOURS", "-1", "greater than or equal to 0"),
+        ("ALERT_URLS", "hooks.example/token", "scheme://"),
+        ("ALERT_URLS", "token, json://hooks.example", "scheme://"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
@@ -91,6 +94,23 @@ def test_paths_are_absolute_and_know_the_user_s_home(monkeypatch: pytest.MonkeyP
     settings = get_settings()
     assert settings.home == Path("/home/somebody/store")
     assert settings.source_path == tmp_path / "bars.parquet"
+
+
+def test_addresses_of_alerts_are_secrets_each_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "BREADTHFLOW_ALERT_URLS",
+        " slack://a/b/c , mailto://u:hunter2@h.example?to=x@h.example,y@h.example\njson://h/p,",
+    )
+    monkeypatch.setenv("BREADTHFLOW_DATABASE_URL", "postgresql://u:hunter3@h/d")
+    settings = get_settings()
+    assert settings.alert_targets == (
+        "slack://a/b/c",
+        "mailto://u:hunter2@h.example?to=x@h.example,y@h.example",  # a comma inside an address is part of it
+        "json://h/p",
+    )
+    assert {*settings.alert_targets, "postgresql://u:hunter3@h/d"} < set(settings.secrets)
+    assert "hunter" not in f"{settings!r} {settings.model_dump_json()}"
+    assert Settings(alert_urls=None).alert_targets == ()
 
 
 def test_addresses_that_may_hold_a_password_are_not_shown() -> None:

@@ -1,15 +1,20 @@
-"""Jobs and schedules: when the store is brought up to date, and checked, without anybody asking."""
+"""Jobs and schedules: when the store is brought up to date, and checked, without anybody asking.
 
+What was missed while the daemon was off is asked for by the sensor catch_up (sensors.py).
+"""
+
+import datetime as dt
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from breadthflow_pipelines.orchestration.partitions import first_to_refresh, range_tags
+from breadthflow_pipelines import sessions
+from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
-from breadthflow_pipelines.sources.registry import unfinished_since
 
 DAILY_JOB = "bring_up_to_date"
 PUBLISHED_JOB = "import_published_counts"
@@ -28,28 +33,37 @@ MARKET_ASSETS = (
 MONTHLY_ASSETS = ("bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals")
 PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
-AFTER_CLOSE = "30 18 * * *"  # New York's vendors have the closing auction by then; other exchanges close earlier
+# Those that hold sessions and always have the last one: quarantine has none on a good day.
+WATCHED = tuple(name for name in MARKET_ASSETS if name not in ("securities", "universe_members", "quarantined_bars"))
+LATE_CHECK = "last_session_in"  # of each of those; judged by the clock
+EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
+MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: nobody was there
+AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 
 
 def jobs() -> list[UnresolvedAssetJobDefinition]:
-    """The daily job over months, the import of published counts, and the checks alone."""
+    """The daily job over months, the import of published counts, and the checks alone.
+
+    None judges by the clock: a run about 2020 is no worse because today is late (docs/decisions/freshness.md).
+    """
     suites = dg.AssetSelection.checks(*SUITE_CHECKS)
+    by_the_clock = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), LATE_CHECK) for name in WATCHED))
     return [
         dg.define_asset_job(
             DAILY_JOB,
-            selection=dg.AssetSelection.assets(*MARKET_ASSETS) - suites,
+            selection=dg.AssetSelection.assets(*MARKET_ASSETS) - suites - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Fetch, validate, count, compute and signal, for the months of the run.",
         ),
         dg.define_asset_job(
             PUBLISHED_JOB,
-            selection=dg.AssetSelection.assets(*PUBLISHED_ASSETS) - suites,
+            selection=dg.AssetSelection.assets(*PUBLISHED_ASSETS) - suites - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Read an exchange's published counts, then compute and signal.",
         ),
         dg.define_asset_job(
             CHECKS_JOB,
-            selection=dg.AssetSelection.all_asset_checks(),
+            selection=dg.AssetSelection.all_asset_checks() - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Judge all that is stored, suites included, without reading a source or computing anything.",
         ),
@@ -57,12 +71,12 @@ def jobs() -> list[UnresolvedAssetJobDefinition]:
 
 
 def daily_schedule(
-    job: UnresolvedAssetJobDefinition, settings: Settings, calendar: ExchangeCalendar
+    job: UnresolvedAssetJobDefinition,
+    settings: Settings,
+    calendar: ExchangeCalendar,
+    first_due: Callable[[dg.DagsterInstance, dt.date], dt.date],
 ) -> dg.ScheduleDefinition:
-    """After the close of every session: the current month, and the month before during its first three sessions.
-
-    Where the source could not give everything in the last days, the run begins where something is missing.
-    """
+    """After the close of every session: the months from the first one that is due, as ``breadthflow run`` has it."""
 
     @dg.schedule(
         job=job,
@@ -72,14 +86,16 @@ def daily_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        today = context.scheduled_execution_time.astimezone(ZoneInfo(calendar.timezone)).date()
+        """Brings the store up to date on the evening of each session."""
+        moment = context.scheduled_execution_time
+        today = moment.astimezone(ZoneInfo(calendar.timezone)).date()
         if not calendar.is_session(today):
             return dg.SkipReason(f"{today:%A} {today} is no session of {calendar.name}.")
         if today < settings.start_date:
             return dg.SkipReason(f"{today} lies before the first month of history, {settings.start}.")
-        # A vendor that broke off on another evening is gone back to; None where nothing is missing.
-        due = [first_to_refresh(today, calendar), unfinished_since(settings, calendar)]
-        first = max(min(day for day in due if day is not None), settings.start_date)
+        if sessions.present() - moment > MISSED_AFTER:
+            return dg.SkipReason(f"The evening of {today} was missed; the sensor catch_up asks for all that is due.")
+        first = max(first_due(context.instance, today), settings.start_date)
         return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
 
     return after_the_close

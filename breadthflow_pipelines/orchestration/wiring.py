@@ -1,4 +1,4 @@
-"""Assets, checks, jobs, the schedule and the resource, put together for some settings; computes nothing."""
+"""Assets, checks, jobs, the schedule, sensors and the resource, put together for some settings; computes nothing."""
 
 import dagster as dg
 
@@ -12,9 +12,12 @@ from breadthflow_pipelines.orchestration.assets.quarantine import quarantined_ba
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
 from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_asset, symbol_signals_asset
 from breadthflow_pipelines.orchestration.checks import CHECKS
+from breadthflow_pipelines.orchestration.due import first_due
+from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.partitions import monthly
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs, nightly_schedule
+from breadthflow_pipelines.orchestration.sensors import sensors
 from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings
@@ -28,22 +31,27 @@ def build(settings: Settings) -> dg.Definitions:
     quarantine = quarantined_bars_asset(months, bars)
     price_indicators = price_indicators_asset(months, bars, quarantine)
     all_jobs = jobs()
+    assets = [
+        securities,
+        universe_members,
+        bars,
+        quarantine,
+        exchange_breadth,
+        breadth_counts_asset(months, bars, quarantine),
+        breadth_indicators,
+        market_signals,
+        price_indicators,
+        symbol_signals_asset(months, bars, price_indicators),
+    ]
     return dg.Definitions(
-        assets=[
-            securities,
-            universe_members,
-            bars,
-            quarantine,
-            exchange_breadth,
-            breadth_counts_asset(months, bars, quarantine),
-            breadth_indicators,
-            market_signals,
-            price_indicators,
-            symbol_signals_asset(months, bars, price_indicators),
-        ],
-        asset_checks=[*CHECKS, *SUITE_CHECKS],
+        assets=with_freshness(assets, calendar),
+        asset_checks=[*CHECKS, *SUITE_CHECKS, *late_checks()],
         jobs=all_jobs,
-        schedules=[daily_schedule(all_jobs[0], settings, calendar), nightly_schedule(all_jobs[-1], calendar)],
+        schedules=[
+            daily_schedule(all_jobs[0], settings, calendar, first_due),
+            nightly_schedule(all_jobs[-1], calendar),
+        ],
+        sensors=sensors(all_jobs[0], settings, calendar),
         resources={"market": Market()},
         executor=dg.in_process_executor,
     )

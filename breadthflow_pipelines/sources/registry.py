@@ -17,7 +17,7 @@ from breadthflow_pipelines.sources.demo import DemoMarket
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.manners import Manners
-from breadthflow_pipelines.sources.protocol import Resumable, Source
+from breadthflow_pipelines.sources.protocol import Source
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
 from breadthflow_pipelines.sources.web import Web
 
@@ -49,17 +49,6 @@ def configured_source(settings: Settings, calendar: ExchangeCalendar) -> Source:
     if settings.source not in _MAKERS:
         raise RequestError(f"BREADTHFLOW_SOURCE={settings.source} is unknown; there are: {', '.join(source_names())}.")
     return _MAKERS[settings.source](settings, calendar)
-
-
-def unfinished_since(settings: Settings, calendar: ExchangeCalendar) -> dt.date | None:
-    """From when on the source still has something to give that it could not when it was asked; None: nothing, or who
-    knows, as where its settings are wrong, which the run itself will say.
-    """
-    try:
-        source = configured_source(settings, calendar)
-    except BreadthFlowError:
-        return None
-    return source.unfinished_since() if isinstance(source, Resumable) else None
 
 
 def manners(settings: Settings) -> Manners:

@@ -229,6 +229,28 @@ def empty_tables(database: Database) -> set[str]:
     return {name for name, filled in _rows(database, query, [])[0].items() if not filled}
 
 
+# By table, whose rows a session has: published counts have universes too, and say nothing of bars.
+_OF_BARS = {
+    "bars": "FROM bars JOIN securities USING (security_id) WHERE synthetic = %(synthetic)s",
+    **dict.fromkeys(
+        ("breadth_counts", "breadth_indicators", "market_signals", "price_indicators", "symbol_signals"),
+        "FROM {} WHERE universe IN (SELECT universe FROM universe_members)",
+    ),
+}
+
+
+def last_sessions(
+    database: Database, tables: Sequence[str], since: dt.date, through: dt.date, *, synthetic: bool
+) -> dict[str, dt.date | None]:
+    """By table, its last session from since through a day that was made of bars; None where it has none."""
+    found: dict[str, dt.date | None] = {}
+    for table in tables:
+        query = "SELECT max(session) AS last " + _OF_BARS[table] + " AND session BETWEEN %(since)s AND %(through)s"
+        values = {"synthetic": synthetic, "since": since, "through": through}
+        found[table] = _rows(database, sql.SQL(query).format(sql.Identifier(table)), values)[0]["last"]
+    return found
+
+
 def overview(database: Database) -> dict[str, list[Row]]:
     """What the store holds: bars by source, universes with their last session, what was rejected or doubted and why."""
     return {
@@ -333,7 +355,7 @@ def _nothing(
     )
 
 
-def _rows(database: Database, query: str | sql.Composed, values: Sequence[object]) -> list[Row]:
+def _rows(database: Database, query: str | sql.Composed, values: Sequence[object] | Mapping[str, object]) -> list[Row]:
     try:
         with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
             cursor.execute(query, values)

@@ -88,6 +88,21 @@ def test_broken_rows_are_kept_aside_with_the_reason_and_the_run(filled: Store) -
     ]
 
 
+def test_row_of_a_day_without_a_session_is_put_aside_and_moved_to_no_other_day(filled: Store) -> None:
+    saturday = BROKEN["CCC"][0]
+    friday, monday = (
+        next(row for row in filled.small.rows["CCC"] if row[0] == day) for day in ("2023-06-30", "2023-07-03")
+    )
+    held = filled.rows(
+        "SELECT session::text, open, high, low, close, volume FROM bars JOIN security_symbols USING (security_id) "
+        "WHERE symbol = 'CCC' AND session BETWEEN '2023-06-30' AND '2023-07-03' ORDER BY session"
+    )
+    assert held == [friday, monday]
+    assert filled.rows("SELECT session::text, reasons FROM rejected_bars WHERE symbol = 'CCC'") == [
+        (saturday[0], [BROKEN["CCC"][1]])
+    ]
+
+
 @pytest.mark.slow
 def test_file_that_cannot_be_read_is_named_and_the_others_load(store: Store) -> None:
     whole = (store.small.bars / "ddd.csv").read_text()

@@ -75,10 +75,9 @@ def test_what_a_vendor_could_not_give_is_got_by_the_next_run_and_nothing_twice(
     assert yahoo.rows(stored) == [(GOT * sessions, GOT)]
     assert yahoo.rows("SELECT DISTINCT members, priced FROM breadth_counts WHERE segment = 'ALL'") == [(12, GOT)]
 
-    settings = get_settings()
-    assert registry.unfinished_since(settings, exchange_calendar("XNYS")) == dt.date(2023, 1, 1)
-    request = build(settings).resolve_schedule_def("after_the_close")(
-        dg.build_schedule_context(scheduled_execution_time=dt.datetime(2023, 3, 31, 18, 30, tzinfo=NEW_YORK))
+    evening = dt.datetime(2023, 3, 31, 18, 30, tzinfo=NEW_YORK)
+    request = build(get_settings()).resolve_schedule_def("after_the_close")(
+        dg.build_schedule_context(instance=yahoo.instance, scheduled_execution_time=evening)
     )
     assert request.tags["dagster/asset_partition_range_start"] == "2023-01"  # type: ignore[union-attr]
 

@@ -1,0 +1,72 @@
+"""Lights that turn red when the last session is late: Dagster's coarse policy, and a check that knows the calendar.
+
+The check is told without a run, by the sensor late_sessions; see docs/decisions/freshness.md.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from breadthflow_pipelines.orchestration.due import due_session, held_sessions, lacking
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.schedules import LATE_CHECK, MARKET_ASSETS, WATCHED
+from breadthflow_pipelines.sessions import ExchangeCalendar
+
+SPARE = dt.timedelta(days=1)  # beside the exchange's longest break
+
+
+def with_freshness(
+    assets: Sequence[dg.AssetsDefinition], calendar: ExchangeCalendar
+) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """The same assets; those of the daily run fail when nothing was made for longer than the exchange ever pauses.
+
+    Published counts come by hand, whenever somebody has some: nobody can say when they are late.
+    """
+    policy = dg.FreshnessPolicy.time_window(fail_window=calendar.longest_break() + SPARE)
+
+    def lit(spec: dg.AssetSpec) -> dg.AssetSpec:
+        daily = spec.key.to_user_string() in MARKET_ASSETS
+        return dg.apply_freshness_policy(spec, policy, overwrite_existing=False) if daily else spec
+
+    return dg.map_asset_specs(lit, assets)
+
+
+def evaluations(session: dt.date, held: dict[str, dt.date | None]) -> list[dg.AssetCheckEvaluation]:
+    """What the check of each asset says, as an event that needs no run."""
+    late = lacking(held, session)
+    return [
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(name),
+            check_name=LATE_CHECK,
+            passed=name not in late,
+            metadata=_metadata(session, last),
+            severity=dg.AssetCheckSeverity.ERROR,
+            blocking=False,
+        )
+        for name, last in held.items()
+    ]
+
+
+def late_checks() -> list[dg.AssetChecksDefinition]:
+    """The check of each asset of sessions, for whoever runs it by hand; no job of ours does."""
+    return [_late_check(name) for name in WATCHED]
+
+
+def _late_check(asset: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset,
+        name=LATE_CHECK,
+        description="The last session that is due by the clock is here. The sensor late_sessions tells it.",
+    )
+    def check(market: Market) -> dg.AssetCheckResult:
+        session = due_session(market.calendar, dt.timedelta(hours=market.settings.late_after_hours))
+        held = held_sessions(market, session) or dict.fromkeys(WATCHED)
+        return dg.AssetCheckResult(passed=asset not in lacking(held, session), metadata=_metadata(session, held[asset]))
+
+    return check
+
+
+def _metadata(session: dt.date, last: dt.date | None) -> dict[str, Any]:
+    return {"due": str(session), "last_held": str(last) if last else "none"}

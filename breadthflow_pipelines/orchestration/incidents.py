@@ -1,0 +1,217 @@
+"""What broke, where, and what to run next, read from Dagster's records. How it is sent: observability/alerts.py."""
+
+import calendar
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
+
+from breadthflow_pipelines import errors
+from breadthflow_pipelines.errors import BreadthFlowError, UnreachableError
+from breadthflow_pipelines.observability.alerts import Alert, Alerter
+from breadthflow_pipelines.orchestration.kept import Kept
+from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
+from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.settings import Settings
+
+RETRY_TAG, ROOT_TAG = "dagster/retry_number", "dagster/root_run_id"
+SESSION_TAG = "session"
+MOST_ROWS = 3  # of a check's table
+LONGEST_FIGURE = 300
+
+
+def alerter(instance: dg.DagsterInstance, settings: Settings) -> Alerter:
+    """Sends to the addresses of the settings, and remembers what it said in Dagster's storage."""
+    return Alerter(settings.alert_targets, Kept(instance, "alerts"), settings.secrets)
+
+
+def failed_run(
+    run: dg.DagsterRun,
+    failures: Sequence[dg.DagsterEvent],
+    evaluations: Iterable[dg.AssetCheckEvaluation],
+    message: str,
+) -> Alert:
+    """A run that ended before it was done. failures: of its steps; message: what is known where no step failed."""
+    failed = _errors_only(evaluations)
+    raised = [event for event in failures if not _is_check(event)]
+    steps = [str(event.step_key) for event in raised]
+    texts = [f"{step}: {_cause(event)}" for step, event in zip(steps, raised, strict=True)]
+    texts += [_told(evaluation) for evaluation in failed]
+    where = [*steps, *(_check_name(evaluation) for evaluation in failed)]
+    command = _rerun(run)
+    if failed and not raised:
+        command = f"breadthflow check --select {_names(failed)}; when the data are mended: {command}"
+    elif any(_unreachable(event) for event in raised):
+        command = f"breadthflow sources (does it answer?), then: {command}"
+    return Alert(
+        title=f"BreadthFlow: {', '.join(where) or run.job_name} failed",
+        what="\n".join(texts) or message,
+        where=_place(run, where),
+        command=command,
+        kind=("run", run.job_name, *where, *(_class(event) for event in raised)),
+        occasion=f"run {_root(run)}",
+    )
+
+
+def failed_checks(run: dg.DagsterRun, evaluations: Iterable[dg.AssetCheckEvaluation]) -> Alert | None:
+    """Checks of severity error that failed in a run which went through; None where there are none."""
+    failed = _errors_only(evaluations)
+    if not failed:
+        return None
+    where = [_check_name(evaluation) for evaluation in failed]
+    return Alert(
+        title=f"BreadthFlow: check {', '.join(where)} failed",
+        what="\n".join(_told(evaluation) for evaluation in failed),
+        where=_place(run, where),
+        command=f"breadthflow check --select {_names(failed)}; when the data are there: {_rerun(run)}",
+        kind=("checks", *where),
+        occasion=f"checks {run.run_id}",
+    )
+
+
+def late_session(session: dt.date, late: Sequence[str], held: Mapping[str, dt.date | None]) -> Alert:
+    """A session that should be in the store and is not."""
+    lasts = ", ".join(f"{name} through {held[name] or 'nothing'}" for name in late)
+    return Alert(
+        title=f"BreadthFlow: session {session} is late",
+        what=f"It should be in the store by now. Held: {lasts}.",
+        where=f"{', '.join(late)}, session {session}",
+        command="breadthflow run",
+        kind=("late", str(session), *late),
+    )
+
+
+def given_up(session: dt.date, missing: str, tries: int) -> Alert:
+    """A session of which something is still missing after the last try."""
+    return Alert(
+        title=f"BreadthFlow: session {session} is incomplete",
+        what=f"{missing}. It was asked for {tries} times; nobody asks again before the next session.",
+        where=f"bars, session {session}",
+        command="breadthflow sources (does it answer?), then: breadthflow run",
+        kind=("given up", str(session)),
+    )
+
+
+def unreadable_files(folder: str, reasons: Mapping[str, str]) -> Alert:
+    """Files that arrived and cannot be read."""
+    return Alert(
+        title=f"BreadthFlow: {len(reasons)} file(s) that arrived cannot be read",
+        what="\n".join(f"{name}: {reason}" for name, reason in reasons.items()),
+        where=folder,
+        command="breadthflow sources; put a whole file in its place, and it is read by itself",
+        kind=("unreadable", *reasons),
+    )
+
+
+def evaluations_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
+    """What the checks of a run said."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event.asset_check_evaluation_data
+
+
+def _errors_only(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[dg.AssetCheckEvaluation]:
+    """The failed ones of severity error, the last word on each."""
+    last = {evaluation.asset_check_key: evaluation for evaluation in evaluations}
+    return [each for each in last.values() if not each.passed and each.severity == dg.AssetCheckSeverity.ERROR]
+
+
+def _place(run: dg.DagsterRun, where: Sequence[str]) -> str:
+    """Asset or check, run, and what the run was about, as far as it is known."""
+    start, end = _months(run)
+    parts = [*where, f"run {run.run_id[:8]} of {run.job_name}"]
+    if start:
+        parts.append(f"month {start}" if start == end else f"months {start} to {end}")
+    session = run.tags.get(SESSION_TAG) or run.tags.get(THROUGH_TAG)
+    return ", ".join([*parts, f"session {session}"] if session else parts)
+
+
+def _months(run: dg.DagsterRun) -> tuple[str, str]:
+    one = run.tags.get(PARTITION_TAG, "")
+    return run.tags.get(RANGE_START_TAG, one), run.tags.get(RANGE_END_TAG, one)
+
+
+def _rerun(run: dg.DagsterRun) -> str:
+    """The command that does what the run was to do."""
+    if run.job_name == CHECKS_JOB:
+        return "breadthflow check"
+    if run.job_name == PUBLISHED_JOB:
+        config: Any = run.run_config
+        for part in ("ops", "exchange_breadth", "config"):
+            config = config.get(part, {})
+        return f"breadthflow import-breadth {config.get('directory', 'DIR')} --exchange {config.get('exchange', 'X')}"
+    start, end = _months(run)
+    if not start or SESSION_TAG in run.tags:
+        return "breadthflow run"
+    year, month = map(int, end.split("-"))
+    return f"breadthflow backfill --from {start}-01 --to {end}-{calendar.monthrange(year, month)[1]}"
+
+
+def _root(run: dg.DagsterRun) -> str:
+    """The first attempt, where Dagster tries again by itself; a person who runs it again wants to hear of it."""
+    return run.tags.get(ROOT_TAG, run.run_id) if RETRY_TAG in run.tags else run.run_id
+
+
+def _chain(event: dg.DagsterEvent) -> Iterator[SerializableErrorInfo]:
+    error: SerializableErrorInfo | None = event.step_failure_data.error
+    while error is not None:
+        yield error
+        error = error.cause
+
+
+def _kind(error: SerializableErrorInfo) -> type[BreadthFlowError] | None:
+    kind = getattr(errors, error.cls_name or "", None)
+    return kind if isinstance(kind, type) and issubclass(kind, BreadthFlowError) else None
+
+
+def _telling(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
+    """The error that says what to do: ours, where there is one, or the one that all others came from."""
+    chain = list(_chain(event))
+    return next((error for error in chain if _kind(error)), chain[-1] if chain else None)
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    error = _telling(event)
+    if error is None:
+        return "it failed without saying why"
+    return (error.message.partition(": ")[2] if _kind(error) else error.message).strip()
+
+
+def _class(event: dg.DagsterEvent) -> str:
+    error = _telling(event)
+    return str(error.cls_name) if error else ""
+
+
+def _unreachable(event: dg.DagsterEvent) -> bool:
+    kinds = [_kind(error) for error in _chain(event)]
+    return any(kind is not None and issubclass(kind, UnreachableError) for kind in kinds)
+
+
+def _is_check(event: dg.DagsterEvent) -> bool:
+    return any("CheckFailed" in (error.cls_name or "") for error in _chain(event))
+
+
+def _check_name(evaluation: dg.AssetCheckEvaluation) -> str:
+    return f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
+
+
+def _names(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    return ",".join(dict.fromkeys(evaluation.check_name for evaluation in evaluations))
+
+
+def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+    figures = [f"{name} {text}" for name, entry in evaluation.metadata.items() if (text := _figure(entry))]
+    return f"{_check_name(evaluation)}: {', '.join(figures)}"
+
+
+def _figure(entry: dg.MetadataValue[Any]) -> str:
+    """A figure in a few words; of a table the first rows, which name universe and session."""
+    if isinstance(entry, dg.TableMetadataValue):
+        rows = [" ".join(f"{name}={value}" for name, value in row.data.items()) for row in entry.records[:MOST_ROWS]]
+        more = f" and {len(entry.records) - MOST_ROWS} more" if len(entry.records) > MOST_ROWS else ""
+        return f"[{'; '.join(rows)}{more}]"[:LONGEST_FIGURE] if rows else ""
+    value = entry.value
+    plain = isinstance(value, str | int | float) or (isinstance(value, list | dict) and len(value) > 0)
+    return str(value)[:LONGEST_FIGURE] if plain else ""

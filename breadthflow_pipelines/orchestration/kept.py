@@ -1,0 +1,24 @@
+"""A text that outlives this process, in Dagster's own storage: what sensors know beyond their cursors.
+
+A cursor is stored again with every tick, so only what is small belongs there.
+"""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+PREFIX = "breadthflow/"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The text of one name. Nobody else writes it: the daemon evaluates one sensor at a time."""
+
+    instance: dg.DagsterInstance
+    name: str
+
+    def read(self) -> str | None:
+        return self.instance.run_storage.get_cursor_values({PREFIX + self.name}).get(PREFIX + self.name)
+
+    def write(self, text: str) -> None:
+        self.instance.run_storage.set_cursor_values({PREFIX + self.name: text})
