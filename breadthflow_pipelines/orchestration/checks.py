@@ -20,7 +20,7 @@ from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.signals.symbols import symbol_signals
+from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
@@ -255,7 +255,7 @@ def _short_of_signals(market: Market, told: pl.DataFrame) -> pl.DataFrame:
     if last.is_empty():
         return last
     day = last["session"][0]
-    members = symbols_warehouse.members_with_indicators(market.store, day, day)
+    members = symbols_warehouse.members_with_indicators(market.store, RULE_COLUMNS, day, day)
     due = symbol_signals(members, symbols_warehouse.regimes(market.store, day, day))
     return last.join(due.group_by("universe").agg(due=pl.len()), on="universe").filter(
         pl.col("signals") < pl.col("due")

@@ -132,6 +132,8 @@ SYMBOL_RULES = (
         vote=volume_vote(pl.col("volume_ratio_20"), pl.col("roc_10")),
     ),
 )
+RULE_COLUMNS = tuple(sorted({name for rule in SYMBOL_RULES for name in rule.vote.meta.root_names()}))
+"""What the rules look at: the close, and some of the technical indicators."""
 VOTE_COLUMNS = tuple(f"vote_{rule.name}" for rule in SYMBOL_RULES)
 SYMBOL_SIGNAL_COLUMNS = (
     *KEY,
@@ -148,9 +150,9 @@ SYMBOL_SIGNAL_COLUMNS = (
 def symbol_signals(rows: pl.DataFrame, regime: pl.DataFrame) -> pl.DataFrame:
     """The signal of every member on every session it can be told, SYMBOL_SIGNAL_COLUMNS sorted by KEY.
 
-    rows: universe, security_id, session, close, TECHNICAL_COLUMNS and relative_strength, one row per member and
-    session, in any order. regime: universe, session and ``score``, the breadth score (0 to 100) of the universe as a
-    whole, at most one row per universe and session.
+    rows: universe, security_id, session and RULE_COLUMNS, one row per member and session, in any order. regime:
+    universe, session and ``score``, the breadth score (0 to 100) of the universe as a whole, at most one row per
+    universe and session.
 
     - strength, -1 to 1: the weighted mean of the votes that could be cast. A member on a session with votes of less
       than MIN_WEIGHT of the weights has no row.

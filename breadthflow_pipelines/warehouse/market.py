@@ -192,8 +192,9 @@ def sessions_held(database: Database, start: dt.date, end: dt.date, *, synthetic
 
 def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | None:
     """The first and the last session with a bar of an invented or of a real company, or None."""
-    query = (
-        "SELECT min(session) AS first, max(session) AS last FROM bars JOIN securities USING (security_id) "
+    query = (  # by security, because its first and last bar are the ends of the table's index
+        "SELECT min(own.first) AS first, max(own.last) AS last FROM securities s CROSS JOIN LATERAL ("
+        "SELECT min(session) AS first, max(session) AS last FROM bars WHERE bars.security_id = s.security_id) own "
         "WHERE synthetic = $1"
     )
     first, last = fetch(database, query, (synthetic,)).row(0)

@@ -42,15 +42,15 @@ def lacking_from(database: Database, indicators: Sequence[Measure], votes: Seque
     return min((first for first in firsts if first is not None), default=None)
 
 
-def members_with_indicators(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, security_id, close and every technical indicator from start through end."""
-    rows = fetch(
+def members_with_indicators(database: Database, columns: Sequence[str], start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, security_id and these of the bar's close and the technical indicators, in any order."""
+    return fetch(
         database,
-        "SELECT p.*, b.close FROM price_indicators p JOIN sound_bars b USING (security_id, session) "
-        "WHERE p.session BETWEEN $1 AND $2 AND b.session BETWEEN $1 AND $2 ORDER BY universe, session, security_id",
+        f"SELECT universe, session, security_id, {', '.join(columns)} "
+        "FROM price_indicators p JOIN sound_bars b USING (security_id, session) "
+        "WHERE p.session BETWEEN $1 AND $2 AND b.session BETWEEN $1 AND $2",
         (start, end),
     )
-    return rows.drop("convention", "computed_at")
 
 
 def record_symbol_signals(

@@ -26,7 +26,7 @@ def breadthflow(*arguments: object, **settings: object) -> "subprocess.Completed
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

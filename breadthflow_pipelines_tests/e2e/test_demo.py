@@ -21,7 +21,7 @@ def test_make_run_ends_with_signals_and_a_second_run_changes_nothing(command: Co
         env=environment(home=home),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert first.returncode == 0, first.stderr

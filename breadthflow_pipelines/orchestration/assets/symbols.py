@@ -26,7 +26,7 @@ from breadthflow_pipelines.orchestration.measures import (
 )
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.signals.symbols import SYMBOL_RULES
+from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import symbols as warehouse
@@ -180,7 +180,7 @@ def symbol_signals_asset(
 def _signal(market: Market, span: Span) -> Merged:
     merged = NOTHING
     for start, end in span.years:
-        rows = warehouse.members_with_indicators(market.store, start, end)
+        rows = warehouse.members_with_indicators(market.store, RULE_COLUMNS, start, end)
         signals = compute_signals(rows, warehouse.regimes(market.store, start, end))
         sound = require(contracts.symbol_signals(VOTE_BOUNDS), signals)
         merged += warehouse.record_symbol_signals(market.store, sound, VOTES, days=(start, end))
