@@ -231,19 +231,27 @@ def breadth(
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="Counts and indicators to print; see breadthflow indicators.")
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="TIMESTAMP", help="What the store said then, as in 2024-03-01T22:00; UTC without a zone."
+        ),
+    ] = None,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print counts and indicators by session; csv and json carry every column unless some are named.
 
     Example: breadthflow breadth --universe demo --from 2024-01-02 --columns trin,stix --format csv
     """
+    moment = _moment(as_of)
     database = open_database(get_settings())
     known = store.breadth_columns(database)
     named = _named(columns, known, "count or indicator", "breadthflow indicators lists them")
     wanted = [*_BREADTH_KEY, *(name for name in named or known if name not in _BREADTH_KEY)]
-    rows = store.breadth(database, universe, *_range(start, end), segment, wanted)
+    rows = store.breadth(database, universe, *_range(start, end), segment, wanted, moment)
     short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
-    _write(rows, wanted, short, shape, _titled(f"Breadth of {universe}", [universe], database))
+    then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    _write(rows, wanted, short, shape, _titled(f"Breadth of {universe}{then}", [universe], database))
 
 
 @app.command()
@@ -433,10 +441,9 @@ def _decide(
         log.info("bar_decided", **{name: str(value) for name, value in row.items()}, by=who, reason=reason)
     bars = {(row["security_id"], row["session"]) for row in rows}
     out.print(f"{len(bars)} bar{'s' if len(bars) > 1 else ''} {status}, by {who}: {reason}", markup=False)
-    uncounted = [row["session"] for row in rows if not row["counted"]]
-    if uncounted:
-        first = min(uncounted).replace(day=1)
-        out.print(f"To count again:  breadthflow backfill --from {first} --to {decisions.last_session(database)}")
+    due = [row["session"] for row in rows if row["due"]]
+    if due:
+        out.print(f"Everything from {min(due)} on is computed anew by the next run:  breadthflow run")
 
 
 def _user() -> str:
@@ -709,6 +716,8 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
     ]
     columns = ("asset", "read", "inserted", "revised", "unchanged", "removed", "rejected")
     err.print(tables.table("Rows", rows, columns))
+    if report.restated:
+        err.print(f"Histories stored anew, because the source restated them: {report.restated}. docs/data-trust.md")
     for problem in report.problems:
         err.print(f"could not read: {problem}", style="yellow", markup=False)
     for outcome in report.checks:
@@ -785,6 +794,21 @@ def _named(text: str | None, known: Sequence[str], what: str, help_: str) -> lis
             hint = f" Did you mean {', '.join(near)}?" if near else ""
             raise RequestError(f"{name} is no {what}; {help_}.{hint}")
     return list(dict.fromkeys(names))
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestError(
+            f"--as-of {text} is no moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
+        ) from None
+    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    if moment > dt.datetime.now(dt.UTC):
+        raise RequestError(f"--as-of {moment:%Y-%m-%d %H:%M} UTC lies in the future.")
+    return moment
 
 
 def _known_rule(rule: str) -> None:

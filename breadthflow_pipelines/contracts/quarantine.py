@@ -62,8 +62,6 @@ def settle(
     - What somebody decided holds as long as the bar has the values that it was decided for, found again or not.
     - A finding is ``quarantined``, or ``proposed`` where its rule found too many in the month: then none is applied.
     - What is no longer found, and a decision whose bar changed, is ``lapsed``: kept, and of no effect.
-
-    ``counted`` becomes false where a row's effect changed: what is made of bars does not know yet.
     """
     old = stored.rename({name: f"old_{name}" for name in stored.columns if name not in _KEY})
     rows = (
@@ -83,7 +81,6 @@ def settle(
         .then(pl.lit("quarantined"))
         .otherwise(pl.lit("lapsed"))
     )
-    left_out, was_left_out = status.is_in(LEFT_OUT), pl.col("old_status").is_in(LEFT_OUT).fill_null(value=False)
     return rows.select(
         *_KEY,
         evidence=pl.when(decided).then("old_evidence").otherwise(pl.coalesce("evidence", "old_evidence")),
@@ -92,5 +89,17 @@ def settle(
         run_id=pl.when(decided).then("old_run_id").otherwise(pl.lit(run_id)),
         found_at=pl.when(same | ~is_found).then("old_found_at").otherwise(pl.lit(now, pl.Datetime("us", "UTC"))),
         **{name: pl.when(decided).then(f"old_{name}") for name in ("decided_at", "decided_by", "reason")},
-        counted=pl.when(left_out == was_left_out).then(pl.col("old_counted").fill_null(value=True)).otherwise(False),
     ).sort(_KEY)
+
+
+def first_changed(stored: pl.DataFrame, settled: pl.DataFrame) -> dt.date | None:
+    """The first session with a bar that is left out now and was not before, or the other way round; None: none.
+
+    What somebody decided since the last run, by command, is noted there.
+    """
+    out = pl.col("status").is_in(LEFT_OUT)
+    bar = ["security_id", "session"]
+    before, now = stored.filter(out).select(bar).unique(), settled.filter(out).select(bar).unique()
+    changed = pl.concat([before.join(now, on=bar, how="anti"), now.join(before, on=bar, how="anti")])
+    first: dt.date | None = changed["session"].min()  # type: ignore[assignment]
+    return first

@@ -90,7 +90,7 @@ def monthly_metadata(
         f"month_{kind}": pl.col("rows").filter(pl.col("kind") == kind).sum()
         for kind in ("inserted", "updated", "deleted")
     }
-    of_changes = _by_month(merged.changes.group_by(pl.col("month").dt.strftime(FORMAT)).agg(**changed))
+    of_changes = _by_month(merged.changes.group_by(month=pl.col("session").dt.strftime(FORMAT)).agg(**changed))
     nothing = dict.fromkeys((*figures, *changed), 0)
     for month in context.partition_keys:
         own = {**nothing, **of_rows.get(month, {}), **of_changes.get(month, {})}

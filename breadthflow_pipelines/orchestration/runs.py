@@ -30,7 +30,6 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
-from breadthflow_pipelines.warehouse import quarantine
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
 from breadthflow_pipelines.warehouse.status import empty_tables
 
@@ -61,6 +60,7 @@ class RunReport:
     checks: tuple[CheckOutcome, ...]
     trouble: BreadthFlowError | None = None
     problems: tuple[str, ...] = field(default=())
+    restated: int = 0  # securities whose whole history was stored anew
 
     @property
     def rows_changed(self) -> int:
@@ -130,8 +130,8 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     """The first day that a run through ``through`` must read.
 
     Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
-    that is new since, of which the source could not give everything when last asked, with a bar that was put into
-    quarantine or let out since, or whose bars may still change.
+    that is new since, of which the source could not give everything when last asked, or whose bars may still change.
+    What is due because something below it changed needs no reading: see recomputing.py.
     """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
@@ -146,7 +146,6 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
         breadth_warehouse.outdated_from(market.store, CONVENTION, start),
         symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
-        quarantine.uncounted_from(market.store),
     ]
     return max(start, min(day for day in due if day is not None))
 
@@ -198,6 +197,7 @@ def _job(name: str) -> dg.JobDefinition:
 def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
     figures: dict[str, dict[str, int]] = {}
     problems: list[str] = []
+    restated = 0
     for event in result.get_asset_materialization_events():
         metadata = event.materialization.metadata
         values = {name: metadata[name].value for name in _FIGURES if name in metadata}
@@ -206,8 +206,10 @@ def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
         }
         if "problems" in metadata and not problems:
             problems.extend(metadata["problems"].value)  # type: ignore[arg-type]
+        if "securities_restated" in metadata:
+            restated = metadata["securities_restated"].value  # type: ignore[assignment]
     checks = tuple(_outcome(evaluation) for evaluation in result.get_asset_check_evaluations())
-    return RunReport(result.run_id, seconds, figures, checks, _trouble(result), tuple(problems))
+    return RunReport(result.run_id, seconds, figures, checks, _trouble(result), tuple(problems), restated)
 
 
 def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:

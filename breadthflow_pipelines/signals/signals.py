@@ -84,6 +84,29 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
     )
 
 
+def changed_signals(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """What is said otherwise of sessions on which everything was final: the signals that came, went or turned.
+
+    before, after: universe, segment, session, rule, action, value, state. Returns the key, action_before, action and
+    both values, newest first. A score that moved without turning is no other signal. The last sessions, whose
+    counts may still change, are left out, and those of which nothing had been said.
+    """
+    key = ["universe", "segment", "session"]
+    final = before.group_by(key).agg(final=(pl.col("state") == "final").all()).filter("final").select(key)
+    both = (
+        before.drop("state")
+        .join(
+            after.select(*key, "rule", "action", "value"), on=[*key, "rule"], how="full", coalesce=True, suffix="_now"
+        )
+        .filter(pl.col("action").ne_missing(pl.col("action_now")))
+    )
+    return (
+        both.join(final, on=key)
+        .select(*key, "rule", action_before="action", action="action_now", value_before="value", value="value_now")
+        .sort("session", *key[:2], "rule", descending=[True, False, False, False])
+    )
+
+
 def signal_id(rule: str, universe: str, segment: str, session: dt.date) -> str:
     """16 hexadecimal characters that name this signal for ever, whenever it is computed."""
     return hashlib.blake2b(f"{rule}|{universe}|{segment}|{session}".encode(), digest_size=8).hexdigest()

@@ -179,17 +179,25 @@ class Yahoo:
         if end < start:  # nothing of it has closed
             yield Chunk(pl.DataFrame(schema=BAR_SCHEMA), dict.fromkeys(asked, Outcome.NOT_YET))
             return
-        done = {symbol: outcome for symbol in asked if (outcome := self.journal.settled(symbol, start, end))}
+        # Whoever names symbols wants them anew; only calls for all of them are gone on with.
+        remembered = symbols is None
+        done = {
+            symbol: outcome
+            for symbol in (asked if remembered else ())
+            if (outcome := self.journal.settled(symbol, start, end))
+        }
         call = _Call(self, start, end)
         YfData.cache_get.cache_clear()  # it would give this process yesterday's answers again
         self._manners.begin()
         for batch in _batches([symbol for symbol in asked if symbol not in done]):
             for chunk in call.ask(batch):
                 yield chunk
-                self.journal.note(chunk.outcomes, start, end)  # the caller came back, so the chunk is stored
+                if remembered:
+                    self.journal.note(chunk.outcomes, start, end)  # the caller came back, so the chunk is stored
         if call.failed and not call.answered and not done:
             raise SourceError(f"{self._session.where} gave no bars: {call.problems()[0]}.")
-        self.journal.close()
+        if remembered:
+            self.journal.close()
         yield Chunk(pl.DataFrame(schema=BAR_SCHEMA), done, call.problems())
 
     def unfinished_since(self) -> dt.date | None:

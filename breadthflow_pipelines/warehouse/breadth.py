@@ -9,13 +9,21 @@ from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.derived import Measure, fit
+from breadthflow_pipelines.warehouse.known import keep_known
 from breadthflow_pipelines.warehouse.market import fingerprints
 
 
 def record_published(database: Database, counts: pl.DataFrame, exchange: str, run_id: str) -> Merged:
     """Make the store hold exactly these published counts for the exchange."""
     rows = counts.with_columns(run_id=pl.lit(run_id))
-    return merge(database, tables.exchange_breadth, rows, scope="exchange = $1", parameters=(exchange,))
+    return merge(
+        database,
+        tables.exchange_breadth,
+        rows,
+        scope="exchange = $1",
+        parameters=(exchange,),
+        **keep_known("exchange_breadth"),
+    )
 
 
 def record_rejected_counts(database: Database, rejected: pl.DataFrame, exchange: str, run_id: str) -> int:
@@ -28,7 +36,14 @@ def record_rejected_counts(database: Database, rejected: pl.DataFrame, exchange:
 
 def record_counts(database: Database, counts: pl.DataFrame, start: dt.date, end: dt.date) -> Merged:
     """Make the store hold exactly these counts for the sessions from start through end."""
-    return merge(database, tables.breadth_counts, counts, scope="session BETWEEN $1 AND $2", parameters=(start, end))
+    return merge(
+        database,
+        tables.breadth_counts,
+        counts,
+        scope="session BETWEEN $1 AND $2",
+        parameters=(start, end),
+        **keep_known("breadth_counts"),
+    )
 
 
 def counts(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -57,7 +72,7 @@ def outdated_from(database: Database, convention: int, start: dt.date) -> dt.dat
 def record_indicators(database: Database, indicators: pl.DataFrame, measures: Sequence[Measure]) -> Merged:
     """Make the store hold exactly these indicators, of these measures; only changed rows are written."""
     table = fit(database, tables.breadth_indicators, measures)
-    return merge(database, table, indicators, scope="true")
+    return merge(database, table, indicators, scope="true", **keep_known("breadth_indicators"))
 
 
 def indicators(database: Database) -> pl.DataFrame:
@@ -68,6 +83,11 @@ def indicators(database: Database) -> pl.DataFrame:
 def record_signals(database: Database, signals: pl.DataFrame) -> Merged:
     """Make the store hold exactly these signals; only changed rows are written."""
     return merge(database, tables.market_signals, signals, scope="true")
+
+
+def signal_actions(database: Database) -> pl.DataFrame:
+    """universe, segment, session, rule, action, value, state of every stored signal."""
+    return fetch(database, "SELECT universe, segment, session, rule, action, value, state FROM market_signals")
 
 
 def all_signals(database: Database) -> pl.DataFrame:

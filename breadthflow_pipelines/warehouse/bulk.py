@@ -1,7 +1,7 @@
 """Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,12 +16,14 @@ from breadthflow_pipelines.warehouse.database import Database
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
 
-_CHANGES = {"month": pl.Date, "kind": pl.String, "rows": pl.Int64}
+Statement = tuple[str, Sequence[Parameter]]
+
+_CHANGES = {"session": pl.Date, "kind": pl.String, "rows": pl.Int64}
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did. changes: month (first day, null without sessions), kind, rows."""
+    """What a merge did. changes: session (null where the table has none), kind, rows."""
 
     read: int
     changes: pl.DataFrame
@@ -41,6 +43,17 @@ class Merged:
     @property
     def unchanged(self) -> int:
         return self.read - self.inserted - self.updated
+
+    @property
+    def first_changed(self) -> dt.date | None:
+        """The first session of which a row was inserted, updated or deleted."""
+        first: dt.date | None = self.changes["session"].min()  # type: ignore[assignment]
+        return first
+
+    @property
+    def sessions_revised(self) -> int:
+        """How many sessions had a row before that was updated or deleted."""
+        return self.changes.filter(pl.col("kind") != "inserted")["session"].n_unique()
 
     def _rows(self, kind: str) -> int:
         return int(self.changes.filter(kind=kind)["rows"].sum())
@@ -67,6 +80,8 @@ def merge(
     parameters: Sequence[Parameter] = (),
     first: Sequence[str] = (),
     before_update: str | None = None,
+    before_delete: str | None = None,
+    then: Callable[[Merged], Sequence[Statement]] | None = None,
 ) -> Merged:
     """Make the table hold the frame's rows, in one transaction: new ones inserted, changed updated, equal ones left.
 
@@ -75,8 +90,10 @@ def merge(
         scope: a condition on the table; rows that meet it and are not in the frame are deleted. None: nothing is.
         parameters: the values of ``$1``, ... in ``scope``.
         first: statements to run at the start.
-        before_update: a statement that sees ``stage`` (the frame) and the table as it was; {changed} in it becomes the
-            join of both on changed rows.
+        before_update: a statement that sees the table as it was; {changed} in it becomes the join of changed rows ``t``
+            with those of the frame, ``s``.
+        before_delete: the same for rows that are to go; {gone} becomes those rows, ``t``.
+        then: gives statements that are to hold together with what was merged.
 
     A process killed at any moment leaves the table as it was. Two merges into one table take turns.
     """
@@ -87,21 +104,15 @@ def merge(
     same = " AND ".join(f"t.{c} = s.{c}" for c in key)
     compared = [c for c in values if c not in _PROVENANCE]
     differs = f"({_list(compared, 't.')}) IS DISTINCT FROM ({_list(compared, 's.')})" if compared else "false"
-    changed = f"{table.name} t JOIN stage s ON {same} WHERE {differs}"
+    # Rows are compared once, however many statements need to know which differ.
+    changed = f"changed c JOIN stage s USING ({_list(key)}) JOIN {table.name} t USING ({_list(key)})"
     updates = ", ".join([*(f"{c} = s.{c}" for c in values), *(f"{c} = DEFAULT" for c in stamps)])
-    month = "date_trunc('month', t.session)::date" if "session" in table.c else "NULL::date"
-
-    steps: list[tuple[str, str, Sequence[Parameter]]] = []
-    if scope is not None:
-        gone = f"DELETE FROM {table.name} t WHERE ({scope}) AND NOT EXISTS (SELECT FROM stage s WHERE {same})"
-        steps.append(("deleted", gone, parameters))
-    if values:
-        steps.append(("updated", f"UPDATE {table.name} t SET {updates} FROM stage s WHERE {same} AND {differs}", ()))
+    gone = f"{table.name} t WHERE ({scope}) AND NOT EXISTS (SELECT FROM stage s WHERE {same})"
+    session = "t.session" if "session" in table.c else "NULL::date"
     new = (
         f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s "
         f"WHERE NOT EXISTS (SELECT FROM {table.name} t WHERE {same})"
     )
-    steps.append(("inserted", new, ()))
 
     with _cursor(database) as cursor:
         _fetch(
@@ -110,12 +121,32 @@ def merge(
         for statement in first:
             cursor.execute(statement)
         if scope is not None and frame.height and _nothing_in(cursor, table, scope, parameters):
-            return _append(cursor, table, frame)
-        _stage(cursor, table, frame)
-        if before_update is not None:
-            cursor.execute(before_update.format(changed=changed))
-        changes = [_change(cursor, month, *step) for step in steps]
-    return Merged(frame.height, pl.concat(changes))
+            merged = _append(cursor, table, frame)
+        else:
+            _stage(cursor, table, frame)
+            changes = [pl.DataFrame(schema=_CHANGES)]
+            if scope is not None:
+                if before_delete is not None:
+                    cursor.execute(before_delete.format(gone=gone), tuple(parameters) or None)
+                changes.append(_change(cursor, session, "deleted", f"DELETE FROM {gone}", parameters))
+            if compared and _compare(cursor, table, key, f"{same} AND {differs}"):
+                if before_update is not None:
+                    cursor.execute(before_update.format(changed=changed))
+                which = f"stage s JOIN changed USING ({_list(key)}) WHERE {same}"
+                changes.append(_change(cursor, session, "updated", f"UPDATE {table.name} t SET {updates} FROM {which}"))
+            changes.append(_change(cursor, session, "inserted", new))
+            merged = Merged(frame.height, pl.concat(changes))
+        for statement, bound in then(merged) if then else ():
+            cursor.execute(statement, tuple(bound) or None)
+    return merged
+
+
+def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], differs: str) -> bool:
+    """Write down the keys of the table's rows that differ from the frame's; whether there are any."""
+    query = f"SELECT {_list(key, 't.')} FROM {table.name} t JOIN stage s ON {differs}"
+    cursor.execute(f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS {query}")
+    cursor.execute("ANALYZE changed")
+    return bool(_fetch(cursor, "SELECT EXISTS (SELECT FROM changed)").item())
 
 
 def _nothing_in(cursor: adbc.Cursor, table: sa.Table, scope: str, parameters: Sequence[Parameter]) -> bool:
@@ -128,9 +159,9 @@ def _nothing_in(cursor: adbc.Cursor, table: sa.Table, scope: str, parameters: Se
 def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
     """Write rows of which the table has none, without comparing them first: in half the time."""
     cursor.adbc_ingest(table.name, frame.to_arrow(), mode="append")
-    month = pl.col("session").dt.truncate("1mo") if "session" in frame.columns else pl.lit(None, pl.Date)
-    by_month = frame.group_by(month=month).agg(rows=pl.len())
-    changes = by_month.select("month", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
+    session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
+    counted = frame.group_by(session=session).agg(rows=pl.len())
+    changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
     return Merged(frame.height, changes)
 
 
@@ -158,10 +189,11 @@ _CARRIED = {"JSONB": "text"}
 
 
 def _change(
-    cursor: adbc.Cursor, month: str, kind: str, statement: str, parameters: Sequence[Parameter]
+    cursor: adbc.Cursor, session: str, kind: str, statement: str, parameters: Sequence[Parameter] = ()
 ) -> pl.DataFrame:
     query = (
-        f"WITH done AS ({statement} RETURNING {month} AS month) SELECT month, count(*) AS rows FROM done GROUP BY month"
+        f"WITH done AS ({statement} RETURNING {session} AS session) "
+        "SELECT session, count(*) AS rows FROM done GROUP BY session"
     )
     # COPY, which the driver reads with by default, takes no statement that writes.
     cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
@@ -169,7 +201,7 @@ def _change(
         done = _fetch(cursor, query, parameters)
     finally:
         cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "true"})
-    return done.select("month", kind=pl.lit(kind), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
+    return done.select("session", kind=pl.lit(kind), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
 
 
 def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:

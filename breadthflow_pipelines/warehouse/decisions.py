@@ -10,6 +10,7 @@ from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.dependents import MADE_OF
 
 Row = dict[str, Any]
 
@@ -17,26 +18,28 @@ BY_HAND = "by hand"  # the rule of a bar that somebody confirmed as wrong and no
 
 _FINGERPRINT = "md5(concat_ws(' ', b.open, b.high, b.low, b.close, b.volume))"
 
-# counted stays as it is where the decision leaves the bar in, or out, as it was.
+# A bar comes in or goes out where a decision changes that; what is made of bars is then due from its session on.
 _DECIDE = f"""
 UPDATE quarantined_bars q
    SET status = %(status)s, run_id = NULL, decided_at = now(), decided_by = %(by)s, reason = %(reason)s,
-       fingerprint = {_FINGERPRINT},
-       counted = counted AND (q.status IN ('quarantined', 'confirmed')) = (%(status)s = 'confirmed')
-  FROM bars b
- WHERE b.security_id = q.security_id AND b.session = q.session AND {{which}}
-RETURNING q.security_id, q.session, q.rule, q.status, q.counted
+       fingerprint = {_FINGERPRINT}
+  FROM bars b, quarantined_bars old
+ WHERE b.security_id = q.security_id AND b.session = q.session
+   AND old.security_id = q.security_id AND old.session = q.session AND old.rule = q.rule AND {{which}}
+RETURNING q.security_id, q.session, q.rule, q.status,
+          (old.status IN ('quarantined', 'confirmed')) <> (%(status)s = 'confirmed') AS due
 """
 _ADD = f"""
 INSERT INTO quarantined_bars
-       (security_id, session, rule, evidence, fingerprint, status, decided_at, decided_by, reason, counted)
-SELECT security_id, session, %(rule)s, '{{{{}}}}', {_FINGERPRINT}, 'confirmed', now(), %(by)s, %(reason)s, false
+       (security_id, session, rule, evidence, fingerprint, status, decided_at, decided_by, reason)
+SELECT security_id, session, %(rule)s, '{{}}', {_FINGERPRINT}, 'confirmed', now(), %(by)s, %(reason)s
   FROM bars b WHERE security_id = %(security_id)s AND session = %(session)s
     ON CONFLICT (security_id, session, rule) DO UPDATE
    SET status = EXCLUDED.status, fingerprint = EXCLUDED.fingerprint, run_id = NULL, decided_at = EXCLUDED.decided_at,
-       decided_by = EXCLUDED.decided_by, reason = EXCLUDED.reason, counted = false
-RETURNING security_id, session, rule, status, counted
+       decided_by = EXCLUDED.decided_by, reason = EXCLUDED.reason
+RETURNING security_id, session, rule, status, true AS due
 """
+_NOTE = "INSERT INTO recomputations (asset, first_session, cause) VALUES (%s, %s, 'quarantined_bars')"
 
 
 def decide_bar(database: Database, symbol: str, session: dt.date, status: str, by: str, reason: str) -> list[Row]:
@@ -65,8 +68,9 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
         cursor.execute(_DECIDE.format(which=which), values)
         rows = [dict(row) for row in cursor.fetchall()]
         if not rows and status == "confirmed":
-            cursor.execute(_ADD.format(), {**values, "rule": BY_HAND})
+            cursor.execute(_ADD, {**values, "rule": BY_HAND})
             rows = [dict(row) for row in cursor.fetchall()]
+        _note(cursor, rows)
     if not rows:
         raise RequestError(
             f"No rule speaks against {symbol} on {session}; breadthflow rejected lists what is left out."
@@ -85,15 +89,13 @@ def decide_proposals(database: Database, rule: str | None, status: str, by: str,
         which = "q.status = 'proposed' AND q.rule = coalesce(%(rule)s, q.rule)"
         cursor.execute(_DECIDE.format(which=which), values)
         rows = [dict(row) for row in cursor.fetchall()]
+        _note(cursor, rows)
     if not rows:
         raise RequestError(f"Nothing is proposed{f' by the rule {rule}' if rule else ''}.")
     return rows
 
 
-def last_session(database: Database) -> dt.date:
-    """The last session with a bar."""
-    with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT max(session) FROM bars")
-        row = cursor.fetchone()
-    last: dt.date = row[0] if row else dt.date.min
-    return last
+def _note(cursor: Any, rows: list[Row]) -> None:
+    first = min((row["session"] for row in rows if row["due"]), default=None)
+    if first is not None:
+        cursor.executemany(_NOTE, [(asset, first) for asset in MADE_OF["quarantined_bars"]])

@@ -5,6 +5,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import polars as pl
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.recomputations import noting, noting_of
 
 _OF = ("universe", "symbol")
 
@@ -53,7 +56,13 @@ def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: 
             f"({len(clashes)} such symbols): the listing contradicts itself or what is stored. Use a BREADTHFLOW_HOME "
             "of its own for it."
         )
-    merged = merge(database, tables.securities, companies.with_columns(synthetic=pl.lit(synthetic)))
+    moved = _first_of_another_sector(database, companies)
+    merged = merge(
+        database,
+        tables.securities,
+        companies.with_columns(synthetic=pl.lit(synthetic)),
+        then=lambda _: noting("securities", moved),
+    )
     changed = wanted.join(held, on=columns, how="anti", nulls_equal=True)
     if changed.is_empty() and held.height == wanted.height:
         return SecuritiesRecorded(merged, 0)
@@ -77,7 +86,16 @@ def record_members(database: Database, members: pl.DataFrame) -> Merged:
     universes = members["universe"].unique().sort().to_list()
     marks = ", ".join(f"${i}" for i in range(1, len(universes) + 1))
     scope = f"universe IN ({marks})" if universes else "false"
-    return merge(database, tables.universe_members, members, scope=scope, parameters=universes)
+    columns = ", ".join(members.columns)
+    stored = fetch(database, f"SELECT {columns} FROM universe_members WHERE {scope}", universes)
+    return merge(
+        database,
+        tables.universe_members,
+        members,
+        scope=scope,
+        parameters=universes,
+        then=lambda _: noting("universe_members", _first_difference(stored, members)),
+    )
 
 
 def members(database: Database) -> pl.DataFrame:
@@ -91,14 +109,36 @@ def members(database: Database) -> pl.DataFrame:
 
 def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) -> Merged:
     """Store resolved bars: new ones inserted, changed ones updated with the old values kept in bar_revisions."""
-    rows = bars.select(
+    rows = bar_rows(bars, source, run_id)
+    return merge(
+        database,
+        tables.bars,
+        rows,
+        first=yearly(tables.bars, rows),
+        before_update=keep_revised("correction"),
+        then=partial(noting_of, "bars"),
+    )
+
+
+def bar_rows(bars: pl.DataFrame, source: str, run_id: str) -> pl.DataFrame:
+    """Resolved bars as the table has them."""
+    return bars.select(
         *("security_id", "session", "open", "high", "low", "close"),
         pl.col("volume").round().cast(pl.Int64),
         "close_adjusted",
         source=pl.lit(source),
         run_id=pl.lit(run_id),
     )
-    return merge(database, tables.bars, rows, first=yearly(tables.bars, rows), before_update=_KEEP_REVISED)
+
+
+def stored_bars(database: Database, securities: pl.Series, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, session, open, high, low, close, close_adjusted of the stored bars from start through end."""
+    return fetch(
+        database,
+        "SELECT security_id, session, open, high, low, close, close_adjusted FROM bars "
+        "WHERE session BETWEEN $2 AND $3 AND security_id = ANY(string_to_array($1, ' ')::bigint[])",
+        (" ".join(map(str, securities)), start, end),
+    )
 
 
 def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> int:
@@ -213,6 +253,32 @@ def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date)
     )
 
 
+def _first_difference(before: pl.DataFrame, after: pl.DataFrame) -> dt.date | None:
+    """The first day on which two lists of memberships (universe, security_id, valid_from, valid_to) differ, or None."""
+    key = ["universe", "security_id", "valid_from"]
+    columns = [*key, "valid_to"]
+    old, new = before.select(columns), after.select(columns)
+    gone = old.join(new, on=columns, how="anti", nulls_equal=True).with_columns(was=True)
+    come = new.join(old, on=columns, how="anti", nulls_equal=True).with_columns(will=True)
+    both = pl.col("was") & pl.col("will")  # one that only ends on another day is the same until the earlier one
+    first = pl.when(both).then(pl.min_horizontal("valid_to", "valid_to_new")).otherwise("valid_from")
+    changes = gone.join(come, on=key, how="full", coalesce=True, suffix="_new")
+    day: dt.date | None = changes.select(first.min()).item()
+    return day
+
+
+def _first_of_another_sector(database: Database, companies: pl.DataFrame) -> dt.date | None:
+    """The first day in a universe of a stored security whose sector these companies (security_id, sector) change."""
+    stored = fetch(
+        database,
+        "SELECT security_id, sector AS before, min(valid_from) AS first FROM securities "
+        "JOIN universe_members USING (security_id) GROUP BY security_id",
+    )
+    moved = stored.join(companies, on="security_id").filter(pl.col("before").ne_missing(pl.col("sector")))
+    day: dt.date | None = moved["first"].min()  # type: ignore[assignment]
+    return day
+
+
 def _overlapping_symbols(intervals: pl.DataFrame) -> list[str]:
     """Symbols that two securities hold at a time, and those that a security holds beside another one; sorted.
 
@@ -235,10 +301,12 @@ def yearly(table: sa.Table, rows: pl.DataFrame) -> list[str]:
     ]
 
 
-_KEEP_REVISED = (
-    "INSERT INTO bar_revisions (security_id, session, run_id, old_run_id, old_ingested_at, "
-    + ", ".join(f"old_{c}, new_{c}" for c in tables.REVISABLE)
-    + ") SELECT t.security_id, t.session, s.run_id, t.run_id, t.ingested_at, "
-    + ", ".join(f"t.{c}, s.{c}" for c in tables.REVISABLE)
-    + " FROM {changed}"
-)
+def keep_revised(kind: Literal["restatement", "correction"]) -> str:
+    """The statement that keeps the old values of bars that are to change, and what kind of change it is."""
+    return (
+        "INSERT INTO bar_revisions (security_id, session, kind, run_id, old_run_id, old_ingested_at, "
+        + ", ".join(f"old_{c}, new_{c}" for c in tables.REVISABLE)
+        + f") SELECT t.security_id, t.session, '{kind}', s.run_id, t.run_id, t.ingested_at, "
+        + ", ".join(f"t.{c}, s.{c}" for c in tables.REVISABLE)
+        + " FROM {changed}"
+    )

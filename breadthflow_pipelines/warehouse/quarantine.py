@@ -1,4 +1,4 @@
-"""Bars that rules speak against: what they are judged from, what was found, and whether it was counted.
+"""Bars that rules speak against: what they are judged from, and what was found.
 
 What becomes of a finding is said elsewhere (contracts/quarantine.py); what people decide of it is in decisions.py.
 """
@@ -10,6 +10,7 @@ import polars as pl
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.recomputations import noting
 
 # close_adjusted is not among them: it changes with every dividend, and no rule looks at it.
 FINGERPRINT = "md5(concat_ws(' ', open, high, low, close, volume))"
@@ -78,19 +79,9 @@ def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataF
     )
 
 
-def record_findings(database: Database, settled: pl.DataFrame) -> Merged:
-    """Store findings as they were settled; those that are equal are left alone."""
-    return merge(database, tables.quarantined_bars, settled)
+def record_findings(database: Database, settled: pl.DataFrame, since: dt.date | None) -> Merged:
+    """Store findings as they were settled; those that are equal are left alone.
 
-
-def mark_counted(database: Database, start: dt.date, end: dt.date) -> None:
-    """Say that what is made of bars from start through end knows of every finding against them."""
-    with database.connect() as connection, connection.cursor() as cursor:
-        query = "UPDATE quarantined_bars SET counted = true WHERE NOT counted AND session BETWEEN %s AND %s"
-        cursor.execute(query, (start, end))
-
-
-def uncounted_from(database: Database) -> dt.date | None:
-    """The first session with a finding, or a decision on one, of which what is made of bars does not know yet."""
-    first: dt.date | None = fetch(database, "SELECT min(session) FROM quarantined_bars WHERE NOT counted").item()
-    return first
+    since: the first session of which a bar is left out now and was not before, or the other way round.
+    """
+    return merge(database, tables.quarantined_bars, settled, then=lambda _: noting("quarantined_bars", since))

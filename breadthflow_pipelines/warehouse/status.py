@@ -10,6 +10,7 @@ from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.known import KEPT, known_then
 
 Row = dict[str, Any]
 
@@ -39,19 +40,54 @@ def breadth(
     last: dt.date | None,
     segment: str | None,
     columns: Sequence[str],
+    as_of: dt.datetime | None = None,
 ) -> list[Row]:
     """These columns of the counts and indicators of a universe, by segment and session.
 
+    as_of: a moment with a zone; what the store said then, instead of what it says now.
+
     Raises:
-        RequestError: the universe, the segment or the days are not in the store; says what is.
+        RequestError: the universe, the segment or the days are not in the store, or were not then; says what is.
     """
     where, values = _where({"universe": universe, "segment": segment}, first, last)
     shown = sql.SQL(", ").join(map(sql.Identifier, columns))
     query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
+    if as_of is not None:
+        rows = _rows(database, sql.SQL("").join([_known_then(database, as_of), query]), values)
+        if not rows:
+            raise _nothing_then(database, universe, as_of)
+        return rows
     rows = _rows(database, query, values)
     if not rows:
         raise _nothing(database, universe, segment, first, last)
     return rows
+
+
+def _known_then(database: Database, as_of: dt.datetime) -> sql.Composable:
+    """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then."""
+    views = _rows(
+        database,
+        "SELECT pg_get_viewdef('all_counts'::regclass) AS all_counts, pg_get_viewdef('breadth'::regclass) AS breadth",
+        [],
+    )[0]
+    moment = sql.Literal(as_of)
+    then: dict[str, sql.Composable] = {name: known_then(name).format(moment=moment) for name in KEPT}
+    then |= {name: sql.SQL(query.strip().rstrip(";").replace("%", "%%")) for name, query in views.items()}
+    parts = [sql.SQL("{} AS ({})").format(sql.Identifier(name), query) for name, query in then.items()]
+    return sql.SQL("WITH {} ").format(sql.SQL(", ").join(parts))
+
+
+def _nothing_then(database: Database, universe: str, as_of: dt.datetime) -> RequestError:
+    _known_universe(database, universe)
+    query = (
+        "SELECT least((SELECT min(computed_at) FROM breadth_indicators WHERE universe = %s), (SELECT min(known_from) "
+        "FROM breadth_revisions WHERE universe = %s AND relation = 'breadth_indicators')) AS first"
+    )
+    first = _rows(database, query, [universe, universe])[0]["first"]
+    return RequestError(
+        f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no such breadth of {universe} was known; the store's first is of "
+        f"{first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
+    )
 
 
 def symbols(

@@ -142,7 +142,44 @@ bar_revisions = sa.Table(
     ],
     _column("old_run_id", sa.Text(), "the run that had written the old values"),
     _column("old_ingested_at", sa.DateTime(timezone=True), "since when they had been known"),
+    _column("kind", sa.Text(), "restatement, correction; null: changed before they were told apart", nullable=True),
+    sa.CheckConstraint("kind IN ('restatement', 'correction')", name="kind_known"),
     comment="Every value of a bar that a source changed later, old and new",
+)
+
+restatements = sa.Table(
+    "restatements",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose history", primary_key=True),
+    _column("noticed_at", sa.DateTime(timezone=True), "when it was noticed", primary_key=True, server_default=NOW),
+    _number("price_ratio", "new prices / old prices; null: prices are as they were"),
+    _number("adjusted_ratio", "new adjusted closes / old ones; null: as they were, or there are none"),
+    _column("compared", sa.BigInteger(), "bars that were stored and came again when it was noticed"),
+    _column("applied_at", sa.DateTime(timezone=True), "when its history was stored anew; null: not yet", nullable=True),
+    _column("run_id", sa.Text(), "the run that noticed it"),
+    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
+    sa.CheckConstraint("num_nonnulls(price_ratio, adjusted_ratio) > 0", name="says_what"),
+    sa.CheckConstraint("price_ratio > 0 AND price_ratio < 'Infinity'", name="price_ratio_positive"),
+    sa.CheckConstraint("adjusted_ratio > 0 AND adjusted_ratio < 'Infinity'", name="adjusted_ratio_positive"),
+    sa.Index("restatements_one_pending", "security_id", unique=True, postgresql_where=sa.text("applied_at IS NULL")),
+    comment="Securities whose whole history a source gave on another scale: splits and dividends, seen after the fact",
+)
+
+recomputations = sa.Table(
+    "recomputations",
+    metadata,
+    sa.Column(
+        "recomputation_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="in the order in which they became due",
+    ),
+    _column("asset", sa.Text(), "what is to be made anew"),
+    _column("first_session", sa.Date(), "from this session on"),
+    _column("cause", sa.Text(), "what changed below it"),
+    _column("noted_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    comment="What is made of bars and members and does not know yet of a change in them; empty after a whole run",
 )
 
 STATUSES = ("proposed", "quarantined", "released", "confirmed", "lapsed")
@@ -162,7 +199,6 @@ quarantined_bars = sa.Table(
     _column("decided_at", sa.DateTime(timezone=True), "when somebody decided", nullable=True),
     _column("decided_by", sa.Text(), "who", nullable=True),
     _column("reason", sa.Text(), "and why", nullable=True),
-    _column("counted", sa.Boolean(), "whether what is made of bars knows of the status"),
     sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
     sa.CheckConstraint(f"status IN ({', '.join(map(repr, STATUSES))})", name="status_known"),
     sa.CheckConstraint(
@@ -378,6 +414,17 @@ market_signals = sa.Table(
     *_within(0, 1, "confidence"),
     *_finite("value", "threshold"),
     comment="Signals of the market's breadth, each with the evidence that fired it",
+)
+
+breadth_revisions = sa.Table(
+    "breadth_revisions",
+    metadata,
+    _column("relation", sa.Text(), "the table that it stood in", primary_key=True),
+    *_key(),
+    _column("known_from", sa.DateTime(timezone=True), "since when the store had said so"),
+    _column("known_to", sa.DateTime(timezone=True), "when it said otherwise, or nothing more", primary_key=True),
+    _column("row", JSONB(), "the whole row as it was"),
+    comment="Rows of counts, published counts and indicators that were changed or removed: what was known when",
 )
 
 _COUNTS_SHOWN = tuple(c.name for c in breadth_counts.columns if c.name not in ("convention", "computed_at"))

@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.contracts.quarantine import excessive, settle, undecided
+from breadthflow_pipelines.contracts.quarantine import excessive, first_changed, settle, undecided
 from breadthflow_pipelines.sessions import exchange_calendar
 
 DAYS = exchange_calendar("XNYS").between(dt.date(2024, 1, 2), dt.date(2024, 2, 29))
@@ -23,7 +23,6 @@ STORED = {
     "decided_at": pl.Datetime("us", "UTC"),
     "decided_by": pl.String,
     "reason": pl.String,
-    "counted": pl.Boolean,
 }
 FOUND = {name: STORED[name] for name in ("security_id", "session", "rule", "evidence")}
 NO_EXCESS = pl.DataFrame(schema={"rule": pl.String, "month": pl.Date})
@@ -74,9 +73,9 @@ def test_one_security_that_repeats_itself_all_month_is_one_fault() -> None:
     assert excessive(six, sessions(10)).rows() == [("stale", MONTH)]
 
 
-def stored(status: str, fingerprint: str = "a", *, counted: bool = True, rule: str = "spike") -> pl.DataFrame:
+def stored(status: str, fingerprint: str = "a", *, rule: str = "spike") -> pl.DataFrame:
     decided = (EARLIER, "ann", "looked it up") if status in ("released", "confirmed") else (None, None, None)
-    row = (1, DAY, rule, '{"old": 1}', fingerprint, status, "run 1", EARLIER, *decided, counted)
+    row = (1, DAY, rule, '{"old": 1}', fingerprint, status, "run 1", EARLIER, *decided)
     return pl.DataFrame([row], schema=STORED, orient="row")
 
 
@@ -93,36 +92,37 @@ def settled(found: pl.DataFrame, before: pl.DataFrame, bar: str | None, excess: 
 
 
 @pytest.mark.parametrize(
-    ("found", "before", "bar", "excess", "status", "counted"),
+    ("found", "before", "bar", "excess", "status", "changes"),
     [
-        (IS_FOUND, NOTHING_STORED, "a", NO_EXCESS, "quarantined", False),  # new: what was counted does not know
-        (IS_FOUND, NOTHING_STORED, "a", TOO_MANY, "proposed", True),  # nothing of the rule is applied
-        (IS_FOUND, stored("quarantined"), "a", NO_EXCESS, "quarantined", True),  # found again
-        (IS_FOUND, stored("quarantined", counted=False), "a", NO_EXCESS, "quarantined", False),  # still not counted
-        (IS_FOUND, stored("quarantined"), "b", NO_EXCESS, "quarantined", True),  # other values, as false as before
-        (IS_FOUND, stored("quarantined"), "a", TOO_MANY, "proposed", False),  # the month's others came later
-        (IS_FOUND, stored("proposed"), "a", NO_EXCESS, "quarantined", False),
-        (NOT_FOUND, stored("quarantined"), "b", NO_EXCESS, "lapsed", False),  # the source corrected it
-        (NOT_FOUND, stored("quarantined"), "a", NO_EXCESS, "lapsed", False),  # or a bar beside it
-        (NOT_FOUND, stored("quarantined"), None, NO_EXCESS, "lapsed", False),  # the bar is gone
-        (NOT_FOUND, stored("proposed"), "b", NO_EXCESS, "lapsed", True),
-        (NOT_FOUND, stored("lapsed"), "b", NO_EXCESS, "lapsed", True),
-        (IS_FOUND, stored("lapsed"), "b", NO_EXCESS, "quarantined", False),  # and brought the false value back
-        (IS_FOUND, stored("released"), "a", NO_EXCESS, "released", True),  # decided for these values
-        (IS_FOUND, stored("released"), "a", TOO_MANY, "released", True),
-        (IS_FOUND, stored("released"), "b", NO_EXCESS, "quarantined", False),  # for others
-        (IS_FOUND, stored("confirmed"), "a", TOO_MANY, "confirmed", True),
-        (NOT_FOUND, stored("confirmed"), "a", NO_EXCESS, "confirmed", True),  # no rule has to agree
-        (NOT_FOUND, stored("confirmed"), "b", NO_EXCESS, "lapsed", False),
-        (NOT_FOUND, stored("released"), "a", NO_EXCESS, "released", True),
-        (NOT_FOUND, stored("released"), "b", NO_EXCESS, "lapsed", True),
+        (IS_FOUND, NOTHING_STORED, "a", NO_EXCESS, "quarantined", True),  # new
+        (IS_FOUND, NOTHING_STORED, "a", TOO_MANY, "proposed", False),  # nothing of the rule is applied
+        (IS_FOUND, stored("quarantined"), "a", NO_EXCESS, "quarantined", False),  # found again
+        (IS_FOUND, stored("quarantined"), "b", NO_EXCESS, "quarantined", False),  # other values, as false as before
+        (IS_FOUND, stored("quarantined"), "a", TOO_MANY, "proposed", True),  # the month's others came later
+        (IS_FOUND, stored("proposed"), "a", NO_EXCESS, "quarantined", True),
+        (NOT_FOUND, stored("quarantined"), "b", NO_EXCESS, "lapsed", True),  # the source corrected it
+        (NOT_FOUND, stored("quarantined"), "a", NO_EXCESS, "lapsed", True),  # or a bar beside it
+        (NOT_FOUND, stored("quarantined"), None, NO_EXCESS, "lapsed", True),  # the bar is gone
+        (NOT_FOUND, stored("proposed"), "b", NO_EXCESS, "lapsed", False),
+        (NOT_FOUND, stored("lapsed"), "b", NO_EXCESS, "lapsed", False),
+        (IS_FOUND, stored("lapsed"), "b", NO_EXCESS, "quarantined", True),  # and brought the false value back
+        (IS_FOUND, stored("released"), "a", NO_EXCESS, "released", False),  # decided for these values
+        (IS_FOUND, stored("released"), "a", TOO_MANY, "released", False),
+        (IS_FOUND, stored("released"), "b", NO_EXCESS, "quarantined", True),  # for others
+        (IS_FOUND, stored("confirmed"), "a", TOO_MANY, "confirmed", False),
+        (NOT_FOUND, stored("confirmed"), "a", NO_EXCESS, "confirmed", False),  # no rule has to agree
+        (NOT_FOUND, stored("confirmed"), "b", NO_EXCESS, "lapsed", True),
+        (NOT_FOUND, stored("released"), "a", NO_EXCESS, "released", False),
+        (NOT_FOUND, stored("released"), "b", NO_EXCESS, "lapsed", False),
     ],
 )
 def test_a_finding_meets_what_is_stored(
-    found: pl.DataFrame, before: pl.DataFrame, bar: str | None, excess: pl.DataFrame, status: str, counted: bool
+    found: pl.DataFrame, before: pl.DataFrame, bar: str | None, excess: pl.DataFrame, status: str, changes: bool
 ) -> None:
     row = settled(found, before, bar, excess)
-    assert (row["status"], row["counted"]) == (status, counted)
+    assert row["status"] == status
+    after = pl.DataFrame([list(row.values())], schema=STORED, orient="row")
+    assert first_changed(before, after) == (DAY if changes else None)
     signed = status in ("released", "confirmed")
     assert [row[name] is not None for name in ("decided_at", "decided_by", "reason")] == [signed] * 3
 
@@ -136,6 +136,13 @@ def test_a_finding_keeps_its_date_and_what_changed_has_its_run() -> None:
     assert (gone["found_at"], gone["fingerprint"], gone["evidence"]) == (EARLIER, "a", '{"old": 1}')
     decided = settled(IS_FOUND, stored("released"), "a")
     assert (decided["evidence"], decided["run_id"], decided["decided_by"]) == ('{"old": 1}', "run 1", "ann")
+
+
+def test_a_bar_that_another_rule_speaks_against_too_changes_nothing_for_what_is_made_of_it() -> None:
+    one, other = stored("quarantined"), stored("confirmed", rule="stale")
+    assert first_changed(one, pl.concat([one, other])) is None
+    assert first_changed(pl.concat([one, other]), other) is None
+    assert first_changed(one, other.with_columns(status=pl.lit("released"))) == DAY
 
 
 def test_decided_findings_do_not_count_against_the_bound() -> None:

@@ -18,7 +18,7 @@ from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
 
-JANUARY, FEBRUARY = dt.date(2024, 1, 1), dt.date(2024, 2, 1)
+JANUARY, FEBRUARY = dt.date(2024, 1, 3), dt.date(2024, 2, 1)
 COLUMNS = ("exchange", "session", "advances", "declines", "run_id")
 
 
@@ -62,7 +62,7 @@ def test_rows_for_an_empty_scope_are_told_and_stored_like_any_other(held: Databa
     fresh = published(("Z", "2024-01-02", 7, None), ("Z", "2024-02-01", 8, 80), ("Z", "2024-02-02", 9, 90))
     merged = merge(held, tables.exchange_breadth, fresh, scope="exchange = $1", parameters=("Z",))
     assert figures(merged) == (3, 3, 0, 0, 0)
-    assert merged.changes.sort("month").rows() == [(JANUARY, "inserted", 1), (FEBRUARY, "inserted", 2)]
+    assert merged.changes.sort("session").rows() == [(day, "inserted", 1) for day in fresh["session"]]
     assert rows(held)[-3:] == fresh.rows()
     assert len(rows(held)) == FIRST.height + 3
     assert all(stamp is not None for _, stamp in versions(held).values())  # columns not given have their defaults
@@ -90,9 +90,11 @@ def test_a_merge_inserts_updates_leaves_and_deletes_within_its_scope(held: Datab
     assert figures(merged) == (3, 1, 1, 1, 1)
     assert merged.changes.sort("kind").rows() == [
         (FEBRUARY, "deleted", 1),
-        (FEBRUARY, "inserted", 1),
+        (FEBRUARY + dt.timedelta(days=1), "inserted", 1),
         (JANUARY, "updated", 1),
     ]
+    assert merged.first_changed == JANUARY
+    assert merged.sessions_revised == 2  # the new one had no row before
     assert rows(held) == [
         ("X", dt.date(2024, 1, 2), 1, 10, "first"),  # who wrote it last is no change
         ("X", dt.date(2024, 1, 3), 2, 20, "second"),
@@ -138,8 +140,8 @@ def test_a_row_that_breaks_a_constraint_takes_all_of_its_merge_with_it(held: Dat
 
 
 def test_figures_add_up() -> None:
-    one = Merged(3, pl.DataFrame({"month": [JANUARY], "kind": ["inserted"], "rows": [2]}))
-    two = Merged(5, pl.DataFrame({"month": [JANUARY], "kind": ["updated"], "rows": [1]}))
+    one = Merged(3, pl.DataFrame({"session": [JANUARY], "kind": ["inserted"], "rows": [2]}))
+    two = Merged(5, pl.DataFrame({"session": [JANUARY], "kind": ["updated"], "rows": [1]}))
     assert figures(NOTHING + one + two) == (8, 2, 1, 5, 0)
 
 

@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.warehouse import decisions, market, quarantine, status, symbols
+from breadthflow_pipelines.warehouse import decisions, market, quarantine, recomputations, status, symbols
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.warehouse.test_market import bars, listing, members
 
+ASSETS = recomputations.MADE_OF["bars"]
 D1, D2, D3, D4 = (dt.date(2024, 1, n) for n in (2, 3, 4, 5))
 TWO = listing((1, "A", "AAA", None, "2024-01-04"), (1, "A", "AX", "2024-01-04", None), (2, "B", "BBB", None, None))
 
@@ -22,6 +23,8 @@ def held(database: Database) -> Database:
     market.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", None)))
     rows = bars(*[(n, str(day), 10.0 * n + day.day) for n in (1, 2) for day in (D1, D2, D3, D4)])
     market.load_bars(database, rows, "s", "run 1")
+    for asset in ASSETS:
+        recomputations.done(database, asset, recomputations.due(database, asset))
     store_finding(database)
     return database
 
@@ -33,9 +36,8 @@ def store_finding(database: Database, state: str = "quarantined", rule: str = "s
         evidence=pl.lit('{"factor": 3.0}'),
         status=pl.lit(state),
         run_id=pl.lit("run 1"),
-        counted=pl.lit(value=True),
     )
-    quarantine.record_findings(database, row)
+    quarantine.record_findings(database, row, None)
 
 
 def sound(database: Database) -> set[tuple[int, dt.date]]:
@@ -99,15 +101,17 @@ def test_a_dividend_is_no_other_bar_and_another_price_is(held: Database) -> None
 
 def test_storing_the_same_findings_again_changes_nothing(held: Database) -> None:
     settled = quarantine.findings(held, D1, D4)
-    merged = quarantine.record_findings(held, settled)
+    merged = quarantine.record_findings(held, settled, None)
     assert (merged.inserted, merged.updated, merged.deleted) == (0, 0, 0)
 
 
 def test_a_released_bar_is_sound_signed_and_to_be_counted_again(held: Database) -> None:
     rows = decisions.decide_bar(held, "AAA", D2, "released", "ann", "a take-over")
-    assert [(row["rule"], row["status"], row["counted"]) for row in rows] == [("spike", "released", False)]
+    assert [(row["rule"], row["status"], row["due"]) for row in rows] == [("spike", "released", True)]
     assert (1, D2) in sound(held)
-    assert quarantine.uncounted_from(held) == D2
+    assert {asset for asset in ASSETS if recomputations.due(held, asset).first == D2} == {
+        *("breadth_counts", "price_indicators", "symbol_signals"),
+    }
     told = status.rejected(held, None, None, status="released")[0]
     assert (told["symbol"], told["decided_by"], told["decision"], told["reason"]) == (
         "AAA",
@@ -115,10 +119,6 @@ def test_a_released_bar_is_sound_signed_and_to_be_counted_again(held: Database) 
         "a take-over",
         "spike",
     )
-    quarantine.mark_counted(held, D1, D1)
-    assert quarantine.uncounted_from(held) == D2
-    quarantine.mark_counted(held, D2, D3)
-    assert quarantine.uncounted_from(held) is None
 
 
 def test_a_decision_is_about_the_bar_whatever_rules_speak_against_it(held: Database) -> None:
@@ -129,14 +129,14 @@ def test_a_decision_is_about_the_bar_whatever_rules_speak_against_it(held: Datab
 
 def test_confirming_what_is_left_out_needs_no_new_count(held: Database) -> None:
     rows = decisions.decide_bar(held, "AAA", D2, "confirmed", "ann", "seen")
-    assert [row["counted"] for row in rows] == [True]
-    assert quarantine.uncounted_from(held) is None
+    assert [row["due"] for row in rows] == [False]
+    assert not any(recomputations.due(held, asset).first for asset in ASSETS)
 
 
 def test_a_bar_that_no_rule_found_can_be_confirmed_and_released_again(held: Database) -> None:
     for _ in range(2):  # again after the bar changed and the decision lapsed
         rows = decisions.decide_bar(held, "AX", D4, "confirmed", "ann", "no such trade")
-        assert [(row["rule"], row["counted"]) for row in rows] == [(decisions.BY_HAND, False)]
+        assert [(row["rule"], row["due"]) for row in rows] == [(decisions.BY_HAND, True)]
         assert (1, D4) not in sound(held)
         execute(
             held,
@@ -152,9 +152,9 @@ def test_proposals_are_decided_together_or_by_rule(held: Database) -> None:
     store_finding(held, "proposed", "stale", D1)
     store_finding(held, "proposed", "spike", D3)
     rows = decisions.decide_proposals(held, "stale", "confirmed", "ann", "a copied file")
-    assert [(row["session"], row["counted"]) for row in rows] == [(D1, False)]
+    assert [(row["session"], row["due"]) for row in rows] == [(D1, True)]
     rows = decisions.decide_proposals(held, None, "released", "ann", "a split")
-    assert [(row["session"], row["counted"]) for row in rows] == [(D3, True)]
+    assert [(row["session"], row["due"]) for row in rows] == [(D3, False)]
     with pytest.raises(RequestError, match="Nothing is proposed by the rule stale"):
         decisions.decide_proposals(held, "stale", "confirmed", "ann", "why")
 

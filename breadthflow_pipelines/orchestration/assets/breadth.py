@@ -23,6 +23,7 @@ from breadthflow_pipelines.orchestration.describe import (
 )
 from breadthflow_pipelines.orchestration.measures import BREADTH, BREADTH_BOUNDS, origins
 from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
+from breadthflow_pipelines.orchestration.recomputing import catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
@@ -103,8 +104,8 @@ def breadth_counts_asset(
     def breadth_counts(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        with market.store.exclusive("breadth_counts"):
-            merged = _count(market, span)
+        with market.store.exclusive("breadth_counts"), catching_up(market, "breadth_counts", span) as work:
+            merged = _count(market, work.span)
         held = warehouse.coverage(market.store, span.start, span.end)
         monthly_metadata(
             context,
@@ -118,6 +119,7 @@ def breadth_counts_asset(
         )
         return dg.MaterializeResult(
             metadata={
+                **work.told(merged),
                 **merge_metadata(merged),
                 "dagster/column_lineage": lineage(
                     {

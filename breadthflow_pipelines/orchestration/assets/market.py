@@ -6,17 +6,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.contracts.bars import bar_contract
 from breadthflow_pipelines.contracts.identity import (
     LISTING,
     MEMBERS,
     number_securities,
-    resolve_bars,
     resolve_members,
     with_unlisted,
 )
-from breadthflow_pipelines.contracts.verdict import judge, require
-from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.describe import (
     lineage,
     merge_metadata,
@@ -24,9 +21,10 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     stored_asset,
 )
-from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.ingest import RESTATED, Ingest
+from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Chunk, Outcome, label
+from breadthflow_pipelines.sources.protocol import Outcome, label
 from breadthflow_pipelines.sources.universe_file import (
     INSTRUMENT_SCHEMA,
     instruments_beside,
@@ -34,7 +32,6 @@ from breadthflow_pipelines.sources.universe_file import (
     read_universe,
 )
 from breadthflow_pipelines.warehouse import market as warehouse
-from breadthflow_pipelines.warehouse.bulk import NOTHING
 
 GROUP = "market"
 
@@ -117,8 +114,8 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        ingest = _Ingest(market, span, context.run.run_id)
-        figures = ingest.run()
+        ingest = Ingest(market, span, context.run.run_id)
+        ingest.run()
         held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,
@@ -130,66 +127,30 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
                 "last_session": pl.col("session").max().cast(pl.String),
             },
         )
+        figures = {**merge_metadata(ingest.merged), **_told(ingest)}
         return dg.MaterializeResult(metadata=figures)
 
     return bars
 
 
-class _Ingest:
-    """One reading of the source: chunk by chunk, each judged and stored in a transaction of its own."""
-
-    def __init__(self, market: Market, span: Span, run_id: str) -> None:
-        self.market = market
-        self.span = span
-        self.run_id = run_id
-        self.contract = bar_contract(market.calendar)
-        self.symbols = warehouse.symbol_intervals(market.store)
-        self.merged = NOTHING
-        self.reached = span.start
-        self.read = self.rejected = self.rejected_new = 0
-        self.reasons: Counter[str] = Counter()
-        self.outcomes: dict[str, Outcome] = {}
-        self.problems: list[str] = []
-
-    def run(self) -> dict[str, Any]:
-        """Read and store the span; returns the figures of the materialization."""
-        if not self.span.is_empty:
-            for chunk in self.market.source.bars(None, self.span.start, self.span.end):
-                self._store(chunk)
-        advance("bars", 1, f"through {self.span.end}")
-        source = self.market.source
-        outcomes = Counter(self.outcomes.values())
-        return {
-            **merge_metadata(self.merged),
-            "rows_read": self.read,
-            "rows_rejected": self.rejected,
-            "rows_rejected_new": self.rejected_new,
-            "rejected_by_reason": {reason: self.reasons[reason] for reason in sorted(self.reasons)},
-            "source": label(source),
-            "synthetic": source.synthetic,
-            "symbols": {str(outcome): outcomes[outcome] for outcome in Outcome},
-            "symbols_failed": [
-                symbol for symbol, outcome in sorted(self.outcomes.items()) if outcome is Outcome.FAILED
-            ],
-            "problems": self.problems,
-            "range": f"{self.span.start} to {self.span.end}",
-            "dagster/column_lineage": lineage({"security_id": [("securities", "security_id")]}),
-        }
-
-    def _store(self, chunk: Chunk) -> None:
-        verdict = judge(self.contract, resolve_bars(chunk.bars, self.symbols))
-        source = label(self.market.source)
-        if verdict.rejected.height:
-            self.rejected += verdict.rejected.height
-            self.rejected_new += warehouse.record_rejected_bars(
-                self.market.store, verdict.rejected, source, self.run_id
-            )
-            self.reasons.update(verdict.by_reason())
-        if verdict.good.height:
-            self.merged += warehouse.load_bars(self.market.store, verdict.good, source, self.run_id)
-            self.reached = max(self.reached, verdict.good.select(pl.col("session").max()).item())
-            whole = (self.span.end - self.span.start).days + 1
-            advance("bars", ((self.reached - self.span.start).days + 1) / whole, f"through {self.reached}")
-        self.read += chunk.bars.height
-        self.outcomes.update(chunk.outcomes)
-        self.problems.extend(chunk.problems)
+def _told(ingest: Ingest) -> dict[str, Any]:
+    """What a reading of the source came to."""
+    source = ingest.market.source
+    outcomes = Counter(ingest.outcomes.values())
+    failed = sorted(symbol for symbol, outcome in ingest.outcomes.items() if outcome is Outcome.FAILED)
+    return {
+        "rows_read": ingest.read,
+        "rows_rejected": ingest.rejected,
+        "rows_rejected_new": ingest.rejected_new,
+        "rejected_by_reason": {reason: ingest.reasons[reason] for reason in sorted(ingest.reasons)},
+        "source": label(source),
+        "synthetic": source.synthetic,
+        "symbols": {str(outcome): outcomes[outcome] for outcome in Outcome},
+        "symbols_failed": failed,
+        "problems": ingest.problems,
+        "bars_corrected": ingest.corrected,
+        "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
+        "securities_restated": len(ingest.restated),
+        "range": f"{ingest.span.start} to {ingest.span.end}",
+        "dagster/column_lineage": lineage({"security_id": [("securities", "security_id")]}),
+    }

@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.contracts.quarantine import DECIDED, LEFT_OUT, excessive, settle, undecided
+from breadthflow_pipelines.contracts.quarantine import DECIDED, LEFT_OUT, excessive, first_changed, settle, undecided
 from breadthflow_pipelines.indicators.plausibility import LATER_BARS, RULES, WARM_UP_BARS, implausible
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
@@ -17,6 +17,7 @@ from breadthflow_pipelines.orchestration.describe import (
     stored_asset,
 )
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.recomputing import catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import quarantine as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
@@ -40,8 +41,9 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
     )
     def quarantined_bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Bars that keep their contract and cannot be right: left out of all that follows, with rule and evidence."""
-        span = span_of(context.run.tags, market.settings, market.calendar).with_month_before()
-        with market.store.exclusive("quarantined_bars"):
+        own = span_of(context.run.tags, market.settings, market.calendar)
+        with market.store.exclusive("quarantined_bars"), catching_up(market, "quarantined_bars", own) as work:
+            span = work.span.with_month_before()
             merged = NOTHING if span.is_empty else _judge(market, span, context.run.run_id)
         held = warehouse.findings(market.store, span.start, span.end)
         statuses = {status: (pl.col("status") == status).sum() for status in ("quarantined", "proposed", *DECIDED)}
@@ -52,6 +54,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
             metadata={
                 "by_rule": {rule: left_out.filter(pl.col("rule") == rule).height for rule in RULES},
                 "newest": shown(newest, most=NEWEST_SHOWN),
+                **work.told(merged),
                 **merge_metadata(merged),
                 "synthetic": market.source.synthetic,
                 "dagster/column_lineage": lineage(
@@ -77,7 +80,7 @@ def _judge(market: Market, span: Span, run_id: str) -> Merged:
     settled = settle(found, stored, fingerprints, excess, run_id=run_id, now=dt.datetime.now(dt.UTC))
     _tell(stored, settled)
     advance("quarantined bars", 1, f"through {span.end}")
-    return warehouse.record_findings(market.store, settled)
+    return warehouse.record_findings(market.store, settled, first_changed(stored, settled))
 
 
 _BAR = ("security_id", "session")

@@ -13,9 +13,12 @@ from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.rules import RULES
+from breadthflow_pipelines.signals.signals import changed_signals
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
 from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse.status import synthetic_universes
+
+CHANGED_SHOWN = 50
 
 # By thrusts, and by the components of the score, which look at a few counts too.
 _LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rule.thrust.columns}.union(
@@ -30,6 +33,7 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
         counts = warehouse.all_counts(market.store)
         indicators = warehouse.indicators(market.store)
         signals = require(contracts.SIGNALS, compute_signals(counts, indicators))
+        changed = changed_signals(warehouse.signal_actions(market.store), signals)
         merged = warehouse.record_signals(market.store, signals)
     advance("market signals", 1, f"{signals.height} signals")
     by_rule = signals.group_by("universe", "rule", "action").agg(
@@ -41,6 +45,8 @@ def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
             "latest": shown(latest.select("session", "universe", "rule", "action", "confidence", "value", "state")),
+            "final_signals_changed": changed.height,
+            "changed": shown(changed, most=CHANGED_SHOWN),
             "by_rule": shown(by_rule.sort("universe", "rule", "action"), most=30),
             **merge_metadata(merged),
             "dagster/row_count": merged.read,

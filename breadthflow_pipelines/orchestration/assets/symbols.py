@@ -25,13 +25,13 @@ from breadthflow_pipelines.orchestration.measures import (
     origins,
 )
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.recomputing import catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import symbols as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
-from breadthflow_pipelines.warehouse.quarantine import mark_counted
 
 GROUP = "symbols"
 SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
@@ -57,8 +57,8 @@ def price_indicators_asset(
     def price_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        with market.store.exclusive("price_indicators"):
-            merged = NOTHING if span.is_empty else _compute(market, span)
+        with market.store.exclusive("price_indicators"), catching_up(market, "price_indicators", span) as work:
+            merged = NOTHING if work.span.is_empty else _compute(market, work.span)
         told = warehouse.members_told(market.store, span.start, span.end)
         monthly_metadata(
             context,
@@ -68,6 +68,7 @@ def price_indicators_asset(
         )
         return dg.MaterializeResult(
             metadata={
+                **work.told(merged),
                 **merge_metadata(merged),
                 "dagster/column_lineage": lineage(
                     {
@@ -145,10 +146,8 @@ def symbol_signals_asset(
     def symbol_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        with market.store.exclusive("symbol_signals"):
-            merged = _signal(market, span)
-        # The last of what is made of bars: whatever was found against them, all of it knows now.
-        mark_counted(market.store, span.start, span.end)
+        with market.store.exclusive("symbol_signals"), catching_up(market, "symbol_signals", span) as work:
+            merged = _signal(market, work.span)
         told = warehouse.members_told(market.store, span.start, span.end)
         actions = {action: pl.col(action).sum() for action in ("signals", "buys", "sells")}
         monthly_metadata(context, merged, told, actions)
@@ -157,6 +156,7 @@ def symbol_signals_asset(
             metadata={
                 "last_sessions": shown(told.sort("session", descending=True)),
                 "rules": shown(rules),
+                **work.told(merged),
                 **merge_metadata(merged),
                 "dagster/column_lineage": lineage(
                     {

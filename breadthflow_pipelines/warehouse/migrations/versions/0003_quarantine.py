@@ -54,7 +54,6 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True, comment="when somebody decided"),
         sa.Column("decided_by", sa.Text(), nullable=True, comment="who"),
         sa.Column("reason", sa.Text(), nullable=True, comment="and why"),
-        sa.Column("counted", sa.Boolean(), nullable=False, comment="whether what is made of bars knows of the status"),
         sa.CheckConstraint(
             "status IN ('proposed', 'quarantined', 'released', 'confirmed', 'lapsed')",
             name=op.f("quarantined_bars_status_known"),

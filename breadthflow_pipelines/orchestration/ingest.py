@@ -1,0 +1,176 @@
+"""One reading of the source: chunks are judged and stored, and histories that came on another scale are fetched anew.
+
+What a restatement is, is said in contracts/restatements.py; why it is done this way in docs/decisions/restatements.md.
+"""
+
+from collections import Counter
+from typing import Any
+
+import polars as pl
+
+from breadthflow_pipelines.contracts.bars import bar_contract
+from breadthflow_pipelines.contracts.identity import resolve_bars
+from breadthflow_pipelines.contracts.restatements import excessive, restated
+from breadthflow_pipelines.contracts.verdict import Verdict, judge
+from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.sources.protocol import Chunk, Outcome, label
+from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import restatements
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+
+RESTATED = {
+    "symbol": pl.String,
+    "price_ratio": pl.Float64,
+    "adjusted_ratio": pl.Float64,
+    "bars": pl.Int64,
+    "first": pl.Date,
+    "last": pl.Date,
+}
+AT_A_TIME = 50  # securities whose histories are fetched and held at once: some 150 MB for fifty years of each
+# Stored bars that a history given anew may lack, of each security: they go to the rejected ones. More is no history.
+FEW_LACKING = 3
+MOST_LACKING = 0.01
+
+
+class Ingest:
+    """One reading of the source over a span. Its public attributes say what came of it.
+
+    corrected counts single bars that the source changed; restated has a row, as RESTATED has it, for each security
+    whose history was stored anew.
+    """
+
+    def __init__(self, market: Market, span: Span, run_id: str) -> None:
+        self.market = market
+        self.span = span
+        self.merged: Merged = NOTHING
+        self.read = self.rejected = self.rejected_new = self.corrected = 0
+        self.reasons: Counter[str] = Counter()
+        self.outcomes: dict[str, Outcome] = {}
+        self.problems: list[str] = []
+        self.restated: list[tuple[object, ...]] = []
+        self._run_id = run_id
+        self._source = label(market.source)
+        self._contract = bar_contract(market.calendar)
+        self._symbols = warehouse.symbol_intervals(market.store)
+        self._withheld = set(restatements.pending(market.store)["security_id"])
+        self._compared: set[int] = set()
+        self._rescaled: set[int] = set()
+        self._reached = span.start
+
+    def run(self) -> None:
+        """Read and store the span, each chunk in a transaction of its own, then the histories that were restated.
+
+        Raises:
+            RequestError: so many securities came on another scale that the source must have changed what it gives.
+        """
+        if not self.span.is_empty:
+            for chunk in self.market.source.bars(None, self.span.start, self.span.end):
+                self._store(chunk)
+            self._fetch_restated()
+        advance("bars", 1, f"through {self.span.end}")
+
+    def _store(self, chunk: Chunk) -> None:
+        good = self._scaled_as_stored(self._judge(chunk).good)
+        if good.height:
+            merged = warehouse.load_bars(self.market.store, good, self._source, self._run_id)
+            self.merged += merged
+            self.corrected += merged.updated
+            self._reached = max(self._reached, good.select(pl.col("session").max()).item())
+            whole = (self.span.end - self.span.start).days + 1
+            advance("bars", ((self._reached - self.span.start).days + 1) / whole, f"through {self._reached}")
+        self.read += chunk.bars.height
+        self.outcomes.update(chunk.outcomes)
+        self.problems.extend(chunk.problems)
+
+    def _judge(self, chunk: Chunk) -> Verdict:
+        """Part the good rows from the broken ones, which are kept aside."""
+        verdict = judge(self._contract, resolve_bars(chunk.bars, self._symbols))
+        if verdict.rejected.height:
+            self.rejected += verdict.rejected.height
+            self.rejected_new += warehouse.record_rejected_bars(
+                self.market.store, verdict.rejected, self._source, self._run_id
+            )
+            self.reasons.update(verdict.by_reason())
+        return verdict
+
+    def _scaled_as_stored(self, good: pl.DataFrame) -> pl.DataFrame:
+        """The bars of securities whose history is on their scale; the others wait until it is fetched anew.
+
+        Were they stored at once, a run that breaks off would leave a history on two scales.
+        """
+        if good.is_empty():
+            return good
+        first, last = good.select(first=pl.col("session").min(), last=pl.col("session").max()).row(0)
+        stored = warehouse.stored_bars(self.market.store, good["security_id"].unique(), first, last)
+        noticed = restated(stored, good)
+        restatements.note(self.market.store, noticed, self._run_id)
+        self._compared.update(stored["security_id"].unique())
+        self._rescaled.update(noticed.filter(pl.col("price_ratio").is_not_null())["security_id"])
+        self._withheld.update(noticed["security_id"])
+        return good.filter(~pl.col("security_id").is_in(self._withheld))
+
+    def _fetch_restated(self) -> None:
+        if excessive(len(self._rescaled), len(self._compared)):
+            raise RequestError(
+                f"The prices of {len(self._rescaled)} of {len(self._compared)} securities came on another scale at "
+                f"once: {self._source} means something else by them now, and none of them was stored. Set the source "
+                "as it was, or give the new one a store of its own, by BREADTHFLOW_HOME or BREADTHFLOW_DATABASE_URL."
+            )
+        pending = restatements.pending(self.market.store)
+        for start in range(0, pending.height, AT_A_TIME):
+            self._fetch_anew(pending.slice(start, AT_A_TIME))
+            advance("restated histories", min(1.0, (start + AT_A_TIME) / pending.height), f"of {pending.height}")
+
+    def _fetch_anew(self, pending: pl.DataFrame) -> None:
+        """Replace the histories of these securities by what the source gives of them now, where it gives them whole."""
+        first = min([self.span.start, *pending["first"]])
+        last = max([self.span.end, *pending["last"]])
+        symbols = sorted({symbol for row in pending["symbols"] for symbol in row.split()})
+        why = "the source did not give it"
+        frames = [pl.DataFrame()]
+        try:
+            for chunk in self.market.source.bars(symbols, first, last):
+                frames.append(self._judge(chunk).good)
+                self.problems.extend(chunk.problems)
+        except SourceError as error:
+            why = str(error)
+        histories = pl.concat(frames, how="diagonal")
+        whole = []
+        for row in pending.iter_rows(named=True):
+            bars = histories.filter(security_id=row["security_id"]) if histories.width else histories
+            lacking = self._lacking(bars, row)
+            name = row["symbols"].split()[-1]
+            if lacking is None:
+                whole.append(bars)
+                self.outcomes[name] = Outcome.FETCHED
+                reach = bars.select(pl.len(), first=pl.col("session").min(), last=pl.col("session").max()).row(0)
+                self.restated.append((name, row["price_ratio"], row["adjusted_ratio"], *reach))
+            else:
+                self.outcomes[name] = Outcome.FAILED
+                self.problems.append(f"{name} was restated ({_ratios(row)}) and stays as it was: {lacking or why}")
+        if whole:
+            bars = pl.concat(whole)
+            self.merged += restatements.record_restated(self.market.store, bars, self._source, self._run_id)
+
+    def _lacking(self, bars: pl.DataFrame, row: dict[str, Any]) -> str | None:
+        """Why these bars are no whole history, empty where there are none; None where they are one."""
+        if bars.is_empty():
+            return ""
+        own = pl.Series([row["security_id"]])
+        stored = warehouse.stored_bars(self.market.store, own, row["first"], row["last"])
+        lacking = stored.join(bars, on="session", how="anti")["session"]
+        if lacking.len() <= max(FEW_LACKING, MOST_LACKING * stored.height):
+            return None
+        missing = [str(day) for day in lacking.sort()]
+        return (
+            f"of its {stored.height} stored bars the source gives {stored.height - lacking.len()} on the new scale, "
+            f"but none of {missing[0]}; give it the whole history and run again"
+        )
+
+
+def _ratios(row: dict[str, Any]) -> str:
+    kinds = {"prices": row["price_ratio"], "adjusted closes": row["adjusted_ratio"]}
+    return ", ".join(f"{kind} x {ratio:.6g}" for kind, ratio in kinds.items() if ratio is not None)

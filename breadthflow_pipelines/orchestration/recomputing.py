@@ -1,0 +1,45 @@
+"""How far a run goes beyond its own months: to whatever became due because something below an asset changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import recomputations
+from breadthflow_pipelines.warehouse.bulk import Merged
+
+
+@dataclass(frozen=True)
+class Work:
+    """The span that an asset computes, and why it is wider than that of the run, where it is."""
+
+    span: Span
+    wider: bool
+    causes: tuple[str, ...]
+
+    def told(self, merged: Merged) -> dict[str, Any]:
+        """What the materialization says of it: sessions_revised were there before and are not what they were."""
+        why = f"because of changes in {', '.join(self.causes)}" if self.wider else "its own months"
+        return {
+            "sessions_revised": merged.sessions_revised,
+            "computed": f"{self.span.start} to {self.span.end}, {why}",
+        }
+
+
+@contextmanager
+def catching_up(market: Market, asset: str, own: Span) -> Iterator[Work]:
+    """The run's own span, from the first session that the asset does not know of through the last one stored.
+
+    What is made of bars looks back a year and more, so a change goes on through all that follows. What was due is
+    forgotten at the end; the caller holds ``exclusive(asset)``.
+    """
+    due = recomputations.due(market.store, asset)
+    reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
+    span = own
+    if due.first is not None and reach is not None:
+        span = Span(min(own.start, due.first), max(own.end, reach[1]), own.through)
+    yield Work(span, span != own, due.causes)
+    recomputations.done(market.store, asset, due)

@@ -1,0 +1,78 @@
+"""Histories that a source gave on another scale: which were noticed, and storing them anew.
+
+How one is told from a correction is said in contracts/restatements.py.
+"""
+
+import polars as pl
+
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.market import bar_rows, keep_revised, yearly
+from breadthflow_pipelines.warehouse.recomputations import noting_of
+
+LEFT_BEHIND = "on the scale before a restatement"
+
+
+def pending(database: Database) -> pl.DataFrame:
+    """security_id, price_ratio, adjusted_ratio, symbols, stored, first, last of each whose history is to be fetched.
+
+    symbols: all that the security ever had, parted by blanks. stored: how many bars it has; first, last: their ends.
+    """
+    return fetch(
+        database,
+        "SELECT security_id, price_ratio, adjusted_ratio, n.symbols, b.stored, b.first, b.last FROM restatements r "
+        "CROSS JOIN LATERAL (SELECT string_agg(symbol, ' ' ORDER BY valid_to NULLS LAST) AS symbols "
+        "FROM security_symbols s WHERE s.security_id = r.security_id) n "
+        "CROSS JOIN LATERAL (SELECT count(*) AS stored, min(session) AS first, max(session) AS last "
+        "FROM bars WHERE bars.security_id = r.security_id) b "
+        "WHERE applied_at IS NULL ORDER BY security_id",
+    )
+
+
+def note(database: Database, noticed: pl.DataFrame, run_id: str) -> None:
+    """Write down what was noticed (security_id, price_ratio, adjusted_ratio, compared), unless it is pending anyway."""
+    held = fetch(database, "SELECT security_id FROM restatements WHERE applied_at IS NULL")
+    new = noticed.join(held, on="security_id", how="anti")
+    if new.height:
+        merge(database, tables.restatements, new.with_columns(run_id=pl.lit(run_id)))
+
+
+def record_restated(database: Database, bars: pl.DataFrame, source: str, run_id: str) -> Merged:
+    """Make the store hold exactly these bars of their securities, old values kept, and end what was pending of them.
+
+    A stored bar that the history lacks would stay on the old scale: it goes to ``rejected_bars``.
+    """
+    rows = bar_rows(bars, source, run_id)
+    securities = " ".join(map(str, rows["security_id"].unique().sort()))
+
+    def then(merged: Merged) -> list[Statement]:
+        applied = (
+            "UPDATE restatements SET applied_at = now() "
+            "WHERE applied_at IS NULL AND security_id = ANY(string_to_array($1, ' ')::bigint[])"
+        )
+        return [*noting_of("bars", merged), (applied, (securities,))]
+
+    return merge(
+        database,
+        tables.bars,
+        rows,
+        scope="security_id = ANY(string_to_array($1, ' ')::bigint[])",
+        parameters=(securities,),
+        first=yearly(tables.bars, rows),
+        before_update=keep_revised("restatement"),
+        before_delete=_REJECT,
+        then=then,
+    )
+
+
+_VALUES = ("session", *tables.PRICES, "volume", "close_adjusted")
+_REJECT = (
+    f"INSERT INTO rejected_bars (fingerprint, source, symbol, {', '.join(_VALUES)}, reasons, run_id) "
+    "SELECT md5(concat_ws(' ', t.source, t.security_id, " + ", ".join(f"t.{name}" for name in _VALUES) + ")), "
+    "t.source, (SELECT symbol FROM security_symbols n WHERE n.security_id = t.security_id "
+    "AND daterange(n.valid_from, n.valid_to) @> t.session), "
+    + ", ".join(f"t.{name}" for name in _VALUES)
+    + f", ARRAY['{LEFT_BEHIND}'], t.run_id "
+    "FROM {gone} ON CONFLICT DO NOTHING"
+)
