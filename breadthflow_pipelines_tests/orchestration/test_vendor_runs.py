@@ -76,7 +76,7 @@ def test_what_a_vendor_could_not_give_is_got_by_the_next_run_and_nothing_twice(
     assert yahoo.rows("SELECT DISTINCT members, priced FROM breadth_counts WHERE segment = 'ALL'") == [(12, GOT)]
 
     evening = dt.datetime(2023, 3, 31, 18, 30, tzinfo=NEW_YORK)
-    at(evening.isoformat())  # the schedule leaves evenings long past to catch_up
+    at(evening.isoformat())
     request = build(get_settings()).resolve_schedule_def("after_the_close")(
         dg.build_schedule_context(instance=yahoo.instance, scheduled_execution_time=evening)
     )
