@@ -31,8 +31,9 @@ TOO_MANY = pl.DataFrame({"rule": ["spike"], "month": [MONTH]})
 
 
 def findings(*bars: tuple[str, dt.date]) -> pl.DataFrame:
-    """rule, session of each."""
-    return pl.DataFrame(list(bars), schema={"rule": pl.String, "session": pl.Date}, orient="row")
+    """rule, session, security_id of each, every one of another security."""
+    found = pl.DataFrame(list(bars), schema={"rule": pl.String, "session": pl.Date}, orient="row")
+    return found.with_row_index("security_id")
 
 
 def sessions(bars: int) -> pl.DataFrame:
@@ -64,6 +65,13 @@ def test_a_rule_that_finds_too_many_is_named_with_the_month(
     found: list[tuple[str, dt.date]], bars: int, expected: list[tuple[str, dt.date]]
 ) -> None:
     assert excessive(findings(*found), sessions(bars)).rows() == expected
+
+
+def test_one_security_that_repeats_itself_all_month_is_one_fault() -> None:
+    one = findings(*[("stale", day) for day in JANUARY]).with_columns(security_id=pl.lit(1))
+    assert excessive(one, sessions(10)).is_empty()
+    six = pl.concat([one.with_columns(security_id=pl.lit(number)) for number in range(6)])
+    assert excessive(six, sessions(10)).rows() == [("stale", MONTH)]
 
 
 def stored(status: str, fingerprint: str = "a", *, counted: bool = True, rule: str = "spike") -> pl.DataFrame:

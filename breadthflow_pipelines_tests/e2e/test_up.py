@@ -19,8 +19,8 @@ from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, breadthflow, e
 pytestmark = pytest.mark.slow
 
 DAILY = [
-    *("securities", "universe_members", "bars", "breadth_counts", "breadth_indicators", "market_signals"),
-    *("price_indicators", "symbol_signals"),
+    *("securities", "universe_members", "bars", "quarantined_bars", "breadth_counts", "breadth_indicators"),
+    *("market_signals", "price_indicators", "symbol_signals"),
 ]
 LAUNCH = """
 mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {

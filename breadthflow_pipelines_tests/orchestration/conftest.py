@@ -25,10 +25,17 @@ FreshDatabase = Callable[[str], str]
 Contents = dict[str, list[tuple[Any, ...]]]
 
 # What is written about a row and not in it: two stores that agree may differ in these.
-_PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at")
+_PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at", "found_at")
 TABLES = (
     *("securities", "security_symbols", "universe_members", "bars", "rejected_bars"),
-    *("breadth_counts", "breadth_indicators", "market_signals", "price_indicators", "symbol_signals"),
+    *(
+        "quarantined_bars",
+        "breadth_counts",
+        "breadth_indicators",
+        "market_signals",
+        "price_indicators",
+        "symbol_signals",
+    ),
 )
 
 

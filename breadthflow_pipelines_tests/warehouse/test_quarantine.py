@@ -77,7 +77,7 @@ def test_members_with_a_quarantined_bar_have_no_close_to_judge(held: Database) -
         "INSERT INTO price_indicators (universe, session, security_id, convention) "
         "SELECT 'u', session, security_id, 1 FROM bars",
     )
-    told = symbols.members_with_indicators(held, D1, D4)
+    told = symbols.members_with_indicators(held, ["close"], D1, D4)
     assert (1, D2) not in set(told.select("security_id", "session").rows())
     assert told.height == 7
 
