@@ -67,6 +67,8 @@ def test_a_run_that_was_asked_for_before_midnight_and_starts_after_it_stays_with
         ("XLON", "2024-07-04T15:30", "2024-07-04"),  # summer time: 16:30 in London
         ("XLON", "2024-12-24T12:29", "2024-12-23"),  # a half day there, at 12:30
         ("XLON", "2024-12-24T12:30", "2024-12-24"),
+        ("XLON", "2022-09-20T08:00", "2022-09-16"),  # the morning after a day of mourning in London
+        ("XNYS", "2022-09-20T08:00", "2022-09-19"),
         ("XTKS", "2024-06-12T06:00", "2024-06-12"),  # 15:00 in Tokyo, while New York sleeps
         ("XTKS", "2024-06-11T20:00", "2024-06-11"),
     ],
