@@ -101,6 +101,16 @@ def test_a_session_that_has_not_closed_yet_is_refused(calendar: ExchangeCalendar
     assert found == [["no closed session of XNYS"]]
 
 
+@pytest.mark.parametrize(
+    "day",
+    ["1985-09-27", "2007-01-02", "2012-10-29", "2012-10-30", "2025-01-09", "2024-03-29", "2024-12-25", "2024-06-15"],
+)
+def test_a_row_of_a_day_on_which_new_york_stayed_closed_is_refused(calendar: ExchangeCalendar, day: str) -> None:
+    closed = dt.date.fromisoformat(day)
+    around = [{"session": calendar.back(closed, 0)}, {"session": calendar.back(closed, -1)}]
+    assert reasons(calendar, around[0], {"session": closed}, around[1]) == [["no closed session of XNYS"]]
+
+
 def test_a_row_with_several_faults_names_them_all(calendar: ExchangeCalendar) -> None:
     assert reasons(calendar, {"low": -1.0, "volume": -1.0, "security_id": None}) == [
         ["price not positive", "volume negative", "symbol belongs to no security"]

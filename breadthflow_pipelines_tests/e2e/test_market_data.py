@@ -1,11 +1,13 @@
 """The same commands on real data: the S&P 500 of 2006 to 2017, and what NASDAQ published from 1978 to 2015."""
 
 import csv
+import datetime as dt
 import io
 import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from breadthflow_pipelines.indicators.breadth import CATALOGUE
@@ -58,6 +60,7 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     rejected = [line for line in status.splitlines() if "outside the bar" in line or "high below low" in line]
     assert sum(int(line.split()[-3]) for line in rejected) == 35
 
+    no_false_bar_is_counted(home, market)
     every_priced_member_is_told_of(home, "2017-11-10", priced=KNOWN["2017-11-10"]["priced"])
     nothing_is_nan_or_infinite(command, "sp500", SP500_SESSIONS * 11)
 
@@ -75,6 +78,36 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     checked = command("check", **files)
     assert checked.returncode == 1  # the history ends in 2017, and that is said
     assert "failed" in next(line for line in checked.stdout.splitlines() if "bars_current" in line)
+
+
+def no_false_bar_is_counted(home: Path, market: Path) -> None:
+    """Of a session with false bars, those members are priced that have a bar in the file and not a false one."""
+    store = Database(EmbeddedServer(home).url(NAME), None)
+    with store.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT symbol, session FROM rejected_bars")
+        broken = set(cursor.fetchall())
+        cursor.execute("SELECT symbol, session FROM quarantined_bars JOIN security_symbols USING (security_id)")
+        implausible = set(cursor.fetchall())
+        false = broken | implausible
+        cursor.execute(
+            "SELECT session, priced FROM breadth_counts WHERE universe = 'sp500' AND segment = 'ALL' "
+            "AND session = ANY(%s) ORDER BY session",
+            (sorted({session for _, session in false}),),
+        )
+        counted = cursor.fetchall()
+    assert (len(broken), len(implausible), len(false)) == (35, 24, 59)
+    assert {("AVB", dt.date(2010, 9, 16)), ("EIX", dt.date(2009, 9, 1))} <= broken
+    assert ("AIG", dt.date(2008, 9, 15)) not in false
+    assert not [row for row in false if row[1].strftime("%Y-%m") == "2009-03"]
+    members = pl.read_csv(market / "sp500_membership.csv", try_parse_dates=True)
+    bars = pl.read_parquet(market / "sp500_bars.parquet", columns=["symbol", "session"])
+    bars = bars.filter(pl.col("session").is_in([session for session, _ in counted])).join(members, on="symbol")
+    inside = (pl.col("valid_from") <= pl.col("session")) & (pl.col("session") < pl.col("valid_to")).fill_null(
+        value=True
+    )
+    held = set(bars.filter(inside).select("symbol", "session").iter_rows())
+    assert counted == [(day, sum(session == day for _, session in held - false)) for day, _ in counted]
+    assert held & false  # or nothing would be told by that
 
 
 def every_priced_member_is_told_of(home: Path, session: str, priced: int) -> None:

@@ -10,8 +10,9 @@ from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.orchestration.due import due_session
 from breadthflow_pipelines.orchestration.partitions import Span, range_tags, span_of
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
-from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines_tests.contracts.test_bars import bars
+from breadthflow_pipelines_tests.orchestration.conftest import Store
 
 At = Callable[[str], None]
 
@@ -66,6 +67,8 @@ def test_a_run_that_was_asked_for_before_midnight_and_starts_after_it_stays_with
         ("XLON", "2024-07-04T15:30", "2024-07-04"),  # summer time: 16:30 in London
         ("XLON", "2024-12-24T12:29", "2024-12-23"),  # a half day there, at 12:30
         ("XLON", "2024-12-24T12:30", "2024-12-24"),
+        ("XLON", "2022-09-20T08:00", "2022-09-16"),  # the morning after a day of mourning in London
+        ("XNYS", "2022-09-20T08:00", "2022-09-19"),
         ("XTKS", "2024-06-12T06:00", "2024-06-12"),  # 15:00 in Tokyo, while New York sleeps
         ("XTKS", "2024-06-11T20:00", "2024-06-11"),
     ],
@@ -97,3 +100,45 @@ def test_a_session_is_due_two_hours_after_its_evening_s_run_or_its_close(
 ) -> None:
     at(now)
     assert due_session(exchange_calendar(exchange), dt.timedelta(hours=2)) == day(due)
+
+
+@pytest.mark.slow
+def test_runs_at_awkward_moments_store_what_has_closed_and_leave_no_hole(store: Store, at: At) -> None:
+    """The source has more than a year of sessions all the time; only the clock says which of them are over."""
+    calendar = exchange_calendar("XNYS")
+
+    def run(now: str) -> tuple[int, list[dt.date]]:
+        at(now)
+        report = store.daily(calendar.last_closed())
+        assert report.trouble is None
+        held = store.rows("SELECT DISTINCT session FROM bars ORDER BY session")
+        counted = store.rows("SELECT DISTINCT session FROM breadth_counts ORDER BY session")
+        assert counted == held
+        return report.rows_changed, [session for (session,) in held]
+
+    def closed(through: str) -> list[dt.date]:
+        return calendar.between(day("2022-11-01"), day(through))
+
+    assert run("2022-11-24T00:00")[1] == closed("2022-11-23")  # at midnight UTC, an evening in New York
+    assert run("2022-11-24T18:00") == (0, closed("2022-11-23"))  # on Thanksgiving Day, which brings nothing
+    assert run("2022-12-16T20:59")[1] == closed("2022-12-15")  # three weeks and a half day later, before the close
+    assert store.rows("SELECT count(*) FROM rejected_bars") == [(0,)]  # nothing of later days came so far
+
+
+@pytest.mark.slow
+def test_a_market_on_another_exchange_s_calendar_stops_the_run_and_moves_no_row(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New York's bars of May 2023 under London's calendar, which has two bank holidays more."""
+    monkeypatch.setenv("BREADTHFLOW_CALENDAR", "XLON")
+    monkeypatch.setenv("BREADTHFLOW_START", "2023-05")
+    get_settings.cache_clear()
+    report = store.run(day("2023-05-01"), day("2023-05-31"))
+    rows = [row for symbol in store.small.rows.values() for row in symbol if str(row[0]).startswith("2023-05")]
+    holidays = {"2023-05-01", "2023-05-08"}
+    kept = store.rows("SELECT session::text, close FROM bars ORDER BY 1, 2")
+    assert kept == sorted((row[0], row[4]) for row in rows if row[0] not in holidays)
+    aside = store.rows("SELECT session::text, close, reasons FROM rejected_bars ORDER BY 1, 2")
+    assert aside == sorted((row[0], row[4], ["no closed session of XLON"]) for row in rows if row[0] in holidays)
+    assert [check.name for check in report.checks if check.status == "failed"] == ["bars_keep_contract"]
+    assert store.rows("SELECT count(*) FROM breadth_counts") == [(0,)]

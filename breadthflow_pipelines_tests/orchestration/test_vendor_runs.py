@@ -93,3 +93,30 @@ def test_what_a_vendor_could_not_give_is_got_by_the_next_run_and_nothing_twice(
     third = yahoo.daily(LAST)
     assert third.rows_changed == 0
     assert yahoo.metadata("bars", "2023-03")["range"].startswith("2023-03")
+
+
+@pytest.mark.slow
+def test_a_vendor_killed_in_the_middle_of_a_backfill_is_gone_on_with_when_it_is_back(
+    yahoo: Store, vendor: YahooVendor
+) -> None:
+    vendor.killed_by = SYMBOLS[GOT]
+    first = yahoo.run(FIRST, LAST)
+    assert vendor.histories() == SYMBOLS[: GOT + 1]  # the last of them had no answer, and nobody heard the others
+    assert first.trouble is None
+    broken = yahoo.metadata("bars")
+    assert broken["symbols_failed"] == SYMBOLS[GOT:]
+    # The one that is absent is the index, of which this vendor never had anything.
+    assert broken["symbols"] == {"fetched": GOT, "absent": 1, "failed": len(SYMBOLS) - GOT, "not_yet": 0}
+    kept = yahoo.rows("SELECT security_id, session, close, run_id FROM bars ORDER BY 1, 2")
+    assert len(kept) == GOT * len(exchange_calendar("XNYS").between(FIRST, LAST))
+
+    back = YahooVendor(vendor.port)  # another process, where the first one was
+    back.bars = vendor.bars
+    with back.open():
+        second = yahoo.run(FIRST, LAST)
+    assert back.histories() == SYMBOLS[GOT:]
+    assert (second.exit_status, second.problems) == (0, ())
+    whole = yahoo.rows("SELECT security_id, session, close, run_id FROM bars ORDER BY 1, 2")
+    assert len(whole) == len(kept) // GOT * len(SYMBOLS)
+    assert set(kept) < set(whole)  # what had come was not even written again
+    assert yahoo.rows("SELECT count(*) FROM bar_revisions") == [(0,)]

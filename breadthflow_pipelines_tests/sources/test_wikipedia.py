@@ -208,6 +208,18 @@ def test_the_universe_begins_where_counts_hold(web: Web, tmp_path: Path) -> None
         sp500(web, place, dt.date(2012, 1, 1))
 
 
+@pytest.mark.parametrize(("number", "holds"), [(489, False), (490, True), (510, True), (511, False)])
+def test_a_list_of_490_to_510_members_is_taken_and_no_other(
+    web: Web, tmp_path: Path, number: int, *, holds: bool
+) -> None:
+    place = saved(tmp_path, page(five_hundred(number=number), [("2020-09-21", "M1", "X")]))
+    if holds:
+        assert sp500(web, place).members["valid_to"].null_count() == number
+    else:
+        with pytest.raises(SourceError, match=f"has {number} constituents; that is not the S&P 500"):
+            sp500(web, place)
+
+
 def test_a_list_of_another_length_is_refused(web: Web, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has 480 constituents; that is not the S&P 500"):
         sp500(web, saved(tmp_path, page(five_hundred(number=480), [("2020-09-21", "M1", "X")])))

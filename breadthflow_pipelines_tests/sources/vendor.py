@@ -53,19 +53,20 @@ def too_many(after: str | None = None) -> Answer:
 
 
 class Vendor:
-    """A server on a free port of 127.0.0.1.
+    """A server on a port of 127.0.0.1, by default a free one.
 
     answer: what each request gets. first: per path, what its next requests get before ``answer`` is asked; one use
     each. asked: every request so far, in order.
     """
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(self, answer: Callable[[Request], Answer], port: int = 0) -> None:
         self.answer = answer
         self.first: dict[str, list[Answer]] = {}
         self.asked: list[Request] = []
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     @contextmanager
     def open(self) -> Iterator["Vendor"]:
@@ -165,10 +166,14 @@ class YahooBar:
 
 
 class YahooVendor(Vendor):
-    """Yahoo's chart addresses. bars: symbol, day, row. spelling: other names for keys of the answer."""
+    """Yahoo's chart addresses. bars: symbol, day, row. spelling: other names for keys of the answer.
 
-    def __init__(self) -> None:
-        super().__init__(self._answer)
+    killed_by: a symbol; when its history is asked for, the vendor is gone.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(self._answer, port)
+        self.killed_by: str | None = None
         self.bars: dict[str, dict[dt.date, YahooBar]] = {}
         self.spelling: dict[str, str] = {}
         self.faults: dict[str, list[Answer]] = {}
@@ -191,6 +196,9 @@ class YahooVendor(Vendor):
         if not request.path.startswith("/v8/finance/chart/"):
             return Answer(status=404, headers={"Set-Cookie": "A3=biscuit; Path=/"})
         symbol = request.path.rsplit("/", 1)[1]
+        if "period1" in request.query and symbol == self.killed_by:
+            self.close()
+            return Answer(silent=True)
         if "period1" in request.query and self.faults.get(symbol):
             return self.faults[symbol].pop(0)
         if symbol not in self.bars:
