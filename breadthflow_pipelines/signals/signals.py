@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import ALL, KEY
+from breadthflow_pipelines.indicators.counts import ALL, KEY, coverage_lost
 from breadthflow_pipelines.indicators.score import COMPONENTS, NEUTRAL, SPAN, breadth_score
 from breadthflow_pipelines.indicators.thrusts import threshold_events
 from breadthflow_pipelines.signals.calibration import CHOSEN, calibrated_events, stretched
@@ -60,12 +60,17 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
       was, of conviction the share of the four dimensions that are on, of a score how far it lies from 50. Halved where
       the rule is not calibrated for the universe, and multiplied by the coverage where that is known.
     - state is the row's own, but provisional until the indicators are settled.
+    - On a session that lost much of its coverage every action is hold: part of the market is not known. What the rule
+      said of the rest is in the evidence, as held_back.
     - evidence is JSON: how the event was armed and what nobody knew, how its levels were chosen, which thrusts hold a
       dimension on, or each component of the score.
     """
-    known = indicators.join(counts.select(*KEY, "coverage"), on=KEY, how="left").select(
+    outage = coverage_lost().over("universe", "segment", order_by="session").fill_null(value=False)
+    covered = counts.select(*KEY, "coverage", outage=outage)
+    known = indicators.join(covered, on=KEY, how="left").select(
         *KEY,
         pl.col("coverage").fill_null(1.0),
+        pl.col("outage").fill_null(value=False),
         state=pl.when("settled").then("state").otherwise(pl.lit("provisional")),
     )
     fired = pl.concat([threshold_events(indicators, EVENTS), calibrated_events(indicators)], how="diagonal")
@@ -78,7 +83,11 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
             convention=pl.lit(CONVENTION, pl.Int32),
         )
         .join(known, on=KEY, how="left")
-        .with_columns(confidence=(pl.col("strength") * calibration * pl.col("coverage")).round(DECIMALS))
+        .with_columns(
+            confidence=(pl.col("strength") * calibration * pl.col("coverage")).round(DECIMALS),
+            action=pl.when("outage").then(pl.lit("hold")).otherwise("action"),
+            evidence=pl.when("outage").then(_HELD_BACK).otherwise("evidence"),
+        )
         .select(SIGNAL_COLUMNS)
         .sort("universe", "segment", "session", "rule")
     )
@@ -110,6 +119,9 @@ def changed_signals(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 def signal_id(rule: str, universe: str, segment: str, session: dt.date) -> str:
     """16 hexadecimal characters that name this signal for ever, whenever it is computed."""
     return hashlib.blake2b(f"{rule}|{universe}|{segment}|{session}".encode(), digest_size=8).hexdigest()
+
+
+_HELD_BACK = pl.concat_str(pl.col("evidence").str.head(-1), pl.lit(', "held_back": "'), "action", pl.lit('"}'))
 
 
 def _events(events: pl.DataFrame) -> pl.DataFrame:

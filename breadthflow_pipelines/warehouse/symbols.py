@@ -64,11 +64,15 @@ def record_symbol_signals(
 
 
 def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, score: the breadth score of each universe as a whole from start through end."""
+    """universe, session, score: the breadth score of each universe as a whole from start through end.
+
+    Without those of sessions that lost so much of their coverage that they are held back.
+    """
     return fetch(
         database,
         "SELECT universe, session, value AS score FROM market_signals "
-        "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session BETWEEN $1 AND $2",
+        "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session BETWEEN $1 AND $2 "
+        "AND evidence->'held_back' IS NULL",
         (start, end),
     )
 

@@ -48,6 +48,10 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     assert run.returncode == 0, run.stderr
     # Real: on 2011-02-17 the vendor has 288 of the 410 members that it has on the days around.
     assert "coverage_steady warned: sessions ['2011-02-17']" in run.stderr
+    of_that_day = ("--universe", "sp500", "--from", "2011-02-17", "--to", "2011-02-17", "--format", "json")
+    held = [row for row in json.loads(command("signals", *of_that_day).stdout) if row["segment"] == "ALL"]
+    assert {row["action"] for row in held} == {"hold"}
+    assert all(row["evidence"]["held_back"] in ("buy", "sell", "hold") for row in held)
 
     for session, known in KNOWN.items():
         answer = command("breadth", "--universe", "sp500", "--from", session, "--to", session, "--format", "csv")

@@ -12,7 +12,7 @@ from breadthflow_pipelines.indicators.breadth import breadth_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state
 from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES
-from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS, market_signals, signal_id
+from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS, changed_signals, market_signals, signal_id
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
 from breadthflow_pipelines_tests.signals import values
 
@@ -29,10 +29,14 @@ def signals(rows: list[Row], revisable_from: int = 10**5) -> pl.DataFrame:
     return market_signals(counts, indicators)
 
 
+def wild_keys(rows: list[values.Row]) -> list[Row]:
+    return [{name: row[name] for name in ("universe", "segment", "session")} for row in rows]
+
+
 def every_rule(rows: list[values.Row], coverage: float | None = 1.0) -> pl.DataFrame:
     """The signals of invented indicators, on which every rule fires."""
     indicators = values.frame(rows).with_columns(settled=pl.lit(True), state=pl.lit("final"))
-    known = [{name: row[name] for name in ("universe", "segment", "session")} | {"coverage": coverage} for row in rows]
+    known = [row | {"coverage": coverage} for row in wild_keys(rows)]
     return market_signals(counts_frame(known), indicators)
 
 
@@ -217,6 +221,53 @@ def test_coverage_lowers_confidence_and_unknown_coverage_does_not() -> None:
     for coverage, factor in ((0.8, 0.8), (None, 1.0)):
         got = signals([row | {"coverage": coverage} for row in rows])["confidence"]
         assert got.to_list() == pytest.approx((full * factor).to_list(), abs=1e-6)
+
+
+def test_signals_hold_on_a_session_that_lost_a_part_of_the_market(wild: list[values.Row]) -> None:
+    full = every_rule(wild, coverage=0.9)
+    spoken = full.filter((pl.col("action") != "hold") & (pl.col("session") > day(100)))
+    universe, segment, session = spoken.filter(EVENTS).select("universe", "segment", "session").row(0)
+    lost = (pl.col("universe") == universe) & (pl.col("segment") == segment) & (pl.col("session") == session)
+    indicators = values.frame(wild).with_columns(settled=pl.lit(True), state=pl.lit("final"))
+    coverage = pl.when(lost).then(0.8).otherwise(0.9)  # 0.8 is less than 0.9 of 0.9
+    counts = counts_frame(wild_keys(wild)).with_columns(coverage=coverage)
+    got = market_signals(counts, indicators)
+    there = got.filter(lost)
+    assert set(there["action"]) == {"hold"}
+    assert there.height == full.filter(lost).height
+    assert [json.loads(text)["held_back"] for text in there["evidence"]] == full.filter(lost)["action"].to_list()
+    assert_frame_equal(got.filter(~lost), full.filter(~lost))
+    slightly = market_signals(counts.with_columns(coverage=pl.when(lost).then(0.82).otherwise(0.9)), indicators)
+    assert slightly["action"].to_list() == full["action"].to_list()
+
+
+def said(*rows: tuple[int, str, str, str]) -> pl.DataFrame:
+    """Signals of one universe: session, rule, action, state."""
+    schema = {"universe": pl.String, "segment": pl.String, "session": pl.Date}
+    schema |= {"rule": pl.String, "action": pl.String, "value": pl.Float64, "state": pl.String}
+    frame = [("u", "ALL", day(session), rule, action, 50.0, state) for session, rule, action, state in rows]
+    return pl.DataFrame(frame, schema=schema, orient="row")
+
+
+@pytest.mark.parametrize(
+    ("after", "changes"),
+    [
+        ([(1, "score", "hold", "final"), (2, "score", "buy", "final"), (3, "score", "hold", "final")], []),
+        ([(1, "score", "sell", "final"), (2, "score", "buy", "final")], [(1, "hold", "sell")]),  # turned
+        ([(1, "score", "hold", "final")], [(2, "buy", None)]),  # went
+        (
+            [(1, "score", "hold", "final"), (1, "thrust", "buy", "final"), (2, "score", "buy", "provisional")],
+            [(1, None, "buy")],  # came
+        ),
+        ([(0, "score", "buy", "final"), (1, "score", "hold", "final"), (2, "score", "buy", "final")], []),  # more past
+    ],
+)
+def test_signals_of_final_sessions_that_came_went_or_turned(
+    after: list[tuple[int, str, str, str]], changes: list[tuple[int, str | None, str | None]]
+) -> None:
+    before = said((1, "score", "hold", "final"), (2, "score", "buy", "final"), (3, "score", "buy", "provisional"))
+    got = changed_signals(before, said(*after)).select("session", "action_before", "action")
+    assert got.rows() == [(day(session), old, new) for session, old, new in changes]
 
 
 def test_a_signal_is_final_when_its_row_is_and_its_seed_has_faded() -> None:
