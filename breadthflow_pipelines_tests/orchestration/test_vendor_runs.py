@@ -120,3 +120,42 @@ def test_a_vendor_killed_in_the_middle_of_a_backfill_is_gone_on_with_when_it_is_
     assert len(whole) == len(kept) // GOT * len(SYMBOLS)
     assert set(kept) < set(whole)  # what had come was not even written again
     assert yahoo.rows("SELECT count(*) FROM bar_revisions") == [(0,)]
+
+
+@pytest.mark.slow
+def test_a_vendor_that_restates_a_split_between_two_daily_runs_leaves_one_scale(
+    yahoo: Store, vendor: YahooVendor, frozen: Callable[[dt.date], None]
+) -> None:
+    calendar = exchange_calendar("XNYS")
+    split, sessions = LAST, calendar.between(FIRST, LAST)
+    frozen(calendar.back(split, 1))
+    assert yahoo.run(FIRST, calendar.back(split, 1)).trouble is None
+    told = "SELECT session, advances, declines, unchanged, new_highs_20, above_20 FROM breadth_counts "
+    told += "WHERE segment = 'ALL' AND session < %s ORDER BY session"
+    before = yahoo.rows(told, split)
+
+    for day in sessions:  # four for one, on the last session; the vendor takes it into the history the same evening
+        bar = vendor.bars["V00"][day]
+        prices = {name: getattr(bar, name) / 4 for name in ("open", "high", "low", "close", "adjusted")}
+        vendor.give("V00", day, volume=4000.0, **prices)
+    for day in sessions:  # and another pays a dividend
+        bar = vendor.bars["V01"][day]
+        prices = {name: getattr(bar, name) for name in ("open", "high", "low", "close")}
+        vendor.give("V01", day, adjusted=bar.close * (1.0 if day == split else 0.99), **prices)
+    vendor.asked.clear()
+    frozen(split)
+    report = yahoo.daily(split)
+    assert (report.trouble, report.problems, report.restated) == (None, (), 2)
+    assert vendor.histories() == [*SYMBOLS, "V00", "V01"]  # two of them a second time, from the first session on
+    named = "SELECT session, close, close_adjusted, volume FROM bars JOIN security_symbols USING (security_id) "
+    stored = {day: rest for day, *rest in yahoo.rows(named + "WHERE symbol = 'V00' ORDER BY session")}
+    bars = vendor.bars["V00"]
+    assert stored == {day: [bars[day].close, bars[day].adjusted, 4000] for day in sessions}
+    kinds = yahoo.rows(
+        "SELECT symbol, kind, count(*) FROM bar_revisions JOIN security_symbols USING (security_id) GROUP BY 1, 2"
+    )
+    assert sorted(kinds) == [(symbol, "restatement", len(sessions) - 1) for symbol in ("V00", "V01")]
+    ratios = yahoo.rows("SELECT price_ratio, adjusted_ratio FROM restatements ORDER BY security_id")
+    assert [[ratio and round(ratio, 6) for ratio in row] for row in ratios] == [[0.25, 0.25], [None, 0.99]]
+    assert yahoo.rows(told, split) == before
+    assert yahoo.daily(split).rows_changed == 0

@@ -256,6 +256,20 @@ def test_the_next_run_asks_only_for_what_is_missing_and_the_one_after_it_for_eve
     assert vendor.histories() == ["A", "B", "C"]
 
 
+def test_who_names_symbols_gets_them_anew_and_leaves_the_journal_alone(
+    vendor: YahooVendor, source: Callable[..., Yahoo]
+) -> None:
+    for symbol in "AB":
+        vendor.give(symbol, *WEEK)
+    vendor.fail("B", *[ERROR] * ATTEMPTS)
+    read(source("A", "B"))
+    before = source("A", "B").journal.path.read_text()
+    vendor.fail("B", *[ERROR] * ATTEMPTS)
+    named = list(source("A", "B").bars(["A", "B"], MONDAY, WEDNESDAY))
+    assert set(pl.concat(chunk.bars for chunk in named)["symbol"]) == {"A"}  # it is known there as got
+    assert source("A", "B").journal.path.read_text() == before
+
+
 def test_a_vendor_that_dies_in_the_middle_is_gone_on_with_where_it_stopped(
     vendor: YahooVendor, source: Callable[..., Yahoo], monkeypatch: pytest.MonkeyPatch
 ) -> None:

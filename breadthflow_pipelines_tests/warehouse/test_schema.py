@@ -136,7 +136,24 @@ GOOD: dict[str, dict[str, object]] = {
         "fingerprint": "f",
         "status": "quarantined",
         "run_id": "r",
-        "counted": False,
+    },
+    "restatements": {
+        "security_id": 1,
+        "price_ratio": 0.5,
+        "adjusted_ratio": None,
+        "compared": 12,
+        "applied_at": None,
+        "run_id": "r",
+    },
+    "recomputations": {"asset": "breadth_counts", "first_session": "2024-01-02", "cause": "bars"},
+    "breadth_revisions": {
+        "relation": "breadth_counts",
+        "universe": "u",
+        "segment": "ALL",
+        "session": "2024-01-02",
+        "known_from": "2024-01-02 23:00+00",
+        "known_to": "2024-01-03 23:00+00",
+        "row": "{}",
     },
     "exchange_breadth": {"exchange": "X", "session": "2024-01-02", "advances": 0, "declines": None, "run_id": "r"},
     "breadth_counts": {
@@ -337,6 +354,12 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
         ("quarantined_bars", {"reason": "because"}, CHECK),  # nobody decided
         ("quarantined_bars", {"evidence": None}, MISSING),
         ("quarantined_bars", {"security_id": 77}, UNKNOWN),
+        ("restatements", {"price_ratio": None}, CHECK),  # says nothing
+        ("restatements", {"price_ratio": 0.0}, CHECK),
+        ("restatements", {"adjusted_ratio": NAN}, CHECK),
+        ("restatements", {"security_id": 77}, UNKNOWN),
+        ("recomputations", {"first_session": None}, MISSING),
+        ("breadth_revisions", {"known_to": None}, MISSING),
         ("exchange_breadth", {"advances": -1}, CHECK),
         ("exchange_breadth", {"new_lows": -1}, CHECK),
         ("breadth_counts", {"advances": 4}, CHECK),  # a priced member counted twice
