@@ -1,6 +1,7 @@
 """The command line's manners: what it prints, where, and with which status it ends. Whole pipelines are in e2e/."""
 
 import csv
+import datetime as dt
 import getpass
 import io
 import json
@@ -69,6 +70,16 @@ def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
         assert [None if text == "" else text for text in plain.values()] == [
             None if value is None else str(value) for value in row.values()
         ]
+
+
+def test_breadth_as_of_now_is_the_breadth_of_now_in_every_column(ask: Ask) -> None:
+    where = ("breadth", "--universe", "demo", *MONTH)
+    now = dt.datetime.now(dt.UTC).isoformat()
+    assert ask(*where, "--as-of", now, "--format", "csv").rows == ask(*where, "--format", "csv").rows
+    assert f"as known at {now[:10]} {now[11:19]} UTC" in " ".join(ask(*where, "--as-of", now).out.split())
+    before = ask(*where, "--as-of", "2020-01-01T22:00-05:00")
+    assert before.status == 2
+    assert "At 2020-01-02 03:00:00 UTC no such breadth of demo was known; the store's first is of 20" in before.err
 
 
 def test_breadth_prints_the_columns_that_are_asked_for_in_every_format(ask: Ask) -> None:
@@ -246,6 +257,9 @@ def test_sources_says_what_answers(ask: Ask) -> None:
         (["signals", "--rule", "nope"], {}, 2, "there are: zweig_breadth_thrust"),
         (["score", "--date", "2001-01-02"], {}, 2, "No breadth score of 2001-01-02: there are scores from"),
         (["explain", "nope"], {}, 2, "No signal has the id nope"),
+        (["breadth", "--universe", "demo", "--as-of", "yesterday"], {}, 2, "write it as 2024-03-01T22:00"),
+        (["breadth", "--universe", "demo", "--as-of", "2999-01-01"], {}, 2, "lies in the future"),
+        (["breadth", "--universe", "nope", "--as-of", "2020-01-01"], {}, 2, "Universe nope is unknown"),
         (["release", "NOPE", "2026-03-02", "--reason", "x"], {}, 2, "Nobody was called NOPE on 2026-03-02"),
         (["release", "NOPE", "--reason", "x"], {}, 2, "Name a bar, as in GNW 2008-09-29"),
         (["confirm", "--reason", "x"], {}, 2, "Name a bar"),

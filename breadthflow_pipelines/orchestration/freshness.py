@@ -15,6 +15,7 @@ from breadthflow_pipelines.orchestration.schedules import LATE_CHECK, MARKET_ASS
 from breadthflow_pipelines.sessions import ExchangeCalendar
 
 SPARE = dt.timedelta(days=1)  # beside the exchange's longest break
+BY_HAND = dt.timedelta(days=35)  # published counts that nobody imported for more than a month are old
 
 
 def with_freshness(
@@ -22,13 +23,14 @@ def with_freshness(
 ) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """The same assets; those of the daily run fail when nothing was made for longer than the exchange ever pauses.
 
-    Published counts come by hand, whenever somebody has some: nobody can say when they are late.
+    Published counts come by hand, whenever somebody has some, so they have longer; one that never came is not judged.
     """
-    policy = dg.FreshnessPolicy.time_window(fail_window=calendar.longest_break() + SPARE)
+    daily = dg.FreshnessPolicy.time_window(fail_window=calendar.longest_break() + SPARE)
+    by_hand = dg.FreshnessPolicy.time_window(fail_window=BY_HAND)
 
     def lit(spec: dg.AssetSpec) -> dg.AssetSpec:
-        daily = spec.key.to_user_string() in MARKET_ASSETS
-        return dg.apply_freshness_policy(spec, policy, overwrite_existing=False) if daily else spec
+        policy = daily if spec.key.to_user_string() in MARKET_ASSETS else by_hand
+        return dg.apply_freshness_policy(spec, policy, overwrite_existing=False)
 
     return dg.map_asset_specs(lit, assets)
 
