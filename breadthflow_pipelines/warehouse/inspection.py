@@ -97,10 +97,10 @@ _STAGES = {
                count(DISTINCT b.security_id) FILTER (WHERE b.close > p.close) AS advances,
                count(DISTINCT b.security_id) FILTER (WHERE b.close < p.close) AS declines,
                count(DISTINCT b.security_id) FILTER (WHERE b.close = p.close) AS unchanged
-          FROM bars b
+          FROM sound_bars b
           JOIN memberships m ON m.security_id = b.security_id AND m.during @> b.session
           JOIN calendar c ON c.session = b.session AND c.judged
-          LEFT JOIN (SELECT security_id, session, close FROM bars WHERE session BETWEEN %(since)s AND %(end)s) p
+          LEFT JOIN (SELECT security_id, session, close FROM sound_bars WHERE session BETWEEN %(since)s AND %(end)s) p
             ON p.security_id = b.security_id AND p.session = c.previous
          WHERE b.session BETWEEN %(start)s AND %(end)s GROUP BY m.universe, b.session, c.previous""",
 }
@@ -246,7 +246,7 @@ SIGNALS_OF_NOTHING = """
                                                           AND i.session = s.session)"""
 MEMBER_INDICATORS_OF_NOTHING = """
     SELECT universe, session, security_id FROM judged_price_indicators i
-     WHERE NOT EXISTS (SELECT FROM bars b WHERE b.security_id = i.security_id AND b.session = i.session)
+     WHERE NOT EXISTS (SELECT FROM sound_bars b WHERE b.security_id = i.security_id AND b.session = i.session)
        AND EXISTS (SELECT FROM session_figures f WHERE f.session = i.session)"""
 SYMBOL_SIGNALS_OF_NOTHING = """
     SELECT universe, session, security_id, action FROM judged_symbol_signals s
