@@ -30,7 +30,8 @@ def with_freshness(
 
     def lit(spec: dg.AssetSpec) -> dg.AssetSpec:
         policy = daily if spec.key.to_user_string() in MARKET_ASSETS else by_hand
-        return dg.apply_freshness_policy(spec, policy, overwrite_existing=False)
+        lit_spec: dg.AssetSpec = dg.apply_freshness_policy(spec, policy, overwrite_existing=False)
+        return lit_spec
 
     return dg.map_asset_specs(lit, assets)
 

@@ -4,10 +4,13 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
+import adbc_driver_postgresql
 import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
 import sqlalchemy as sa
+from adbc_driver_manager import AdbcConnection, AdbcDatabase
 from adbc_driver_manager import Error as AdbcError
 from sqlalchemy.dialects import postgresql
 
@@ -218,13 +221,36 @@ _PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong fra
 def _cursor(database: Database) -> Iterator[adbc.Cursor]:
     """A cursor in one transaction: committed at the end, rolled back on an error."""
     try:
-        with adbc.connect(database.url) as connection, connection.cursor() as cursor:
+        with _connection(database.url) as connection, connection.cursor() as cursor:
             yield cursor
             connection.commit()
     except AdbcError as error:
         if error.sqlstate is not None and not error.sqlstate.startswith(_PASSING):
             raise
         raise DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") from None
+
+
+def _connection(url: str) -> adbc.Connection:
+    connection = AdbcConnection(_types(url))
+    try:
+        return adbc.Connection(_Kept(), connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+class _Kept:
+    """Stands for a database whose handle outlives its connections; what closes one of them leaves it alone."""
+
+    def close(self) -> None:
+        """Nothing is to be done."""
+
+
+@lru_cache(maxsize=8)
+def _types(url: str) -> AdbcDatabase:
+    """The driver's handle of a database, with all its types, which it asks for in 50 ms. It holds no connection."""
+    handle: AdbcDatabase = adbc_driver_postgresql.connect(url)
+    return handle
 
 
 def _list(columns: Sequence[str], prefix: str = "") -> str:
