@@ -312,12 +312,12 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
     ],
 )
 def test_a_run_that_cannot_be_is_refused_with_the_reason(
-    store: dict[str, object], arguments: list[str], settings: dict[str, str], words: str
+    ask: Ask, arguments: list[str], settings: dict[str, str], words: str
 ) -> None:
-    answer = breadthflow(*arguments, **{**store, **settings})
-    assert answer.returncode == 2, answer.stderr
-    assert words in " ".join(answer.stderr.split())
-    assert "Traceback" not in answer.stderr
+    answer = ask(*arguments, **settings)
+    assert answer.status == 2, answer.err
+    assert words in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
 
 
 def test_a_month_that_the_source_does_not_have_ends_with_1_and_says_which_session_is_missing(
