@@ -20,7 +20,7 @@ def asset_graph(page: Page, address: str) -> None:
     page.goto(f"{address}/asset-groups?expanded={GROUPS}")
     page.get_by_text("market_signals", exact=True).first.wait_for()
     page.wait_for_timeout(3_000)  # the graph still moves into place
-    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 590, "y": 222, "width": 1380, "height": 670})
+    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 590, "y": 222, "width": 1360, "height": 650})
 
 
 def chart(page: Page, address: str, asset: str, entry: str) -> None:
