@@ -14,7 +14,7 @@ FACTOR_ERROR = 1e-4  # relative; vendors round the factors that they multiply by
 STEPS = (0.01, 0.0001)  # prices are rounded to cents, or to hundredths of cents, or not at all
 LEAST_BARS = 2  # one bar of several on another scale is a correction; of an overlap of one bar nobody can tell
 # In one run; some 2 % of large companies split in a year.
-MOST_RESCALED = 0.05  # of the securities compared ...
+MOST_RESCALED = 0.05  # of the securities held ...
 FEW_RESCALED = 5  # ... or so many, however small the market
 EXPLAINED = 0.8  # of the bars on the other scale: a late correction may lie among them
 
@@ -95,9 +95,9 @@ def _step(name: str) -> pl.Expr:
     return pl.max_horizontal(sides)
 
 
-def excessive(rescaled: int, compared: int) -> bool:
+def excessive(rescaled: int, held: int) -> bool:
     """Whether so many securities have prices on another scale that none of it can be splits.
 
-    rescaled: securities with a price_ratio, of those compared. Dividends do not count: many fall on one day.
+    rescaled: securities with a price_ratio, of all that are held. Dividends do not count: many fall on one day.
     """
-    return rescaled > max(FEW_RESCALED, MOST_RESCALED * compared)
+    return rescaled > max(FEW_RESCALED, MOST_RESCALED * held)

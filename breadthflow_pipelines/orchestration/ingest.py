@@ -113,13 +113,18 @@ class Ingest:
         return good.filter(~pl.col("security_id").is_in(self._withheld))
 
     def _fetch_restated(self) -> None:
-        if excessive(len(self._rescaled), len(self._compared)):
-            raise RequestError(
-                f"The prices of {len(self._rescaled)} of {len(self._compared)} securities came on another scale at "
-                f"once: {self._source} means something else by them now, and none of them was stored. Set the source "
-                "as it was, or give the new one a store of its own, by BREADTHFLOW_HOME or BREADTHFLOW_DATABASE_URL."
-            )
         pending = restatements.pending(self.market.store)
+        if pending.is_empty():
+            return
+        # Those of an earlier run count as well, unless they came on their old scale now.
+        rescaled = set(pending.drop_nulls("price_ratio")["security_id"]) - (self._compared - self._rescaled)
+        held = warehouse.securities_held(self.market.store, synthetic=self.market.source.synthetic)
+        if excessive(len(rescaled), held):
+            raise RequestError(
+                f"The prices of {len(rescaled)} of {held} securities came on another scale at once: {self._source} "
+                "means something else by them now, and none of them was stored. Set the source as it was, or give the "
+                "new one a store of its own, by BREADTHFLOW_HOME or BREADTHFLOW_DATABASE_URL."
+            )
         for start in range(0, pending.height, AT_A_TIME):
             self._fetch_anew(pending.slice(start, AT_A_TIME))
             advance("restated histories", min(1.0, (start + AT_A_TIME) / pending.height), f"of {pending.height}")
@@ -128,12 +133,13 @@ class Ingest:
         """Replace the histories of these securities by what the source gives of them now, where it gives them whole."""
         first = min([self.span.start, *pending["first"]])
         last = max([self.span.end, *pending["last"]])
-        symbols = sorted({symbol for row in pending["symbols"] for symbol in row.split()})
+        symbols = sorted({symbol for row in pending["symbols"] for symbol in row.splitlines()})
         why = "the source did not give it"
         frames = [pl.DataFrame()]
         try:
             for chunk in self.market.source.bars(symbols, first, last):
                 frames.append(self._judge(chunk).good)
+                self.read += chunk.bars.height
                 self.problems.extend(chunk.problems)
         except SourceError as error:
             why = str(error)
@@ -142,7 +148,7 @@ class Ingest:
         for row in pending.iter_rows(named=True):
             bars = histories.filter(security_id=row["security_id"]) if histories.width else histories
             lacking = self._lacking(bars, row)
-            name = row["symbols"].split()[-1]
+            name = row["symbols"].splitlines()[-1]
             if lacking is None:
                 whole.append(bars)
                 self.outcomes[name] = Outcome.FETCHED

@@ -241,6 +241,15 @@ def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | N
     return None if first is None else (first, last)
 
 
+def securities_held(database: Database, *, synthetic: bool) -> int:
+    """How many invented, or real, companies have bars."""
+    query = (
+        "SELECT count(*) FROM securities s WHERE synthetic = $1 "
+        "AND EXISTS (SELECT FROM bars WHERE bars.security_id = s.security_id)"
+    )
+    return int(fetch(database, query, (synthetic,)).item())
+
+
 def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date) -> pl.DataFrame:
     """The source's broken rows from start through end in whose place no good one came, with the reasons."""
     return fetch(

@@ -15,16 +15,16 @@ LEFT_BEHIND = "on the scale before a restatement"
 
 
 def pending(database: Database) -> pl.DataFrame:
-    """security_id, price_ratio, adjusted_ratio, symbols, stored, first, last of each whose history is to be fetched.
+    """security_id, price_ratio, adjusted_ratio, symbols, first, last of each whose history is to be fetched.
 
-    symbols: all that the security ever had, parted by blanks. stored: how many bars it has; first, last: their ends.
+    symbols: all that the security ever had, one to a line, today's last. first, last: the ends of its stored bars.
     """
     return fetch(
         database,
-        "SELECT security_id, price_ratio, adjusted_ratio, n.symbols, b.stored, b.first, b.last FROM restatements r "
-        "CROSS JOIN LATERAL (SELECT string_agg(symbol, ' ' ORDER BY valid_to NULLS LAST) AS symbols "
+        "SELECT security_id, price_ratio, adjusted_ratio, n.symbols, b.first, b.last FROM restatements r "
+        "CROSS JOIN LATERAL (SELECT string_agg(symbol, chr(10) ORDER BY valid_to NULLS LAST) AS symbols "
         "FROM security_symbols s WHERE s.security_id = r.security_id) n "
-        "CROSS JOIN LATERAL (SELECT count(*) AS stored, min(session) AS first, max(session) AS last "
+        "CROSS JOIN LATERAL (SELECT min(session) AS first, max(session) AS last "
         "FROM bars WHERE bars.security_id = r.security_id) b "
         "WHERE applied_at IS NULL ORDER BY security_id",
     )
@@ -32,9 +32,11 @@ def pending(database: Database) -> pl.DataFrame:
 
 def note(database: Database, noticed: pl.DataFrame, run_id: str) -> None:
     """Write down what was noticed (security_id, price_ratio, adjusted_ratio, compared), unless it is pending anyway."""
-    held = fetch(database, "SELECT security_id FROM restatements WHERE applied_at IS NULL")
-    new = noticed.join(held, on="security_id", how="anti")
-    if new.height:
+    if noticed.is_empty():
+        return
+    with database.exclusive("restatements"):
+        held = fetch(database, "SELECT security_id FROM restatements WHERE applied_at IS NULL")
+        new = noticed.join(held, on="security_id", how="anti")
         merge(database, tables.restatements, new.with_columns(run_id=pl.lit(run_id)))
 
 

@@ -213,14 +213,26 @@ def test_single_bars_that_a_restated_history_lacks_are_kept_aside(filled: Store)
     assert not {dt.date.fromisoformat(day) for day in gone} & closes(filled, "AAA").keys()
 
 
+@pytest.mark.slow
 def test_a_source_whose_prices_all_mean_something_else_is_not_taken_for_splits(filled: Store) -> None:
     before = filled.contents()
+    whole = {symbol: list(rows) for symbol, rows in filled.small.rows.items()}
     for symbol in filled.small.rows:
         scale(filled.small, symbol, 0.98)
     report = filled.daily(LAST)
     assert report.exit_status == 2
-    assert "The prices of 15 of 15 securities came on another scale at once" in str(report.trouble)
+    assert "The prices of 15 of 16 securities came on another scale at once" in str(report.trouble)
+    assert filled.contents()["bars"] == before["bars"]  # JJJ, of which December has nothing, is the sixteenth
+
+    # Nor later, when nothing is stored any more that could be compared with what comes.
+    filled.execute("DELETE FROM bars WHERE session >= '2023-12-01'")
+    assert filled.run(dt.date(2023, 12, 1), LAST).exit_status == 2
+
+    filled.small.rows = whole
+    filled.small.write()
+    assert filled.run(dt.date(2023, 11, 1), LAST).trouble is None
     assert filled.contents()["bars"] == before["bars"]
+    assert filled.rows("SELECT count(*) FROM restatements WHERE applied_at IS NULL") == [(0,)]
 
 
 def test_what_was_known_before_a_correction_is_answered_as_of_then(filled: Store) -> None:
