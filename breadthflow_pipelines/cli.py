@@ -502,8 +502,10 @@ def status() -> None:
     _print_filled("Bars that cannot be right", found["quarantined"], ("rule", "status", "bars", "first", "last"))
     _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
-    if found["revised"][0]["rows"]:
-        _print_filled("Revised bars", found["revised"], ("rows", "last"))
+    _print_filled("Revised bars", found["revised"], ("kind", "rows", "first", "last", "changed"))
+    restated = ("symbol", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
+    _print_filled("Restated histories; those not stored anew yet come first", found["restated"], restated)
+    _print_filled("To be made anew by the next run", found["due"], ("asset", "first", "changed"))
     runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
     _print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
 

@@ -326,7 +326,26 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "FROM exchange_breadth WHERE volume_unit IS NOT NULL GROUP BY exchange, volume_unit ORDER BY 1, 3",
             [],
         ),
-        "revised": _rows(database, "SELECT count(*) AS rows, max(revised_at) AS last FROM bar_revisions", []),
+        "revised": _rows(
+            database,
+            "SELECT coalesce(kind, 'unknown') AS kind, count(*) AS rows, min(session) AS first, max(session) AS last, "
+            "max(revised_at) AS changed FROM bar_revisions GROUP BY 1 ORDER BY 1",
+            [],
+        ),
+        "restated": _rows(
+            database,
+            "SELECT symbol, price_ratio, adjusted_ratio, noticed_at AS noticed, applied_at AS stored_anew "
+            "FROM restatements r LEFT JOIN LATERAL (SELECT symbol FROM security_symbols s "
+            "WHERE s.security_id = r.security_id ORDER BY valid_to DESC NULLS FIRST LIMIT 1) n ON true "
+            "ORDER BY applied_at IS NULL DESC, noticed_at DESC, symbol LIMIT 10",
+            [],
+        ),
+        "due": _rows(
+            database,
+            "SELECT asset, min(first_session) AS first, string_agg(DISTINCT cause, ', ' ORDER BY cause) AS changed "
+            "FROM recomputations GROUP BY asset ORDER BY asset",
+            [],
+        ),
     }
 
 

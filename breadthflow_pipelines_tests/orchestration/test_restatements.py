@@ -151,6 +151,8 @@ def test_a_run_that_dies_between_bars_and_counts_leaves_a_note_for_the_next_one(
         patch.setattr(breadth, "count_breadth", broken)
         assert filled.run(*FEBRUARY).trouble is not None
     assert filled.rows(NOTED)[0][0] >= 3
+    due = {row["asset"]: (row["first"], row["changed"]) for row in status.overview(filled.database)["due"]}
+    assert due["breadth_counts"] == due["symbol_signals"] == (DAY, "bars, quarantined_bars")  # 3.0 is no price of it
     assert filled.daily(LAST).trouble is None  # of December
     nothing_is_left_to_do(filled)
 
@@ -183,8 +185,11 @@ def test_a_history_that_cannot_be_had_now_stays_on_its_scale_until_it_can(
     assert filled.metadata("bars")["symbols_failed"] == ["AAA"]
     assert [check.name for check in report.checks if check.status == "warned"] == ["every_symbol_answered"]
     assert closes(filled, "AAA") == old
+    [waiting] = status.overview(filled.database)["restated"]
+    assert (waiting["symbol"], waiting["price_ratio"], waiting["stored_anew"]) == ("AAA", 0.5, None)
 
     assert filled.daily(LAST).restated == 1
+    assert status.overview(filled.database)["restated"][0]["stored_anew"] > waiting["noticed"]
     assert closes(filled, "AAA") == {day: close / 2 for day, close in old.items()}
 
 
