@@ -26,7 +26,7 @@ up: python $(BOOTSTRAP) ## keep Postgres, Dagster's UI and its daemon running un
 
 test: python $(BOOTSTRAP) ## every test, with coverage
 	@$(SYNC) --group test
-	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container and workflow files
 	@$(SYNC) --group dev

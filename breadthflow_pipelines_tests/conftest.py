@@ -45,6 +45,20 @@ def private_home() -> Iterator[Path]:
         shutil.rmtree(home)
 
 
+# Files go to workers whole, in this order; what takes minutes comes first, so that no worker is left with it at the end.
+_LONGEST = ("e2e", "test_documentation.py", "test_cli.py", "test_docker.py", "orchestration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest rooms and files first."""
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        return _LONGEST.index(room) if room in _LONGEST else len(_LONGEST)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
