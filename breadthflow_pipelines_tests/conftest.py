@@ -45,7 +45,7 @@ def private_home() -> Iterator[Path]:
         shutil.rmtree(home)
 
 
-# Files go to workers whole, in this order; what takes minutes comes first, so that no worker is left with it at the end.
+# Files go to workers whole, in this order; what takes minutes comes first, so that nobody is left with it at the end.
 _LONGEST = ("e2e", "test_documentation.py", "test_cli.py", "test_docker.py", "orchestration")
 
 
