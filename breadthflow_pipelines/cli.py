@@ -719,7 +719,8 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
     columns = ("asset", "read", "inserted", "revised", "unchanged", "removed", "rejected")
     err.print(tables.table("Rows", rows, columns))
     if report.restated:
-        err.print(f"Histories stored anew, because the source restated them: {report.restated}. docs/data-trust.md")
+        what = "history was" if report.restated == 1 else "histories were"
+        err.print(f"{report.restated} {what} restated by the source and stored anew; breadthflow status names them.")
     for problem in report.problems:
         err.print(f"could not read: {problem}", style="yellow", markup=False)
     for outcome in report.checks:
