@@ -7,8 +7,8 @@ overlap of what is stored and what came can show it.
 
 import polars as pl
 
-PRICES = ("open", "high", "low", "close")
-COMPARED = (*PRICES, "close_adjusted")
+from breadthflow_pipelines.contracts.bars import PRICES
+
 JITTER = 2e-6  # relative; vendors ship single-precision numbers that wobble in the seventh digit
 FACTOR_ERROR = 1e-4  # relative; vendors round the factors that they multiply by
 STEPS = (0.01, 0.0001)  # prices are rounded to cents, or to hundredths of cents, or not at all

@@ -144,10 +144,11 @@ class Ingest:
         except SourceError as error:
             why = str(error)
         histories = pl.concat(frames, how="diagonal")
+        stored = warehouse.stored_bars(self.market.store, pending["security_id"], first, last)
         whole = []
         for row in pending.iter_rows(named=True):
             bars = histories.filter(security_id=row["security_id"]) if histories.width else histories
-            lacking = self._lacking(bars, row)
+            lacking = _lacking(bars, stored.filter(security_id=row["security_id"]))
             name = row["symbols"].splitlines()[-1]
             if lacking is None:
                 whole.append(bars)
@@ -161,20 +162,19 @@ class Ingest:
             bars = pl.concat(whole)
             self.merged += restatements.record_restated(self.market.store, bars, self._source, self._run_id)
 
-    def _lacking(self, bars: pl.DataFrame, row: dict[str, Any]) -> str | None:
-        """Why these bars are no whole history, empty where there are none; None where they are one."""
-        if bars.is_empty():
-            return ""
-        own = pl.Series([row["security_id"]])
-        stored = warehouse.stored_bars(self.market.store, own, row["first"], row["last"])
-        lacking = stored.join(bars, on="session", how="anti")["session"]
-        if lacking.len() <= max(FEW_LACKING, MOST_LACKING * stored.height):
-            return None
-        missing = [str(day) for day in lacking.sort()]
-        return (
-            f"of its {stored.height} stored bars the source gives {stored.height - lacking.len()} on the new scale, "
-            f"but none of {missing[0]}; give it the whole history and run again"
-        )
+
+def _lacking(bars: pl.DataFrame, stored: pl.DataFrame) -> str | None:
+    """Why the bars that came are no whole history, empty where there are none; None where they are one."""
+    if bars.is_empty():
+        return ""
+    lacking = stored.join(bars, on="session", how="anti")["session"]
+    if lacking.len() <= max(FEW_LACKING, MOST_LACKING * stored.height):
+        return None
+    missing = [str(day) for day in lacking.sort()]
+    return (
+        f"of its {stored.height} stored bars the source gives {stored.height - lacking.len()} on the new scale, "
+        f"but none of {missing[0]}; give it the whole history and run again"
+    )
 
 
 def _ratios(row: dict[str, Any]) -> str:

@@ -37,9 +37,12 @@ def catching_up(market: Market, asset: str, own: Span) -> Iterator[Work]:
     forgotten at the end; the caller holds ``exclusive(asset)``.
     """
     due = recomputations.due(market.store, asset)
-    reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
+    if due.first is None:
+        yield Work(own, wider=False, causes=())
+        return
     span = own
-    if due.first is not None and reach is not None:
+    reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
+    if reach is not None:
         span = Span(min(own.start, due.first), max(own.end, reach[1]), own.through)
     yield Work(span, span != own, due.causes)
     recomputations.done(market.store, asset, due)

@@ -14,6 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.observability.alerts import Alert
 from breadthflow_pipelines.orchestration import incidents
 from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
 from breadthflow_pipelines.orchestration.due import (
@@ -195,8 +196,7 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
             incidents.evaluations_of(context.instance, context.dagster_run.run_id),
             context.failure_event.message or "It ended without saying why.",
         )
-        done = incidents.alerter(context.instance, settings).send(alert)
-        context.log.info("%s: %s", alert.fingerprint, done)
+        _tell(context, settings, alert)
 
     return sensor
 
@@ -216,10 +216,14 @@ def alert_failed_checks(settings: Settings) -> dg.SensorDefinition:
         run = context.dagster_run
         alert = incidents.failed_checks(run, incidents.evaluations_of(context.instance, run.run_id))
         if alert is not None:
-            done = incidents.alerter(context.instance, settings).send(alert)
-            context.log.info("%s: %s", alert.fingerprint, done)
+            _tell(context, settings, alert)
 
     return sensor
+
+
+def _tell(context: dg.RunStatusSensorContext, settings: Settings, alert: Alert) -> None:
+    done = incidents.alerter(context.instance, settings).send(alert)
+    context.log.info("%s: %s", alert.fingerprint, done)
 
 
 def _watched_folder(settings: Settings) -> Folder | str:

@@ -53,17 +53,16 @@ def breadth(
     shown = sql.SQL(", ").join(map(sql.Identifier, columns))
     query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
     if as_of is not None:
-        rows = _rows(database, sql.SQL("").join([_known_then(database, as_of), query]), values)
-        if not rows:
-            raise _nothing_then(database, universe, as_of)
-        return rows
+        query = _known_then(database, as_of) + query
     rows = _rows(database, query, values)
+    if not rows and as_of is not None:
+        raise _nothing_then(database, universe, as_of)
     if not rows:
         raise _nothing(database, universe, segment, first, last)
     return rows
 
 
-def _known_then(database: Database, as_of: dt.datetime) -> sql.Composable:
+def _known_then(database: Database, as_of: dt.datetime) -> sql.Composed:
     """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then."""
     views = _rows(
         database,
