@@ -601,6 +601,10 @@ def import_breadth(
 
         report = _watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
         _show_report(report, synthetic=False)
+        turned_away = report.figures.get("exchange_breadth", {}).get("rows_rejected", 0)
+        if turned_away:
+            what = "line was" if turned_away == 1 else "lines were"
+            err.print(f"{turned_away} {what} turned away; breadthflow rejected --exchange {exchange} lists them.")
         _show_latest(market.store, exchange)
     raise typer.Exit(report.exit_status)
 
