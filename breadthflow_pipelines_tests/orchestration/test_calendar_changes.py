@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import status
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
@@ -186,6 +188,26 @@ def test_another_reason_makes_nothing_due(filled: Store, changes: Callable[..., 
     assert applied(filled) == [(day, "open", "a test of the systems with orders")]
     assert "because of changes" not in filled.metadata("breadth_counts")["computed"]
     assert report.rows_changed == 0
+
+
+def test_a_day_that_closes_after_the_code_was_loaded_is_waited_for_by_nobody(
+    filled: Store, changes: Callable[..., None], at: Callable[[str], None]
+) -> None:
+    changes()
+    definitions = build(get_settings())  # as a code server has it, for weeks
+
+    def asked(name: str) -> str:
+        context = dg.build_sensor_context(filled.instance, repository_def=definitions.get_repository_def())
+        answer = definitions.resolve_sensor_def(name)(context)
+        reason = answer if isinstance(answer, dg.SkipReason) else answer.skip_reason  # type: ignore[union-attr]
+        return str(reason.skip_message) if reason else "a run"
+
+    at("2024-01-03T15:00")  # in the store is 2023-12-29, the last session of the year
+    assert asked("late_sessions").startswith("2024-01-02 is late in bars")
+    assert asked("catch_up").startswith("2024-01-02 is not in bars")  # and asks for it, in a while
+    changes((dt.date(2024, 1, 2), "closed", "a day of mourning"))
+    assert asked("late_sessions") == "2023-12-29 is in. Checks were told."
+    assert asked("catch_up") == "2023-12-29: everything is in."
 
 
 def test_a_change_before_history_begins_is_nobody_s_business(filled: Store, changes: Callable[..., None]) -> None:
