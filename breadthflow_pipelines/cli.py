@@ -518,7 +518,7 @@ def status() -> None:
     _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
     lists = ("exchange", "first", "last", "sessions", "issues", "usual")
-    _print_filled("Counts of another list of issues, scaled to the usual total", found["other_lists"], lists)
+    _print_filled("Counts of another list of issues", found["other_lists"], lists)
     _print_filled(
         "Calendar changes", _calendar_rows(found["calendar"], settings), ("session", "change", "reason", "applied")
     )
