@@ -19,7 +19,7 @@ from rich.console import Console
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.places import place
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import status as store
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database, upgrade
 
@@ -86,6 +86,9 @@ _REJECTED_COLUMNS = (
     *("session", "symbol", "source", "reason", "status", "open", "high", "low", "close", "volume", "evidence"),
     *("found_at", "decided_at", "decided_by", "decision", "run_id"),
 )
+
+
+_REJECTED_LINE = ("session", "exchange", "file", "line", "value", "reason", "rejected_at", "run_id")
 
 
 class Action(StrEnum):
@@ -360,6 +363,9 @@ def rejected(
     source: Annotated[str | None, typer.Option(help="Name of a source; all of them without it.")] = None,
     reason: Annotated[str | None, typer.Option(help="Part of a reason or a rule, such as decimal.")] = None,
     symbol: Annotated[str | None, typer.Option(help="One symbol, as the source writes it.")] = None,
+    exchange: Annotated[
+        str | None, typer.Option(help="Lines of the counts that this exchange published, instead of bars.")
+    ] = None,
     start: From = None,
     end: To = None,
     status: Annotated[Status | None, typer.Option(help="Only these; all but the lapsed without it.")] = None,
@@ -369,7 +375,16 @@ def rejected(
 
     Example: breadthflow rejected --reason decimal --from 2010-01-01
     """
+    if exchange is not None and (source or symbol or status):
+        raise RequestError("--exchange lists lines of published counts; --source, --symbol and --status are of bars.")
     database = open_database(get_settings())
+    if exchange is not None:
+        lines = store.rejected_counts(database, exchange, *_range(start, end), reason)
+        if not lines:
+            err.print("No line matches.")
+        short = _REJECTED_LINE[:-2]
+        _write(lines, _REJECTED_LINE, short, shape, f"Lines of {exchange} that broke the contract of published counts")
+        return
     rows = store.rejected(
         database, *_range(start, end), source=source, symbol=symbol, reason=reason, status=status and status.value
     )
@@ -502,12 +517,34 @@ def status() -> None:
     _print_filled("Bars that cannot be right", found["quarantined"], ("rule", "status", "bars", "first", "last"))
     _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
+    lists = ("exchange", "first", "last", "sessions", "issues", "usual")
+    _print_filled("Counts of another list of issues", found["other_lists"], lists)
+    _print_filled(
+        "Calendar changes", _calendar_rows(found["calendar"], settings), ("session", "change", "reason", "applied")
+    )
     _print_filled("Revised bars", found["revised"], ("kind", "rows", "first", "last", "changed"))
     restated = ("symbol", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
     _print_filled("Restated histories; those not stored anew yet come first", found["restated"], restated)
     _print_filled("To be made anew by the next run", found["due"], ("asset", "first", "changed"))
     runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
     _print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
+
+
+def _calendar_rows(applied: Sequence[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    """The changes of the calendar that what is stored knows, and those that the file says and the next run makes."""
+    from breadthflow_pipelines.calendar_file import read_changes
+
+    known = {(row["session"], row["change"]): {**row, "applied": row["applied_at"]} for row in applied}
+    changes = read_changes(settings.calendar_changes) if settings.calendar_changes else ()
+    said = {(change.date, change.change): change.reason for change in changes if change.date >= settings.start_date}
+    to_come = [
+        {"session": session, "change": change, "reason": reason, "applied": "by the next run"}
+        for (session, change), reason in said.items()
+        if (session, change) not in known
+    ]
+    for key in known.keys() - said.keys():
+        known[key]["applied"] = "taken back by the next run"
+    return sorted([*known.values(), *to_come], key=lambda row: row["session"])
 
 
 @app.command()
@@ -517,7 +554,7 @@ def sources() -> None:
     from breadthflow_pipelines.sources.registry import configured_source, source_names
 
     settings = get_settings()
-    calendar = exchange_calendar(settings.calendar)
+    calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     rows: list[dict[str, Any]] = []
     for name in source_names():
         row = {"source": name, "configured": name == settings.source}
@@ -557,12 +594,17 @@ def import_breadth(
         # The run reads the copy: an address may hold a password, which must not stand in its configuration.
         copies = workspace(settings, "exchange_breadth")
         source = fetch_published_counts(source, exchange, Web(manners(settings)), copies)
-    read_published_counts(source, exchange, exchange_calendar(settings.calendar))  # refuse before a run is made
+    calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
+    read_published_counts(source, exchange, calendar)  # refuse before a run is made
     with _orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
         report = _watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
         _show_report(report, synthetic=False)
+        turned_away = report.figures.get("exchange_breadth", {}).get("rows_rejected", 0)
+        if turned_away:
+            what = "line was" if turned_away == 1 else "lines were"
+            err.print(f"{turned_away} {what} turned away; breadthflow rejected --exchange {exchange} lists them.")
         _show_latest(market.store, exchange)
     raise typer.Exit(report.exit_status)
 

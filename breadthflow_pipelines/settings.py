@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     calendar: str = Field(
         default="XNYS", description="the exchange whose sessions count, as exchange_calendars names it"
     )
+    calendar_changes: Path | None = Field(
+        default=None, description="days that its calendar has wrong: a CSV file with date,change,reason; closed or open"
+    )
     coverage_gate: float = Field(
         default=0.5, ge=0, le=1, description="smallest priced/members on which breadth may be built"
     )
@@ -84,7 +87,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
-    @field_validator("home", "universe_file", "drop_folder")
+    @field_validator("home", "universe_file", "drop_folder", "calendar_changes")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return Path(place(value)) if value is not None else None

@@ -60,7 +60,7 @@ def ask(store: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
-    columns = ["universe", "segment", "session", "state", *COUNT_COLUMNS, "doubts", *INDICATOR_COLUMNS]
+    columns = ["universe", "segment", "session", "state", *COUNT_COLUMNS, "doubts", "issue_scale", *INDICATOR_COLUMNS]
     flat = ask("breadth", "--universe", "demo", *MONTH, "--format", "csv")
     assert list(flat.rows[0]) == columns
     deep = json.loads(ask("breadth", "--universe", "demo", *MONTH, "--format", "json").out)
@@ -205,6 +205,66 @@ def test_rejected_without_a_match_says_so_and_keeps_its_header(ask: Ask) -> None
 
 
 @pytest.fixture
+def published(store: dict[str, object]) -> Iterator[None]:
+    """An exchange whose counts had two lines turned away, and whose list of issues was another one on two days."""
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rejected_counts (fingerprint, exchange, series, line, session, value, reason, run_id) VALUES "
+            "('a', 'OTC', 'decln', 3, NULL, 'date, value', 'not a date', 'r'), "
+            "('b', 'OTC', 'advn', 41, '1999-07-05', '1850', 'no session of XNYS', 'r')"
+        )
+        cursor.execute(
+            "INSERT INTO exchange_breadth (exchange, session, advances, declines, unchanged, usual_issues, run_id) "
+            "VALUES ('OTC', '1999-07-01', 1500, 1200, 300, NULL, 'r'), "
+            "('OTC', '1999-07-02', 2000, 1500, 300, 3010, 'r'), "
+            "('OTC', '1999-07-06', 1800, 1700, 302, 3012, 'r'), "
+            "('OTC', '1999-07-07', 1400, 1300, 301, NULL, 'r')"
+        )
+    yield
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rejected_counts; DELETE FROM exchange_breadth")
+
+
+@pytest.mark.usefixtures("published")
+def test_rejected_lines_of_published_counts_are_listed_with_file_and_line(ask: Ask) -> None:
+    rows = ask("rejected", "--exchange", "OTC", "--format", "csv").rows
+    assert [(row["file"], row["line"], row["session"], row["value"], row["reason"]) for row in rows] == [
+        ("OTC_advn.csv", "41", "1999-07-05", "1850", "no session of XNYS"),
+        ("OTC_decln.csv", "3", "", "date, value", "not a date"),
+    ]
+    assert "OTC_decln.csv" in ask("rejected", "--exchange", "OTC", "--reason", "DATE").out
+    assert ask("rejected", "--exchange", "OTC", "--from", "2000-01-01", "--format", "csv").rows == []
+    assert "No line matches" in ask("rejected", "--exchange", "OTC", "--reason", "nothing").err
+    answer = ask("rejected", "--exchange", "NYSE")
+    assert (answer.status, answer.out) == (2, "")
+    assert "There are no published counts of NYSE; there are: OTC." in answer.err
+
+
+@pytest.mark.usefixtures("published")
+def test_status_shows_stretches_of_another_list_of_issues(ask: Ask) -> None:
+    told = ask("status").out.split("Counts of another list of issues")[1].split("\n\n")[0]
+    [line] = [line.split() for line in told.splitlines() if line.startswith("OTC")]
+    assert line == ["OTC", "1999-07-02", "1999-07-06", "2", "3,801", "3,011"]
+
+
+def test_status_shows_which_changes_of_the_calendar_are_known_to_what_is_stored(
+    ask: Ask, store: dict[str, object], tmp_path: Path
+) -> None:
+    file = tmp_path / "changes.csv"
+    file.write_text("date,change,reason\n2026-03-03,closed,a [power] cut\n2024-05-01,closed,before history\n")
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO calendar_changes (session, change, reason) VALUES ('2026-03-07', 'open', 'a test')")
+    told = ask("status", calendar_changes=file).out.split("Calendar changes")[1].split("\n\n")[0]
+    lines = [line for line in told.splitlines() if line.startswith("2026")]
+    assert [line.split()[:2] for line in lines] == [["2026-03-03", "closed"], ["2026-03-07", "open"]]
+    assert lines[0].rstrip().endswith("a [power] cut  by the next run")
+    assert lines[1].rstrip().endswith("taken back by the next run")
+    assert "2024-05-01" not in told
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM calendar_changes")
+
+
+@pytest.fixture
 def open_evening(store: dict[str, object]) -> Iterator[tuple[str, str]]:
     """The last final session, and the one after it, which lost bars and is provisional for the length of a test."""
     change = "UPDATE market_signals SET state = %s WHERE session = '2026-04-10' AND state = %s"
@@ -269,6 +329,8 @@ def test_sources_says_what_answers(ask: Ask) -> None:
         (["release", "NOPE", "2026-03-02", "--reason", " "], {}, 2, "--reason is empty"),
         (["release", "NOPE", "2026-03-02"], {}, 2, "--reason"),
         (["rejected", "--from", "2026-02-01", "--to", "2026-01-01"], {}, 2, "before it begins"),
+        (["rejected", "--exchange", "NYSE"], {}, 2, "none were imported: run breadthflow import-breadth"),
+        (["rejected", "--exchange", "NYSE", "--symbol", "IBM"], {}, 2, "--source, --symbol and --status are of bars"),
         (["import-breadth", "/nowhere", "--exchange", "NYSE"], {}, 2, "/nowhere"),
         (["import-breadth", "ftp://me:geheim@host/NYSE_", "--exchange", "NYSE"], {}, 2, "ftp:// cannot be read"),
         (["import-breadth", "http://127.0.0.1:1/NYSE_", "--exchange", "../x"], {}, 2, "is no exchange name"),
@@ -281,6 +343,12 @@ def test_sources_says_what_answers(ask: Ask) -> None:
         (["alert-test"], {}, 2, "BREADTHFLOW_ALERT_URLS is not set"),
         (["alert-test"], {"alert_urls": "geheim"}, 2, "BREADTHFLOW_ALERT_URLS cannot be used"),
         (["status"], {"start": "January"}, 2, "BREADTHFLOW_START"),
+        (
+            ["sources"],
+            {"calendar_changes": "/nowhere.csv"},
+            2,
+            "BREADTHFLOW_CALENDAR_CHANGES=/nowhere.csv cannot be read",
+        ),
         (["status"], {"database_url": "mysql://u:geheim@h/d"}, 2, "BREADTHFLOW_DATABASE_URL"),
         (["status"], {"database_url": "postgresql://u:geheim@127.0.0.1:1/d"}, 3, "cannot be reached"),
     ],
@@ -308,6 +376,7 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
         (["run"], {"source": "files", "source_path": "/nowhere"}, "/nowhere"),
         (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),
         (["run"], {"universe_file": "/nowhere.csv"}, "/nowhere.csv"),
+        (["run"], {"calendar_changes": "/etc/hostname"}, "has to begin with the line date,change,reason"),
         (["check", "--select", "nope"], {}, "there are: bars,"),
     ],
 )

@@ -1,8 +1,11 @@
-"""The exchange's calendar against its published holidays, and what counts as closed at a moment."""
+"""The exchange's calendar against its published holidays and real bars, and what counts as closed at a moment."""
 
+import csv
 import datetime as dt
+from pathlib import Path
 
 import exchange_calendars
+import pandas_market_calendars
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
@@ -25,6 +28,21 @@ def utc(text: str) -> dt.datetime:
 @pytest.mark.parametrize(
     ("closed", "next_open"),
     [
+        ("1950-11-11", "1950-11-13"),  # Armistice Day, a Saturday
+        ("1952-05-31", "1952-06-02"),  # no trade on Saturdays of that summer ...
+        ("1952-09-27", "1952-09-29"),  # ... and none on any later one
+        ("1953-02-12", "1953-02-13"),  # Lincoln's birthday, for the last time but one
+        ("1960-11-08", "1960-11-09"),  # election day, the Tuesday after the first Monday
+        ("1961-05-29", "1961-05-31"),  # the day before Decoration Day, and that day
+        ("1962-07-04", "1962-07-05"),
+        ("1962-12-25", "1962-12-26"),
+        ("1963-11-25", "1963-11-26"),  # President Kennedy's funeral
+        ("1965-09-06", "1965-09-07"),  # Labor Day
+        ("1968-06-12", "1968-06-13"),  # the first Wednesday given to the paper that had piled up ...
+        ("1968-12-18", "1968-12-19"),  # ... and the last one
+        ("1969-02-10", "1969-02-11"),  # snow
+        ("1969-07-21", "1969-07-22"),  # the first men on the moon
+        ("1977-07-14", "1977-07-15"),  # New York had no power
         ("1985-09-27", "1985-09-30"),  # hurricane Gloria
         ("2001-09-11", "2001-09-17"),  # four sessions closed
         ("2007-01-02", "2007-01-03"),  # mourning for President Ford
@@ -42,7 +60,21 @@ def test_days_on_which_new_york_stayed_closed_are_no_sessions(
     assert new_york.between(day(closed), day(next_open)) == [day(next_open)]
 
 
-@pytest.mark.parametrize("session", ["1985-09-26", "2011-06-20", "2024-11-29", "2025-01-08"])
+@pytest.mark.parametrize(
+    "session",
+    [
+        "1950-01-07",  # a Saturday, half a day
+        "1952-05-24",  # the last one
+        "1953-05-29",  # no Friday made up for a holiday on a Saturday yet
+        "1960-11-01",  # the first Tuesday of that November
+        "1968-07-03",  # a Wednesday of that summer, in a week with a holiday
+        "1985-09-26",
+        "1985-09-30",
+        "2011-06-20",  # Juneteenth was none yet
+        "2024-11-29",
+        "2025-01-08",
+    ],
+)
 def test_days_beside_a_close_half_days_and_days_before_a_holiday_existed_are_sessions(
     new_york: ExchangeCalendar, session: str
 ) -> None:
@@ -100,6 +132,12 @@ def test_back_counts_sessions(new_york: ExchangeCalendar, date: str, sessions: i
 @pytest.mark.parametrize(
     ("session", "close"),
     [
+        ("1951-11-03", "1951-11-03T17:00"),  # Saturdays closed at noon
+        ("1951-11-05", "1951-11-05T20:00"),  # at 15:00 then
+        ("1965-06-01", "1965-06-01T19:30"),  # at 15:30
+        ("1963-11-22", "1963-11-22T19:07"),  # President Kennedy was shot
+        ("1968-02-01", "1968-02-01T19:00"),  # at 14:00, because of the paper
+        ("1997-10-27", "1997-10-27T20:30"),  # stopped at 15:30
         ("2024-07-03", "2024-07-03T17:00"),  # half days close at 13:00
         ("2024-11-29", "2024-11-29T18:00"),
         ("2024-03-08", "2024-03-08T21:00"),  # before clocks went forward
@@ -120,7 +158,43 @@ def test_the_longest_break_is_the_exchange_s_own(new_york: ExchangeCalendar) -> 
 
 
 def test_back_stops_at_the_first_session(new_york: ExchangeCalendar) -> None:
-    assert new_york.back(day("1950-01-10"), 250) == new_york.first
+    assert new_york.back(day("1885-01-10"), 250) == new_york.first == day("1885-01-02")
+
+
+# Counted in the closes of the Dow Jones Industrial Average, whose file has every session of those years.
+OF_OLD = {("1921-10-01", "1922-09-30"): (301, 53), ("1951-09-04", "1952-09-30"): (303, 34)}
+
+
+@pytest.mark.parametrize(("reach", "sessions_and_saturdays"), OF_OLD.items())
+def test_years_of_long_ago_have_their_sessions(
+    new_york: ExchangeCalendar, reach: tuple[str, str], sessions_and_saturdays: tuple[int, int]
+) -> None:
+    days = new_york.between(day(reach[0]), day(reach[1]))
+    assert (len(days), sum(date.weekday() == 5 for date in days)) == sessions_and_saturdays
+
+
+def test_the_days_and_closes_of_new_york_are_the_library_s_own(new_york: ExchangeCalendar) -> None:
+    end = dt.date(dt.datetime.now(dt.UTC).year + 1, 12, 31)
+    of_library = pandas_market_calendars.get_calendar("NYSE").schedule("1885-01-01", end)
+    days = new_york.between(new_york.first, end)
+    assert days == [stamp.date() for stamp in of_library.index]
+    assert [new_york.close_of(date) for date in days] == list(of_library["market_close"])
+
+
+def dates_of(*files: Path) -> set[dt.date]:
+    return {dt.date.fromisoformat(row["Date"]) for file in files for row in csv.DictReader(file.open())}
+
+
+@pytest.mark.market_data
+def test_every_day_on_which_old_companies_traded_is_a_session_and_no_other(
+    new_york: ExchangeCalendar, market: Path
+) -> None:
+    traded = dates_of(*(market / "stooq").glob("*.txt"))
+    assert {"ge.us.txt", "ibm.us.txt"} <= {file.name for file in (market / "stooq").glob("*.txt")}  # from 1962 on
+    sessions = set(new_york.between(min(traded), max(traded)))
+    assert min(traded) == day("1962-01-02")
+    assert sessions - traded == {day("1970-11-16")}  # the vendor lost a session of every company,
+    assert traded - sessions == {day("1985-09-27")}  # and one has a bar of the day of the hurricane
 
 
 def test_between_includes_both_ends_and_a_year_has_the_published_number(new_york: ExchangeCalendar) -> None:

@@ -328,6 +328,10 @@ null; nothing is mended ({_link(published)}). The limits and what they find are 
 [published-counts](decisions/published-counts.md).
 
 {guards}
+
+A row whose total recurs within a year, and is no half or double of the usual one, counts another list of issues. Its A,
+D, U, NH and NL are multiplied by usual total / own total, `issue_scale`, before any formula sees them: what is a share
+of one session stays what it was, what is in issues is in issues of the usual list.
 """
 
 

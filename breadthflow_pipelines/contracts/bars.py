@@ -38,13 +38,17 @@ def bar_contract(calendar: ExchangeCalendar) -> pa.DataFrameSchema:
         "adjusted close not positive": pl.col("close_adjusted").is_null()
         | (_finite("close_adjusted") & (pl.col("close_adjusted") > 0)),
         "session missing": pl.col("session").is_not_null(),
-        f"no closed session of {calendar.name}": pl.col("session").is_null()
-        | pl.col("session").is_in(sessions.implode()),
+        not_a_session(calendar): pl.col("session").is_null() | pl.col("session").is_in(sessions.implode()),
         "symbol belongs to no security": pl.col("security_id").is_not_null(),
         "another row of the session differs": pl.col("session").is_null() | (_distinct_rows() == 1),
         "repeated row": pl.col("session").is_null() | (_distinct_rows() > 1) | pl.struct(_KEY).is_first_distinct(),
     }
     return contract("bars", {**BAR_SCHEMA, "security_id": pl.Int64}, rules)
+
+
+def not_a_session(calendar: ExchangeCalendar) -> str:
+    """The rule that bars of days without a session break, and of sessions that are not over."""
+    return f"no closed session of {calendar.name}"
 
 
 def _finite(column: str) -> pl.Expr:

@@ -189,6 +189,7 @@ PUBLISHED = contract(
         **dict.fromkeys(_ISSUED, pl.Int64),
         "index_close": pl.Float64,
         "volume_unit": pl.Int64,
+        "usual_issues": pl.Float64,
         "doubts": pl.List(pl.String),
         **dict.fromkeys(("issues_usable", "volume_usable"), pl.Boolean),
     },
@@ -196,6 +197,9 @@ PUBLISHED = contract(
         **_key_rules("exchange", "session"),
         "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _ISSUED),
         "index not a positive number": _or_null((pl.col("index_close") > 0) & pl.col("index_close").is_finite()),
+        "usual issues not a positive number": _or_null(
+            (pl.col("usual_issues") > 0) & pl.col("usual_issues").is_finite()
+        ),
         "left out without a doubt": (pl.col("doubts").list.len() > 0)
         | (pl.col("issues_usable") & (pl.col("volume_usable") | pl.col("volume_unit").is_null())),
     },

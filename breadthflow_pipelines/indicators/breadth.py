@@ -11,6 +11,7 @@ from breadthflow_pipelines.indicators.catalogue import Indicator
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND
+from breadthflow_pipelines.indicators.published import comparable
 from breadthflow_pipelines.indicators.series import SETTLED, burn_in
 
 FAMILIES = (issues, mcclellan, volume, extremes, participation, omens)
@@ -22,7 +23,7 @@ def breadth_indicators(counts: pl.DataFrame) -> pl.DataFrame:
     """All indicators for every universe and segment.
 
     counts: KEY and the count columns in any order, with the whole history of each universe and segment; of published
-    counts those that the exchange does not publish are null.
+    counts those that the exchange does not publish are null, and ``issue_scale`` stands beside them.
 
     Gives KEY, INDICATOR_COLUMNS (Float64), ``settled`` and ``convention``, sorted by KEY. settled: the slowest
     recursion, the 5 % trend of RANA, has left its seed behind (SETTLED, 270 observations), so the row no longer depends
@@ -32,7 +33,8 @@ def breadth_indicators(counts: pl.DataFrame) -> pl.DataFrame:
     formulas = {name: indicator.expression for name, indicator in CATALOGUE.items()} | {"settled": settled}
     # At once and not as a plan: looking for what so many formulas have in common can take longer than computing them.
     return (
-        counts.sort(KEY)
+        comparable(counts)
+        .sort(KEY)
         .select(*KEY, *(formula.over("universe", "segment").alias(name) for name, formula in formulas.items()))
         .with_columns(convention=pl.lit(CONVENTION, pl.Int32))
     )

@@ -1,6 +1,7 @@
-"""Guards on counts that an exchange publishes: which rows may enter indicators, and in what unit their volumes are.
+"""Guards on counts that an exchange publishes: which rows may enter indicators, and what their numbers are counted in.
 
-Lives here: five rules, each of which knows a row and those before it and nothing of the future; the volumes' unit.
+Lives here: five rules, each of which knows a row and those before it and nothing of the future; the volumes' unit;
+which rows count another list of issues, and what their counts would be on the usual one.
 Lives elsewhere: reading the files and turning away what calendar or form forbid (sources/exchange_breadth.py), what a
 stored row must be (contracts/breadth.py), what of it enters indicators (the store's view all_counts), and the formulas.
 Nothing is mended: a doubted value is left out. What was found in real files: docs/decisions/published-counts.md.
@@ -22,6 +23,14 @@ USUAL_FROM = 5  # of them must be there: their median stands with two of them wr
 
 TOTAL_BAND = (5 / 6, 6 / 5)  # of the usual total. NASDAQ: honest days 0.855 to 1.123, faults from 0.814 and 1.216 on
 MOVED_BAND = (0.4, 2.5)  # of the usual A + D, where U is unknown: honest days 0.60 to 2.16 while U was half of NASDAQ
+
+SCOPE_BAND = (5 / 9, 9 / 5)  # of the usual total; beyond it lie half and double rows, which are no other list of issues
+SCOPE_SPREAD = 1.035  # between totals of one list, at most. NYSE's other list of 2008 and 2009 goes from 3,800 to 3,930
+SCOPE_ROWS = 252  # rows back, a year, in which a level has to recur
+SCOPE_FROM = (
+    1  # row there with a level above the usual; one below it may be what was left of a row: USUAL_FROM of those
+)
+SCOPE_USUAL = 126  # rows, half a year: another list that counted more than half of them is the usual one now
 
 COPY_ISSUES = 1_000  # issues; with fewer, equal counts are no proof, with more they are one chance in a million
 COPY_ISSUES_ROWS = 21  # rows back; NASDAQ 1986-03-11 is the row of 1986-02-11
@@ -63,6 +72,8 @@ def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
 
     - volume_unit (Int64): shares per published unit, one of UNITS. Null where no volume moved or nobody said, and at
       the start until a row has issues and volume. A row of VOLUME_FAR has the unit of the last row that fitted.
+    - usual_issues (Float64): the exchange's usual total, where the row's own is that of another list of issues; else
+      null. Such a row is as good as any, but its counts are not those of its neighbours: see comparable.
     - doubts (List[String], never null): the rules that the row fails.
     - issues_usable, volume_usable (Boolean, never null): no rule speaks against ISSUES or VOLUMES of the row; volumes
       without a unit are not usable. A usable count may still be null, for a rule is silent where it cannot be asked.
@@ -70,13 +81,13 @@ def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
     A row is judged by itself and by the rows before it in its exchange, so that later rows never change a judgement.
     """
     rules = {
-        TOTAL_FAR: total_far(),
+        TOTAL_FAR: pl.col(TOTAL_FAR) | moved_far(),
         ISSUES_COPIED: issues_copied(),
         VOLUMES_COPIED: volumes_copied(),
         VOLUME_FAR: pl.col(VOLUME_FAR),
     }
     ordered = counts.sort("exchange", "session").with_columns(row=pl.int_range(pl.len()))
-    first = ordered.with_columns(_volume_levels(ordered)).with_columns(
+    first = ordered.with_columns(*_issue_levels(ordered), *_volume_levels(ordered)).with_columns(
         rule.fill_null(value=False).alias(name) for name, rule in rules.items()
     )
     return (
@@ -106,16 +117,49 @@ def unit_stretches(judged: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def total_far() -> pl.Expr:
-    """Whether a row's A + D + U is outside TOTAL_BAND of its usual level, as of half and double rows.
+def scope_stretches(judged: pl.DataFrame) -> pl.DataFrame:
+    """Each run of rows of another list of issues: exchange, first and last session, sessions (Int64), issues, usual.
 
-    Like is compared with like: a row without U by its A + D, in the wider MOVED_BAND, for issues come and go between
-    them and U. All prior rows make the level, doubted ones too, so that a true step is accepted after 11 rows.
-    Null with fewer than USUAL_FROM prior rows, or without A or D.
+    judged: as judge_published gives it. issues and usual (Float64): the medians of its totals and of the usual ones.
     """
-    return _outside(_total, TOTAL_BAND).fill_null(
-        pl.when(pl.col("unchanged").is_null()).then(_outside(_moved, MOVED_BAND))
+    other = pl.col("usual_issues").is_not_null()
+    stretch = pl.struct("exchange", other.alias("other")).rle_id()
+    return (
+        judged.with_columns(stretch=stretch)
+        .filter(other)
+        .group_by("exchange", "stretch", maintain_order=True)
+        .agg(
+            first=pl.col("session").min(),
+            last=pl.col("session").max(),
+            sessions=pl.len().cast(pl.Int64),
+            issues=_total.median(),
+            usual=pl.col("usual_issues").median(),
+        )
+        .drop("stretch")
     )
+
+
+def comparable(counts: pl.DataFrame) -> pl.DataFrame:
+    """The same counts, with ISSUES (Float64) of a row of another list as the usual list would have had them.
+
+    counts: ISSUES and, where there are published counts among them, ``issue_scale``: the usual total over the row's
+    own, null where they are one. Shares such as A / (A + D) stay what they were; sums and differences over sessions
+    are in issues of one list.
+    """
+    if "issue_scale" not in counts.columns:
+        return counts
+    scale = pl.col("issue_scale").fill_null(1.0)
+    return counts.with_columns(pl.col(name).cast(pl.Float64) * scale for name in ISSUES)
+
+
+def moved_far() -> pl.Expr:
+    """Whether A + D of a row without U is outside MOVED_BAND of its usual level; false of a row with U.
+
+    The band is wide, for issues come and go between A + D and U. Null with fewer than USUAL_FROM prior rows.
+    """
+    usual = _moved.rolling_median(USUAL_ROWS, min_samples=USUAL_FROM).shift(1)
+    outside = ~_moved.is_between(MOVED_BAND[0] * usual, MOVED_BAND[1] * usual)
+    return pl.col("unchanged").is_null() & outside.over("exchange")
 
 
 def issues_copied() -> pl.Expr:
@@ -166,17 +210,83 @@ def _learnt(values: pl.Expr) -> pl.Expr:
     return values.rolling_mean(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
 
 
-def _outside(total: pl.Expr, band: tuple[float, float]) -> pl.Expr:
-    usual = total.rolling_median(USUAL_ROWS, min_samples=USUAL_FROM).shift(1)
-    return (~total.is_between(band[0] * usual, band[1] * usual)).over("exchange")
-
-
 def _seen_before(rows: int, *names: str) -> pl.Expr:
     return (pl.col("row") - pl.col("row").shift(1).over("exchange", *names) <= rows).fill_null(value=False)
 
 
 def _volumes_tell() -> pl.Expr:
     return pl.min_horizontal("up_volume", "down_volume") >= COPY_VOLUME
+
+
+class IssueLevels:
+    """The level of an exchange's total issues, A + D + U, row by row.
+
+    The usual level is the median of the USUAL_ROWS rows before, those of another list left out; doubted ones are in it,
+    so that a step beyond SCOPE_BAND, or one that is not another list, is accepted after 11 rows.
+    """
+
+    def __init__(self) -> None:
+        self._near: deque[int | None] = deque(maxlen=USUAL_ROWS)
+        self._year: deque[tuple[int, str]] = deque(maxlen=SCOPE_ROWS)
+
+    def judge(self, total: int | None) -> tuple[float | None, bool]:
+        """The usual total where this one is of another list, else None; and whether it is far from any level."""
+        known = [value for value in self._near if value is not None]
+        usual = statistics.median(known) if len(known) >= USUAL_FROM else None
+        kind = _USUAL if total is None or usual is None else self._kind(total, usual)
+        if kind != _OTHER:
+            self._near.append(total)
+        if total is not None:
+            self._year.append((total, kind))
+        if kind == _OTHER:
+            self._take_over()
+        return usual if kind == _OTHER else None, kind == _FAR
+
+    def _kind(self, total: int, usual: float) -> str:
+        if _within(total, usual, TOTAL_BAND):
+            # At the edge of the band it may still be another list, if one is known that it is nearer to.
+            others = (value for value, kind in self._year if kind == _OTHER)
+            return _OTHER if any(_alike(total, value, _apart(total, usual)) for value in others) else _USUAL
+        if not _within(total, usual, SCOPE_BAND):
+            return _FAR
+        seen = sum(kind != _USUAL and _alike(total, value) for value, kind in self._year)
+        return _OTHER if seen >= (SCOPE_FROM if total > usual else USUAL_FROM) else _FAR
+
+    def _take_over(self) -> None:
+        """Let another list be the usual one once it counted most of half a year."""
+        lately = [kind for _, kind in self._year][-SCOPE_USUAL:]
+        if 2 * lately.count(_OTHER) <= SCOPE_USUAL:
+            return
+        self._near = deque((value for value, kind in self._year if kind == _OTHER), maxlen=USUAL_ROWS)
+        swapped = {_USUAL: _OTHER, _OTHER: _USUAL, _FAR: _FAR}
+        self._year = deque(((value, swapped[kind]) for value, kind in self._year), maxlen=SCOPE_ROWS)
+
+
+_USUAL, _OTHER, _FAR = "usual", "other", "far"
+
+
+def _within(total: int, usual: float, band: tuple[float, float]) -> bool:
+    return band[0] * usual <= total <= band[1] * usual
+
+
+def _apart(one: float, other: float) -> float:
+    """The larger over the smaller of two totals."""
+    least = min(one, other)
+    return max(one, other) / least if least > 0 else math.inf
+
+
+def _alike(one: float, other: float, within: float = math.inf) -> bool:
+    return _apart(one, other) <= SCOPE_SPREAD and _apart(one, other) < within
+
+
+def _issue_levels(ordered: pl.DataFrame) -> pl.DataFrame:
+    """usual_issues and TOTAL_FAR of each row with a total, exchange by exchange."""
+    totals = ordered.select("exchange", total=_total)
+    judged: list[tuple[float | None, bool]] = []
+    for _, rows in totals.group_by("exchange", maintain_order=True):
+        levels = IssueLevels()
+        judged += [levels.judge(total) for total in rows["total"]]
+    return pl.DataFrame(judged, schema={"usual_issues": pl.Float64, TOTAL_FAR: pl.Boolean}, orient="row")
 
 
 def _volume_levels(ordered: pl.DataFrame) -> pl.DataFrame:

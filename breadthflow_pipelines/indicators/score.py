@@ -9,6 +9,7 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
+from breadthflow_pipelines.indicators.published import comparable
 from breadthflow_pipelines.indicators.series import share, trend
 
 
@@ -48,14 +49,15 @@ NEUTRAL, SPAN = 50.0, 50.0
 def breadth_score(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
     """Score every session of every universe and segment.
 
-    counts and indicators: KEY and their columns, in any order, with the whole history of each universe and segment.
+    counts and indicators: KEY and their columns, in any order, with the whole history of each universe and segment; of
+    published counts ``issue_scale`` as well.
 
     Gives KEY, ``score``, ``weight`` (the share of weights that were there, 0 to 1) and, for each of COMPONENTS, its
     ``NAME`` (value) and ``NAME_z``, sorted by KEY. score = 50 + 50 * (weighted mean of the z) / 3, from 0 to 100: 50 is
     an ordinary session of the past year. Components without a z are left out and the weights rescaled; with less than
     MIN_WEIGHT of them the score is null. This project's own measure: no published thresholds exist for it.
     """
-    known = counts.select(*KEY, "able_252", "advances", "declines", "unchanged")
+    known = comparable(counts).select(*KEY, "able_252", "advances", "declines", "unchanged")
     values = (
         indicators.join(known, on=KEY, how="left")
         .sort(KEY)

@@ -1,15 +1,18 @@
 """How far a run goes beyond its own months: to whatever became due because something below an asset changed."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from breadthflow_pipelines.contracts.bars import not_a_session
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse import recomputations
 from breadthflow_pipelines.warehouse.bulk import Merged
+from breadthflow_pipelines.warehouse.calendar import settle
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,23 @@ class Work:
         }
 
 
+def settle_calendar(market: Market) -> list[dt.date]:
+    """Let what is stored know the calendar of now; gives the days that are others than it knew."""
+    calendar = market.calendar
+    since = market.settings.start_date
+    return settle(market.store, calendar.changes, since, calendar.is_session, not_a_session(calendar))
+
+
 @contextmanager
 def catching_up(market: Market, asset: str, own: Span) -> Iterator[Work]:
     """The run's own span, from the first session that the asset does not know of through the last one stored.
 
+    Whoever computes by a calendar lets the store know it first, or what was computed by another one would stay.
+
     What is made of bars looks back a year and more, so a change goes on through all that follows. What was due is
     forgotten at the end; the caller holds ``exclusive(asset)``.
     """
+    settle_calendar(market)
     due = recomputations.due(market.store, asset)
     if due.first is None:
         yield Work(own, wider=False, causes=())

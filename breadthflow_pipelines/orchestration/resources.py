@@ -20,7 +20,7 @@ class Market(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @cached_property
     def calendar(self) -> ExchangeCalendar:
-        return exchange_calendar(self.settings.calendar)
+        return exchange_calendar(self.settings.calendar, self.settings.calendar_changes)
 
     @cached_property
     def source(self) -> Source:

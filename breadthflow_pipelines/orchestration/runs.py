@@ -30,7 +30,9 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import recomputations
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
+from breadthflow_pipelines.warehouse.calendar import unknown
 from breadthflow_pipelines.warehouse.status import empty_tables
 
 log = logger(__name__)
@@ -130,7 +132,8 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     """The first day that a run through ``through`` must read.
 
     Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
-    that is new since, of which the source could not give everything when last asked, or whose bars may still change.
+    that is new since, in which a day became a session since, of which the source could not give everything when last
+    asked, or whose bars may still change.
     What is due because something below it changed needs no reading: see recomputing.py.
     """
     start = market.settings.start_date
@@ -145,6 +148,8 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
         *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
         breadth_warehouse.outdated_from(market.store, CONVENTION, start),
         symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
+        recomputations.due(market.store, "bars").first,
+        *(day for day in unknown(market.store, market.calendar.changes, start) if market.calendar.is_session(day)),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
     ]
     return max(start, min(day for day in due if day is not None))

@@ -13,7 +13,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
-from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
 DAILY_JOB = "bring_up_to_date"
@@ -89,7 +89,8 @@ def daily_schedule(
         """Brings the store up to date on the evening of each session."""
         moment = context.scheduled_execution_time
         today = moment.astimezone(ZoneInfo(calendar.timezone)).date()
-        if not calendar.is_session(today):
+        # As the file of changes has it now: the exchange may close on a day that nobody knew of when this began.
+        if not exchange_calendar(settings.calendar, settings.calendar_changes).is_session(today):
             return dg.SkipReason(f"{today:%A} {today} is no session of {calendar.name}.")
         if today < settings.start_date:
             return dg.SkipReason(f"{today} lies before the first month of history, {settings.start}.")

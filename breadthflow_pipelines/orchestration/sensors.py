@@ -44,20 +44,21 @@ NAMED = 3  # files, in a run's tag
 RUNNING, STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
-def sensors(
-    job: UnresolvedAssetJobDefinition, settings: Settings, calendar: ExchangeCalendar
-) -> list[dg.SensorDefinition]:
-    """All sensors; those that have nothing to do with these settings are there, and stopped."""
+def sensors(job: UnresolvedAssetJobDefinition, settings: Settings) -> list[dg.SensorDefinition]:
+    """All sensors; those that have nothing to do with these settings are there, and stopped.
+
+    Each look asks for the calendar again: a day may have been closed since the last one.
+    """
     return [
-        new_files(job, settings, calendar),
-        catch_up(job, calendar),
-        late_sessions(settings, calendar),
+        new_files(job, settings),
+        catch_up(job),
+        late_sessions(settings),
         alert_failed_runs(settings),
         alert_failed_checks(settings),
     ]
 
 
-def new_files(job: UnresolvedAssetJobDefinition, settings: Settings, calendar: ExchangeCalendar) -> dg.SensorDefinition:
+def new_files(job: UnresolvedAssetJobDefinition, settings: Settings) -> dg.SensorDefinition:
     """Runs the months that new files touch."""
     folder = _watched_folder(settings)
 
@@ -90,7 +91,7 @@ def new_files(job: UnresolvedAssetJobDefinition, settings: Settings, calendar: E
                 run_key=f"{key(files)} {first:{FORMAT}} {last:{FORMAT}}",
                 tags={**range_tags(first, last), "breadthflow/files": _named(files)},
             )
-            for first, last, files in ranges(arrived, settings.start_date, calendar.last_closed())
+            for first, last, files in ranges(arrived, settings.start_date, Market().calendar.last_closed())
         ]
         coming = sum(not entry.settled and entry.size >= 0 for entry in known.files.values())
         skipped = f"Nothing new in {folder.path}: {len(known.files) - coming} files are known, {coming} are coming in."
@@ -99,7 +100,7 @@ def new_files(job: UnresolvedAssetJobDefinition, settings: Settings, calendar: E
     return sensor
 
 
-def catch_up(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> dg.SensorDefinition:
+def catch_up(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     """Asks for what should be in and is not: after downtime at once, after a try that missed something later."""
 
     @dg.sensor(
@@ -110,7 +111,8 @@ def catch_up(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> d
         description="Asks for sessions that were missed, and again for what was not to be had, a few times.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        session = due_session(calendar, MISSED_AFTER)
+        market = Market()
+        session = due_session(market.calendar, MISSED_AFTER)
         told = json.loads(context.cursor or "{}")
         told = told if told.get("session") == str(session) else {"session": str(session), "tries": 0}
         if told.get("over"):
@@ -118,7 +120,6 @@ def catch_up(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> d
         busy = unfinished_run(context.instance)
         if busy is not None:
             return dg.SkipReason(f"Run {busy.run_id[:8]} is not over yet.")
-        market = Market()
         if session < market.settings.start_date:
             return dg.SkipReason(f"{session} lies before the first month of history, {market.settings.start}.")
         missing = _missing(context.instance, market, session)
@@ -131,7 +132,7 @@ def catch_up(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> d
             alert = incidents.given_up(session, missing, tries)
             incidents.alerter(context.instance, market.settings).send(alert)
             return _over(told, f"it was asked for {tries} times, and {missing}")
-        at = _not_before(context.instance, calendar, session, told)
+        at = _not_before(context.instance, market.calendar, session, told)
         if sessions.present() < at:
             return dg.SkipReason(f"{missing[:1].upper()}{missing[1:]}; asks again at {at:%Y-%m-%d %H:%M} UTC.")
         tags = {
@@ -146,7 +147,7 @@ def catch_up(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> d
     return sensor
 
 
-def late_sessions(settings: Settings, calendar: ExchangeCalendar) -> dg.SensorDefinition:
+def late_sessions(settings: Settings) -> dg.SensorDefinition:
     """Turns the lights of assets red that lack the session that is due by the clock, and green again."""
 
     @dg.sensor(
@@ -158,11 +159,12 @@ def late_sessions(settings: Settings, calendar: ExchangeCalendar) -> dg.SensorDe
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         alerts = incidents.alerter(context.instance, settings)
         alerts.send_what_was_not()
-        session = due_session(calendar, dt.timedelta(hours=settings.late_after_hours))
+        market = Market()
+        session = due_session(market.calendar, dt.timedelta(hours=settings.late_after_hours))
         told = json.loads(context.cursor or "{}")
         if told == {"session": str(session), "late": []}:
             return dg.SkipReason(f"{session} is in.")
-        held = held_sessions(Market(), session)
+        held = held_sessions(market, session)
         if held is None:
             return dg.SkipReason("The store is empty, so nothing is late.")
         late = lacking(held, session)

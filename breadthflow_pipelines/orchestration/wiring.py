@@ -25,7 +25,7 @@ from breadthflow_pipelines.settings import Settings
 
 def build(settings: Settings) -> dg.Definitions:
     """Everything that Dagster shows and runs, for these settings."""
-    calendar = exchange_calendar(settings.calendar)
+    calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     months = monthly(settings, calendar)
     bars = bars_asset(months)
     quarantine = quarantined_bars_asset(months, bars)
@@ -51,7 +51,7 @@ def build(settings: Settings) -> dg.Definitions:
             daily_schedule(all_jobs[0], settings, calendar, first_due),
             nightly_schedule(all_jobs[-1], calendar),
         ],
-        sensors=sensors(all_jobs[0], settings, calendar),
+        sensors=sensors(all_jobs[0], settings),
         resources={"market": Market()},
         executor=dg.in_process_executor,
     )

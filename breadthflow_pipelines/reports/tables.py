@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from xml.etree import ElementTree
 
+from rich.markup import escape
 from rich.table import Table
 
 Row = Mapping[str, Any]
@@ -15,7 +16,7 @@ ACTION_STYLES = {"buy": "green", "sell": "red", "hold": "dim"}
 
 
 def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
-    """A table of these columns; numbers to the right, actions coloured, unknown values as a dash."""
+    """A table of these columns: numbers to the right, actions coloured, unknown values as a dash; no markup is read."""
     rows = list(rows)
     drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
@@ -23,7 +24,7 @@ def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
         drawn.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         style = ACTION_STYLES.get(str(row.get("action")))
-        drawn.add_row(*(text(row.get(column)) for column in columns), style=style)
+        drawn.add_row(*(escape(text(row.get(column))) for column in columns), style=style)
     return drawn
 
 

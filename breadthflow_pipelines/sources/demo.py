@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.sources.protocol import (
     BAR_SCHEMA,
     MEMBER_SCHEMA,
@@ -259,7 +259,8 @@ class DemoMarket:
     volume is whole shares. The rows of BROKEN_ROWS are wrong on purpose.
 
     Args:
-        calendar: whose sessions the market trades on.
+        calendar: whose sessions the market trades on. Its changes move no price of another day: the market's paths
+            go on from one of the library's sessions to the next.
         seed: names the market; not negative.
         last_session: how far it reaches; by default through the last session that has closed.
 
@@ -272,13 +273,17 @@ class DemoMarket:
 
     def __init__(self, calendar: ExchangeCalendar, seed: int = 1969, last_session: dt.date | None = None) -> None:
         self._seed = seed
-        self._sessions = calendar.between(EPOCH, last_session or calendar.last_closed())
-        if not self._sessions:
+        traded = calendar.between(EPOCH, last_session or calendar.last_closed())
+        if not traded:
             raise RequestError(
                 f"The demo market has no session through {last_session}: it begins in {EPOCH:%Y-%m}. "
                 "Ask for a later day."
             )
-        self._last = self._sessions[-1]
+        self._first, self._last = traded[0], traded[-1]
+        self._traded = pl.Series(traded, dtype=pl.Date).implode()
+        steps = set(exchange_calendar(calendar.name).between(EPOCH, self._last))
+        self._sessions = sorted(steps.union(traded))
+        self._steps = np.array([session in steps for session in self._sessions])
         self._ordinals = np.array([session.toordinal() for session in self._sessions])
         self._companies = _Companies.drawn(seed)
         self._symbols = [span for span in self._companies.symbols if span.first <= self._last.toordinal()]
@@ -289,7 +294,7 @@ class DemoMarket:
             about=f"synthetic market, invented by a random number generator with seed {self._seed}; not real prices",
             synthetic=True,
             symbols=len({span.symbol for span in self._symbols}),
-            first_session=self._sessions[0],
+            first_session=self._first,
             last_session=self._last,
         )
 
@@ -316,7 +321,7 @@ class DemoMarket:
         """Bars from start through end, a chunk per calendar year. Outcomes without bars come with the last chunk."""
         missing = {span.symbol for span in self._symbols} if symbols is None else set(symbols)
         asked = pl.Series(sorted(missing), dtype=pl.String)
-        since, through = max(start, self._sessions[0]), min(end, self._last)
+        since, through = max(start, self._first), min(end, self._last)
         last_year = max(since.year, through.year)
         for year in range(since.year, last_year + 1):
             delivered = self._delivered(max(since, dt.date(year, 1, 1)), min(through, dt.date(year, 12, 31)))
@@ -367,6 +372,12 @@ class DemoMarket:
         close = np.take_along_axis(np.exp(log_close).round(TICK_DECIMALS), traded, axis=0)
         return _Paths(close, quiet, listed, volume_multiple)
 
+    @cached_property
+    def _priors(self) -> NDArray[np.intp]:
+        """Of each session, the row of the step before it."""
+        last_step = np.maximum.accumulate(np.where(self._steps, np.arange(len(self._steps)), 0))
+        return np.concatenate(([0], last_step[:-1]))
+
     def _latent(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
         """Log closes as if every company traded always, who does not trade, and the regime's multiple of volume."""
         companies, sectors = self._companies, np.arange(COMPANIES) % len(SECTORS)
@@ -375,7 +386,9 @@ class DemoMarket:
         volume_multiple = np.empty(len(self._sessions))
         market, sector, own = 0.0, np.zeros(len(SECTORS)), np.zeros(COMPANIES)
         regime, left = REGIMES["calm"], _FIRST_CALM
+        step = 0
         for row, ordinal in enumerate(self._ordinals):
+            before = (market, sector, own, regime, left)
             rng = _generator(self._seed, ordinal, _CLOSES)
             turn, length = rng.random(2)
             if left == 0:
@@ -385,16 +398,20 @@ class DemoMarket:
             market = MARKET_MEMORY * market + regime.drift + regime.volatility * rng.standard_normal()
             sector = OWN_MEMORY * sector + SECTOR_VOLATILITY * rng.standard_normal(len(SECTORS))
             own = OWN_MEMORY * own + companies.volatility * rng.standard_normal(COMPANIES)
-            log_close[row] = companies.log_price + GROWTH * row + companies.beta * market + sector[sectors] + own
+            log_close[row] = companies.log_price + GROWTH * step + companies.beta * market + sector[sectors] + own
             quiet[row] = rng.random(COMPANIES) < QUIET_RATE
             volume_multiple[row] = regime.volume
+            if self._steps[row]:
+                step += 1
+            else:
+                market, sector, own, regime, left = before
         return log_close, quiet, volume_multiple
 
     def _true_bars(self, since: dt.date, through: dt.date) -> pl.DataFrame:
         """All bars of those days as an honest vendor would give them, in BAR_SCHEMA."""
         rows = self._rows(since.toordinal(), through.toordinal() + 1)
         close, quiet = self._paths.close[rows], self._paths.quiet[rows]
-        prior = self._paths.close[np.maximum(np.arange(rows.start, rows.stop) - 1, 0)]
+        prior = self._paths.close[self._priors[rows]]
         noise = np.empty((4, *close.shape))
         for row, ordinal in enumerate(self._ordinals[rows]):
             noise[:, row] = _generator(self._seed, ordinal, _INTRADAY).standard_normal((4, COMPANIES))
@@ -423,7 +440,7 @@ class DemoMarket:
 
     def _delivered(self, since: dt.date, through: dt.date) -> pl.DataFrame:
         """The bars of those days with the broken rows among them."""
-        true = self._true_bars(since, through)
+        true = self._true_bars(since, through).filter(pl.col("session").is_in(self._traded))
         broken = [row for row in BROKEN_ROWS if since <= row.session <= through]
         if not broken:
             return true

@@ -9,4 +9,5 @@ MADE_OF = {
     "quarantined_bars": _OF_SOUND_BARS,
     "universe_members": _OF_SOUND_BARS,
     "securities": ("breadth_counts",),  # by sector
+    "calendar": ("quarantined_bars", *_OF_SOUND_BARS),  # which session was the one before
 }

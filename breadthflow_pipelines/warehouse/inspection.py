@@ -186,7 +186,7 @@ SESSIONS_NOT_PUBLISHED = """
                                    WHERE e.exchange = reach.exchange AND e.session = calendar.session)"""
 ISSUES_UNLIKE = _unlike_the_year(
     "(SELECT exchange, session, (abs(advances) + abs(declines) + coalesce(unchanged, 0))::float8 AS issues "
-    "FROM exchange_breadth WHERE issues_usable)",
+    "FROM exchange_breadth WHERE issues_usable AND usual_issues IS NULL)",
     "issues",
     "avg(issues) OVER past",
     f"NOT (issues BETWEEN usual / {OTHER_ISSUES} AND usual * {OTHER_ISSUES})",

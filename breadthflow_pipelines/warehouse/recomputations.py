@@ -1,10 +1,11 @@
-"""What is to be computed anew because something below it changed, and from which session on.
+"""What is to be computed anew, or read again, because something below it changed, and from which session on.
 
 A change is noted in the transaction that makes it, and forgotten once what is made of it was made anew: a run that is
 killed between the two leaves a note, and the next run does what is due.
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch
@@ -25,8 +26,7 @@ def noting(origin: str, first: dt.date | None) -> list[Statement]:
     """The statements that note a change in ``origin`` from a session on; none where nothing changed."""
     if first is None:
         return []
-    query = "INSERT INTO recomputations (asset, first_session, cause) VALUES ($1, $2, $3)"
-    return [(query, (asset, first, origin)) for asset in MADE_OF[origin]]
+    return [statement for asset in MADE_OF[origin] for statement in noting_each(asset, [first], origin)]
 
 
 def noting_of(origin: str, merged: Merged) -> list[Statement]:
@@ -43,6 +43,19 @@ def due(database: Database, asset: str) -> Due:
     )
     first: dt.date | None = found["first_session"].min()  # type: ignore[assignment]
     return Due(first, tuple(found["cause"].unique().sort()), tuple(found["recomputation_id"]))
+
+
+def noting_each(asset: str, sessions: Iterable[dt.date], cause: str) -> list[Statement]:
+    """The statements that note single sessions of an asset, each to be done by a run that is about it."""
+    query = "INSERT INTO recomputations (asset, first_session, cause) VALUES ($1, $2, $3)"
+    return [(query, (asset, session, cause)) for session in sessions]
+
+
+def done_within(database: Database, asset: str, start: dt.date, end: dt.date) -> None:
+    """Forget what was noted of an asset's sessions from start through end."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        query = "DELETE FROM recomputations WHERE asset = %s AND first_session BETWEEN %s AND %s"
+        cursor.execute(query, (asset, start, end))
 
 
 def done(database: Database, asset: str, known: Due) -> None:

@@ -227,6 +227,30 @@ SELECT * FROM (
 """
 
 
+def rejected_counts(
+    database: Database, exchange: str, first: dt.date | None, last: dt.date | None, reason: str | None = None
+) -> list[Row]:
+    """Lines of an exchange's published counts that broke their contract, by file and line. reason: any part of one.
+
+    Raises:
+        RequestError: no such exchange; says which there are.
+    """
+    known = _rows(
+        database, "SELECT exchange FROM exchange_breadth UNION SELECT exchange FROM rejected_counts ORDER BY 1", []
+    )
+    names = [row["exchange"] for row in known]
+    if exchange not in names:
+        there = f"there are: {', '.join(names)}" if names else "none were imported: run breadthflow import-breadth"
+        raise RequestError(f"There are no published counts of {exchange}; {there}.")
+    where, values = _where({"exchange": exchange}, first, last)
+    return _rows(
+        database,
+        "SELECT session, exchange, exchange || '_' || series || '.csv' AS file, line, value, reason, rejected_at, "
+        f"run_id FROM rejected_counts WHERE {where} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY file, line",
+        [*values, reason or ""],
+    )
+
+
 def last_scores(database: Database, universe: str | None = None, through: dt.date | None = None) -> list[Row]:
     """Score and conviction of each universe (or one) as a whole: of its last session and of its last final one.
 
@@ -325,6 +349,10 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "FROM exchange_breadth WHERE volume_unit IS NOT NULL GROUP BY exchange, volume_unit ORDER BY 1, 3",
             [],
         ),
+        "other_lists": _rows(database, _OTHER_LISTS, []),
+        "calendar": _rows(
+            database, "SELECT session, change, reason, applied_at FROM calendar_changes ORDER BY session, change", []
+        ),
         "revised": _rows(
             database,
             "SELECT coalesce(kind, 'unknown') AS kind, count(*) AS rows, min(session) AS first, max(session) AS last, "
@@ -347,6 +375,19 @@ def overview(database: Database) -> dict[str, list[Row]]:
         ),
     }
 
+
+# Runs of sessions on which an exchange published another list of issues than it usually does.
+_OTHER_LISTS = """
+WITH told AS (
+    SELECT exchange, session, usual_issues, advances + declines + unchanged AS issues,
+           row_number() OVER (PARTITION BY exchange ORDER BY session)
+           - row_number() OVER (PARTITION BY exchange, usual_issues IS NULL ORDER BY session) AS stretch
+      FROM exchange_breadth)
+SELECT exchange, min(session) AS first, max(session) AS last, count(*) AS sessions,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY issues)::bigint AS issues,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY usual_issues)::bigint AS usual
+  FROM told WHERE usual_issues IS NOT NULL GROUP BY exchange, stretch ORDER BY 1, 2
+"""
 
 _UNIVERSES = """
 SELECT i.universe, min(i.session) AS first, max(i.session) AS last,

@@ -182,6 +182,17 @@ recomputations = sa.Table(
     comment="What is made of bars and members and does not know yet of a change in them; empty after a whole run",
 )
 
+calendar_changes = sa.Table(
+    "calendar_changes",
+    metadata,
+    _column("session", sa.Date(), "the day", primary_key=True),
+    _column("change", sa.Text(), "closed: it is no session; open: it is one", primary_key=True),
+    _column("reason", sa.Text(), "why, as the file says"),
+    _column("applied_at", sa.DateTime(timezone=True), "when what is stored came to know it", server_default=NOW),
+    sa.CheckConstraint("change IN ('closed', 'open')", name="change_known"),
+    comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as what is stored has them",
+)
+
 STATUSES = ("proposed", "quarantined", "released", "confirmed", "lapsed")
 LEFT_OUT = ("quarantined", "confirmed")  # of them, those that keep a bar out of sound_bars
 
@@ -228,6 +239,9 @@ exchange_breadth = sa.Table(
     *[_count(c, f"{c.replace('_', ' ')} as published; null where not published") for c in PUBLISHED],
     _number("index_close", "the level of the exchange's index, where a file gives it"),
     _count("volume_unit", "shares in one published unit of volume; null where no volume"),
+    _number(
+        "usual_issues", "the usual total of issues, where this row's is that of another list; null: it is as usual"
+    ),
     _column("doubts", ARRAY(sa.Text()), "the rules that the row fails; empty: none", server_default=sa.text("'{}'")),
     _column("issues_usable", sa.Boolean(), "whether issues, highs and lows may enter indicators", server_default=TRUE),
     _column("volume_usable", sa.Boolean(), "whether volumes may", server_default=TRUE),
@@ -236,6 +250,7 @@ exchange_breadth = sa.Table(
     *_not_negative(*PUBLISHED),
     sa.CheckConstraint("index_close > 0 AND index_close < 'Infinity'", name="index_close_positive"),
     sa.CheckConstraint("volume_unit > 0", name="volume_unit_positive"),
+    sa.CheckConstraint("usual_issues > 0 AND usual_issues < 'Infinity'", name="usual_issues_positive"),
     comment="Breadth as an exchange published it, in issues and shares",
 )
 
@@ -435,7 +450,7 @@ def breadth_view(measures: Sequence[str]) -> str:
     counts = ", ".join(name for name in _COUNTS_SHOWN if name not in _KEY)
     columns = "".join(f", {name}" for name in measures)
     return (
-        f"CREATE VIEW breadth AS SELECT {', '.join(_KEY)}, i.state, {counts}, doubts{columns} "
+        f"CREATE VIEW breadth AS SELECT {', '.join(_KEY)}, i.state, {counts}, doubts, issue_scale{columns} "
         f"FROM all_counts JOIN breadth_indicators i USING ({', '.join(_KEY)})"
     )
 

@@ -210,6 +210,9 @@ def usable_counts(judged: pl.DataFrame) -> pl.DataFrame:
         "session",
         *(pl.when("issues_usable").then(name).alias(name) for name in ISSUES),
         *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")).alias(name) for name in VOLUMES),
+        issue_scale=pl.when("issues_usable").then(
+            pl.col("usual_issues") / pl.sum_horizontal("advances", "declines", "unchanged")
+        ),
     )
 
 

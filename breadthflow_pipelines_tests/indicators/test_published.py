@@ -4,11 +4,13 @@ import datetime as dt
 import math
 import random
 import statistics
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.contracts.breadth import PUBLISHED
 from breadthflow_pipelines.contracts.verdict import require
@@ -22,8 +24,10 @@ from breadthflow_pipelines.indicators.published import (
     VOLUME_FAR,
     VOLUMES,
     VOLUMES_COPIED,
+    comparable,
     first_unit,
     judge_published,
+    scope_stretches,
     unit_stretches,
 )
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust, threshold_events
@@ -50,6 +54,11 @@ def judged(rows: list[Row]) -> list[Verdict]:
 def doubts(rows: list[Row]) -> dict[int, list[str]]:
     """The rows that are doubted, by number."""
     return {i: verdict[1] for i, verdict in enumerate(judged(rows)) if verdict[1]}
+
+
+def others(rows: list[Row]) -> dict[int, float]:
+    """The rows of another list of issues, by number, and the usual total that they are held against."""
+    return {i: usual for i, usual in enumerate(judge_published(frame(rows))["usual_issues"]) if usual is not None}
 
 
 def plain(n: int, total: int = 2000, unit: int = 1000) -> list[Row]:
@@ -112,6 +121,8 @@ def spoilt(n: int = 900, seed: int = 5) -> list[Row]:
     rows = market(n, seed, 1300, 1500)
     for i in (3, 7, 200, 201, 420):
         rows[i] = scaled(rows[i], 2, "advances", "declines", "unchanged")
+    for i in (*range(445, 470), 600, *range(790, 900)):  # of another list; the last ones until it is the usual one
+        rows[i] = scaled(rows[i], 1.27, *ISSUES)
     for i, j in ((40, 39), (41, 40), (300, 280), (500, 478)):
         rows[i] = dict(rows[j])
     for i, j in ((540, 400), (700, 600)):
@@ -141,10 +152,43 @@ def off(rows: list[Row], i: int, names: tuple[str, ...], low: float, high: float
     return now is not None and len(before) >= 5 and not low <= now / statistics.median(before) <= high
 
 
-def twin_total(rows: list[Row], i: int) -> bool:
-    if rows[i]["unchanged"] is None:
-        return off(rows, i, ("advances", "declines"), 0.4, 2.5)
-    return off(rows, i, ("advances", "declines", "unchanged"), 5 / 6, 6 / 5)
+def twin_totals(rows: list[Row]) -> list[tuple[float | None, bool]]:
+    """The usual total on rows of another list, and whether a total is far."""
+    out: list[tuple[float | None, bool]] = []
+    level: list[int | None] = []  # of the usual list, with gaps
+    told: list[tuple[int, str]] = []
+
+    def near(a: float, b: float) -> float:
+        return max(a / b, b / a)
+
+    for i, row in enumerate(rows):
+        total = sum_of(row, *ISSUES[:3])
+        known = [value for value in level[-21:] if value is not None]
+        kind, usual = "usual", None
+        if total is None:
+            far = row["unchanged"] is None and off(rows, i, ISSUES[:2], 0.4, 2.5)
+            level.append(None)
+            out.append((None, far))
+            continue
+        if len(known) >= 5:
+            usual = statistics.median(known)
+            year = told[-252:]
+            if 5 / 6 <= total / usual <= 6 / 5:
+                rivals = [near(total, value) for value, which in year if which == "other"]
+                kind = "other" if rivals and min(rivals) <= 1.035 and min(rivals) < near(total, usual) else "usual"
+            else:
+                alike = [which for value, which in year if near(total, value) <= 1.035 and which != "usual"]
+                kind = (
+                    "other" if 5 / 9 <= total / usual <= 9 / 5 and len(alike) >= (1 if total > usual else 5) else "far"
+                )
+        told.append((total, kind))
+        if kind != "other":
+            level.append(total)
+        out.append((usual if kind == "other" else None, kind == "far"))
+        if [which for _, which in told[-126:]].count("other") > 63:
+            level = [value for value, which in told[-252:] if which == "other"]
+            told = [(value, {"usual": "other", "other": "usual", "far": "far"}[which]) for value, which in told]
+    return out
 
 
 def twin_copies(rows: list[Row], i: int) -> tuple[bool, bool]:
@@ -213,8 +257,8 @@ def twin_swaps(rows: list[Row], doubted: list[bool]) -> list[bool]:
 
 
 def twin(rows: list[Row]) -> list[Verdict]:
-    units = twin_units(rows)
-    plain_rules = [(twin_total(rows, i), *twin_copies(rows, i), units[i][1]) for i in range(len(rows))]
+    units, totals = twin_units(rows), twin_totals(rows)
+    plain_rules = [(totals[i][1], *twin_copies(rows, i), units[i][1]) for i in range(len(rows))]
     swaps = twin_swaps(rows, [any(rules) for rules in plain_rules])
     out = []
     for (unit, _), rules, swapped in zip(units, plain_rules, swaps, strict=True):
@@ -233,6 +277,9 @@ def test_the_twin_agrees_on_every_row_and_every_rule_fires(seed: int) -> None:
     assert got == twin(rows)
     found = {name for _, names, _, _ in got for name in names}
     assert found == {TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED}
+    assert others(rows) == {i: usual for i, (usual, _) in enumerate(twin_totals(rows)) if usual is not None}
+    assert others(rows).keys() > {450, 600, 830}
+    assert not others(rows).keys() & set(range(870, 890))  # by then the other list is the usual one
 
 
 @pytest.mark.parametrize(
@@ -255,9 +302,143 @@ def test_total_issues_are_held_against_their_level(factor: float, found: list[st
     assert judged(rows)[30][2:] == (not found, not found)
 
 
-def test_a_true_step_of_total_issues_is_accepted_after_eleven_rows() -> None:
-    rows = plain(40) + plain(80, total=3000)[40:]
+def test_a_step_to_twice_the_total_is_accepted_after_eleven_rows() -> None:
+    rows = plain(40) + plain(80, total=4000)[40:]
     assert list(doubts(rows)) == list(range(40, 51))  # 11 of 21 rows are the median
+    assert others(rows) == {}
+
+
+def nyse(n: int, other: Collection[int] = ()) -> list[Row]:
+    """n rows of 3,000 issues, no two in sight of each other alike; those of another list are the same of 3,750.
+
+    By hand, k being the row's number modulo 41: A 1,600 - 8k, D 1,000 + 8k, U 400; of the other list 5/4 of each.
+    """
+    rows = []
+    for i in range(n):
+        k = i % 41
+        issues = {"advances": 1600 - 8 * k, "declines": 1000 + 8 * k, "unchanged": 400}
+        issues |= {"new_highs": 80 + 4 * (i % 7), "new_lows": 40}
+        rows.append(plain(i + 1)[i] | {name: count * 5 // 4 if i in other else count for name, count in issues.items()})
+    return rows
+
+
+def test_a_total_that_recurs_within_a_year_is_that_of_another_list_of_issues() -> None:
+    stretches = {*range(60, 64), 90, *range(120, 140)}
+    rows = nyse(400, other=stretches)
+    assert doubts(rows) == {60: [TOTAL_FAR]}  # nothing has recurred yet
+    assert others(rows) == dict.fromkeys(sorted(stretches - {60}), 3000.0)
+    assert all(verdict[2:] == (True, True) for i, verdict in enumerate(judged(rows)) if i != 60)
+    assert scope_stretches(judge_published(frame(rows))).rows() == [
+        ("X", FIRST + dt.timedelta(days=61), FIRST + dt.timedelta(days=63), 3, 3750.0, 3000.0),
+        ("X", FIRST + dt.timedelta(days=90), FIRST + dt.timedelta(days=90), 1, 3750.0, 3000.0),
+        ("X", FIRST + dt.timedelta(days=120), FIRST + dt.timedelta(days=139), 20, 3750.0, 3000.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "factor", "recurs"),
+    [
+        (252, 1.0, True),  # a year after the first
+        (253, 1.0, False),
+        (30, 1.034, True),  # as far apart as the totals of NYSE's other list
+        (30, 1.036, False),  # NASDAQ's two faults of 1987 are farther apart
+        (30, 1 / 1.034, True),
+        (30, 1 / 1.036, False),
+    ],
+)
+def test_a_level_recurs_within_a_year_and_a_narrow_band(second: int, factor: float, recurs: bool) -> None:
+    rows = nyse(400, other={60})
+    rows[60 + second] = scaled(rows[60 + second], 1.25 * factor, "advances", "declines", "unchanged")
+    assert (60 + second in others(rows)) == recurs
+    assert list(doubts(rows)) == ([60] if recurs else [60, 60 + second])
+
+
+@pytest.mark.parametrize(
+    ("factor", "kept"),
+    [
+        (0.5, False),  # halves recur, too: half of what was to be counted
+        (2.0, False),  # NASDAQ 1980-11-17 and 1980-11-25
+        (2.08, False),  # as they are
+        (0.47, False),  # NASDAQ 1985-08-08
+        (1.7, True),
+        (0.75, False),  # NASDAQ 1997-07-03, 1997-12-31 and 1998-03-12: less may be what was left of a row
+    ],
+)
+def test_what_recurs_thrice_is_a_list_only_if_it_is_no_half_or_double_or_rest(factor: float, kept: bool) -> None:
+    rows = nyse(400)
+    for i in (60, 90, 120):
+        rows[i] = scaled(rows[i], factor, "advances", "declines", "unchanged")
+    assert list(doubts(rows)) == ([60] if kept else [60, 90, 120])
+
+
+def test_a_shorter_list_is_known_from_its_sixth_row_on() -> None:
+    rows = nyse(300)
+    for i in range(60, 80):
+        rows[i] = scaled(rows[i], 0.75, "advances", "declines", "unchanged")
+    assert list(doubts(rows)) == [60, 61, 62, 63, 64]
+    assert list(others(rows)) == list(range(65, 80))
+
+
+def test_a_row_at_the_edge_of_the_band_is_of_the_list_that_it_is_nearer_to() -> None:
+    rows = nyse(200, other=range(60, 70))
+    rows[80] = scaled(rows[80], 1.19, "advances", "declines", "unchanged")  # 3,570: 19 % from one, 5 % from the other
+    assert 80 not in others(rows)
+    rows[75] = scaled(rows[75], 1.21, "advances", "declines", "unchanged")  # 3,630, which leads over to it
+    assert 75 in others(rows)
+    assert 80 in others(rows)
+    assert 80 not in others(nyse(60) + rows[80:81])  # where no other list is known, 3,570 is 3,000 on a good day
+
+
+def test_a_list_that_stays_is_the_usual_one_after_half_of_half_a_year() -> None:
+    rows = nyse(400, other=range(100, 400))
+    assert list(doubts(rows)) == [100]
+    assert list(others(rows)) == list(range(101, 165))  # 64 of 126
+    back = nyse(400, other=range(100, 300))
+    assert list(doubts(back)) == [100]  # the old list was the usual one within a year
+    assert {i: usual for i, usual in others(back).items() if i >= 300} == dict.fromkeys(range(300, 364), 3750.0)
+
+
+def values_of(rows: list[Row]) -> pl.DataFrame:
+    """All indicators of these published counts."""
+    usable = usable_counts(judge_published(frame(rows))).rename({"exchange": "universe"})
+    unknown = [pl.lit(None, pl.Int64).alias(name) for name in COUNT_COLUMNS if name not in usable.columns]
+    return breadth_indicators(usable.with_columns(*unknown, segment=pl.lit("ALL")))
+
+
+def test_indicators_of_another_list_are_those_of_the_usual_one() -> None:
+    other = {*range(200, 206), *range(230, 250), 300}
+    got = values_of(nyse(500, other=other))
+    alone = nyse(500)
+    alone[200] |= dict.fromkeys(ISSUES)  # its list was not known yet
+    of_volume = ("volume", "trin", "udt", "day_")
+    issues = [name for name in got.columns if not any(part in name for part in of_volume)]
+    assert_frame_equal(got.select(issues), values_of(alone).select(issues), rel_tol=1e-12)
+    # By hand, of row 231, k = 26: the other list has 1,740 up and 1,510 down; the usual one had 1,392 and 1,208.
+    row = got.row(231, named=True)
+    assert row["net_advances"] == pytest.approx(1392 - 1208)
+    assert row["rana"] == pytest.approx(1000 * (1740 - 1510) / (1740 + 1510))
+    assert got["ad_line"][231] - got["ad_line"][230] == pytest.approx(184)
+    assert got["net_advances"][200] is None
+
+
+def test_the_oscillator_takes_one_step_of_scaled_net_advances() -> None:
+    """A thrust day of another list, by hand: of 3,750 issues 3,100 up and 400 down are 2,480 and 320 of 3,000."""
+    rows = nyse(400, other=(300, 350))
+    rows[350] |= {"advances": 3100, "declines": 400, "unchanged": 250}
+    before, after = (values_of(rows).row(i, named=True) for i in (349, 350))
+    # T' = T + alpha * (n - T), n = 2,160; what the day before needed for an oscillator that stays tells T10 and T5.
+    t5 = before["mcclellan_unchanged_at"] - 2 * before["mcclellan_oscillator"]
+    t10 = t5 + before["mcclellan_oscillator"]
+    assert after["mcclellan_oscillator"] == pytest.approx((t10 + 0.1 * (2160 - t10)) - (t5 + 0.05 * (2160 - t5)))
+    assert after["mcclellan_oscillator"] - before["mcclellan_oscillator"] == pytest.approx(
+        0.05 * 2160 - 0.1 * t10 + 0.05 * t5
+    )
+
+
+def test_counts_of_one_list_are_left_as_they_are() -> None:
+    counts = usable_counts(judge_published(frame(nyse(60))))
+    assert_frame_equal(comparable(counts).select(ISSUES), counts.select(pl.col(ISSUES).cast(pl.Float64)))
+    assert comparable(counts.drop("issue_scale")).equals(counts.drop("issue_scale"))  # counted from bars
 
 
 def test_totals_are_not_judged_by_fewer_than_five_rows() -> None:
@@ -480,14 +661,16 @@ def test_order_does_not_matter_and_exchanges_do_not_know_each_other() -> None:
 def test_judging_adds_columns_and_keeps_the_contract_and_every_count() -> None:
     counts = frame(spoilt())
     got = judge_published(counts)
-    assert got.columns == [*counts.columns, "volume_unit", "doubts", "issues_usable", "volume_usable"]
+    judgement = ["usual_issues", "volume_unit", "doubts", "issues_usable", "volume_usable"]
+    assert got.columns == [*counts.columns, *judgement]
     assert got.select(counts.columns).equals(counts)
     assert require(PUBLISHED, got.with_columns(index_close=pl.lit(None, pl.Float64))).height == counts.height
 
 
 def test_no_rows_give_no_rows_of_the_same_types() -> None:
     assert judge_published(frame([])).schema == judge_published(frame(plain(3))).schema
-    assert unit_stretches(judge_published(frame([]))).schema == unit_stretches(judge_published(frame(plain(3)))).schema
+    for stretches in (unit_stretches, scope_stretches):
+        assert stretches(judge_published(frame([]))).schema == stretches(judge_published(frame(plain(3)))).schema
 
 
 @pytest.fixture(scope="module")
@@ -522,6 +705,7 @@ def test_the_faults_of_nasdaq_are_found_and_no_other_rows(nasdaq: pl.DataFrame) 
     assert found == {name: dates.split() for name, dates in FAULTS.items()}
     assert (got.height, got.filter(pl.col("doubts").list.len() > 0).height) == (9550, 36)
     assert ((~got["issues_usable"]).sum(), (~got["volume_usable"]).sum()) == (28, 31)
+    assert got["usual_issues"].count() == 0  # no list but its own
 
 
 @pytest.mark.market_data

@@ -119,3 +119,13 @@ def test_months_reach_from_the_first_of_history_through_the_present() -> None:
     assert keys[0] == "2022-11"
     assert keys[-1] == dt.datetime.now(ZoneInfo("America/New_York")).strftime("%Y-%m")
     assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("start", ["1900-01", "1926-01", "1950-01"])  # as early as may be set; CRSP's first; round
+def test_history_may_begin_long_ago(start: str) -> None:
+    settings = Settings(start=start)
+    months = monthly(settings, CALENDAR).get_partition_keys()
+    assert months[0] == start
+    span = span_of({"dagster/partition": start}, settings, CALENDAR)
+    assert 19 < len(CALENDAR.between(span.start, span.end)) < 27  # with Saturdays
+    check_within_history(span.start, span.end, settings, CALENDAR)

@@ -3,6 +3,7 @@
 import datetime as dt
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -33,10 +34,13 @@ def asked(
     on_time: Callable[[dt.datetime], None],
     start: str = "2016-01",
     due: Callable[[dt.date], dt.date] = lambda day: first_to_refresh(day, NEW_YORK_S),
+    changes: Path | None = None,
 ) -> dg.RunRequest | dg.SkipReason:
     """The answer of a store that was brought up to date the evening before, or that is behind as ``due`` says."""
     on_time(moment)
-    schedule = daily_schedule(jobs()[0], Settings(start=start), NEW_YORK_S, lambda _, day: due(day))
+    schedule = daily_schedule(
+        jobs()[0], Settings(start=start, calendar_changes=changes), NEW_YORK_S, lambda _, day: due(day)
+    )
     with tempfile.TemporaryDirectory() as place, dg.DagsterInstance.local_temp(place) as instance:
         answer = schedule(dg.build_schedule_context(instance, scheduled_execution_time=moment))
     assert isinstance(answer, dg.RunRequest | dg.SkipReason)
@@ -164,3 +168,14 @@ def tick(store: Store, day: str, on_time: OnTime) -> dg.RunRequest:
     answer = schedule(dg.build_schedule_context(store.instance, scheduled_execution_time=evening(day)))
     assert isinstance(answer, dg.RunRequest)
     return answer
+
+
+def test_a_session_that_the_exchange_cancels_is_not_run(on_time: OnTime, tmp_path: Path) -> None:
+    file = tmp_path / "changes.csv"
+    file.write_text("date,change,reason\n")
+    assert isinstance(asked(evening("2024-06-13"), on_time, changes=file), dg.RunRequest)
+    file.write_text("date,change,reason\n2024-06-13,closed,a day of mourning\n2024-06-15,open,made up for it\n")
+    answer = asked(evening("2024-06-13"), on_time, changes=file)
+    assert isinstance(answer, dg.SkipReason)
+    assert answer.skip_message == "Thursday 2024-06-13 is no session of XNYS."
+    assert isinstance(asked(evening("2024-06-15"), on_time, changes=file), dg.RunRequest)  # a Saturday

@@ -122,3 +122,9 @@ def test_table_has_the_columns_asked_for_and_a_dash_for_what_is_missing() -> Non
     assert isinstance(console.file, io.StringIO)
     lines = [line.split() for line in console.file.getvalue().splitlines()]
     assert lines == [["Rows"], ["asset", "read"], ["bars", "12,345"], ["counts", "-"]]
+
+
+def test_table_shows_square_brackets_as_they_are() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.table("", [{"reason": "no [bold]such[/bold] [trade]"}], ["reason"]))
+    assert "no [bold]such[/bold] [trade]" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from breadthflow_pipelines.calendar_file import Change
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.sources import demo
@@ -121,6 +122,19 @@ def test_shape_is_that_of_a_market_of_500_symbols_over_ten_years(market, bars):
 
 def test_every_session_and_nothing_else_is_traded(calendar, sound):
     assert sorted(sound["session"].unique()) == calendar.between(FIRST, LAST)
+
+
+def test_a_change_of_the_calendar_moves_no_bar_of_another_day(bars: pl.DataFrame) -> None:
+    closed, opened = dt.date(2017, 3, 15), dt.date(2018, 6, 16)  # a Saturday
+    changes = (Change(closed, "closed", "a storm", 2), Change(opened, "open", "a test", 3))
+    market = DemoMarket(ExchangeCalendar("XNYS", changes), last_session=LAST)
+    got = collected(market)
+    saturday = got.filter(session=opened)
+    assert_frame_equal(got.filter(pl.col("session") != opened), bars.filter(pl.col("session") != closed))
+    friday = bars.filter(session=dt.date(2018, 6, 15)).select("symbol", before="close")
+    moves = saturday.join(friday, on="symbol").select(pl.col("close") / pl.col("before"))["close"]
+    assert saturday.height == friday.height > 400
+    assert 0.8 < moves.min() < 1 < moves.max() < 1.2  # type: ignore[operator]  # a day like any other
 
 
 def test_a_company_has_a_bar_on_each_session_of_its_symbols_intervals(calendar, market, bars):

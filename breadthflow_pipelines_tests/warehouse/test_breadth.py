@@ -72,6 +72,7 @@ PUBLISHED = pl.DataFrame(
     new_lows=pl.lit(None, pl.Int64),
     index_close=pl.lit(100.5),
     volume_unit=pl.lit(1000, pl.Int64),
+    usual_issues=pl.lit(None, pl.Float64),
     doubts=pl.lit([], pl.List(pl.String)),
     issues_usable=pl.lit(value=True),
     volume_usable=pl.lit(value=True),
@@ -112,6 +113,16 @@ def test_doubted_counts_are_kept_and_left_out_and_volumes_are_in_shares(database
     columns = ("advances", "unchanged", "new_highs", "up_volume", "unchanged_volume", "index_close")
     assert every.select(columns).rows() == [(5, 5, 5, 5000, 5000, 100.5), (None, None, None, None, None, 100.5)]
     assert every["doubts"].to_list() == [[], ["total issues far from their level"]]
+
+
+def test_counts_of_another_list_of_issues_say_what_they_are_to_be_multiplied_by(database: Database) -> None:
+    other = PUBLISHED.tail(1).with_columns(usual_issues=pl.lit(12.0))  # of 5 + 5 + 5
+    breadth.record_published(database, pl.concat([PUBLISHED.head(1), other]), "X", "r")
+    breadth.record_counts(database, JANUARY.head(1), FIRST, LAST)
+    every = breadth.all_counts(database).select("universe", "advances", "issue_scale", "up_volume")
+    assert every.rows() == [("X", 5, None, 5000), ("X", 5, 0.8, 5000), ("u", 4, None, 7)]
+    breadth.record_published(database, other.with_columns(issues_usable=pl.lit(value=False)), "X", "r")
+    assert breadth.all_counts(database).filter(universe="X")["issue_scale"].to_list() == [None]
 
 
 def test_refused_lines_of_published_counts_are_kept_once(database: Database) -> None:

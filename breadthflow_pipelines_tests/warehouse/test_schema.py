@@ -156,6 +156,7 @@ GOOD: dict[str, dict[str, object]] = {
         "row": "{}",
     },
     "exchange_breadth": {"exchange": "X", "session": "2024-01-02", "advances": 0, "declines": None, "run_id": "r"},
+    "calendar_changes": {"session": "2023-09-01", "change": "closed", "reason": "typhoon"},
     "breadth_counts": {
         "universe": "u",
         "segment": "ALL",
@@ -402,6 +403,10 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
         ("breadth_counts", {"able_150": None}, MISSING),
         ("exchange_breadth", {"index_close": 0.0}, CHECK),
         ("exchange_breadth", {"volume_unit": 0}, CHECK),
+        ("exchange_breadth", {"usual_issues": 0.0}, CHECK),
+        ("exchange_breadth", {"usual_issues": NAN}, CHECK),
+        ("calendar_changes", {"change": "shut"}, CHECK),
+        ("calendar_changes", {"reason": None}, MISSING),
         ("exchange_breadth", {"doubts": None}, MISSING),
         ("price_indicators", {"rsi": 100.5}, CHECK),
         ("price_indicators", {"rsi": NAN}, CHECK),

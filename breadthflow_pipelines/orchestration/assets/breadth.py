@@ -11,7 +11,7 @@ from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.breadth import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import AVERAGES, WARM_UP_BARS
-from breadthflow_pipelines.indicators.published import judge_published, unit_stretches
+from breadthflow_pipelines.indicators.published import judge_published, scope_stretches, unit_stretches
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
 from breadthflow_pipelines.orchestration.describe import (
@@ -80,6 +80,8 @@ def exchange_breadth(
             "rows_doubted": doubted.height,
             "doubted": shown(doubted.select("session", "doubts", *PUBLISHED_SHOWN), most=50),
             "volume_units": shown(unit_stretches(judged)),
+            "rows_of_another_list": counts["usual_issues"].count(),
+            "other_lists": shown(scope_stretches(judged), most=50),
             "exchange": config.exchange,
             "first_session": str(counts["session"].min()),
             "last_session": str(counts["session"].max()),

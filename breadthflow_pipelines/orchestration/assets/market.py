@@ -23,6 +23,7 @@ from breadthflow_pipelines.orchestration.describe import (
 )
 from breadthflow_pipelines.orchestration.ingest import RESTATED, Ingest
 from breadthflow_pipelines.orchestration.partitions import span_of
+from breadthflow_pipelines.orchestration.recomputing import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Outcome, label
 from breadthflow_pipelines.sources.universe_file import (
@@ -32,6 +33,7 @@ from breadthflow_pipelines.sources.universe_file import (
     read_universe,
 )
 from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import recomputations
 
 GROUP = "market"
 
@@ -116,6 +118,8 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         span = span_of(context.run.tags, market.settings, market.calendar)
         ingest = Ingest(market, span, context.run.run_id)
         ingest.run()
+        changed = settle_calendar(market)
+        recomputations.done_within(market.store, "bars", span.start, span.end)
         held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,
@@ -127,7 +131,7 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
                 "last_session": pl.col("session").max().cast(pl.String),
             },
         )
-        figures = {**merge_metadata(ingest.merged), **_told(ingest)}
+        figures = {**merge_metadata(ingest.merged), **_told(ingest), "calendar_changed": [str(day) for day in changed]}
         return dg.MaterializeResult(metadata=figures)
 
     return bars
