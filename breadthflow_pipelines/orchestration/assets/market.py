@@ -15,6 +15,7 @@ from breadthflow_pipelines.contracts.identity import (
 )
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.describe import (
+    SHOWN_ROWS,
     lineage,
     merge_metadata,
     monthly_metadata,
@@ -148,6 +149,8 @@ def _told(ingest: Ingest) -> dict[str, Any]:
         "symbols": {str(outcome): outcomes[outcome] for outcome in Outcome},
         "symbols_failed": failed,
         "problems": ingest.problems,
+        "adjusted_closes_unusable": ingest.unusable_adjusted.total(),
+        "adjusted_closes_unusable_of": dict(ingest.unusable_adjusted.most_common(SHOWN_ROWS)),
         "bars_corrected": ingest.corrected,
         "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
         "securities_restated": len(ingest.restated),
