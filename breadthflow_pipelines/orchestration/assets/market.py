@@ -11,6 +11,7 @@ from breadthflow_pipelines.contracts.identity import (
     MEMBERS,
     number_securities,
     resolve_members,
+    with_descriptions,
     with_unlisted,
 )
 from breadthflow_pipelines.contracts.verdict import require
@@ -53,9 +54,10 @@ def _instruments(market: Market) -> pl.DataFrame:
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
-    listing = require(LISTING, source.securities())
+    instruments = _instruments(market)
+    listing = with_descriptions(require(LISTING, source.securities()), instruments)
     with market.store.exclusive("securities"):
-        wanted = with_unlisted(listing, wanted_members(market), _instruments(market))
+        wanted = with_unlisted(listing, wanted_members(market), instruments)
         numbered = number_securities(wanted, warehouse.known_securities(market.store))
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
