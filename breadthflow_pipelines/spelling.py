@@ -7,7 +7,7 @@ sources nor the store.
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 SEPARATORS = "./ "  # the others of a dash
 _DASHED = str.maketrans(dict.fromkeys(SEPARATORS, "-"))
@@ -30,21 +30,40 @@ def meant(symbol: str, known: Iterable[str]) -> list[str]:
     return [symbol] if symbol in same else sorted(same)
 
 
-def nearest(symbol: str, known: Collection[str]) -> list[str]:
-    """The known symbols that somebody may have meant by one that is not known; none where nothing is like it.
+class Lookalikes:
+    """Known symbols, to be asked for those that somebody may have meant by one that is not among them."""
 
-    The first of these that there are, and are few: other spellings, the same letters with other marks or none, the same
-    but for what stands behind a mark (an exchange, a class), and the most alike.
-    """
+    def __init__(self, known: Collection[str]) -> None:
+        self._groups = [(alike, _grouped(known, alike)) for alike in (spelled, _bare, _root)]
+        self._by_letter = _grouped(known, _letter)
 
-    def bare(name: str) -> str:
-        return _MARKS.sub("", name.upper())
+    def of(self, symbol: str) -> list[str]:
+        """Up to three of them, sorted; none where nothing is like it.
 
-    def root(name: str) -> str:
-        return _MARKS.split(name.upper(), maxsplit=1)[0]
+        The first of these that there are, and are few: other spellings, the same letters with other marks or none, the
+        same but for what stands behind a mark (an exchange, a class), and the most alike that begins with its letter.
+        """
+        for alike, groups in self._groups:
+            found = sorted(name for name in groups.get(alike(symbol), ()) if name != symbol)
+            if 0 < len(found) <= _FEW:
+                return found
+        return difflib.get_close_matches(symbol, sorted(self._by_letter.get(_letter(symbol), ())), n=1, cutoff=_ALIKE)
 
-    for alike in (spelled, bare, root):
-        found = sorted(name for name in known if name != symbol and alike(name) == alike(symbol))
-        if 0 < len(found) <= _FEW:
-            return found
-    return difflib.get_close_matches(symbol, sorted(known), n=1, cutoff=_ALIKE)
+
+def _grouped(names: Iterable[str], by: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(by(name), []).append(name)
+    return groups
+
+
+def _bare(name: str) -> str:
+    return _MARKS.sub("", name.upper())
+
+
+def _root(name: str) -> str:
+    return _MARKS.split(name.upper(), maxsplit=1)[0]
+
+
+def _letter(name: str) -> str:
+    return name[:1].upper()

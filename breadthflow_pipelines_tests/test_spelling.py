@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breadthflow_pipelines.spelling import SEPARATORS, meant, nearest, spelled
+from breadthflow_pipelines.spelling import SEPARATORS, Lookalikes, meant, spelled
 
 SYMBOLS = st.text("ABR. -/_", min_size=1, max_size=6)
 
@@ -62,4 +62,4 @@ def test_what_is_meant_differs_in_separators_alone(symbol: str, known: list[str]
     ],
 )
 def test_the_nearest_symbol_is_one_that_may_have_been_meant(symbol: str, known: list[str], found: list[str]) -> None:
-    assert nearest(symbol, known) == found
+    assert Lookalikes(known).of(symbol) == found

@@ -3,9 +3,10 @@
 from typing import Any
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.spelling import meant
+from breadthflow_pipelines.spelling import SEPARATORS, meant, spelled
 
-_KNOWN = "SELECT symbol FROM security_symbols UNION SELECT symbol FROM rejected_bars WHERE symbol IS NOT NULL"
+_SPELLED = f"translate(symbol, '{SEPARATORS}', '{'-' * len(SEPARATORS)}') = %(spelled)s"
+_KNOWN = f"SELECT symbol FROM security_symbols WHERE {_SPELLED} UNION SELECT symbol FROM rejected_bars WHERE {_SPELLED}"
 
 
 def as_stored(cursor: Any, symbol: str) -> str:
@@ -16,7 +17,7 @@ def as_stored(cursor: Any, symbol: str) -> str:
     Raises:
         RequestError: it may mean several; names them.
     """
-    cursor.execute(_KNOWN)
+    cursor.execute(_KNOWN, {"spelled": spelled(symbol)})
     found = meant(symbol, [row["symbol"] for row in cursor.fetchall()])
     if len(found) > 1:
         raise RequestError(f"{symbol} may be {' or '.join(found)}: write it as the source does.")

@@ -9,7 +9,7 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
-from breadthflow_pipelines.spelling import nearest
+from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.known import KEPT, known_then
 from breadthflow_pipelines.warehouse.naming import as_stored
@@ -171,8 +171,8 @@ def members_without_bars(database: Database, universe: str | None = None) -> lis
         "WHERE EXISTS (SELECT FROM bars WHERE bars.security_id = s.security_id)",
         [],
     )
-    symbols = [row["symbol"] for row in known] if rows else []
-    return [row | {"nearest": nearest(row["symbol"], symbols)} for row in rows]
+    lookalikes = Lookalikes([row["symbol"] for row in known])
+    return [row | {"nearest": lookalikes.of(row["symbol"])} for row in rows]
 
 
 # By security, because its first and last bar are the ends of the table's index.
