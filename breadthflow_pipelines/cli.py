@@ -78,7 +78,7 @@ _SYMBOL_SHORT = (
 )
 
 
-_MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first", "last")
+_MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
 _WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
 _SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
 _REJECTED_SHORT = (

@@ -120,10 +120,10 @@ def test_symbols_prints_members_of_the_last_session_strongest_first(ask: Ask) ->
 
 def test_members_are_listed_with_the_ends_of_their_membership_and_of_their_bars(ask: Ask) -> None:
     rows = ask("members", "--universe", "demo", "--date", "2026-04-10", "--format", "csv").rows
-    assert list(rows[0]) == ["universe", "symbol", "name", "sector", "valid_from", "valid_to", "first", "last"]
+    assert list(rows[0]) == ["universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar"]
     [last] = ask("breadth", "--universe", "demo", "--from", "2026-04-10", "--segment", "ALL", "--format", "csv").rows
     assert len(rows) == int(last["members"])
-    assert {row["last"] for row in rows} >= {"2026-04-10"}
+    assert {row["last_bar"] for row in rows} >= {"2026-04-10"}
     assert "(synthetic: demo)" in ask("members", "--universe", "demo").out
     none = ask("members", "--universe", "demo", "--date", "1900-01-01")
     assert (none.status, "demo has no members on 1900-01-01" in none.err) == (0, True)

@@ -129,14 +129,14 @@ _UNSHOWN = frozenset({"security_id", "computed_at"})
 
 def members(database: Database, universe: str, day: dt.date) -> list[Row]:
     """The members of a universe on a day: universe, symbol as the membership file spells it, name, sector, valid_from,
-    valid_to, and first and last, the ends of their bars.
+    valid_to, first_bar and last_bar.
 
     Raises:
         RequestError: the universe has no members at all; says which have.
     """
     rows = _rows(
         database,
-        "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, own.first, own.last "
+        "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, own.first AS first_bar, own.last AS last_bar "
         f"FROM universe_members m JOIN securities USING (security_id) CROSS JOIN LATERAL {_OWN_BARS} own "
         "WHERE universe = %s AND daterange(m.valid_from, m.valid_to) @> %s ORDER BY m.symbol",
         [universe, day],

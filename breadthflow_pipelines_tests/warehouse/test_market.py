@@ -178,7 +178,7 @@ def test_members_of_a_day_have_their_intervals_and_the_ends_of_their_bars(listed
     market.record_members(listed, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", "2024-01-03")))
     first, last = dt.date(2024, 1, 2), dt.date(2024, 1, 5)
     rows = status.members(listed, "u", first)
-    assert [(row["valid_to"], row["first"], row["last"]) for row in rows] == [
+    assert [(row["valid_to"], row["first_bar"], row["last_bar"]) for row in rows] == [
         (None, first, last),
         (dt.date(2024, 1, 3), None, None),
     ]
