@@ -128,15 +128,17 @@ _UNSHOWN = frozenset({"security_id", "computed_at"})
 
 
 def members(database: Database, universe: str, day: dt.date) -> list[Row]:
-    """The members of a universe on a day: universe, symbol as the membership file spells it, name, sector, valid_from,
-    valid_to, first_bar and last_bar.
+    """The members of a universe on a day.
+
+    Their universe, symbol (as the membership file spells it), name, sector, valid_from, valid_to, first_bar, last_bar.
 
     Raises:
         RequestError: the universe has no members at all; says which have.
     """
     rows = _rows(
         database,
-        "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, own.first AS first_bar, own.last AS last_bar "
+        "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, "
+        "own.first AS first_bar, own.last AS last_bar "
         f"FROM universe_members m JOIN securities USING (security_id) CROSS JOIN LATERAL {_OWN_BARS} own "
         "WHERE universe = %s AND daterange(m.valid_from, m.valid_to) @> %s ORDER BY m.symbol",
         [universe, day],
@@ -147,8 +149,9 @@ def members(database: Database, universe: str, day: dt.date) -> list[Row]:
 
 
 def members_without_bars(database: Database, universe: str | None = None) -> list[Row]:
-    """Members of which no bar is stored, though there are bars of the time of their membership: universe, symbol,
-    valid_from, valid_to, and nearest, what their symbol may be called in the store.
+    """Members of which no bar is stored, though there are bars of the time of their membership.
+
+    universe, symbol, valid_from, valid_to, and nearest: the stored symbols that may have been meant.
 
     Raises:
         RequestError: the universe has no members at all; says which have.
