@@ -78,6 +78,8 @@ _SYMBOL_SHORT = (
 )
 
 
+_MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
+_WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
 _SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
 _REJECTED_SHORT = (
     *("session", "symbol", "reason", "status", "open", "high", "low", "close", "volume", "evidence", "decision"),
@@ -113,6 +115,7 @@ class Status(StrEnum):
     REJECTED = "rejected"
     QUARANTINED = "quarantined"
     PROPOSED = "proposed"
+    DOUBTED = "doubted"
     RELEASED = "released"
     CONFIRMED = "confirmed"
     LAPSED = "lapsed"
@@ -311,6 +314,40 @@ def symbols(
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
     _write(rows, columns, _SYMBOL_SHORT, shape, _titled(f"Members of {universe}", [universe], database))
+
+
+@app.command()
+def members(
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    date: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Of that day, not of today.")
+    ] = None,
+    *,
+    without_bars: Annotated[
+        bool, typer.Option("--without-bars", help="Those of any day of which the store has no bar at all.")
+    ] = False,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print the members of a universe, since when they belong to it, and from when to when there are bars of them.
+
+    Example: breadthflow members --universe sp500 --without-bars
+    """
+    database = open_database(get_settings())
+    if without_bars and date is not None:
+        raise RequestError("--without-bars looks at all days; leave --date out.")
+    if without_bars:
+        found = store.members_without_bars(database, universe)
+        rows = [row | {"nearest": " or ".join(row["nearest"]) or None} for row in found]
+        title, columns = f"Members of {universe} without a bar", _WITHOUT_BARS
+        if not rows:
+            err.print(f"Every member of {universe} has bars.")
+    else:
+        day = _date(date) or dt.datetime.now(dt.UTC).date()
+        rows = store.members(database, universe, day)
+        title, columns = f"Members of {universe} on {day}", _MEMBERS
+        if not rows:
+            err.print(f"{universe} has no members on {day}.")
+    _write(rows, columns, columns, shape, _titled(title, [universe], database))
 
 
 @app.command()
@@ -514,7 +551,7 @@ def status() -> None:
     _print_filled("Last scores, and the last final ones", store.last_scores(database), _SCORE_SHORT)
     _print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     _print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
-    _print_filled("Bars that cannot be right", found["quarantined"], ("rule", "status", "bars", "first", "last"))
+    _print_filled("Bars that rules speak against", found["quarantined"], ("rule", "status", "bars", "first", "last"))
     _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
     lists = ("exchange", "first", "last", "sessions", "issues", "usual")

@@ -118,6 +118,46 @@ def test_symbols_prints_members_of_the_last_session_strongest_first(ask: Ask) ->
     assert "synthetic: demo" in ask("symbols", "--universe", "demo").out
 
 
+def test_members_are_listed_with_the_ends_of_their_membership_and_of_their_bars(ask: Ask) -> None:
+    rows = ask("members", "--universe", "demo", "--date", "2026-04-10", "--format", "csv").rows
+    assert list(rows[0]) == ["universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar"]
+    [last] = ask("breadth", "--universe", "demo", "--from", "2026-04-10", "--segment", "ALL", "--format", "csv").rows
+    assert len(rows) == int(last["members"])
+    assert {row["last_bar"] for row in rows} >= {"2026-04-10"}
+    assert "(synthetic: demo)" in ask("members", "--universe", "demo").out
+    none = ask("members", "--universe", "demo", "--date", "1900-01-01")
+    assert (none.status, "demo has no members on 1900-01-01" in none.err) == (0, True)
+
+
+def test_members_without_bars_are_none_or_named(ask: Ask, store: dict[str, object]) -> None:
+    every = ask("members", "--universe", "demo", "--without-bars", "--format", "csv")
+    assert (every.status, every.out) == (0, "universe,symbol,valid_from,valid_to,nearest\n")
+    assert "Every member of demo has bars" in every.err
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT symbol FROM security_symbols WHERE symbol LIKE 'X%.SYN' ORDER BY 1 LIMIT 1")
+        [like] = cursor.fetchone() or ("",)
+        cursor.execute(
+            "INSERT INTO securities (security_id, security_key, synthetic) VALUES (99999, 'other', true); "
+            "INSERT INTO universe_members VALUES ('demo', 99999, '2026-01-01', NULL, %s)",
+            (like.replace("SYN", "US"),),
+        )
+    try:
+        told = ask("members", "--universe", "demo", "--without-bars", "--format", "json")
+    finally:
+        with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM universe_members WHERE security_id = 99999")
+            cursor.execute("DELETE FROM securities WHERE security_id = 99999")
+    assert json.loads(told.out) == [
+        {
+            "universe": "demo",
+            "symbol": like.replace("SYN", "US"),
+            "valid_from": "2026-01-01",
+            "valid_to": None,
+            "nearest": like,
+        }
+    ]
+
+
 def test_breadth_as_a_table_says_that_the_market_is_synthetic(ask: Ask) -> None:
     answer = ask("breadth", "--universe", "demo", *MONTH, "--segment", "ALL")
     assert answer.status == 0

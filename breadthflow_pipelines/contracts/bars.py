@@ -8,7 +8,13 @@ from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
 
 PRICES = ("open", "high", "low", "close")
+# A price per share. Eight reverse splits in a row have lifted a share's past to 5e15, coins are traded at 1e-10; what
+# lies beyond could not be squared, or divided by its opposite, and stay a number.
+LEAST_PRICE, MOST_PRICE = 1e-15, 1e24
 MOST_VOLUME = 1e15  # shares of one company in one session: more than all exchanges trade in a decade
+# An adjusted close in closes: dividends of a century leave a thousandth, splits that a plain close does not know a
+# hundred-thousandfold.
+MOST_ADJUSTED = 1e6
 ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is no fault
 
 _KEY = ["symbol", "session"]
@@ -29,14 +35,13 @@ def bar_contract(calendar: ExchangeCalendar) -> pa.DataFrameSchema:
     rules = {
         "price missing or not finite": prices_known,
         "price not positive": pl.all_horizontal(pl.col(price).fill_nan(None).fill_null(1) > 0 for price in PRICES),
+        "price beyond any market": pl.all_horizontal(_priced(price) for price in PRICES),
         "high below low": ~prices_known | (pl.col("high") >= pl.col("low")),
         "open outside the bar": ~prices_known | (pl.col("high") < pl.col("low")) | inside[0],
         "close outside the bar": ~prices_known | (pl.col("high") < pl.col("low")) | inside[1],
         "volume missing or not finite": _finite("volume"),
         "volume beyond any market": ~_finite("volume") | (pl.col("volume") <= MOST_VOLUME),
         "volume negative": pl.col("volume").fill_nan(None).fill_null(0) >= 0,
-        "adjusted close not positive": pl.col("close_adjusted").is_null()
-        | (_finite("close_adjusted") & (pl.col("close_adjusted") > 0)),
         "session missing": pl.col("session").is_not_null(),
         not_a_session(calendar): pl.col("session").is_null() | pl.col("session").is_in(sessions.implode()),
         "symbol belongs to no security": pl.col("security_id").is_not_null(),
@@ -49,6 +54,23 @@ def bar_contract(calendar: ExchangeCalendar) -> pa.DataFrameSchema:
 def not_a_session(calendar: ExchangeCalendar) -> str:
     """The rule that bars of days without a session break, and of sessions that are not over."""
     return f"no closed session of {calendar.name}"
+
+
+def with_usable_adjusted(bars: pl.DataFrame) -> pl.DataFrame:
+    """Sound bars with an adjusted close that is null where nobody can use it: zero, negative, not finite, or absurd.
+
+    Absurd is more than MOST_ADJUSTED times the close, or less than that part of it. Everything else of such a bar is
+    right: vendors give it where special dividends were more than the price.
+    """
+    factor = pl.col("close_adjusted") / pl.col("close")
+    usable = factor.is_between(1 / MOST_ADJUSTED, MOST_ADJUSTED)  # of NaN and infinity it is false
+    return bars.with_columns(close_adjusted=pl.when(usable).then("close_adjusted"))
+
+
+def _priced(column: str) -> pl.Expr:
+    """Whether a price, where it is positive and finite, is one that a share can have."""
+    price = pl.col(column)
+    return ~(_finite(column) & (price > 0)) | price.is_between(LEAST_PRICE, MOST_PRICE)
 
 
 def _finite(column: str) -> pl.Expr:

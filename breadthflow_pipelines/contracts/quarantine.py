@@ -4,6 +4,7 @@ Pure. The rules are in indicators/plausibility.py, the rows in warehouse/quarant
 """
 
 import datetime as dt
+from collections.abc import Collection
 
 import polars as pl
 
@@ -53,14 +54,17 @@ def settle(
     *,
     run_id: str,
     now: dt.datetime,
+    doubts: Collection[str] = (),
 ) -> pl.DataFrame:
     """The rows of ``quarantined_bars`` as they are to be, from those that are stored and what the rules find now.
 
     found: security_id, session, rule, evidence. stored: the table's rows of the same days. fingerprints: security_id,
-    session, fingerprint of the bars of both, as they are now. excess: as excessive() gives it.
+    session, fingerprint of the bars of both, as they are now. excess: as excessive() gives it. doubts: the rules whose
+    bars stay.
 
     - What somebody decided holds as long as the bar has the values that it was decided for, found again or not.
-    - A finding is ``quarantined``, or ``proposed`` where its rule found too many in the month: then none is applied.
+    - A finding is ``quarantined``, or ``doubted`` where its rule leaves nothing out, or ``proposed`` where its rule
+      found too many in the month: then none is applied, and the run stops.
     - What is no longer found, and a decision whose bar changed, is ``lapsed``: kept, and of no effect.
     """
     old = stored.rename({name: f"old_{name}" for name in stored.columns if name not in _KEY})
@@ -77,6 +81,8 @@ def settle(
         .then("old_status")
         .when(is_found & pl.col("exceeded").fill_null(value=False))
         .then(pl.lit("proposed"))
+        .when(is_found & pl.col("rule").is_in(list(doubts)))
+        .then(pl.lit("doubted"))
         .when(is_found)
         .then(pl.lit("quarantined"))
         .otherwise(pl.lit("lapsed"))

@@ -12,6 +12,7 @@ from breadthflow_pipelines.indicators import price
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 
 KEY = ("universe", "segment", "session")
+LARGEST = 2**63 - 1  # that a count can be
 COUNT_COLUMNS = (
     *("members", "priced", "coverage"),
     *("advances", "declines", "unchanged", "no_prior", "gap"),
@@ -34,7 +35,9 @@ MOVED_COLUMNS = (
 )
 
 _rose, _fell = pl.col("direction") == 1, pl.col("direction") == -1
-_dollars = (pl.col("close") * pl.col("volume")).round().cast(pl.Int64)
+MOST_DOLLARS = 1e17  # close * volume of one bar; all exchanges of the world together trade less in a session
+_paid = pl.col("close") * pl.col("volume")
+_dollars = pl.when((pl.col("close") <= price.MOST_SUMMED) & (_paid <= MOST_DOLLARS)).then(_paid).round().cast(pl.Int64)
 
 # What one bar adds to each count. All are whole numbers, so that no sum depends on the order of its parts.
 _MARKS = {
@@ -62,6 +65,10 @@ _MARKS = {
     "new_lows_total_return": pl.col("new_low_total_return"),
     "able_252_total_return": pl.col("able_252_total_return"),
 }
+
+# What a session's volumes and dollars come to may be more than a count can be: it is summed in twice the width.
+_SUMMED_AS = {name: pl.Int128 if name in MOVED_COLUMNS else pl.Int64 for name in _MARKS}
+_WIDE = tuple(name for name in MOVED_COLUMNS if not name.startswith("points"))
 
 # How many could have added to a count: where nobody could, the count is null.
 _TOLD_BY = {
@@ -92,7 +99,8 @@ def count_breadth(
     shares and dollars close * shares (Int64), points price units (Float64), coverage is priced/members; index_close
     stands with ALL only. Everything is computed on a security's whole history and masked by membership only here, so a
     joining member needs no burn-in. Null where nobody could tell: directions, volumes and points with no member that
-    advanced, declined or stayed; above_N and new extremes with no able member.
+    advanced, declined or stayed; above_N and new extremes with no able member; a sum beyond LARGEST. A bar above
+    price.MOST_SUMMED or MOST_DOLLARS is counted as any other, and adds nothing to points and dollars.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -103,7 +111,7 @@ def count_breadth(
     sectors = (
         present.join(marks, on=["security_id", "session"], how="left")
         .group_by("universe", "session", segment="sector")
-        .agg(pl.len().cast(pl.Int64).alias("members"), *(pl.col(name).sum().cast(pl.Int64) for name in _MARKS))
+        .agg(pl.len().cast(pl.Int64).alias("members"), *(pl.col(name).cast(_SUMMED_AS[name]).sum() for name in _MARKS))
     )
     whole = sectors.group_by("universe", "session").agg(pl.col("members", *_MARKS).sum(), segment=pl.lit(ALL))
     seen = whole.filter(pl.col("priced") > 0).select("universe", "session")
@@ -112,7 +120,8 @@ def count_breadth(
         .join(seen, on=["universe", "session"], how="semi")
         .with_columns(coverage=pl.col("priced") / pl.col("members"), told=pl.sum_horizontal(_DIRECTIONS))
         .with_columns(pl.when(pl.col(able) > 0).then(name).alias(name) for name, able in _TOLD_BY.items())
-        .with_columns(pl.col("points_gained", "points_lost") / price.TICK_PARTS)
+        .with_columns(pl.col("points_gained", "points_lost").cast(pl.Float64) / price.TICK_PARTS)
+        .with_columns(pl.when(pl.col(name) <= LARGEST).then(name).cast(pl.Int64).alias(name) for name in _WIDE)
         .join(index.with_columns(segment=pl.lit(ALL)), on=KEY, how="left")
         .select(*KEY, *COUNT_COLUMNS, convention=pl.lit(CONVENTION, pl.Int32))
         .sort(KEY)

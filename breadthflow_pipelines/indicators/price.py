@@ -1,7 +1,8 @@
 """What one security's own bars say on each session: direction, place against its averages, new extremes.
 
 Every function takes and gives one row per bar, sorted by security and session. Windows count the security's own traded
-bars, so a halt or a vendor's outage shifts a window and never poisons it. Knows no universe: see counts.py.
+bars, so a halt or a vendor's outage shifts a window and never poisons it. After LONGEST_SILENCE days without a bar a
+new history begins, and no window looks across. Knows no universe: see counts.py.
 
 No value depends on where the history was cut, as long as WARM_UP_BARS bars stand before the first row that is used:
 each is made from its window alone. Hence sums by doubling instead of a running sum, whose rounding carries along
@@ -11,6 +12,7 @@ whatever came before the window.
 import polars as pl
 
 from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 
 AVERAGES = (20, 50, 100, 150, 200)  # bars: the moving averages that "per cent above" is published for
 YEAR = 252  # bars: the look-back of new highs and new lows
@@ -19,17 +21,27 @@ WARM_UP_BARS = YEAR  # own bars of each security that must precede the first ses
 # Relative: a close nearer to its average than this is at it. Rounding of a 200-bar sum is some 1e-15, a tick far more.
 TIE = 1e-9
 TICK_PARTS = 1_000_000  # points are added up as whole millionths, so that no sum depends on the order of its parts
+MOST_SUMMED = 1e12  # price units; a greater close is the past of reverse splits, and would be the whole sum of points
+HISTORY = ("security_id", "history")  # what windows and recursions are computed over
+
+
+def by_history(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars in order of security and session, with ``history``: which of its histories a bar of its security is in."""
+    silence = pl.col("session").diff().dt.total_days()
+    return bars.sort("security_id", "session").with_columns(
+        history=(silence > LONGEST_SILENCE).fill_null(value=False).cum_sum()
+    )
 
 
 def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar_number``, from 1 for each security.
+    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar_number``, from 1 for each history.
 
     bars: security_id, session, high, low, close, volume, close_adjusted. sessions: session, ordinal, counted.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
     """
-    placed = bars.join(sessions, on="session", how="left").sort("security_id", "session")
+    placed = by_history(bars.join(sessions, on="session", how="left"))
     stray = placed.filter(pl.col("ordinal").is_null())
     if stray.height:
         first = stray.select(pl.col("session").min()).item()
@@ -37,22 +49,23 @@ def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
             f"{stray.height} bars lie on no known session, the first on {first}. "
             "Pass every session from the first bar through the last."
         )
-    return placed.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over("security_id"))
+    return placed.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over(HISTORY))
 
 
 def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
     """Add ``direction`` (1 advance, -1 decline, 0 unchanged, null when untold), ``points``, ``no_prior`` and ``gap``.
 
     The exact sign of the close against the previous bar's close, told only where that bar is of the previous exchange
-    session. points: how far the close moved, in whole millionths of a price unit (Int64). A first bar is ``no_prior``;
-    a bar whose predecessor is older is a ``gap``.
+    session. points: how far the close moved, in whole millionths of a price unit (Int64); null where either close is
+    above MOST_SUMMED. The first bar of a history is ``no_prior``; one whose predecessor is older is a ``gap``.
     """
     no_prior = pl.col("bar_number") == 1
     gap = ~no_prior & (pl.col("ordinal") - pl.col("ordinal").shift(1) != 1)
     move = pl.when(~no_prior & ~gap).then(pl.col("close") - pl.col("close").shift(1))
+    summed = pl.max_horizontal(pl.col("close"), pl.col("close").shift(1)) <= MOST_SUMMED
     return bars.with_columns(
         direction=move.sign().cast(pl.Int8),
-        points=(move.abs() * TICK_PARTS).round().cast(pl.Int64),
+        points=(pl.when(summed).then(move.abs()) * TICK_PARTS).round().cast(pl.Int64),
         no_prior=no_prior,
         gap=gap,
     )

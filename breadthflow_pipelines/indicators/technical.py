@@ -3,7 +3,8 @@
 Each function takes expressions over one security's own traded bars in session order and gives an expression; the caller
 groups. Windows and recursions count bars, not days: a halt shifts a window, and no recursion ever meets a null of its
 input. A recursion starts with the plain mean of its first bars and carries it on for ever, so every value needs the
-security's whole history. What is null where TA-Lib says 0: whatever would divide by zero. "Nothing moved" is not 0.
+security's whole history, which begins anew after a long silence (price.py). What is null where TA-Lib says 0: whatever
+would divide by zero. "Nothing moved" is not 0.
 
 Knows no universe: how a security stands among others is in relative.py. What the figures amount to is in
 signals/symbols.py.
@@ -14,7 +15,7 @@ import math
 import polars as pl
 
 from breadthflow_pipelines.indicators.catalogue import Indicator
-from breadthflow_pipelines.indicators.price import YEAR
+from breadthflow_pipelines.indicators.price import HISTORY, YEAR, by_history
 from breadthflow_pipelines.indicators.series import share
 
 FAMILY = "Per symbol"
@@ -504,6 +505,6 @@ def technical_indicators(bars: pl.DataFrame) -> pl.DataFrame:
     Gives security_id, session and TECHNICAL_COLUMNS (Float64), one row per bar, sorted by both. Null through the
     burn-in of each and where its function says so; never NaN or infinite.
     """
-    return bars.sort("security_id", "session").select(
-        "security_id", "session", *(entry.expression.over("security_id").alias(entry.name) for entry in TECHNICAL)
+    return by_history(bars).select(
+        "security_id", "session", *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL)
     )

@@ -5,7 +5,8 @@ signals block; the rest are reported, and the command ends with 1 where one of s
 """
 
 import datetime as dt
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -14,21 +15,25 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import ContractError, judge
-from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
-from breadthflow_pipelines.indicators.plausibility import silent_sessions
+from breadthflow_pipelines.indicators.counts import MOST_DOLLARS, OUTAGE_SESSIONS, coverage_lost
+from breadthflow_pipelines.indicators.plausibility import LONG_SILENCE, silent_sessions
+from breadthflow_pipelines.indicators.price import MOST_SUMMED
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
 from breadthflow_pipelines.warehouse import quarantine as quarantine_warehouse
+from breadthflow_pipelines.warehouse import status
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
 
 MOST_REJECTED = 0.01  # of the rows; a source of which more is broken is not to be built on
 FEW_REJECTED = 5  # so few broken rows say nothing about a source, however small the market
+NAMED = 5  # of what a check found, in the line that tells of it; its metadata have more
 
 
 def _span(context: dg.AssetCheckExecutionContext, market: Market) -> Span:
@@ -43,9 +48,17 @@ def _reach(market: Market) -> tuple[dt.date, dt.date] | None:
     return market_warehouse.reach(market.store, synthetic=market.source.synthetic)
 
 
-def _result(*, passed: bool, metadata: Mapping[str, Any], warn: bool = False) -> dg.AssetCheckResult:
+def _result(
+    *, passed: bool, metadata: Mapping[str, Any], warn: bool = False, description: str | None = None
+) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
-    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
+    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata, description=description)
+
+
+def _listed(items: Sequence[str], between: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    more = f"{between}and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
+    return between.join(items[:NAMED]) + more
 
 
 def _judged(schema: pa.DataFrameSchema, rows: pl.DataFrame, *, may_be_empty: bool = False) -> dg.AssetCheckResult:
@@ -69,6 +82,37 @@ def universe_has_members(market: Market) -> dg.AssetCheckResult:
     members = market_warehouse.members(market.store)
     sizes = members.group_by("universe").agg(securities=pl.col("security_id").n_unique()).sort("universe")
     return _result(passed=members.height > 0, metadata={"universes": shown(sizes)})
+
+
+# In a run it waits for the run's own bars.
+@dg.asset_check(asset="universe_members", additional_deps=["bars"])
+def members_have_bars(market: Market) -> dg.AssetCheckResult:
+    """Every member has a bar at some time. One without any lowers coverage, and may only be spelled in another way."""
+    missing = status.members_without_bars(market.store)
+    told = [
+        f"{len(rows):,} {'member' if len(rows) == 1 else 'members'} of {universe} "
+        f"{'has' if len(rows) == 1 else 'have'} no bar: {_listed([_lookalike(row) for row in rows])}; all of them: "
+        f"breadthflow members --universe {universe} --without-bars"
+        for universe, rows in _by_universe(missing).items()
+    ]
+    return _result(
+        passed=not missing,
+        warn=True,
+        metadata={"members": len(missing), "symbols": sorted({row["symbol"] for row in missing})},
+        description=". ".join(told) or None,
+    )
+
+
+def _by_universe(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The first membership of each member, by universe."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["universe"], {}).setdefault(row["symbol"], row)
+    return {universe: list(members.values()) for universe, members in found.items()}
+
+
+def _lookalike(row: Mapping[str, Any]) -> str:
+    return f"{row['symbol']} (nearest with bars: {' or '.join(row['nearest'])})" if row["nearest"] else row["symbol"]
 
 
 @dg.asset_check(asset="bars", blocking=True)
@@ -148,6 +192,28 @@ def session_plausible(context: dg.AssetCheckExecutionContext, market: Market) ->
     return _result(passed=silent.is_empty(), warn=True, metadata={"without_volume": days, "sessions": shown(silent)})
 
 
+@dg.asset_check(asset="quarantined_bars")
+def histories_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """No history changes its scale from one close to the next, and none goes on after half a year of nothing.
+
+    Such bars stay, as nobody can tell which side of them is right.
+    """
+    span = _span(context, market).with_month_before()
+    findings = quarantine_warehouse.shown_findings(market.store, span.start, span.end)
+    doubted = findings.filter(pl.col("status") == "doubted")
+    told = (
+        f"{doubted.height} {'history is' if doubted.height == 1 else 'histories are'} doubted: "
+        f"{_listed([_doubt(row) for row in doubted.sort('session').to_dicts()], '; ')}. Look with breadthflow rejected "
+        "--status doubted; then mend the source, or say breadthflow release SYMBOL DATE --reason ... where all is well"
+    )
+    return _result(
+        passed=doubted.is_empty(),
+        warn=True,
+        metadata={"doubted": doubted.height, "bars": shown(doubted, most=50)},
+        description=told if doubted.height else None,
+    )
+
+
 @dg.asset_check(asset="breadth_counts", blocking=True)
 def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every count is sound: no member counted twice, none above a mean that cannot be told, coverage as stated."""
@@ -180,6 +246,23 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
         passed=lost.is_empty(),
         warn=True,
         metadata={"sessions": [str(day) for day in lost["session"]], "lost": shown(lost)},
+    )
+
+
+@dg.asset_check(asset="breadth_counts")
+def sums_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Points and dollars of every member are added up. Of one that is worth more than a market, they are left out."""
+    span = _span(context, market)
+    left = market_warehouse.too_large(market.store, span.start, span.end, MOST_SUMMED, MOST_DOLLARS)
+    told = [
+        f"{row['symbol']} ({row['sessions']:,} sessions, {row['first']} to {row['last']}, up to {text(row['close'])})"
+        for row in left.to_dicts()
+    ]
+    return _result(
+        passed=left.is_empty(),
+        warn=True,
+        metadata={"securities": left.height, "left_out": shown(left, most=50)},
+        description=f"too large for sums of points and dollars, but counted: {_listed(told)}" if told else None,
     )
 
 
@@ -270,15 +353,18 @@ def signals_keep_contract(market: Market) -> dg.AssetCheckResult:
 
 CHECKS = [
     universe_has_members,
+    members_have_bars,
     bars_keep_contract,
     bars_complete,
     bars_current,
     every_symbol_answered,
     quarantine_bounded,
     session_plausible,
+    histories_plausible,
     counts_keep_contract,
     coverage_at_gate,
     coverage_steady,
+    sums_complete,
     published_keep_contract,
     published_plausible,
     indicators_keep_contract,
@@ -286,6 +372,19 @@ CHECKS = [
     members_have_indicators,
     members_have_signals,
 ]
+
+
+def _doubt(row: Mapping[str, Any]) -> str:
+    """What a finding of indicators/plausibility.py that only doubts a bar says, in words."""
+    seen = json.loads(row["evidence"])
+    before, close = (text(seen[name]) for name in ("close_before", "close"))
+    if row["rule"] == LONG_SILENCE:
+        gap = f"{row['symbol']} has no bar for {seen['days']} days, from {seen['last']} ({before}) to "
+        return f"{gap}{row['session']} ({close}), and may be another company"
+    factor = text(max(seen["factor"], 1 / seen["factor"]))
+    return (
+        f"{row['symbol']} goes from {before} on {seen['last']} to {close} on {row['session']}, by a factor of {factor}"
+    )
 
 
 def _value(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from breadthflow_pipelines.contracts.bars import bar_contract
+from breadthflow_pipelines.contracts.bars import bar_contract, with_usable_adjusted
 from breadthflow_pipelines.contracts.identity import resolve_bars
 from breadthflow_pipelines.contracts.restatements import excessive, restated
-from breadthflow_pipelines.contracts.verdict import Verdict, judge
+from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.partitions import Span
@@ -38,8 +38,8 @@ MOST_LACKING = 0.01
 class Ingest:
     """One reading of the source over a span. Its public attributes say what came of it.
 
-    corrected counts single bars that the source changed; restated has a row, as RESTATED has it, for each security
-    whose history was stored anew.
+    corrected counts single bars that the source changed; unusable_adjusted, by symbol, adjusted closes that no bar was
+    stored with; restated has a row, as RESTATED has it, for each security whose history was stored anew.
     """
 
     def __init__(self, market: Market, span: Span, run_id: str) -> None:
@@ -47,6 +47,7 @@ class Ingest:
         self.span = span
         self.merged: Merged = NOTHING
         self.read = self.rejected = self.rejected_new = self.corrected = 0
+        self.unusable_adjusted: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.outcomes: dict[str, Outcome] = {}
         self.problems: list[str] = []
@@ -73,7 +74,7 @@ class Ingest:
         advance("bars", 1, f"through {self.span.end}")
 
     def _store(self, chunk: Chunk) -> None:
-        good = self._scaled_as_stored(self._judge(chunk).good)
+        good = self._scaled_as_stored(self._judge(chunk))
         if good.height:
             merged = warehouse.load_bars(self.market.store, good, self._source, self._run_id)
             self.merged += merged
@@ -85,8 +86,8 @@ class Ingest:
         self.outcomes.update(chunk.outcomes)
         self.problems.extend(chunk.problems)
 
-    def _judge(self, chunk: Chunk) -> Verdict:
-        """Part the good rows from the broken ones, which are kept aside."""
+    def _judge(self, chunk: Chunk) -> pl.DataFrame:
+        """The good rows; the broken ones are kept aside."""
         verdict = judge(self._contract, resolve_bars(chunk.bars, self._symbols))
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
@@ -94,7 +95,10 @@ class Ingest:
                 self.market.store, verdict.rejected, self._source, self._run_id
             )
             self.reasons.update(verdict.by_reason())
-        return verdict
+        good = with_usable_adjusted(verdict.good)
+        lost = verdict.good.filter(pl.col("close_adjusted").is_not_null() & good["close_adjusted"].is_null())
+        self.unusable_adjusted.update(lost["symbol"].to_list())
+        return good
 
     def _scaled_as_stored(self, good: pl.DataFrame) -> pl.DataFrame:
         """The bars of securities whose history is on their scale; the others wait until it is fetched anew.
@@ -138,7 +142,7 @@ class Ingest:
         frames = [pl.DataFrame()]
         try:
             for chunk in self.market.source.bars(symbols, first, last):
-                frames.append(self._judge(chunk).good)
+                frames.append(self._judge(chunk))
                 self.read += chunk.bars.height
                 self.problems.extend(chunk.problems)
         except SourceError as error:

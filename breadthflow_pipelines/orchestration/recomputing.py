@@ -50,12 +50,12 @@ def catching_up(market: Market, asset: str, own: Span) -> Iterator[Work]:
     """
     settle_calendar(market)
     due = recomputations.due(market.store, asset)
-    if due.first is None:
-        yield Work(own, wider=False, causes=())
-        return
-    span = own
+    start, end = own.start, own.end
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
     if reach is not None:
-        span = Span(min(own.start, due.first), max(own.end, reach[1]), own.through)
-    yield Work(span, span != own, due.causes)
+        if due.first is not None:
+            start, end = min(start, due.first), max(end, reach[1])
+        # Before the year of the first bar there is nothing to compute, whoever was a member since when.
+        start = max(start, reach[0].replace(month=1, day=1))
+    yield Work(Span(start, end, own.through), start < own.start or end > own.end, due.causes)
     recomputations.done(market.store, asset, due)

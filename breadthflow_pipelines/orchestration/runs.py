@@ -224,7 +224,7 @@ def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
         for name, entry in evaluation.metadata.items()
         if isinstance(entry.value, str | int | float | list | dict) and entry.value != [] and name != PAGES
     }
-    detail = ", ".join(f"{name} {value}" for name, value in plain.items())
+    detail = evaluation.description or ", ".join(f"{name} {value}" for name, value in plain.items())
     return CheckOutcome(
         evaluation.asset_key.to_user_string(), evaluation.check_name, "passed" if evaluation.passed else bad, detail
     )

@@ -14,7 +14,8 @@ from breadthflow_pipelines.warehouse.derived import Measure
 
 Severity = Literal["error", "warn"]
 
-MOST_PRICE = 1e12  # a finite number beyond every price, so that NaN and infinity lie outside
+MOST_PRICE = 1e24  # as the contract of bars has it; NaN and infinity lie outside
+MOST_ADJUSTED_CLOSE = 1e30  # the same of a million times that
 MOST_VOLUME = 1e15  # as the contract of bars has it
 LARGEST = 1.7e308  # beyond every figure of a signal
 ACTIONS = ("buy", "sell", "hold")
@@ -131,7 +132,7 @@ def _bars() -> Suite:
                 "An adjusted close, where there is one, is a finite price above zero.",
                 "close_adjusted",
                 0,
-                MOST_PRICE,
+                MOST_ADJUSTED_CLOSE,
                 strict=True,
             ),
             _none(

@@ -12,6 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 Row = Mapping[str, Any]
+LONG = 1e15  # from here on numbers are written with an exponent
+MOST_DECIMALS = 12  # less is what rounding left of nothing, and written as 0.000
+ROUNDED_BY = 0.005  # the part of a number that may be lost in writing it: three digits, as of 0.615
 ACTION_STYLES = {"buy": "green", "sell": "red", "hold": "dim"}
 
 
@@ -35,7 +38,7 @@ def text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3f}"
+        return _figures(value)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
@@ -43,6 +46,18 @@ def text(value: object) -> str:
     if isinstance(value, dt.datetime):
         return value.strftime("%Y-%m-%d %H:%M")
     return str(value)
+
+
+def _figures(value: float) -> str:
+    """A number with as many digits as tell what it is: 1,234.50, 0.615, 0.0000042, 4.87e+15."""
+    size = abs(value)
+    if size >= LONG:
+        return f"{value:.3g}"
+    if size >= 1:
+        return f"{value:,.2f}"
+    decimals = range(3, MOST_DECIMALS + 1)
+    enough = (places for places in decimals if abs(round(size, places) - size) <= ROUNDED_BY * size)
+    return f"{value:.{next(enough, 3)}f}"
 
 
 def write_csv(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:

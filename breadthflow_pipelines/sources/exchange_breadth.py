@@ -29,6 +29,7 @@ SERIES: Mapping[str, str] = {
 }
 INDEX = "index"  # the level of the exchange's index, the one series that is no count
 NEEDED = ("advn", "decln")  # without both there is no breadth; every other series may be missing
+MOST_PUBLISHED = 1e12  # issues, shares or points; fifty times the greatest volume, and a count in any unit of volume
 REJECTED_SCHEMA = pl.Schema(
     {"series": pl.String, "line": pl.Int64, "session": pl.Date, "value": pl.String, "reason": pl.String}
 )
@@ -163,6 +164,8 @@ def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: s
             .then(pl.lit("not a number"))
             .when(number < 0)
             .then(pl.lit("negative"))
+            .when(number > MOST_PUBLISHED)
+            .then(pl.lit("beyond any market"))
             .when((number != number.round()) & (series != INDEX))
             .then(pl.lit("not a whole number"))
             .when((number == 0) & (series == INDEX))

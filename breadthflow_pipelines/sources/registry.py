@@ -20,6 +20,7 @@ from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.protocol import Source
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
 from breadthflow_pipelines.sources.web import Web
+from breadthflow_pipelines.spelling import meant
 
 ENTRY_POINTS = "breadthflow.sources"
 Maker = Callable[[Settings, ExchangeCalendar], Source]
@@ -150,7 +151,10 @@ def _needed_symbols(settings: Settings) -> dict[str, tuple[dt.date | None, dt.da
             last = None if out is None or before[1] is None else max(out, before[1])
             needed[symbol] = (min(first, before[0] or first), last)
     always = (*settings.symbols, *(symbol.upper() for symbol in settings.index_symbols.values()))
-    return needed | dict.fromkeys(always, (None, None))
+    for symbol in always:
+        known = meant(symbol, needed)  # a share that the universe spells otherwise is asked for once
+        needed |= dict.fromkeys(known if len(known) == 1 else [symbol], (None, None))
+    return needed
 
 
 def _store(settings: Settings) -> str:

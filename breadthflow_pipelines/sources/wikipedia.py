@@ -22,6 +22,7 @@ from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
+from breadthflow_pipelines.spelling import spelled
 
 PAGE = "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies"
 UNIVERSE = "sp500"
@@ -33,6 +34,8 @@ _CURRENT = ("symbol", "security", "gics sector", "date added")
 _CHANGES = ("added ticker", "removed ticker")
 _DATE_FORMATS = ("%Y-%m-%d", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y")
 _FOOTNOTE = re.compile(r"\[[^\]]*\]|\([^)]*\)")
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,4}(-[A-Z]{1,2})?")  # five letters at most, and a class
+_NOBODY = ("", "NA", "NIL", "NONE", "NOBODY", "NULL", "TBA", "TBD")  # what stands in a cell that names nobody
 
 
 class Constituent(NamedTuple):
@@ -79,7 +82,7 @@ def sp500(web: Web, page: Path | str = PAGE, since: dt.date | None = None) -> Me
         SourceError: the page cannot be read, has other tables than it used to have, or its counts of members do not
             hold: FEWEST to MOST on every day from ``since`` on.
     """
-    current, changes = parse(_content(web, page), shown(page))
+    current, changes, doubts = sound(*parse(_content(web, page), shown(page)))
     intervals, notes = fold(current, changes)
     counts = _counts(intervals)
     holds = _holds_since(counts)
@@ -101,7 +104,7 @@ def sp500(web: Web, page: Path | str = PAGE, since: dt.date | None = None) -> Me
         members=pl.DataFrame(rows, schema=MEMBER_SCHEMA, orient="row"),
         instruments=pl.DataFrame(instruments, schema=INSTRUMENT_SCHEMA, orient="row"),
         since=first,
-        notes=notes,
+        notes=(*doubts, *notes),
     )
 
 
@@ -141,21 +144,41 @@ def parse(content: bytes, page: str) -> tuple[list[Constituent], list[Change]]:
             be read; says which.
     """
     try:
-        root = lxml.html.fromstring(content)
+        root = lxml.html.fromstring(content, parser=lxml.html.HTMLParser(encoding=_encoding(content)))
     except (lxml.etree.LxmlError, ValueError):
         raise SourceError(f"{page} is no web page that can be read.") from None
     for note in root.xpath("//sup | //style | //script"):
         note.drop_tree()
     tables = [_table(table) for table in root.xpath("//table")]
     current = [
-        Constituent(_symbol(row["symbol"]), row["security"], row["gics sector"], _date(row["date added"]))
+        Constituent(symbol, row["security"], row["gics sector"], _date(row["date added"]))
         for row in _rows(tables, _CURRENT, page)
-        if row["symbol"]
+        if (symbol := _symbol(row["symbol"]))
     ]
     twice = [symbol for symbol, number in Counter(one.symbol for one in current).items() if number > 1]
     if twice:
         raise SourceError(f"{page} lists {', '.join(twice)} twice among the constituents.")
     return current, [_change(row, page) for row in _rows(tables, _CHANGES, page)]
+
+
+def sound(
+    current: Iterable[Constituent], changes: Iterable[Change]
+) -> tuple[list[Constituent], list[Change], tuple[str, ...]]:
+    """Both tables without whatever does not look like a symbol: words, dates, other cells; and a note of each."""
+    notes: list[str] = []
+
+    def checked(symbol: str | None, what: str) -> str | None:
+        if symbol is None or _SYMBOL.fullmatch(symbol):
+            return symbol
+        notes.append(f"{symbol!r} {what}: that is no symbol, so nobody is taken for it")
+        return None
+
+    members = [one for one in current if checked(one.symbol, "stands among the constituents")]
+    known = [
+        Change(day, checked(added, f"was added on {day}"), checked(removed, f"was removed on {day}"))
+        for day, added, removed in changes
+    ]
+    return members, known, tuple(notes)
 
 
 def fold(current: Sequence[Constituent], changes: Iterable[Change]) -> tuple[list[Interval], tuple[str, ...]]:
@@ -226,6 +249,15 @@ def _content(web: Web, page: Path | str) -> bytes:
     return content
 
 
+def _encoding(content: bytes) -> str | None:
+    """UTF-8, as the page is written, even where a saved copy no longer says so; None: as it says."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return "utf-8"
+
+
 def _table(table: lxml.html.HtmlElement) -> list[list[str]]:
     """The cells of a table as text, each repeated over the rows and columns that it covers."""
     rows: list[list[str]] = []
@@ -283,7 +315,15 @@ def _change(row: Mapping[str, str], page: str) -> Change:
 
 
 def _symbol(text: str) -> str:
-    return _FOOTNOTE.sub("", text).strip().upper().replace(".", "-")
+    """A cell's symbol in our spelling; empty where it names nobody: blank, a dash, N/A, a footnote alone.
+
+    What does not look like a symbol comes as it stands there; see sound().
+    """
+    said = _FOOTNOTE.sub("", text).strip()
+    symbol = spelled(said.upper())
+    if "".join(filter(str.isalnum, symbol)) in _NOBODY:
+        return ""
+    return symbol if _SYMBOL.fullmatch(symbol) else said
 
 
 def _date(text: str) -> dt.date | None:

@@ -37,6 +37,7 @@ from breadthflow_pipelines.sources.protocol import (
     Outcome,
 )
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
+from breadthflow_pipelines.spelling import spelled
 
 HOST = "https://query2.finance.yahoo.com"
 CHART = "/v8/finance/chart/"
@@ -48,7 +49,7 @@ CHUNK_SYMBOLS = 25  # a run that is killed asks for at most so many symbols twic
 CHUNK_ROWS = 300_000
 LOOK_BACK = dt.timedelta(days=400)  # bars that a member needs from before it joined: 252 sessions and some
 LATE_SESSIONS = 3  # a symbol without rows up to here may still get them; what ended before has none to come
-SHARE_CLASSES = (".A", ".B", ".C")  # Yahoo writes BRK-B; none of its exchanges has one of these suffixes
+SHARE_CLASSES = (".A", ".B", ".C")  # a class, as no exchange has one of these suffixes; other dots are exchanges'
 COLUMNS = {  # what history() must give, and what we call it
     "Open": "open",
     "High": "high",
@@ -452,7 +453,11 @@ def _bars(symbol: str, frame: pd.DataFrame) -> pl.DataFrame:
 
 
 def _theirs(symbol: str) -> str:
-    return symbol.replace(".", "-") if symbol.endswith(SHARE_CLASSES) else symbol
+    """Yahoo's spelling: a dash before a share class, a dot before an exchange (BRK-B, BT-A.L, 7203.T)."""
+    if symbol.endswith(SHARE_CLASSES):
+        return spelled(symbol)
+    stem, dot, exchange = symbol.rpartition(".")
+    return f"{spelled(stem)}.{exchange}" if dot else spelled(symbol)
 
 
 def _batches(symbols: Sequence[str]) -> Iterator[Sequence[str]]:

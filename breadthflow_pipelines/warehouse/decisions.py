@@ -11,6 +11,7 @@ from psycopg2.extras import RealDictCursor
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.dependents import MADE_OF
+from breadthflow_pipelines.warehouse.naming import as_stored
 
 Row = dict[str, Any]
 
@@ -48,9 +49,11 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
     The caller holds ``exclusive("quarantined_bars")``. Returns the rows as they are now.
 
     Raises:
-        RequestError: nobody had that symbol, there is no such bar, or nothing to release it from.
+        RequestError: nobody had that symbol or several could be meant, there is no such bar, or nothing to release it
+            from.
     """
     with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        symbol = as_stored(cursor, symbol)
         values: Row = {"symbol": symbol, "session": session, "status": status, "by": by, "reason": reason}
         cursor.execute(
             "SELECT security_id, EXISTS (SELECT FROM bars b WHERE b.security_id = n.security_id "

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from psycopg2.extras import execute_values
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.spelling import meant, spelled
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
@@ -63,6 +64,7 @@ def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: 
         companies.with_columns(synthetic=pl.lit(synthetic)),
         then=lambda _: noting("securities", moved),
     )
+    _give_way(database, stored, wanted)
     changed = wanted.join(held, on=columns, how="anti", nulls_equal=True)
     if changed.is_empty() and held.height == wanted.height:
         return SecuritiesRecorded(merged, 0)
@@ -74,6 +76,26 @@ def record_securities(database: Database, numbered: pl.DataFrame, *, synthetic: 
             cursor, "INSERT INTO security_symbols (security_id, symbol, valid_from, valid_to) VALUES %s", wanted.rows()
         )
     return SecuritiesRecorded(merged, changed["security_id"].n_unique())
+
+
+def _give_way(database: Database, stored: pl.DataFrame, listed: pl.DataFrame) -> None:
+    """Take the symbol from securities without bars that are listed by now, in another spelling.
+
+    They were made for members that nobody listed; whoever had their symbol is then found under the listed one.
+    """
+    spellings = {spelled(symbol) for symbol in listed["symbol"]}
+    others = stored.filter(
+        ~pl.col("security_id").is_in(listed["security_id"].implode())
+        & ~pl.col("symbol").is_in(listed["symbol"].implode())
+    )
+    outdated = [number for number, symbol, *_ in others.iter_rows() if spelled(symbol) in spellings]
+    if outdated:
+        with database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM security_symbols s WHERE security_id = ANY(%s) "
+                "AND NOT EXISTS (SELECT FROM bars WHERE bars.security_id = s.security_id)",
+                (outdated,),
+            )
 
 
 def symbol_intervals(database: Database) -> pl.DataFrame:
@@ -183,8 +205,27 @@ def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int
     )
 
 
+def too_large(database: Database, start: dt.date, end: dt.date, close: float, dollars: float) -> pl.DataFrame:
+    """symbol, sessions, first, last, close (the greatest) of members with sound bars above either, dearest first."""
+    return fetch(
+        database,
+        "SELECT symbol, count(*) AS sessions, min(session) AS first, max(session) AS last, max(close) AS close "
+        "FROM sound_bars b JOIN security_symbols n ON n.security_id = b.security_id "
+        "AND daterange(n.valid_from, n.valid_to) @> session "
+        "WHERE session BETWEEN $1 AND $2 AND (close > $3 OR close * volume > $4) "
+        "AND EXISTS (SELECT FROM universe_members m WHERE m.security_id = b.security_id) "
+        "GROUP BY symbol ORDER BY 5 DESC, 1",
+        (start, end, close, dollars),
+    )
+
+
 def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, index_close from start through end: the closes of the symbol that is each universe's index."""
+    """universe, session, index_close from start through end: the closes of the symbol that is each universe's index.
+
+    A symbol that is spelled otherwise in the store is found, where only one can be meant.
+    """
+    known = set(fetch(database, "SELECT DISTINCT symbol FROM security_symbols")["symbol"])
+    symbols = {universe: names[0] for universe, name in symbols.items() if len(names := meant(name, known)) == 1}
     found = fetch(
         database,
         "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s "

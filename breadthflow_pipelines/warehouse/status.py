@@ -9,8 +9,10 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.known import KEPT, known_then
+from breadthflow_pipelines.warehouse.naming import as_stored
 
 Row = dict[str, Any]
 
@@ -103,6 +105,7 @@ def symbols(
         RequestError: the universe or the symbol has no signal at all; says what there is.
     """
     _known_universe(database, universe)
+    symbol = _as_stored(database, symbol)
     if first is None and last is None:
         query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
         first = last = _rows(database, query, [universe])[0]["last"]
@@ -122,6 +125,71 @@ def symbols(
 
 
 _UNSHOWN = frozenset({"security_id", "computed_at"})
+
+
+def members(database: Database, universe: str, day: dt.date) -> list[Row]:
+    """The members of a universe on a day.
+
+    Their universe, symbol (as the membership file spells it), name, sector, valid_from, valid_to, first_bar, last_bar.
+
+    Raises:
+        RequestError: the universe has no members at all; says which have.
+    """
+    rows = _rows(
+        database,
+        "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, "
+        "own.first AS first_bar, own.last AS last_bar "
+        f"FROM universe_members m JOIN securities USING (security_id) CROSS JOIN LATERAL {_OWN_BARS} own "
+        "WHERE universe = %s AND daterange(m.valid_from, m.valid_to) @> %s ORDER BY m.symbol",
+        [universe, day],
+    )
+    if not rows:
+        _with_members(database, universe)
+    return rows
+
+
+def members_without_bars(database: Database, universe: str | None = None) -> list[Row]:
+    """Members of which no bar is stored, though there are bars of the time of their membership.
+
+    universe, symbol, valid_from, valid_to, and nearest: the stored symbols that may have been meant.
+
+    Raises:
+        RequestError: the universe has no members at all; says which have.
+    """
+    if universe is not None:
+        _with_members(database, universe)
+    rows = _rows(
+        database,
+        "WITH reach AS (SELECT min(own.first) AS first, max(own.last) AS last "
+        f"FROM securities CROSS JOIN LATERAL {_OWN_BARS} own) "
+        "SELECT universe, symbol, valid_from, valid_to FROM universe_members m, reach "
+        "WHERE universe = coalesce(%s, universe) AND daterange(valid_from, valid_to) && daterange(first, last, '[]') "
+        "AND NOT EXISTS (SELECT FROM bars WHERE bars.security_id = m.security_id) "
+        "ORDER BY universe, symbol, valid_from",
+        [universe],
+    )
+    known = _rows(
+        database,
+        "SELECT DISTINCT symbol FROM security_symbols s "
+        "WHERE EXISTS (SELECT FROM bars WHERE bars.security_id = s.security_id)",
+        [],
+    )
+    lookalikes = Lookalikes([row["symbol"] for row in known])
+    return [row | {"nearest": lookalikes.of(row["symbol"])} for row in rows]
+
+
+# By security, because its first and last bar are the ends of the table's index.
+_OWN_BARS = (
+    "(SELECT min(session) AS first, max(session) AS last FROM bars WHERE bars.security_id = securities.security_id)"
+)
+
+
+def _with_members(database: Database, universe: str) -> None:
+    found = _rows(database, "SELECT DISTINCT universe FROM universe_members ORDER BY 1", [])
+    names = [row["universe"] for row in found]
+    if universe not in names:
+        there = f"there are: {', '.join(names)}" if names else "no universe has members yet: run breadthflow run first"
+        raise RequestError(f"Universe {universe} is unknown; {there}.")
 
 
 def signals(
@@ -204,7 +272,8 @@ def rejected(
 
     reason: any part of one. status: ``rejected``, or one of the quarantine's; without it all but those that lapsed.
     """
-    where, values = _where({"source": source, "symbol": symbol, "status": status}, first, last)
+    own = {"source": source, "symbol": _as_stored(database, symbol), "status": status}
+    where, values = _where(own, first, last)
     spoken = "status <> 'lapsed'" if status is None else "true"
     query = f"{_REJECTED} WHERE {where} AND {spoken} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY {_ORDER}"
     return _rows(database, query, [*values, reason or ""])
@@ -448,6 +517,13 @@ def _nothing(
         f"No breadth of {universe} from {first or 'the beginning'} through {last or 'the end'}: "
         f"the store holds {reach['f']} through {reach['l']}."
     )
+
+
+def _as_stored(database: Database, symbol: str | None) -> str | None:
+    if symbol is None:
+        return None
+    with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        return as_stored(cursor, symbol)
 
 
 def _rows(database: Database, query: str | sql.Composed, values: Sequence[object] | Mapping[str, object]) -> list[Row]:

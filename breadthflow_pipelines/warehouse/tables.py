@@ -193,7 +193,7 @@ calendar_changes = sa.Table(
     comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as what is stored has them",
 )
 
-STATUSES = ("proposed", "quarantined", "released", "confirmed", "lapsed")
+STATUSES = ("proposed", "quarantined", "doubted", "released", "confirmed", "lapsed")
 LEFT_OUT = ("quarantined", "confirmed")  # of them, those that keep a bar out of sound_bars
 
 quarantined_bars = sa.Table(
@@ -204,7 +204,7 @@ quarantined_bars = sa.Table(
     _column("rule", sa.Text(), "the rule that speaks against it", primary_key=True),
     _column("evidence", JSONB(), "what the rule saw"),
     _column("fingerprint", sa.Text(), "of the bar's values: a decision holds for these and no others"),
-    _column("status", sa.Text(), "quarantined, confirmed: left out; proposed, released, lapsed: not"),
+    _column("status", sa.Text(), "quarantined, confirmed: left out; proposed, doubted, released, lapsed: not"),
     _column("run_id", sa.Text(), "the run that brought the status about; null: somebody decided it", nullable=True),
     _column("found_at", sa.DateTime(timezone=True), "when the rule first found these values", server_default=NOW),
     _column("decided_at", sa.DateTime(timezone=True), "when somebody decided", nullable=True),

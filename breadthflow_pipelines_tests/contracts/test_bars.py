@@ -9,8 +9,17 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from breadthflow_pipelines.contracts.bars import bar_contract
+from breadthflow_pipelines.contracts.bars import (
+    LEAST_PRICE,
+    MOST_ADJUSTED,
+    MOST_PRICE,
+    MOST_VOLUME,
+    PRICES,
+    bar_contract,
+    with_usable_adjusted,
+)
 from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.quality import suites
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
 
@@ -53,7 +62,10 @@ def reasons(calendar: ExchangeCalendar, *changes: dict[str, object]) -> list[lis
         {"volume": 0.5},  # a vendor's fraction after a split
         {"close_adjusted": None},  # a source without dividends
         {"session": dt.date(2024, 11, 29)},  # a half day
-        {"open": 1e-4, "high": 1e-4, "low": 1e-4, "close": 1e-4},  # penny stocks and split-adjusted beginnings
+        dict.fromkeys(PRICES, 1e-4),  # penny stocks and split-adjusted beginnings
+        dict.fromkeys(PRICES, 1e-10),  # coins
+        dict.fromkeys(PRICES, 5e15),  # the past of a share after eight reverse splits
+        {"volume": 1e15},
     ],
 )
 def test_bars_as_real_sources_give_them_are_kept(calendar: ExchangeCalendar, change: dict[str, object]) -> None:
@@ -77,9 +89,10 @@ def test_bars_as_real_sources_give_them_are_kept(calendar: ExchangeCalendar, cha
         ({"volume": NAN}, "volume missing or not finite"),
         ({"volume": INFINITE}, "volume missing or not finite"),
         ({"volume": -1.0}, "volume negative"),
-        ({"close_adjusted": 0.0}, "adjusted close not positive"),
-        ({"close_adjusted": NAN}, "adjusted close not positive"),
-        ({"close_adjusted": INFINITE}, "adjusted close not positive"),
+        (dict.fromkeys(PRICES, 9e-16), "price beyond any market"),
+        ({"high": 1.1e24}, "price beyond any market"),  # on its way to a number that cannot be squared
+        ({"high": 1e300}, "price beyond any market"),
+        ({"volume": 1.1e15}, "volume beyond any market"),
         ({"session": None}, "session missing"),
         ({"session": dt.date(2024, 1, 1)}, "no closed session of XNYS"),  # a holiday
         ({"session": dt.date(2024, 1, 6)}, "no closed session of XNYS"),  # a Saturday
@@ -92,6 +105,42 @@ def test_each_fault_is_found_and_called_by_its_own_name_only(
     calendar: ExchangeCalendar, change: dict[str, object], reason: str
 ) -> None:
     assert reasons(calendar, {"symbol": "GOOD", "security_id": 2}, change) == [[reason]]
+
+
+@pytest.mark.parametrize(
+    ("adjusted", "kept"),
+    [
+        (5.0, True),
+        (None, False),  # the source has none
+        (0.0, False),
+        (-0.749, False),  # special dividends were more than the price
+        (NAN, False),
+        (INFINITE, False),
+        (-INFINITE, False),
+        (1.7e308, False),
+        (11.0 * 1.01e6, False),  # more than a million times the close of 11
+        (11.0 * 0.99e6, True),  # a close as traded before reverse splits
+        (11.0 / 1.01e6, False),
+        (11.0 / 0.99e6, True),  # a century of dividends and of splits that the plain close does not know
+        (5e-324, False),
+    ],
+)
+def test_an_adjusted_close_that_nobody_can_use_is_null_and_the_bar_is_kept(
+    calendar: ExchangeCalendar, adjusted: float | None, kept: bool
+) -> None:
+    verdict = judge(bar_contract(calendar), bars({"close_adjusted": adjusted}))
+    assert verdict.rejected.is_empty()
+    usable = with_usable_adjusted(verdict.good)
+    assert usable["close_adjusted"].to_list() == [adjusted if kept else None]
+    assert usable.drop("close_adjusted").rows() == bars({}).drop("close_adjusted").rows()
+
+
+def test_suites_hold_stored_bars_to_no_narrower_bounds_than_the_contract() -> None:
+    assert (suites.MOST_PRICE, suites.MOST_VOLUME) == (MOST_PRICE, MOST_VOLUME)
+    assert suites.MOST_ADJUSTED_CLOSE >= MOST_PRICE * MOST_ADJUSTED
+    # What is made of the bounds is still a number: a return, its square, a square of prices.
+    assert (100 * MOST_PRICE / LEAST_PRICE) ** 2 < 1e308
+    assert MOST_PRICE * MOST_VOLUME < 1e308
 
 
 def test_a_session_that_has_not_closed_yet_is_refused(calendar: ExchangeCalendar) -> None:

@@ -9,12 +9,15 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.contracts.identity import (
     LISTING,
     MEMBERS,
+    as_listed,
     number_securities,
     resolve_bars,
     resolve_members,
+    with_descriptions,
     with_unlisted,
 )
 from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA, SECURITY_SCHEMA
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA
 
@@ -170,6 +173,67 @@ def test_a_member_is_not_lost_because_another_universe_holds_its_successor() -> 
     membership = members(("u", "A", "1996-01-01", "2001-01-01"), ("v", "A", "1996-01-01", None))
     assert ("u", day("1996-01-01"), day("2001-01-01")) in [
         (u, start, end) for u, _, start, end in resolved(listed, membership)
+    ]
+
+
+@pytest.mark.parametrize("spelling", ["BRK.B", "BRK-B", "BRK/B", "BRK B"])
+def test_a_share_class_is_a_member_however_the_universe_spells_it(spelling: str) -> None:
+    listed = listing(("BRK-B", "BRK-B", None, None), ("BRK-A", "BRK-A", None, None), ("BRKB", "BRKB", None, None))
+    membership = members(("u", spelling, "2010-02-16", None))
+    assert resolved(listed, membership) == [("u", "BRK-B", day("2010-02-16"), None)]
+    numbered = number_securities(with_unlisted(listed, membership, NOTHING_SAID), pl.DataFrame(schema=KNOWN))
+    assert numbered.height == 3  # and no security without bars is made for it
+    assert resolve_members(membership, numbered)["symbol"].to_list() == [spelling]  # as the file writes it
+
+
+def test_the_universe_s_own_spelling_wins_where_the_source_has_it() -> None:
+    listed = listing(("BRK-B", "BRK-B", None, None), ("BRK.B", "BRK.B", None, None))
+    for spelling in ("BRK.B", "BRK-B"):
+        assert resolved(listed, members(("u", spelling, "2010-02-16", None)))[0][1] == spelling
+
+
+def test_a_spelling_that_may_mean_two_shares_is_not_guessed() -> None:
+    listed = listing(("BRK-B", "BRK-B", None, None), ("BRK.B", "BRK.B", None, None))
+    assert resolved(listed, members(("u", "BRK/B", "2010-02-16", None)))[0][1] == "BRK/B"  # a security without bars
+
+
+def test_a_spelling_of_another_time_is_nobody_s_rival() -> None:
+    listed = listing(("old", "BRK.B", None, "2000-01-01"), ("new", "BRK-B", "2010-01-01", None))
+    assert resolved(listed, members(("u", "BRK.B", "2012-01-01", None)))[0][1] == "new"
+    assert resolved(listed, members(("u", "BRK-B", "1996-01-01", "1999-01-01")))[0][1] == "old"
+
+
+def test_one_share_under_two_spellings_at_a_time_is_refused() -> None:
+    listed = listing(("BRK-B", "BRK-B", None, None))
+    both = members(("u", "BRK.B", "2010-02-16", None), ("u", "BRK/B", "2015-01-01", None))
+    with pytest.raises(RequestError, match=r"BRK.B and BRK/B in u are one share and overlap: remove one of them"):
+        as_listed(both, listed)
+    apart = members(("u", "BRK.B", "2010-02-16", "2012-01-01"), ("u", "BRK/B", "2015-01-01", None))
+    assert as_listed(apart, listed)["listed"].to_list() == ["BRK-B", "BRK-B"]
+    other = members(("u", "BRK.B", "2010-02-16", None), ("v", "BRK/B", "2015-01-01", None))  # in two universes
+    assert as_listed(other, listed)["listed"].to_list() == ["BRK-B", "BRK-B"]
+
+
+def test_a_share_stays_one_security_when_the_next_source_spells_it_otherwise() -> None:
+    known = pl.DataFrame([("BRK.B", 7), ("GE", 8), ("BF.B", 9), ("BF/B", 10)], KNOWN, orient="row")
+    told = listing(("BRK-B", "BRK-B", None, None), ("GE", "GE", None, None), ("BF-B", "BF-B", None, None))
+    assert numbers(number_securities(told, known)) == {"BRK.B": 7, "GE": 8, "BF-B": 11}  # two could be BF-B
+    both = listing(("BRK-B", "BRK-B", None, None), ("BRK.B", "BRK.B", None, None))
+    assert numbers(number_securities(both, known)) == {"BRK.B": 7, "BRK-B": 11}  # the source tells them apart
+    keyed = listing(("BRK-B", "HATHAWAY", None, None))
+    assert numbers(number_securities(keyed, known)) == {"BRK-B": 11}  # a key of the source's own is no symbol
+
+
+def test_names_and_sectors_are_found_under_another_spelling() -> None:
+    said = [("BRK.B", "Berkshire Hathaway", "Financials"), ("BF.B", "one", "A"), ("BF/B", "two", "B")]
+    instruments = pl.DataFrame(said, INSTRUMENT_SCHEMA, orient="row")
+    listed = listing(("BRK-B", "BRK-B", None, None), ("BF-B", "BF-B", None, None)).vstack(
+        pl.DataFrame([("BRK B", "BRK B", None, None, "its own", None)], SECURITY_SCHEMA, orient="row")
+    )
+    assert with_descriptions(listed, instruments).select("name", "sector").rows() == [
+        ("Berkshire Hathaway", "Financials"),
+        (None, None),  # of two, nobody knows which
+        ("its own", "Financials"),
     ]
 
 

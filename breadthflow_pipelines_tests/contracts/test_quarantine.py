@@ -127,6 +127,22 @@ def test_a_finding_meets_what_is_stored(
     assert [row[name] is not None for name in ("decided_at", "decided_by", "reason")] == [signed] * 3
 
 
+def test_a_rule_that_only_doubts_leaves_nothing_out_and_can_be_decided() -> None:
+    doubt, values = IS_FOUND.with_columns(rule=pl.lit("scale")), pl.DataFrame({"security_id": [1], "session": [DAY]})
+    prints = values.with_columns(fingerprint=pl.lit("a"))
+    for before, excess, status in (
+        (NOTHING_STORED, NO_EXCESS, "doubted"),
+        (stored("doubted", rule="scale"), NO_EXCESS, "doubted"),
+        (stored("released", rule="scale"), NO_EXCESS, "released"),
+        (stored("confirmed", rule="scale"), NO_EXCESS, "confirmed"),
+        (NOTHING_STORED, TOO_MANY.with_columns(rule=pl.lit("scale")), "proposed"),  # a feed that changed its unit
+    ):
+        rows = settle(doubt, before, prints, excess, run_id="run 2", now=NOW, doubts=("scale",))
+        assert rows["status"].to_list() == [status]
+    assert first_changed(NOTHING_STORED, stored("doubted", rule="scale")) is None
+    assert first_changed(stored("doubted", rule="scale"), stored("confirmed", rule="scale")) == DAY
+
+
 def test_a_finding_keeps_its_date_and_what_changed_has_its_run() -> None:
     again = settled(IS_FOUND, stored("quarantined"), "a")
     assert (again["found_at"], again["evidence"], again["run_id"]) == (EARLIER, '{"new": 2}', "run 2")

@@ -184,7 +184,7 @@ def _twin_row(members: int, marks: list[Row]) -> Row:
         if row[able] == 0:
             row |= {f"new_highs{kind}": None, f"new_lows{kind}": None}
     known = {"members": members, "priced": len(marks), "coverage": len(marks) / members, "index_close": None}
-    return row | known | {"convention": 2}
+    return row | known | {"convention": 3}
 
 
 REAL_COUNTS = ("coverage", "points_gained", "points_lost", "index_close")

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
@@ -136,6 +137,101 @@ def test_points_and_dollars_by_hand() -> None:
     counts = only(count(rose + fell + still, [member(1), member(2), member(3)], 2), 1)
     expected = {"points_gained": 0.37, "points_lost": 0.5, "up_dollars": 1037, "down_dollars": 1950}
     assert counts | expected | {"unchanged_volume": 100} == counts
+
+
+EXTREME = [2.0**power for power in (-45, -20, 0, 20, 40, 55, 70)]  # powers of two, which scale without rounding
+
+
+@st.composite
+def extreme_markets(draw: st.DrawFn) -> tuple[list[Row], dict[int, float], list[Row], int]:
+    """A market, by what factor each security's prices are to be taken, members, and the number of sessions.
+
+    Volumes are anything up to the contract's bound.
+    """
+    bars, members, length = draw(markets(count=60))
+    factors = {number: draw(st.sampled_from(EXTREME)) for number in range(1, 5)}
+    volumes = st.sampled_from([0, 1, 10**6, 10**12, 10**15])
+    return [bar | {"volume": draw(volumes)} for bar in bars], factors, members, length
+
+
+@settings(max_examples=30, deadline=None)
+@given(extreme_markets())
+def test_prices_and_volumes_of_any_size_cost_their_own_sums_and_nothing_else(
+    market: tuple[list[Row], dict[int, float], list[Row], int],
+) -> None:
+    bars, factors, members, length = market
+    huge = [bar | _times(bar, factors[bar["security_id"]]) for bar in bars]
+    got = count(huge, members, length)
+    in_sums = (*MOVED, "up_volume", "down_volume", "unchanged_volume")
+    plain = [{name: row[name] for name in got.columns} for row in twin_counts(bars, members, length)]
+    assert got.drop(in_sums).rows(named=True) == [
+        {name: value for name, value in row.items() if name not in in_sums} for row in plain
+    ]
+    for row in got.rows(named=True):
+        for name, value in _sums(huge, members, row).items():
+            assert row[name] == value, (name, row["session"])
+
+
+MOVED = ("up_dollars", "down_dollars", "points_gained", "points_lost")
+
+
+def _sums(bars: list[Row], members: list[Row], row: Row) -> Row:
+    """Volumes, dollars and points of a row of counts, added up in whole numbers of any size."""
+    today, before = row["session"], row["session"] - dt.timedelta(days=1)
+    held = {(bar["security_id"], bar["session"]): bar for bar in bars}
+    total = dict.fromkeys(("up", "down", "unchanged"), 0)
+    dollars, points, told = dict(total), dict(total), 0
+    for one in members:
+        inside = one["valid_from"] <= today and (one["valid_to"] is None or today < one["valid_to"])
+        wanted = one["universe"] == row["universe"] and row["segment"] in ("ALL", one["sector"])
+        bar, prior = held.get((one["security_id"], today)), held.get((one["security_id"], before))
+        if not (inside and wanted and bar and prior):
+            continue
+        told += 1
+        move = bar["close"] - prior["close"]
+        way = "up" if move > 0 else "down" if move < 0 else "unchanged"
+        total[way] += bar["volume"]
+        paid = bar["close"] * bar["volume"]
+        if bar["close"] <= 1e12 and paid <= 1e17:
+            dollars[way] += round(paid)
+        if max(bar["close"], prior["close"]) <= 1e12:
+            points[way] += round(abs(move) * 10**6)
+    whole = {f"{way}_volume": value for way, value in total.items()}
+    whole |= {f"{way}_dollars": dollars[way] for way in ("up", "down")}
+    fitting = {name: value if value < 2**63 else None for name, value in whole.items()}
+    fitting |= {"points_gained": points["up"] / 10**6, "points_lost": points["down"] / 10**6}
+    return fitting if told else dict.fromkeys(fitting)
+
+
+def test_a_sum_that_no_count_can_hold_is_unknown_and_the_others_stand() -> None:
+    many = range(1, 9_301)  # so many bars of 1e15 shares are more than 2 ** 63
+    bars = [bar | {"volume": 10**15} for i in many for bar in flat_bars([1e-6, 2e-6], security_id=i)]
+    counts = only(count(bars, [member(i) for i in many], 2), 1)
+    assert (counts["advances"], counts["up_volume"], counts["down_volume"]) == (9_300, None, 0)
+    assert counts["up_dollars"] == 9_300 * 2 * 10**9
+
+
+def test_a_close_beyond_every_market_is_counted_and_adds_neither_points_nor_dollars() -> None:
+    bars = flat_bars([5.1e15, 4.9e15]) + flat_bars([10.0, 9.5], security_id=2) + flat_bars([1e12, 9e11], security_id=3)
+    counts = only(count(bars, [member(1), member(2), member(3)], 2), 1)
+    assert (counts["declines"], counts["points_lost"]) == (3, 0.5 + 1e11)
+    assert counts["down_dollars"] == 950 + 9 * 10**13
+
+
+def test_after_half_a_year_without_a_bar_a_history_begins_anew() -> None:
+    old, new = [100.0 + i % 3 for i in range(300)], [10.0 + i / 100 for i in range(30)]
+    for silence, again in ((183, False), (184, True)):
+        start = 299 + silence
+        bars = flat_bars(old) + flat_bars(new, first=start)
+        counts = count(bars, [member(1)], start + 30)
+        first = only(counts, start)
+        assert (first["no_prior"], first["gap"]) == ((1, 0) if again else (0, 1))
+        assert (first["able_20"], first["able_252"]) == ((0, 0) if again else (1, 1))
+        assert first["new_lows"] == (None if again else 1)
+        if again:  # what follows is as if nobody had ever been called so before
+            alone = count(flat_bars(new, first=start), [member(1)], start + 30)
+            later = counts.filter(pl.col("session") >= day(start))
+            assert_frame_equal(later, alone.filter(pl.col("session") >= day(start)), check_exact=True)
 
 
 def test_twenty_session_extremes_are_strict_and_wait_for_twenty_prior_bars() -> None:

@@ -11,9 +11,13 @@ import polars as pl
 import pytest
 import talib
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from breadthflow_pipelines.contracts.breadth import price_indicators
+from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import TECHNICAL, TECHNICAL_COLUMNS, technical_indicators
 from breadthflow_pipelines_tests.indicators.markets import Row, bars_frame, day, flat_bars, markets
@@ -43,6 +47,31 @@ def indicators(bars: list[Row]) -> pl.DataFrame:
 
 def last(bars: list[Row]) -> Row:
     return indicators(bars).row(-1, named=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6))
+def test_prices_of_any_size_give_numbers_within_their_bounds(seed: int) -> None:
+    """Whatever jumps of scale the contract lets through, no security may stop the others with what is no number."""
+    dice, scale, bars = random.Random(seed), 1.0, []  # noqa: S311
+    for bar in walk(seed):
+        if dice.random() < 0.04:
+            scale = 10 ** dice.uniform(-16, 22)
+        prices = {name: min(1e24, max(1e-15, bar[name] * scale)) for name in ("high", "low", "close")}
+        bars.append(bar | prices | {"volume": dice.choice((0, 1, bar["volume"], 10**15))})
+    contract = price_indicators({entry.name: entry.bounds for entry in TECHNICAL})
+    rows = indicators(bars).with_columns(universe=pl.lit("u"), convention=pl.lit(CONVENTION, pl.Int32))
+    rejected = judge(contract, rows.select(*contract.columns)).rejected
+    assert rejected.is_empty(), rejected.row(0, named=True)
+
+
+def test_after_half_a_year_without_a_bar_every_indicator_begins_anew() -> None:
+    old, new = walk(1, 300), walk(2, 80)
+    for silence, again in ((183, False), (184, True)):
+        moved = [bar | {"session": day(299 + silence + i), "close": bar["close"] / 7} for i, bar in enumerate(new)]
+        together = indicators(old + moved).tail(80)
+        alone = indicators(moved)
+        assert together.equals(alone) == again
 
 
 def ta_lib(own: pl.DataFrame) -> Arrays:

@@ -14,7 +14,7 @@ import pytest
 
 from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS, MONTHLY_ASSETS
-from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
 
 DECEMBER = [day for day in SESSIONS if (day.year, day.month) == (2023, 12)]
@@ -104,6 +104,69 @@ def test_row_of_a_day_without_a_session_is_put_aside_and_moved_to_no_other_day(f
 
 
 @pytest.mark.slow
+def test_an_adjusted_close_that_cannot_be_used_is_null_counted_and_costs_no_bar(store: Store) -> None:
+    rows = [(*row, float(row[4]) * 0.9) for row in store.small.rows["AAA"]]
+    for place, wrong in ((30, -0.749), (40, 0.0), (50, 1.7e308)):
+        rows[place] = (*rows[place][:-1], wrong)
+    header, lines = "session,open,high,low,close,volume,adj_close", (",".join(map(str, row)) for row in rows)
+    (store.small.bars / "aaa.csv").write_text("\n".join([header, *lines]) + "\n")
+    report = store.run()
+    assert (report.trouble, report.exit_status) == (None, 0)
+    said = store.metadata("bars")
+    assert (said["adjusted_closes_unusable"], said["adjusted_closes_unusable_of"]) == (3, {"AAA": 3})
+    assert report.figures["bars"]["rows_inserted"] == store.small.good_rows()
+    of_aaa = "FROM bars JOIN security_symbols USING (security_id) WHERE symbol = 'AAA'"
+    held = store.rows(f"SELECT count(*), count(close_adjusted), min(close_adjusted) > 0 {of_aaa}")
+    assert held == [(len(rows) - 1, len(rows) - 4, True)]  # one row is broken in this market
+
+
+@pytest.mark.slow
+def test_a_price_and_a_volume_without_measure_cost_their_own_sums(store: Store, one_shot: Contents) -> None:
+    """Prices as before eight reverse splits, and a volume of some ten thousand times the usual."""
+    store.small.rows["AAA"] = [
+        (row[0], *(float(price) * 2**46 for price in row[1:5]), row[5]) for row in store.small.rows["AAA"]
+    ]
+    place = next(i for i, row in enumerate(store.small.rows["MMM"]) if row[0] == "2023-06-15")
+    store.small.rows["MMM"][place] = (*store.small.rows["MMM"][place][:5], 10**9)
+    store.small.write()
+    report = store.run()
+    assert (report.trouble, report.exit_status) == (None, 0)
+    moved = ("points_gained", "points_lost", "up_dollars", "down_dollars", "up_volume", "down_volume")
+    names = [name for (name,) in store.rows(COLUMNS) if name != "computed_at"]
+    plain = [place for place, name in enumerate(names) if name not in moved]
+    counted = store.contents()["breadth_counts"]
+    assert [[row[i] for i in plain] for row in counted] == [
+        [row[i] for i in plain] for row in one_shot["breadth_counts"]
+    ]
+    most = store.rows(f"SELECT {', '.join(f'max({name})' for name in moved)} FROM breadth_counts")[0]
+    assert max(most[:2]) < 99  # points of the others, none of which moves by as much as ten
+    assert 1e10 < max(most[2:4]) < 1e12
+    assert 1e9 <= max(most[4:]) < 2e9
+    assert max(row[0] for row in store.rows("SELECT dollar_volume FROM price_indicators")) > 1e18
+    told = next(check for check in report.checks if check.name == "sums_complete")
+    sessions = len(store.small.rows["AAA"]) - 1  # one row is broken in this market
+    assert told.status == "warned"
+    assert f"AAA ({sessions} sessions, 2022-11-01 to 2023-12-29, up to " in told.detail
+
+
+COLUMNS = (
+    "SELECT column_name FROM information_schema.columns WHERE table_name = 'breadth_counts' ORDER BY ordinal_position"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("since", ["0001-01-01", "1900-01-01"])
+def test_a_member_since_ever_costs_no_year_without_bars(store: Store, one_shot: Contents, since: str) -> None:
+    members = store.small.universe.read_text()
+    store.small.universe.write_text(members.replace(",2022-11-01,", f",{since},"))
+    assert store.run().trouble is None
+    for asset in ("breadth_counts", "price_indicators", "symbol_signals"):
+        assert store.metadata(asset)["computed"].startswith("2022-01-01 to 2023-12-29")  # not two thousand years
+    counts = store.contents()["breadth_counts"]
+    assert counts == one_shot["breadth_counts"]
+
+
+@pytest.mark.slow
 def test_file_that_cannot_be_read_is_named_and_the_others_load(store: Store) -> None:
     whole = (store.small.bars / "ddd.csv").read_text()
     (store.small.bars / "ddd.csv").write_text("this,is,no\nbar,file,at all\n")
@@ -112,7 +175,8 @@ def test_file_that_cannot_be_read_is_named_and_the_others_load(store: Store) -> 
     assert [problem for problem in report.problems if "ddd.csv" in problem and "session" in problem]
     assert store.metadata("bars")["symbols_failed"] == ["DDD"]
     assert {check.name: check.status for check in report.checks if check.status != "passed"} == {
-        "every_symbol_answered": "warned"
+        "every_symbol_answered": "warned",
+        "members_have_bars": "warned",
     }
     assert report.exit_status == 0
     held = store.rows("SELECT DISTINCT symbol FROM bars JOIN security_symbols USING (security_id) ORDER BY 1")

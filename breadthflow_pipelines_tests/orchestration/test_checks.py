@@ -20,16 +20,18 @@ WHOLE = f"segment = 'ALL' AND session = '{DAY}'"
 EARLIEST = SESSIONS[0]
 EARLY = f"session = '{EARLIEST}'"
 ONE_OF_THE_LAST = f"(SELECT min(security_id) FROM symbol_signals WHERE session = '{LAST}')"
+DOUBT = """'{"last": "2023-06-14", "close_before": 100, "close": 1, "days": 1, "factor": 0.01}'"""
 OF_BARS = {
-    "universe_members": {"universe_has_members"},
+    "universe_members": {"universe_has_members", "members_have_bars"},
     "bars": {"bars_keep_contract", "bars_complete", "bars_current", "every_symbol_answered"},
-    "quarantined_bars": {"quarantine_bounded", "session_plausible"},
-    "breadth_counts": {"counts_keep_contract", "coverage_at_gate", "coverage_steady"},
+    "quarantined_bars": {"quarantine_bounded", "session_plausible", "histories_plausible"},
+    "breadth_counts": {"counts_keep_contract", "coverage_at_gate", "coverage_steady", "sums_complete"},
     "breadth_indicators": {"indicators_keep_contract"},
     "market_signals": {"signals_keep_contract"},
     "price_indicators": {"members_have_indicators"},
     "symbol_signals": {"members_have_signals"},
 }
+AS_MADE = {"members_have_bars"}  # warns of the healthy market: nobody has bars of VANISHED
 PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible"}}
 
 
@@ -54,8 +56,13 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
     frozen(LAST)
     filled.execute(published(advances=1))
     report = filled.check()
-    assert by_status(report) == {"passed": set().union(*OF_BARS.values(), *PUBLISHED.values())}
+    every = set().union(*OF_BARS.values(), *PUBLISHED.values())
+    assert by_status(report) == {"passed": every - AS_MADE, "warned": AS_MADE}
     assert report.exit_status == 0
+    told = next(check.detail for check in report.checks if check.name == "members_have_bars")
+    assert told == (  # as the market was made
+        "1 member of small has no bar: VANISHED; all of them: breadthflow members --universe small --without-bars"
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,22 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             {"coverage_at_gate"},
             {"coverage_steady"},
             id="most bars of a session never came",
+        ),
+        pytest.param(
+            [f"UPDATE bars SET volume = volume * 10 ^ 12 WHERE session = '{DAY}' AND security_id < 9"],
+            set(),
+            {"sums_complete"},
+            id="somebody is worth more than a market",
+        ),
+        pytest.param(
+            [
+                "INSERT INTO quarantined_bars (security_id, session, rule, evidence, fingerprint, status) "
+                f"SELECT security_id, session, 'scale', {DOUBT}, 'f', 'doubted' FROM bars "
+                f"WHERE session = '{DAY}' LIMIT 1"
+            ],
+            set(),
+            {"histories_plausible"},
+            id="a history is on two scales",
         ),
         pytest.param(
             [f"UPDATE breadth_counts SET members = 2 * priced, coverage = 0.5 WHERE {WHOLE}"],
@@ -234,7 +257,7 @@ def test_damage_fails_the_checks_that_are_there_for_it_and_no_other(
     assert filled.execute(*damage) > 0
     report = filled.check()
     found = by_status(report)
-    assert (found.get("failed", set()), found.get("warned", set())) == (failed, warned)
+    assert (found.get("failed", set()), found.get("warned", set()) - AS_MADE) == (failed, warned)
     assert report.exit_status == (1 if failed else 0)
     assert report.trouble is None
 
@@ -380,7 +403,7 @@ def test_lost_tenth_of_a_session_is_a_warning(filled: Store) -> None:
     filled.small.write()
     filled.execute(f"DELETE FROM bars WHERE session = '{LAST}'")
     report = filled.daily(LAST)
-    assert by_status(report)["warned"] == {"coverage_steady"}
+    assert by_status(report)["warned"] == {"coverage_steady"} | AS_MADE
     assert report.exit_status == 0
     assert filled.rows(f"SELECT state FROM breadth_indicators WHERE segment = 'ALL' AND session = '{LAST}'") == [
         ("provisional",)

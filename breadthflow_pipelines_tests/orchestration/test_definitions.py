@@ -55,6 +55,9 @@ BLOCKING = {
     "every_symbol_answered": False,
     "quarantine_bounded": True,
     "session_plausible": False,  # the closes of a session without volumes are right
+    "histories_plausible": False,  # nobody can tell which side of a jump is right
+    "members_have_bars": False,  # coverage says what is missing
+    "sums_complete": False,  # the member is counted
     "counts_keep_contract": True,
     "coverage_at_gate": True,
     "coverage_steady": False,

@@ -19,7 +19,7 @@ FAULTS = {  # by symbol: a line that Yahoo's files may hold, in place of the day
     ),
     "BBB": ("2024-12-17,10,9,12,11,11,1000", ["high below low"]),
     "BRK-B": (f"{MOURNING},10,12,9,11,11,0", ["no closed session of XNYS"]),
-    "CCC": ("2024-12-19,10,12,9,11,-1,1000", ["adjusted close not positive"]),
+    "CCC": ("2024-12-19,10,12,9,11,11,-1000", ["volume negative"]),
     "DDD": ("2024-12-21,10,12,9,11,11,1000", ["no closed session of XNYS"]),  # a Saturday
 }
 

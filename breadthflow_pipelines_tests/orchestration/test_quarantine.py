@@ -204,6 +204,64 @@ def test_a_spike_seen_after_its_month_was_closed_leaves_that_month_too(filled: S
     assert due(filled) == 0
 
 
+def status_of(report: runs.RunReport, name: str) -> tuple[str, str]:
+    return next((check.status, check.detail) for check in report.checks if check.name == name)
+
+
+@pytest.mark.slow
+def test_a_history_on_another_scale_from_a_day_on_is_doubted_until_somebody_decides(store: Store) -> None:
+    for day in SESSIONS[SESSIONS.index(DAY) :]:
+        plant(store.small, "AAA", day, 0.01)  # pounds for pence
+    report = store.run()
+    assert (report.trouble, report.exit_status, failed(report)) == (None, 0, {})
+    assert found(store) == [("AAA", DAY, "scale", "doubted")]
+    assert of_day(store, DAY) == of_day(store, after(DAY))  # the bar stays
+    status, told = status_of(report, "histories_plausible")
+    assert status == "warned"
+    assert "1 history is doubted: AAA goes from " in told
+    assert f" on {SESSIONS[SESSIONS.index(DAY) - 1]} to " in told
+    assert "breadthflow rejected --status doubted" in told
+
+    decide(store, "released")
+    report = store.run()
+    assert status_of(report, "histories_plausible")[0] == "passed"
+    assert found(store) == [("AAA", DAY, "scale", "released")]
+    decide(store, "confirmed")
+    assert store.run().trouble is None
+    assert of_day(store, DAY)[0] == of_day(store, after(DAY))[0] - 1  # left out, and the next one is a gap
+
+
+@pytest.mark.slow
+def test_a_symbol_that_another_company_takes_over_is_doubted_and_begins_anew(store: Store) -> None:
+    first, again = dt.date(2023, 1, 31), dt.date(2023, 9, 1)
+    rows = store.small.rows["AAA"]
+    store.small.rows["AAA"] = [row for row in rows if not str(first) < str(row[0]) < str(again)]
+    store.small.write()
+    report = store.run()
+    assert (report.trouble, failed(report)) == (None, {})
+    assert found(store) == [("AAA", again, "long silence", "doubted")]
+    status, told = status_of(report, "histories_plausible")
+    assert (status, "AAA has no bar for 213 days, from 2023-01-31 (" in told) == ("warned", True)
+    no_prior = "SELECT session FROM breadth_counts WHERE segment = 'ALL' AND no_prior = 1 AND session > '2023-03-31'"
+    assert [day for (day,) in store.rows(f"{no_prior} ORDER BY 1")] == [again, dt.date(2023, 9, 5)]  # and LLL's first
+    averages = (
+        "SELECT count(*) FILTER (WHERE sma_20 IS NOT NULL), count(*) FROM price_indicators "
+        "JOIN security_symbols USING (security_id) WHERE symbol = 'AAA' AND session >= %s"
+    )
+    new = sum(str(row[0]) >= str(again) for row in rows)
+    assert store.rows(averages, again) == [(new - 19, new)]
+
+
+@pytest.mark.slow
+def test_a_feed_that_changes_its_unit_stops_the_run(store: Store) -> None:
+    for symbol in ("AAA", "CCC", "DDD", "EEE"):
+        for day in SESSIONS[SESSIONS.index(DAY) :]:
+            plant(store.small, symbol, day, 100)
+    report = store.run()
+    assert set(failed(report)) == {"quarantine_bounded"}
+    assert {row[2:] for row in found(store)} == {("scale", "proposed")}
+
+
 def test_a_session_without_volumes_is_a_warning_and_nobody_is_left_out(filled: Store) -> None:
     filled.execute(f"UPDATE bars SET volume = 0 WHERE session = '{DAY}'")
     report = filled.check("session_plausible", "quarantine_bounded")

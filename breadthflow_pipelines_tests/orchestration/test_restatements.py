@@ -183,7 +183,8 @@ def test_a_history_that_cannot_be_had_now_stays_on_its_scale_until_it_can(
         report = filled.daily(LAST)
     assert report.problems == ("AAA was restated (prices x 0.5) and stays as it was: the vendor is closed for today",)
     assert filled.metadata("bars")["symbols_failed"] == ["AAA"]
-    assert [check.name for check in report.checks if check.status == "warned"] == ["every_symbol_answered"]
+    warned = {check.name for check in report.checks if check.status == "warned"}
+    assert warned == {"every_symbol_answered", "members_have_bars"}  # of this market one member never has any
     assert closes(filled, "AAA") == old
     [waiting] = status.overview(filled.database)["restated"]
     assert (waiting["symbol"], waiting["price_ratio"], waiting["stored_anew"]) == ("AAA", 0.5, None)

@@ -135,8 +135,8 @@ def test_run_after_an_upgrade_computes_everything_anew(
         {table: [row for row in rows if not published & {*map(str, row)}] for table, rows in found.items()}, one_shot
     )
     line = "SELECT net_advances, ad_line, up_volume_share, convention FROM breadth_indicators WHERE universe = 'XX'"
-    assert old.rows(f"{line} ORDER BY session DESC LIMIT 1") == [(-500.0, 40 * -500.0, 24 / 54, 2)]
-    assert old.rows("SELECT count(*) FROM breadth_counts WHERE convention < 2") == [(0,)]
+    assert old.rows(f"{line} ORDER BY session DESC LIMIT 1") == [(-500.0, 40 * -500.0, 24 / 54, 3)]
+    assert old.rows("SELECT count(*) FROM breadth_counts WHERE convention < 3") == [(0,)]
     assert old.daily(LAST).rows_changed == 0
 
 

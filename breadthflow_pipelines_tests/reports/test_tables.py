@@ -103,6 +103,14 @@ def test_junit_counts_failures_and_skipped_and_warnings_are_neither(tmp_path: Pa
         (None, "-"),  # unknown is not zero
         (0.0, "0.000"),
         (-0.61549, "-0.615"),
+        (0.05, "0.050"),  # as a share or a confidence always was
+        (0.0123, "0.0123"),  # three digits of it
+        (0.000001, "0.000001"),  # a price of a millionth
+        (0.00000412345, "0.00000412"),
+        (-1e-17, "-0.000"),  # what rounding left of nothing
+        (4.8714e15, "4.87e+15"),  # a price after many reverse splits
+        (1e300, "1e+300"),
+        (999_999_999_999_999.0, "999,999,999,999,999.00"),
         (1234.5, "1,234.50"),
         (1234567, "1,234,567"),
         (True, "yes"),  # not 1

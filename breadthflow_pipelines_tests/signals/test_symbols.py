@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from polars.exceptions import ComputeError
 from polars.testing import assert_frame_equal
 
+from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.relative import median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS, technical_indicators
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, SYMBOL_SIGNAL_COLUMNS, VOTE_COLUMNS, symbol_signals
@@ -254,7 +255,7 @@ def test_signals_of_a_market_have_their_columns_and_say_something() -> None:
     assert set(got["action"]) == {"buy", "sell", "hold"}
     assert got["gated"].any()
     assert set(got.filter("gated")["action"]) == {"hold"}
-    assert got["convention"].unique().to_list() == [2]
+    assert got["convention"].unique().to_list() == [CONVENTION]
     assert got.select(*KEY, "action", "confidence", "strength", "gated").null_count().sum_horizontal().item() == 0
     types = {"convention": pl.Int32, "gated": pl.Boolean, "action": pl.String, "regime": pl.Float64}
     assert got.schema == got.schema | types | dict.fromkeys(("confidence", "strength", *VOTE_COLUMNS), pl.Float64)

@@ -13,7 +13,17 @@ from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
-from breadthflow_pipelines.sources.wikipedia import Change, Constituent, Interval, Membership, fold, parse, sp500, write
+from breadthflow_pipelines.sources.wikipedia import (
+    Change,
+    Constituent,
+    Interval,
+    Membership,
+    fold,
+    parse,
+    sound,
+    sp500,
+    write,
+)
 from breadthflow_pipelines_tests.sources.vendor import ERROR, PAGE, Answer, Clock, FileVendor, serve
 
 D2010, D2015, D2020 = dt.date(2010, 6, 28), dt.date(2015, 3, 23), dt.date(2020, 9, 21)
@@ -168,6 +178,36 @@ def test_both_tables_are_read_with_cells_that_cover_others() -> None:
         Change(dt.date(2024, 6, 24), "GDDY", "CMA"),
         Change(dt.date(2024, 6, 3), None, "BRK-B"),
     ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("-", "\N{EM DASH}", "\N{EN DASH}", "\N{MINUS SIGN}", "&mdash;", "?", "&nbsp;"),
+        *("N/A", "n.a.", "None", "none[4]", "(none)", "TBD", "[a]", "<sup>[1]</sup>"),
+    ],
+)
+def test_a_cell_that_names_nobody_adds_and_removes_nobody(cell: str) -> None:
+    changes = [("June 24, 2024", "KKR", cell), ("June 3, 2024", cell, "RHI"), ("May 1, 2024", cell, cell)]
+    current, found = parse(page([("MMM", "1957-03-04"), (cell, "")], changes), "page")
+    assert [one.symbol for one in current] == ["MMM"]
+    assert [(change.added, change.removed) for change in found] == [("KKR", None), (None, "RHI"), (None, None)]
+
+
+def test_what_does_not_look_like_a_symbol_is_no_member_and_is_named(web: Web, tmp_path: Path) -> None:
+    changes = [
+        ("2020-09-21", "M1", "see below"),
+        ("2019-02-01", "2018", "X"),
+        ("2018-01-03", "Berkshire Hathaway", "BRK.B"),
+    ]
+    current, found, notes = sound(*parse(page([("MMM", "1957-03-04"), ("to come", "")], changes), "page"))
+    assert [one.symbol for one in current] == ["MMM"]
+    assert [(change.added, change.removed) for change in found] == [("M1", None), (None, "X"), (None, "BRK-B")]
+    assert [note.split("'")[1] for note in notes] == ["to come", "see below", "2018", "Berkshire Hathaway"]
+    place = saved(tmp_path, page(five_hundred(), changes))
+    taken = sp500(web, place)
+    assert not {"see below", "2018", "Berkshire Hathaway"} & set(taken.members["symbol"])
+    assert "'see below' was removed on 2020-09-21: that is no symbol" in " ".join(taken.notes)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_bars_come_as_yahoo_has_them_with_the_adjusted_close_beside(
     assert (got.outcomes, got.problems) == ({"AAPL": Outcome.FETCHED}, ())
 
 
-@pytest.mark.parametrize("symbol", ["BRK.B", "BRK-B"])
+@pytest.mark.parametrize("symbol", ["BRK.B", "BRK-B", "BRK/B", "BRK B"])
 def test_a_share_class_is_asked_for_as_yahoo_writes_it_and_given_back_as_we_do(
     vendor: YahooVendor, source: Callable[..., Yahoo], symbol: str
 ) -> None:
@@ -98,6 +98,16 @@ def test_a_share_class_is_asked_for_as_yahoo_writes_it_and_given_back_as_we_do(
     got = read(source(symbol))
     assert set(got.bars["symbol"]) == {symbol}
     assert vendor.histories() == ["BRK-B"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "theirs"),
+    [("SAP.DE", "SAP.DE"), ("7203.T", "7203.T"), ("BT.A.L", "BT-A.L"), ("BT-A.L", "BT-A.L"), ("^GSPC", "^GSPC")],
+)
+def test_an_exchange_keeps_its_dot(vendor: YahooVendor, source: Callable[..., Yahoo], symbol: str, theirs: str) -> None:
+    vendor.give(theirs, *WEEK)
+    assert set(read(source(symbol)).bars["symbol"]) == {symbol}
+    assert vendor.histories() == [theirs]
 
 
 def test_what_has_not_closed_or_has_no_close_yet_is_left_out_until_it_has(

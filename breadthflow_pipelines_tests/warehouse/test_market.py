@@ -14,7 +14,7 @@ from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources.protocol import SECURITY_SCHEMA
-from breadthflow_pipelines.warehouse import market
+from breadthflow_pipelines.warehouse import market, status
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
@@ -130,6 +130,60 @@ def test_a_listing_that_contradicts_itself_or_the_store_is_refused_and_changes_n
         market.record_securities(listed, contradiction, synthetic=False)
     assert symbols(listed) == before
     assert fetch(listed, securities).rows() == held.rows()
+
+
+def test_a_member_nobody_listed_gives_its_symbol_up_to_the_share_in_another_spelling(database: Database) -> None:
+    with_bars = (3, "C.C", "C.C", None, None)
+    market.record_securities(database, listing((1, "A.A", "A.A", None, None), with_bars), synthetic=False)
+    market.load_bars(database, bars((3, "2024-01-02", 10.0)), "s", "run 1")
+    told = listing((2, "A-A", "A-A", None, None), (4, "C-C", "C-C", None, None))
+    market.record_securities(database, told, synthetic=False)
+    assert symbols(database) == {
+        (2, "A-A", None, None),
+        (3, "C.C", None, None),  # it has bars of its own
+        (4, "C-C", None, None),
+    }
+
+
+def test_an_index_is_found_under_another_spelling(listed: Database) -> None:
+    market.record_securities(listed, listing((5, "I-X", "I-X", None, None)), synthetic=False)
+    market.load_bars(listed, bars((5, "2024-01-02", 10.0)), "s", "run 1")
+    day = dt.date(2024, 1, 2)
+    for name, rows in (("I-X", 1), ("I.X", 1), ("IX", 0)):
+        assert market.index_closes(listed, {"u": name}, day, day).height == rows
+
+
+def test_members_without_a_single_bar_are_named_with_what_may_have_been_meant(listed: Database) -> None:
+    known = listing(*((n, s, s, None, None) for n, s in ((5, "C-C"), (6, "CC"), (7, "GONE"), (8, "LONG"))))
+    market.record_securities(listed, known, synthetic=False)
+    market.load_bars(listed, bars((1, "2024-01-02", 10.0), (6, "2024-01-02", 10.0)), "s", "run 1")
+    intervals = [
+        ("u", 1, "2020-01-01", None),
+        ("u", 5, "2020-01-01", None),
+        ("u", 7, "2020-01-01", "2024-01-03"),
+        ("u", 8, "1990-01-01", "2000-01-01"),  # a member of a time of which nobody has bars
+        ("v", 2, "2020-01-01", None),
+    ]
+    market.record_members(listed, members(*intervals))
+    market_of = [(row["universe"], row["symbol"], row["nearest"]) for row in status.members_without_bars(listed)]
+    assert market_of == [("u", "S5", []), ("u", "S7", []), ("v", "S2", [])]
+    assert [row["symbol"] for row in status.members_without_bars(listed, "v")] == ["S2"]
+    with pytest.raises(RequestError, match="Universe w is unknown; there are: u, v"):
+        status.members_without_bars(listed, "w")
+
+
+def test_members_of_a_day_have_their_intervals_and_the_ends_of_their_bars(listed: Database) -> None:
+    days = [("2024-01-02", 10.0), ("2024-01-05", 11.0)]
+    market.load_bars(listed, bars(*((1, day, close) for day, close in days)), "s", "run 1")
+    market.record_members(listed, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", "2024-01-03")))
+    first, last = dt.date(2024, 1, 2), dt.date(2024, 1, 5)
+    rows = status.members(listed, "u", first)
+    assert [(row["valid_to"], row["first_bar"], row["last_bar"]) for row in rows] == [
+        (None, first, last),
+        (dt.date(2024, 1, 3), None, None),
+    ]
+    assert len(status.members(listed, "u", last)) == 1
+    assert status.members(listed, "u", dt.date(2019, 1, 1)) == []
 
 
 def test_an_empty_listing_is_nothing(listed: Database) -> None:

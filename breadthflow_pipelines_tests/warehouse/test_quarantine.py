@@ -51,7 +51,14 @@ def execute(database: Database, statement: str) -> None:
 
 @pytest.mark.parametrize(
     ("state", "left_out"),
-    [("proposed", False), ("quarantined", True), ("released", False), ("confirmed", True), ("lapsed", False)],
+    [
+        ("proposed", False),
+        ("quarantined", True),
+        ("doubted", False),
+        ("released", False),
+        ("confirmed", True),
+        ("lapsed", False),
+    ],
 )
 def test_only_what_is_quarantined_or_confirmed_is_left_out(held: Database, state: str, left_out: bool) -> None:
     signed = "now(), 'ann', 'why'" if state in ("released", "confirmed") else "NULL, NULL, NULL"
@@ -173,6 +180,21 @@ def test_what_cannot_be_decided_is_refused(
 ) -> None:
     with pytest.raises(RequestError, match=words):
         decisions.decide_bar(held, symbol, day, decision, "ann", "why")
+
+
+@pytest.mark.parametrize("typed", ["A.A", "A/A", "A A"])
+def test_a_bar_is_decided_and_listed_under_any_spelling_of_its_symbol(database: Database, typed: str) -> None:
+    market.record_securities(database, listing((1, "A-A", "A-A", None, None)), synthetic=False)
+    market.load_bars(database, bars((1, str(D1), 10.0)), "s", "run 1")
+    decisions.decide_bar(database, typed, D1, "confirmed", "ann", "why")
+    assert [row["symbol"] for row in status.rejected(database, None, None, symbol=typed)] == ["A-A"]
+
+
+def test_a_symbol_that_may_be_two_is_named_and_not_guessed(database: Database) -> None:
+    both = listing((1, "A-A", "A-A", None, None), (2, "A.A", "A.A", None, None))
+    market.record_securities(database, both, synthetic=False)
+    with pytest.raises(RequestError, match=r"A/A may be A-A or A.A: write it as the source does"):
+        decisions.decide_bar(database, "A/A", D1, "confirmed", "ann", "why")
 
 
 def test_the_list_has_rows_that_broke_the_contract_and_bars_that_rules_speak_against(held: Database) -> None:

@@ -11,10 +11,12 @@ from breadthflow_pipelines.contracts.identity import (
     MEMBERS,
     number_securities,
     resolve_members,
+    with_descriptions,
     with_unlisted,
 )
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.describe import (
+    SHOWN_ROWS,
     lineage,
     merge_metadata,
     monthly_metadata,
@@ -54,9 +56,10 @@ def _instruments(market: Market) -> pl.DataFrame:
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
-    listing = require(LISTING, source.securities())
+    instruments = _instruments(market)
+    listing = with_descriptions(require(LISTING, source.securities()), instruments)
     with market.store.exclusive("securities"):
-        wanted = with_unlisted(listing, wanted_members(market), _instruments(market))
+        wanted = with_unlisted(listing, wanted_members(market), instruments)
         numbered = number_securities(wanted, warehouse.known_securities(market.store))
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
@@ -152,6 +155,8 @@ def _told(ingest: Ingest) -> dict[str, Any]:
         "symbols": {str(outcome): outcomes[outcome] for outcome in Outcome},
         "symbols_failed": failed,
         "problems": ingest.problems,
+        "adjusted_closes_unusable": ingest.unusable_adjusted.total(),
+        "adjusted_closes_unusable_of": dict(ingest.unusable_adjusted.most_common(SHOWN_ROWS)),
         "bars_corrected": ingest.corrected,
         "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
         "securities_restated": len(ingest.restated),

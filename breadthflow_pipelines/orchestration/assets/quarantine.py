@@ -1,4 +1,7 @@
-"""Bars that cannot be right are left out before anything is made of bars. The rules: indicators/plausibility.py."""
+"""Bars that cannot be right are left out before anything is made of bars, and doubtful ones are told of.
+
+The rules: indicators/plausibility.py.
+"""
 
 import datetime as dt
 
@@ -6,7 +9,15 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.contracts.quarantine import DECIDED, LEFT_OUT, excessive, first_changed, settle, undecided
-from breadthflow_pipelines.indicators.plausibility import LATER_BARS, RULES, WARM_UP_BARS, implausible
+from breadthflow_pipelines.indicators.plausibility import (
+    DOUBTS,
+    LATER_BARS,
+    LONG_SILENCE,
+    RULES,
+    WARM_UP_BARS,
+    doubtful,
+    implausible,
+)
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
@@ -36,7 +47,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         code_version="1",
         partitions_def=months,
         pool="quarantined_bars",
-        # A rule looks at a month of bars before the one it judges, and at the one after it.
+        # A rule looks at a month of bars before the one it judges, and at a week of them after it.
         deps=[bars],
     )
     def quarantined_bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -46,13 +57,16 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
             span = work.span.with_month_before()
             merged = NOTHING if span.is_empty else _judge(market, span, context.run.run_id)
         held = warehouse.findings(market.store, span.start, span.end)
-        statuses = {status: (pl.col("status") == status).sum() for status in ("quarantined", "proposed", *DECIDED)}
+        statuses = {
+            status: (pl.col("status") == status).sum() for status in ("quarantined", "doubted", "proposed", *DECIDED)
+        }
         monthly_metadata(context, merged, held, statuses)
-        left_out = held.filter(pl.col("status").is_in(LEFT_OUT))
+        left_out, doubted = held.filter(pl.col("status").is_in(LEFT_OUT)), held.filter(status="doubted")
         newest = warehouse.shown_findings(market.store, span.start, span.end)
         return dg.MaterializeResult(
             metadata={
-                "by_rule": {rule: left_out.filter(pl.col("rule") == rule).height for rule in RULES},
+                "by_rule": {rule: left_out.filter(rule=rule).height for rule in RULES},
+                "doubted_by_rule": {rule: doubted.filter(rule=rule).height for rule in DOUBTS},
                 "newest": shown(newest, most=NEWEST_SHOWN),
                 **work.told(merged),
                 **merge_metadata(merged),
@@ -76,8 +90,10 @@ def _judge(market: Market, span: Span, run_id: str) -> Merged:
     fingerprints = warehouse.fingerprints(market.store, pl.concat([found.select(_BAR), stored.select(_BAR)]))
     sessions = warehouse.session_volumes(market.store, span.start, span.end)
     open_ = undecided(found.join(fingerprints, on=_BAR), stored)
-    excess = excessive(open_, sessions)
-    settled = settle(found, stored, fingerprints, excess, run_id=run_id, now=dt.datetime.now(dt.UTC))
+    # Where many symbols fell silent at once, the source has a hole, which is told of elsewhere.
+    excess = excessive(open_.filter(pl.col("rule") != LONG_SILENCE), sessions)
+    now = dt.datetime.now(dt.UTC)
+    settled = settle(found, stored, fingerprints, excess, run_id=run_id, now=now, doubts=DOUBTS)
     _tell(stored, settled)
     advance("quarantined bars", 1, f"through {span.end}")
     return warehouse.record_findings(market.store, settled, first_changed(stored, settled))
@@ -88,7 +104,8 @@ _BAR = ("security_id", "session")
 
 def _found(market: Market, start: dt.date, end: dt.date) -> pl.DataFrame:
     bars = warehouse.bars_to_judge(market.store, start, end, WARM_UP_BARS, LATER_BARS)
-    return implausible(bars).filter(pl.col("session").is_between(start, end))
+    found = pl.concat([implausible(bars), doubtful(bars)])
+    return found.filter(pl.col("session").is_between(start, end))
 
 
 def _tell(stored: pl.DataFrame, settled: pl.DataFrame) -> None:

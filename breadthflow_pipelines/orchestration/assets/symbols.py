@@ -10,6 +10,7 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import roster
+from breadthflow_pipelines.indicators.price import HISTORY, by_history
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import ROC_LONG, roc, technical_indicators
 from breadthflow_pipelines.observability.progress import advance
@@ -113,8 +114,8 @@ def _medians(market: Market, span: Span, held: pl.DataFrame) -> pl.DataFrame:
     """The median return of each universe on each session, year by year: it takes all members at once, but few bars."""
     years = []
     for start, end in span.years:
-        bars = bars_warehouse.bars_to_count(market.store, start, end, ROC_LONG).sort("security_id", "session")
-        change = roc(pl.col("close"), ROC_LONG).over("security_id").alias(f"roc_{ROC_LONG}")
+        bars = by_history(bars_warehouse.bars_to_count(market.store, start, end, ROC_LONG))
+        change = roc(pl.col("close"), ROC_LONG).over(HISTORY).alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
         years.append(median_returns(held.join(returns, on=["security_id", "session"])))
     return pl.concat(years)
