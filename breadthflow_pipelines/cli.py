@@ -82,10 +82,10 @@ _MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from",
 _WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
 _SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
 _REJECTED_SHORT = (
-    *("session", "symbol", "reason", "status", "open", "high", "low", "close", "volume", "evidence", "decision"),
+    *("session", "symbol", "reason", "status", "open", "high", "low", "close", "volume", "raw", "evidence", "decision"),
 )
 _REJECTED_COLUMNS = (
-    *("session", "symbol", "source", "reason", "status", "open", "high", "low", "close", "volume", "evidence"),
+    *("session", "symbol", "source", "reason", "status", "open", "high", "low", "close", "volume", "raw", "evidence"),
     *("found_at", "decided_at", "decided_by", "decision", "run_id"),
 )
 
@@ -598,7 +598,7 @@ def sources() -> None:
         try:
             found = configured_source(settings.model_copy(update={"source": name}), calendar).describe()
             row |= {"answers": True, "symbols": found.symbols, "first": found.first_session, "last": found.last_session}
-            rows.append({**row, "about": found.about})
+            rows.append({**row, "about": "\n  ".join((found.about, *found.notes))})
         except BreadthFlowError as error:
             rows.append({**row, "answers": False, "about": str(error)})
         except Exception as error:  # noqa: BLE001 - a source of somebody else's must not hide the others

@@ -2,9 +2,12 @@
 
 
 class BreadthFlowError(Exception):
-    """One or two lines that say what was wrong, where, and what to do next."""
+    """One or two lines that say what was wrong, where, and what to do next; printable, whatever it speaks of."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        return "\n".join(printable(line) for line in super().__str__().split("\n"))
 
 
 class RequestError(BreadthFlowError):
@@ -25,3 +28,13 @@ class SourceError(UnreachableError):
 
 class DatabaseError(UnreachableError):
     """The database cannot be reached, or refuses the connection."""
+
+
+def printable(text: str) -> str:
+    """The text without what breaks a terminal, a database or JSON: NUL bytes, control characters, lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _WRITTEN.get(char, "?") for char in text)
+
+
+_WRITTEN = {"\0": "\\0", "\t": " ", "\n": "\\n", "\r": "\\r"}

@@ -1,7 +1,10 @@
 """Where something is read from: a path, or an address http, https or file. Says what is meant; opens nothing."""
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from breadthflow_pipelines.errors import printable
 
 SCHEMES = ("http", "https", "file")
 
@@ -30,8 +33,11 @@ def place(text: str | Path) -> Path | str:
 
 
 def shown(where: Path | str) -> str:
-    """A place as people may see it: an address without user, password and query, for those may be credentials."""
+    """A place as people may see it: an address without user, password and query, for those may be credentials.
+
+    Bytes of a path that are no UTF-8 stand as ``\\xe9``.
+    """
     if isinstance(where, Path):
-        return str(where)
+        return printable(os.fsencode(where).decode("utf-8", "backslashreplace"))
     parts = urlsplit(where)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

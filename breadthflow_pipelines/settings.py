@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     source_columns: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="column mapping for the files source: session=Day,close=Last,..."
     )
+    source_symbol: str | None = Field(
+        default=None, description="where files say their symbol: filename, or the end of a path: {symbol}_data.csv"
+    )
     universe_file: Path | None = Field(
         default=None, description="point-in-time members: universe,symbol,valid_from,valid_to"
     )
@@ -114,6 +117,13 @@ class Settings(BaseSettings):
         if any(len(pair) != 2 or not all(pair) for pair in pairs):
             raise ValueError(f"write it as {_PAIRS_FOR[str(info.field_name)]}")
         return dict(pairs)
+
+    @field_validator("source_symbol")
+    @classmethod
+    def _pattern(cls, value: str | None) -> str | None:
+        if value is not None and value != "filename" and value.count("{symbol}") != 1:
+            raise ValueError("write it as filename, or as the end of a path with {symbol} in it: {symbol}_data.csv")
+        return value
 
     @field_validator("start")
     @classmethod

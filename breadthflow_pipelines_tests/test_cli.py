@@ -241,6 +241,7 @@ def test_rejected_without_a_match_says_so_and_keeps_its_header(ask: Ask) -> None
     answer = ask("rejected", "--source", "nobody", "--format", "csv")
     assert (answer.status, answer.rows) == (0, [])
     assert answer.out.startswith("session,symbol,source,reason,status")
+    assert ",volume,raw,evidence," in answer.out
     assert "No bar matches" in answer.err
 
 
@@ -332,6 +333,17 @@ def test_sources_says_what_answers(ask: Ask) -> None:
     assert "not real prices" in answer.out
     assert "BREADTHFLOW_SOURCE_PATH" in answer.out  # what files would need
     assert ask("sources", source="files").status == 3
+
+
+def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Date,Open,High,Low,Close,Volume,Adj Closing\n2026-03-02,1,3,0.5,2,9,1\n")
+    (tmp_path / "b.xlsx").write_text("no table")
+    answer = ask("sources", source="files", source_path=tmp_path)
+    assert answer.status == 0
+    assert f"  1 other file is not read in {tmp_path}: b.xlsx\n" in answer.out
+    assert (
+        "  columns that look like ours and are not used: Adj Closing (in 1 file); see BREADTHFLOW_SOURCE" in answer.out
+    )
 
 
 @pytest.mark.parametrize(

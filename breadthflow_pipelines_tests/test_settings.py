@@ -9,6 +9,19 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.settings import Settings, get_settings
 
 
+@pytest.mark.parametrize("value", ["filename", "{symbol}_data.csv", "{symbol}/prices.parquet"])
+def test_the_place_of_a_symbol_is_a_pattern_or_the_file_s_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_SYMBOL", value)
+    assert get_settings().source_symbol == value
+
+
+@pytest.mark.parametrize("value", ["name", "*.csv", "{symbol}/{symbol}.csv", "{Symbol}.csv"])
+def test_another_place_of_a_symbol_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("BREADTHFLOW_SOURCE_SYMBOL", value)
+    with pytest.raises(RequestError, match="BREADTHFLOW_SOURCE_SYMBOL cannot be used: write it as filename"):
+        get_settings()
+
+
 def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
     settings = get_settings()
     assert (settings.source, settings.database_url, settings.calendar) == ("demo", None, "XNYS")

@@ -3,9 +3,9 @@
 import pandera.polars as pa
 import polars as pl
 
-from breadthflow_pipelines.contracts.verdict import contract
+from breadthflow_pipelines.contracts.verdict import REASONS, Verdict, contract, judge
 from breadthflow_pipelines.sessions import ExchangeCalendar
-from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
+from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, UNREAD_SCHEMA
 
 PRICES = ("open", "high", "low", "close")
 # A price per share. Eight reverse splits in a row have lifted a share's past to 5e15, coins are traded at 1e-10; what
@@ -71,6 +71,21 @@ def _priced(column: str) -> pl.Expr:
     """Whether a price, where it is positive and finite, is one that a share can have."""
     price = pl.col(column)
     return ~(_finite(column) & (price > 0)) | price.is_between(LEAST_PRICE, MOST_PRICE)
+
+
+def judge_bars(schema: pa.DataFrameSchema, bars: pl.DataFrame) -> Verdict:
+    """Part resolved bars by their contract, and by whether their source could read them.
+
+    bars: the contract's columns, perhaps UNREAD_SCHEMA's as well. A row with a ``fault`` is rejected for that reason
+    alone, and takes no other row with it: nobody knows whether it differs. rejected has the column ``raw``.
+    """
+    lacking = [pl.lit(None, kind).alias(name) for name, kind in UNREAD_SCHEMA.items() if name not in bars.columns]
+    bars = bars.with_columns(lacking)
+    read = bars.filter(pl.col("fault").is_null()).drop("fault")
+    unread = bars.filter(pl.col("fault").is_not_null()).rename({"fault": REASONS})
+    verdict = judge(schema, read.drop("raw"), beside=read.select("raw"))
+    unread = unread.with_columns(pl.concat_list(REASONS)).select(verdict.rejected.columns)
+    return Verdict(verdict.good.drop("raw"), pl.concat([verdict.rejected, unread]))
 
 
 def _finite(column: str) -> pl.Expr:

@@ -45,8 +45,10 @@ def contract(
     )
 
 
-def judge(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Verdict:
+def judge(schema: pa.DataFrameSchema, frame: pl.DataFrame, beside: pl.DataFrame | None = None) -> Verdict:
     """Part a frame into the rows that keep the contract and those that break it.
+
+    beside: further columns, as high as the frame, that no rule looks at and that come along.
 
     Raises:
         ContractError: a column is missing, surplus or of another type; nothing can be said of the rows then.
@@ -59,6 +61,7 @@ def judge(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Verdict:
             if not isinstance(error.check_output, pl.DataFrame) or error.check_output.height != frame.height:
                 raise ContractError(f"{schema.name}: {str(error).splitlines()[0]}") from None
             faults[error.check.name] = ~error.check_output.to_series().fill_null(value=False)
+    frame = frame if beside is None else frame.hstack(beside)
     if not faults:
         return Verdict(frame, frame.clear().with_columns(pl.Series(REASONS, [], dtype=pl.List(pl.String))))
     broken = pl.DataFrame(faults)

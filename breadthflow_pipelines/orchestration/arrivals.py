@@ -7,12 +7,15 @@ import datetime as dt
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
-from breadthflow_pipelines.sources.files import SUFFIXES, Files
+from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.sources import tree
+from breadthflow_pipelines.sources.files import Files
+from breadthflow_pipelines.sources.layout import Options
 
 SETTLED_SECONDS = 30  # a file that grows no more for so long has come in; an upload that stalls longer is read again
 MOST_FILES = 50_000  # a folder with more is not one in which files arrive
@@ -88,19 +91,18 @@ class Folder:
     """A folder that is watched, or one file. ignored: files of other kinds, such as the universe's."""
 
     path: Path
-    columns: Mapping[str, str]
+    options: Options
     ignored: tuple[Path, ...] = ()
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Name within the folder and path of everything that may be bars; hidden and partial files are not."""
         if self.path.is_file():
-            yield self.path.name, self.path
+            yield shown(Path(self.path.name)), self.path
             return
-        for path in sorted(self.path.rglob("*")):
+        for path in tree.search(self.path).files:
             name = path.relative_to(self.path)
-            hidden = any(part.startswith((".", "~")) for part in name.parts)
-            if path.suffix.lower() in SUFFIXES and not hidden and path not in self.ignored and path.is_file():
-                yield str(name), path
+            if path not in self.ignored and not any(part.startswith("~") for part in name.parts):
+                yield shown(name), path
 
 
 def look(
@@ -235,7 +237,7 @@ def _digest(name: str, path: Path) -> str | None:
 
 def _read(folder: Folder, name: str, path: Path, key_: str) -> Arrived:
     try:
-        about = Files(path, folder.columns).describe()
+        about = Files(path, folder.options).describe()
     except BreadthFlowError as error:
         return Arrived(name, key_, problem=str(error))
     return Arrived(name, key_, about.first_session, about.last_session)

@@ -8,15 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from breadthflow_pipelines.contracts.bars import bar_contract, with_usable_adjusted
+from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.identity import resolve_bars
 from breadthflow_pipelines.contracts.restatements import excessive, restated
-from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Chunk, Outcome, label
+from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, label
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse import restatements
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
@@ -39,7 +38,8 @@ class Ingest:
     """One reading of the source over a span. Its public attributes say what came of it.
 
     corrected counts single bars that the source changed; unusable_adjusted, by symbol, adjusted closes that no bar was
-    stored with; restated has a row, as RESTATED has it, for each security whose history was stored anew.
+    stored with; restated has a row, as RESTATED has it, for each security whose history was stored again; reading is
+    what a source that reads files says of them.
     """
 
     def __init__(self, market: Market, span: Span, run_id: str) -> None:
@@ -52,6 +52,7 @@ class Ingest:
         self.outcomes: dict[str, Outcome] = {}
         self.problems: list[str] = []
         self.restated: list[tuple[object, ...]] = []
+        self.reading: Reading | None = None
         self._run_id = run_id
         self._source = label(market.source)
         self._contract = bar_contract(market.calendar)
@@ -85,10 +86,11 @@ class Ingest:
         self.read += chunk.bars.height
         self.outcomes.update(chunk.outcomes)
         self.problems.extend(chunk.problems)
+        self.reading = chunk.reading or self.reading
 
     def _judge(self, chunk: Chunk) -> pl.DataFrame:
         """The good rows; the broken ones are kept aside."""
-        verdict = judge(self._contract, resolve_bars(chunk.bars, self._symbols))
+        verdict = judge_bars(self._contract, resolve_bars(chunk.bars, self._symbols))
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
             self.rejected_new += warehouse.record_rejected_bars(

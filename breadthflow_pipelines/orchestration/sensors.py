@@ -29,9 +29,10 @@ from breadthflow_pipelines.orchestration.kept import Kept
 from breadthflow_pipelines.orchestration.partitions import FORMAT, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MISSED_AFTER
-from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.protocol import Outcome
+from breadthflow_pipelines.sources.registry import file_options
 from breadthflow_pipelines.sources.universe_file import instruments_beside
 from breadthflow_pipelines.warehouse import market as warehouse
 
@@ -243,7 +244,7 @@ def _watched_folder(settings: Settings) -> Folder | str:
         )
     beside = instruments_beside(settings.universe_file) if settings.universe_file else None
     ignored = tuple(path for path in (settings.universe_file, beside) if path is not None)
-    return Folder(watched, settings.source_columns, ignored)
+    return Folder(watched, file_options(settings, exchange_calendar(settings.calendar)), ignored)
 
 
 def _last_read(instance: dg.DagsterInstance) -> float | None:

@@ -1,25 +1,87 @@
-"""Cells of vendors' files as expressions: text, numbers and days. What they mean together is for each source to say."""
+"""Cells of vendors' files as expressions: text, numbers, days and symbols. What they mean together others say."""
+
+import datetime as dt
+from unicodedata import category
 
 import polars as pl
 
+LONGEST_SYMBOL = 40
+MISSING = ("", "-", "--", "#n/a", "n/a", "n.a.", "na", "nan", "nil", "none", "null")  # what people write for no value
+# The days that a date of Python's can be, and so any that can be shown; since 1970.
+FIRST_DAY, LAST_DAY = ((day - dt.date(1970, 1, 1)).days for day in (dt.date.min, dt.date.max))
+
+_UTC = ("Z", "UTC", "+00:00", "+0000", "-00:00")
+# 2024-03-01 00:00:00-05:00, 2024-03-01T05:00:00.000Z
+_MOMENT = r"^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2})?)(?:\.\d+)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$"
+
 
 def text(column: str) -> pl.Expr:
-    """The cell as text, without blanks around it."""
-    return pl.col(column).cast(pl.String).str.strip_chars()
+    """The cell as text without blanks around it; empty where it is null."""
+    return pl.col(column).cast(pl.String).str.strip_chars().fill_null("")
 
 
 def number(column: str, dtype: pl.DataType) -> pl.Expr:
     """The cell as Float64; null where it is no number. dtype: the column's own."""
-    value = text(column) if dtype == pl.String else pl.col(column)
-    return value.cast(pl.Float64, strict=False).fill_nan(None)
+    if dtype != pl.String:
+        return pl.col(column).cast(pl.Float64, strict=False).fill_nan(None)
+    read = text(column).cast(pl.Float64, strict=False)
+    return pl.when(read.is_finite()).then(read)
 
 
 def day(column: str, dtype: pl.DataType) -> pl.Expr:
-    """The cell as Date, of YYYY-MM-DD, YYYYMMDD, a date or a moment; null where it is none. dtype: the column's own."""
+    """The cell as Date, of YYYY-MM-DD, YYYYMMDD or a date; null where it is none. dtype: the column's own."""
     if dtype == pl.Date:
-        return pl.col(column)
-    if isinstance(dtype, pl.Datetime):
-        return pl.col(column).dt.date()
+        return known(pl.col(column))
     written = text(column)
     compact = pl.when(written.str.len_chars() == len("YYYYMMDD")).then(written)  # "2024111" would be read as some day
-    return pl.coalesce(written.str.to_date("%Y-%m-%d", strict=False), compact.str.to_date("%Y%m%d", strict=False))
+    read = pl.coalesce(written.str.to_date("%Y-%m-%d", strict=False), compact.str.to_date("%Y%m%d", strict=False))
+    return known(read)
+
+
+def day_of_moment(column: str, zone: str) -> pl.Expr:
+    """The day of a cell that is a moment written as text; null where it is none.
+
+    It is the day that is written, in the offset that is written. Of a moment in UTC, which is how programs write any
+    moment, it is the day that it was in ``zone``, the exchange's; midnight in UTC is a day without a time.
+    """
+    part = text(column).str.extract_groups(_MOMENT).struct
+    date, time, offset = part[0], part[1], part[2]
+    moment = pl.concat_str(date, pl.lit(" "), time.str.head(5)).str.to_datetime("%Y-%m-%d %H:%M", strict=False)
+    local = moment.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+    abroad = offset.is_in(_UTC) & (time.str.head(5) != "00:00")
+    return known(pl.when(abroad).then(local).otherwise(moment.dt.date()))
+
+
+def symbol(column: str) -> pl.Expr:
+    """The cell as a symbol, spelled as it is; null where it is empty or cannot be one.
+
+    Nearly everything can be one somewhere: digits, blanks, ``NA``, ``TRUE``, umlauts. What cannot be seen cannot.
+    """
+    written = text(column)
+    visible = ~written.str.contains(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\x{fffd}]")
+    return pl.when(written.str.len_chars().is_between(1, LONGEST_SYMBOL) & visible).then(written)
+
+
+def is_symbol(written: str) -> bool:
+    """Whether ``symbol`` takes that text for one."""
+    visible = all(category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") and char != "\ufffd" for char in written)
+    return visible and 1 <= len(written) <= LONGEST_SYMBOL
+
+
+def spelled(written: str) -> str:
+    """A symbol of a vendor's as ours: letters keep their case, but small letters alone are a way of writing capitals.
+
+    ``aapl`` is AAPL; ``AMpB``, a preferred share, is another one than AMPB.
+    """
+    return written.upper() if written == written.lower() else written
+
+
+def spelled_column(column: str) -> pl.Expr:
+    """``spelled`` of each symbol of a column."""
+    written = pl.col(column)
+    return pl.when(written == written.str.to_lowercase()).then(written.str.to_uppercase()).otherwise(written)
+
+
+def known(days: pl.Expr) -> pl.Expr:
+    """The days, null where no date of Python's can be one, for nobody could show it then."""
+    return pl.when(days.to_physical().is_between(FIRST_DAY, LAST_DAY)).then(days)

@@ -15,6 +15,9 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sources import cells, delimited
+from breadthflow_pipelines.sources.tree import opened
+from breadthflow_pipelines.sources.unfit import refusing, shortened
 from breadthflow_pipelines.sources.web import Web, is_page
 
 SERIES: Mapping[str, str] = {
@@ -33,6 +36,7 @@ MOST_PUBLISHED = 1e12  # issues, shares or points; fifty times the greatest volu
 REJECTED_SCHEMA = pl.Schema(
     {"series": pl.String, "line": pl.Int64, "session": pl.Date, "value": pl.String, "reason": pl.String}
 )
+MOST_LINE = 1_000  # characters of a line that are read and kept; a date and a number have 30
 _EXCHANGE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _FILE_NAME = re.compile(rf"(?P<exchange>[A-Za-z0-9_.-]+)_(?P<series>{'|'.join((*SERIES, INDEX))})\.csv", re.IGNORECASE)
 
@@ -111,10 +115,12 @@ def _check_name(exchange: str) -> None:
 def _files(directory: Path, exchange: str) -> dict[str, Path]:
     """The files of that exchange, by series in the order of SERIES."""
     _check_name(exchange)
-    if not directory.is_dir():
-        raise RequestError(f"{directory} is not a directory; give the one that holds {exchange}_advn.csv.")
+    with refusing(shown(directory), RequestError):
+        if not directory.is_dir():
+            raise RequestError(f"{shown(directory)} is not a directory; give the one that holds {exchange}_advn.csv.")
+        paths = sorted(directory.iterdir())
     there: dict[str, dict[str, Path]] = {}
-    for path in sorted(directory.iterdir()):
+    for path in paths:
         if match := _FILE_NAME.fullmatch(path.name):
             there.setdefault(match["exchange"], {})[match["series"].lower()] = path
     alike = (name for name in there if name.lower() == exchange.lower())
@@ -131,11 +137,9 @@ def _files(directory: Path, exchange: str) -> dict[str, Path]:
 
 def _lines(path: Path) -> pl.DataFrame:
     """Line number, the whole line, and what stands before and after its first comma; blank lines are passed over."""
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
-    numbered = [(i, line.strip()) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    with refusing(shown(path), SourceError), opened(path) as stream:
+        lines = [shortened(line.strip(), MOST_LINE) for line in delimited.lines(stream.read())]
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line]
     parts = pl.col("text").str.splitn(",", 2)
     return pl.DataFrame(numbered, schema={"line": pl.Int64, "text": pl.String}, orient="row").with_columns(
         date=parts.struct[0].str.strip_chars(), value=parts.struct[1].str.strip_chars()
@@ -147,7 +151,7 @@ def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: s
     number = pl.col("number")
     read = (
         lines.with_columns(
-            session=pl.col("date").str.to_date("%Y%m%d", strict=False),
+            session=cells.known(pl.col("date").str.to_date("%Y%m%d", strict=False)),
             number=pl.col("value").cast(pl.Float64, strict=False),
             count=pl.coalesce(
                 pl.col("value").cast(pl.Int64, strict=False),

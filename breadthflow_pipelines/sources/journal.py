@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sources.protocol import Outcome
+from breadthflow_pipelines.sources.unfit import refusing
 
 BELIEVED = dt.timedelta(days=7)  # older answers are asked for again, older failures are no longer gone back for
 SETTLED = (Outcome.FETCHED, Outcome.ABSENT)  # asking again within a few days is no use
@@ -92,22 +95,24 @@ def _line(entry: Entry) -> str:
 
 def _read(path: Path) -> list[Entry]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    entries = []
-    for line in lines:
-        try:
-            cells = json.loads(line)
-            entries.append(
-                Entry(
-                    symbol=cells["symbol"],
-                    start=dt.date.fromisoformat(cells["start"]),
-                    end=dt.date.fromisoformat(cells["end"]),
-                    outcome=Outcome(cells["outcome"]),
-                    since=dt.datetime.fromisoformat(cells["since"]),
-                )
-            )
-        except (ValueError, KeyError, TypeError):
-            continue
-    return entries
+        with refusing(shown(path), RequestError):
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    except RequestError as error:
+        raise RequestError(f"{error} Delete it: what it says is only what need not be asked for again.") from None
+    return [entry for line in lines if (entry := _entry(line)) is not None]
+
+
+def _entry(line: str) -> Entry | None:
+    """The entry of a line; None of one that was not written whole."""
+    try:
+        cells = json.loads(line)
+        entry = Entry(
+            symbol=cells["symbol"],
+            start=dt.date.fromisoformat(cells["start"]),
+            end=dt.date.fromisoformat(cells["end"]),
+            outcome=Outcome(cells["outcome"]),
+            since=dt.datetime.fromisoformat(cells["since"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return entry if isinstance(entry.symbol, str) and entry.since.tzinfo is not None else None

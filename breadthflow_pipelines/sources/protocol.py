@@ -20,6 +20,13 @@ BAR_SCHEMA = pl.Schema(
         "close_adjusted": pl.Float64,  # splits and dividends; null where the source has none
     }
 )
+UNREAD_SCHEMA = pl.Schema(  # of a source that knows it, beside BAR_SCHEMA
+    {
+        "fault": pl.String,  # why a row is none that can be read, as the reason to reject it; null where it is one
+        "raw": pl.String,  # what stands in the cells that cannot be read, or the whole line
+    }
+)
+READ_SCHEMA = pl.Schema({**BAR_SCHEMA, **UNREAD_SCHEMA})
 SECURITY_SCHEMA = pl.Schema(
     {
         "source_key": pl.String,  # names the company within its source and never changes; often just the symbol
@@ -45,6 +52,49 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class Account:
+    """Where the lines of texts went; a row of a Parquet file counts as a line.
+
+    rejected: lines that have not the header's number of cells. continued: lines that go on with a quoted cell.
+    """
+
+    lines: int = 0
+    rows: int = 0
+    rejected: int = 0
+    blank: int = 0
+    headers: int = 0
+    continued: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each line went somewhere."""
+        return self.lines == self.rows + self.rejected + self.blank + self.headers + self.continued
+
+    def __add__(self, other: "Account") -> "Account":
+        return Account(*(ours + theirs for ours, theirs in zip(self._parts, other._parts, strict=True)))
+
+    @property
+    def _parts(self) -> tuple[int, ...]:
+        return self.lines, self.rows, self.rejected, self.blank, self.headers, self.continued
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading files came to, all of them, whatever part of it was asked for."""
+
+    files: int
+    account: Account
+    delivered: int  # rows, and lines that are none, that came out as bars
+    columns_unused: Mapping[str, int] = field(default_factory=dict)  # that look like ours; in how many files
+    others: tuple[str, ...] = ()  # what lies beside the files and is not read
+
+    @property
+    def outside(self) -> int:
+        """Rows of other days or symbols than those that were asked for."""
+        return self.account.rows + self.account.rejected - self.delivered
+
+
+@dataclass(frozen=True)
 class Description:
     """What a source says of itself."""
 
@@ -54,20 +104,23 @@ class Description:
     symbols: int | None  # None: not known before a download
     first_session: dt.date | None
     last_session: dt.date | None
+    notes: tuple[str, ...] = ()  # what to know of it: files that are not read, columns that are not used
 
 
 @dataclass(frozen=True)
 class Chunk:
     """A piece of the answer, small enough to be loaded in one transaction.
 
-    bars holds BAR_SCHEMA's columns, unvalidated: the contract comes next. outcomes speaks of the symbols that this
-    chunk settles; over all chunks of a call every requested symbol is spoken of at least once, and the last word
-    counts. problems are unreadable pieces, named with the reason.
+    bars holds BAR_SCHEMA's columns, perhaps UNREAD_SCHEMA's as well, unvalidated: the contract comes next. outcomes
+    speaks of the symbols that this chunk settles; over all chunks of a call every requested symbol is spoken of at
+    least once, and the last word counts. problems are unreadable pieces, named with the reason. reading comes with
+    the last chunk, of a source that reads files.
     """
 
     bars: pl.DataFrame
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    reading: Reading | None = None
 
 
 class Source(Protocol):

@@ -16,6 +16,7 @@ from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.demo import DemoMarket
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.journal import Journal
+from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.protocol import Source
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
@@ -84,7 +85,12 @@ def _demo(settings: Settings, calendar: ExchangeCalendar) -> Source:
     return DemoMarket(calendar, seed=settings.demo_seed)
 
 
-def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: ARG001 - as every maker
+def file_options(settings: Settings, calendar: ExchangeCalendar) -> Options:
+    """How files of bars are to be read."""
+    return Options(settings.source_columns, settings.source_symbol, settings.markets, zone=calendar.timezone)
+
+
+def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:
     if settings.source_path is None:
         raise RequestError("BREADTHFLOW_SOURCE=files needs BREADTHFLOW_SOURCE_PATH: a file or a directory of bars.")
     if not isinstance(settings.source_path, Path):
@@ -92,7 +98,8 @@ def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: A
             "BREADTHFLOW_SOURCE=files reads a file or a directory; BREADTHFLOW_SOURCE_PATH is an address. "
             "Download it first."
         )
-    return Files(settings.source_path, settings.source_columns, _instruments(settings))
+    ignored = [settings.universe_file] if settings.universe_file else []
+    return Files(settings.source_path, file_options(settings, calendar), _instruments(settings), ignored)
 
 
 def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:

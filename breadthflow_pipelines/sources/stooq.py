@@ -11,7 +11,6 @@ import hashlib
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,44 +19,35 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.errors import RequestError, SourceError, printable
 from breadthflow_pipelines.places import shown
-from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources import naming
+from breadthflow_pipelines.sources.layout import Options
+from breadthflow_pipelines.sources.naming import STOOQ_MARKETS as MARKETS
 from breadthflow_pipelines.sources.protocol import (
-    BAR_SCHEMA,
     MEMBER_SCHEMA,
+    READ_SCHEMA,
     SECURITY_SCHEMA,
+    Account,
     Chunk,
     Description,
     Outcome,
+    Reading,
 )
+from breadthflow_pipelines.sources.tables import Table
+from breadthflow_pipelines.sources.tree import Place, opened
+from breadthflow_pipelines.sources.unfit import UnfitError, costing_itself
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 from breadthflow_pipelines.sources.web import Web, is_page
 
-MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # as Stooq marks them: aapl.us
 CHUNK_ROWS = 300_000
 CHUNK_MEMBERS = 500
 MEMBER_BYTES = 64 * 2**20  # IBM since 1962 has 700 kB, a day of all markets some 3 MB
 STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
-HEADER = {  # theirs, in lower case and without < >, to ours
-    "date": "session",
-    "open": "open",
-    "high": "high",
-    "low": "low",
-    "close": "close",
-    "volume": "volume",
-    "vol": "volume",
-}
 
-_OF_SYMBOL = re.compile(r"(?P<ticker>[a-z0-9^_.-]+\.[a-z]{2})\.txt")
+_OF_SYMBOL = re.compile(r"(?P<ticker>[a-z0-9^_.-]+)\.(?P<market>[a-z]{2})\.txt")
 _OF_DAY = re.compile(r"(\d{8}|data)_d(_[a-z]+)?\.txt")
 _OTHER_PERIODS = ("hourly", "5 min")
-# What zipfile and zlib raise on damaged, encrypted and exotic members.
-_READ_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
-
-
-class _UnfitError(Exception):
-    """A member that can be read but holds no bars of ours; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +60,18 @@ class _Member:
 
 @dataclass
 class _Seen:
-    """What reading showed: symbols with bars, the last session of each read, those in damaged files, and reasons."""
+    """What reading showed: symbols with bars, the last session of each read, those in damaged files, and reasons.
+
+    account: of all that was read; delivered: the rows of it that came out as bars.
+    """
 
     fetched: set[str] = field(default_factory=set)
     reach: dict[str, dt.date] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+    files: int = 0
+    delivered: int = 0
 
 
 class Stooq:
@@ -191,14 +187,17 @@ class Stooq:
                 continue
             here = set(bars["symbol"].drop_nulls().unique())
             seen.fetched |= here
+            seen.delivered += bars.height
             yield Chunk(bars, dict.fromkeys(here, Outcome.FETCHED))
         asked = {file.symbol for file in files if file.symbol} | seen.reach.keys() if wanted is None else wanted
-        outcomes = {symbol: _outcome(symbol, seen, start) for symbol in asked if _outcome(symbol, seen, start)}
-        yield Chunk(pl.DataFrame(schema=BAR_SCHEMA), outcomes, tuple(seen.problems))  # type: ignore[arg-type]
+        last_words = {symbol: _outcome(symbol, seen, start) for symbol in asked}
+        outcomes = {symbol: outcome for symbol, outcome in last_words.items() if outcome is not None}
+        reading = Reading(seen.files, seen.account, seen.delivered)
+        yield Chunk(pl.DataFrame(schema=READ_SCHEMA), outcomes, tuple(seen.problems), reading)
 
     def _read(self, files: Sequence[_Member], wanted: set[str] | None, seen: _Seen) -> Iterator[pl.DataFrame]:
-        """All bars of those files in BAR_SCHEMA, in pieces of some CHUNK_ROWS; a symbol's own files stay together."""
-        frames, rows, number = [pl.DataFrame(schema=BAR_SCHEMA)], 0, 0
+        """All bars of those files in READ_SCHEMA, in pieces of some CHUNK_ROWS; a symbol's own files stay together."""
+        frames, rows, number = [pl.DataFrame(schema=READ_SCHEMA)], 0, 0
         with self._opened() as archive:
             for _, same in groupby(files, key=lambda file: file.symbol):
                 for file in same:
@@ -214,16 +213,25 @@ class Stooq:
             yield pl.concat(frames)
 
     def _bars(self, archive: "_Archive", file: _Member, seen: _Seen) -> pl.DataFrame:
-        nothing = pl.DataFrame(schema=BAR_SCHEMA)
-        try:
+        """The daily rows of a file, those of other markets left out; what cannot be read is noted in ``seen``."""
+        frames = [pl.DataFrame(schema=READ_SCHEMA)]
+        problems: dict[_Member, str] = {}
+        with costing_itself(file, problems):
             content = archive.read(file.name)
-            bars = _parse(content, file.symbol, self.markets) if content.strip() else nothing
-        except (_UnfitError, pl.exceptions.PolarsError, *_READ_ERRORS) as error:
-            reason = str(error).split("\n", 1)[0] or type(error).__name__
-            seen.problems.append(f"{file.name} in {shown(self.place)}: {reason}")
+            if is_page(content):
+                raise UnfitError("it is a web page, not a table")
+            if content.strip():  # symbols that are new have empty files
+                options = Options(markets=self.markets, only_markets=True)
+                table = Table(io.BufferedReader(io.BytesIO(content)), Place(Path(file.name)), options, file.symbol)
+                frames += table.bars(dt.date.min, dt.date.max)
+                seen.account += table.account
+            seen.files += 1
+        for why in problems.values():
+            seen.problems.append(f"{printable(file.name)} in {shown(self.place)}: {why}")
             if file.symbol is not None:
                 seen.failed.add(file.symbol)
-            return nothing
+            return frames[0]
+        bars = pl.concat(frames)
         for symbol, last in bars.group_by("symbol").agg(pl.col("session").max()).drop_nulls().iter_rows():
             seen.reach[symbol] = max(last, seen.reach.get(symbol, last))
         return bars
@@ -246,8 +254,8 @@ class Stooq:
         if any(part in _OTHER_PERIODS for part in path.parts):
             return ()
         if match := _OF_SYMBOL.fullmatch(path.name):
-            symbol = _ours(match["ticker"], self.markets)
-            return (symbol,) if symbol else ()
+            wanted = match["market"] in self.markets
+            return (naming.symbol_of_stooq(match["ticker"], match["market"], self.markets),) if wanted else ()
         return (None,) if _OF_DAY.fullmatch(path.name) else ()
 
     @cached_property
@@ -276,17 +284,15 @@ class Stooq:
     def _opened(self) -> "_Archive":
         path = self._local
         if not path.exists():
-            raise RequestError(f"{path} does not exist; set BREADTHFLOW_SOURCE_PATH to an archive of Stooq's.")
-        try:
+            raise RequestError(f"{shown(path)} does not exist; set BREADTHFLOW_SOURCE_PATH to an archive of Stooq's.")
+        problems: dict[Path, str] = {}
+        with costing_itself(path, problems):
             return _Archive(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            page = path.is_file() and is_page(path.read_bytes()[:1024])
-            if isinstance(self.place, str):
-                path.unlink(missing_ok=True)  # the next run asks for it anew
-            reason = "it is a web page" if page else str(error).rstrip(".")
-            raise SourceError(
-                f"{shown(self.place)} is no archive that can be read: {reason}. Fetch it again."
-            ) from None
+        page = path.is_file() and is_page(path.read_bytes()[:1024])
+        if isinstance(self.place, str):
+            path.unlink(missing_ok=True)  # the next run asks for it anew
+        why = "it is a web page" if page else problems[path]
+        raise SourceError(f"{shown(self.place)} is no archive that can be read: {why}. Fetch it again.")
 
 
 class _Archive:
@@ -313,54 +319,10 @@ class _Archive:
     def read(self, name: str) -> bytes:
         if self._zip is not None:
             if self._zip.getinfo(name).file_size > MEMBER_BYTES:
-                raise _UnfitError(f"it has more than {MEMBER_BYTES >> 20} MiB")
+                raise UnfitError(f"it has more than {MEMBER_BYTES >> 20} MiB")
             return self._zip.read(name)
-        return (self._path if self._path.is_file() else self._path / name).read_bytes()
-
-
-def _parse(content: bytes, symbol: str | None, markets: Sequence[str]) -> pl.DataFrame:
-    """The daily rows of one file in BAR_SCHEMA, those of other markets left out.
-
-    Raises:
-        _UnfitError: it is a web page, or a column is missing.
-    """
-    if is_page(content):
-        raise _UnfitError("it is a web page, not a table")
-    # Everything as text: a guessed type would fail on the first cell that is no number.
-    table = pl.read_csv(io.BytesIO(content), infer_schema=False, encoding="utf8-lossy", truncate_ragged_lines=True)
-    keys = {name.strip().strip("<>").lower(): name for name in table.columns}
-    columns = {ours: keys[theirs] for theirs, ours in HEADER.items() if theirs in keys}
-    missing = [ours for ours in dict.fromkeys(HEADER.values()) if ours not in columns]
-    if symbol is None and "ticker" not in keys:
-        missing.append("ticker")
-    if missing:
-        raise _UnfitError(f"no column for {', '.join(missing)}; its columns are {', '.join(table.columns)}")
-    if "per" in keys:
-        table = table.filter(cells.text(keys["per"]).str.to_uppercase() == "D")
-    name = pl.lit(symbol) if symbol is not None else _symbol_cell(keys["ticker"], markets)
-    numbers = {ours: cells.number(theirs, pl.String()) for ours, theirs in columns.items() if ours != "session"}
-    bars = table.select(
-        symbol=name,
-        session=cells.day(columns["session"], pl.String()),
-        **numbers,
-        close_adjusted=pl.lit(None, pl.Float64),
-    )
-    return bars.filter(pl.col("symbol").is_not_null()).select(BAR_SCHEMA.names()).cast(BAR_SCHEMA)
-
-
-def _symbol_cell(column: str, markets: Sequence[str]) -> pl.Expr:
-    ticker = cells.text(column).str.to_lowercase()
-    market = ticker.str.extract(r"\.([a-z]{2})$")
-    bare = pl.when(market == markets[0]).then(ticker.str.replace(r"\.[a-z]{2}$", "")).otherwise(ticker)
-    return pl.when(market.is_in(list(markets))).then(bare.str.to_uppercase())
-
-
-def _ours(ticker: str, markets: Sequence[str]) -> str | None:
-    """Our symbol for ``aapl.us``; None where its market is not wanted."""
-    stem, _, market = ticker.rpartition(".")
-    if market not in markets:
-        return None
-    return (stem if market == markets[0] else ticker).upper()
+        with opened(self._path if self._path.is_file() else self._path / name) as file:
+            return file.read()
 
 
 def _outcome(symbol: str, seen: _Seen, start: dt.date) -> Outcome | None:

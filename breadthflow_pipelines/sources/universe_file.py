@@ -1,17 +1,20 @@
 """Universe and instrument files: who belonged to which universe when, and what a company is called. Reads no bars."""
 
-import csv
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
-from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.errors import RequestError, printable
+from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.sources import cells, delimited
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
+from breadthflow_pipelines.sources.tree import opened
+from breadthflow_pipelines.sources.unfit import WORDS, refusing, shortened
 
 INSTRUMENT_SCHEMA = pl.Schema({"symbol": pl.String, "name": pl.String, "sector": pl.String})
 UNIVERSE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
@@ -29,93 +32,107 @@ class _Member(NamedTuple):
 def read_universe(path: Path) -> pl.DataFrame:
     """The members of a file with the columns universe, symbol, valid_from, valid_to, in MEMBER_SCHEMA.
 
-    Dates are YYYY-MM-DD. ``valid_to`` is the first day out; empty: still a member. Symbols become upper case. Columns
-    may stand in any order and others are ignored. Rows come sorted by universe, symbol and valid_from.
+    Dates are YYYY-MM-DD. ``valid_to`` is the first day out; empty: still a member. Symbols are spelled as those of bars
+    are. Columns may stand in any order and others are ignored. Rows come sorted by universe, symbol and valid_from.
 
     Raises:
         RequestError: the file is missing, a column is, or a row cannot be used: names the file, up to three lines
             and why. One such row refuses the whole file, for a universe with a hole counts wrongly and looks right.
     """
     members: list[_Member] = []
-    faults: list[tuple[int, str]] = []
-    for line, cells in _rows(path, MEMBER_SCHEMA.names()):
+    rows, faults = _rows(path, MEMBER_SCHEMA.names())
+    for line, row in rows:
         try:
-            members.append(_member(line, cells))
+            members.append(_member(line, row))
         except ValueError as error:
             faults.append((line, str(error)))
     members.sort(key=lambda member: (member.universe, member.symbol, member.valid_from, member.line))
     faults += _overlaps(members)
     _refuse(path, faults)
     if not members:
-        raise RequestError(f"{path} names no member of any universe.")
+        raise RequestError(f"{shown(path)} names no member of any universe.")
     return pl.DataFrame([member[1:] for member in members], schema=MEMBER_SCHEMA, orient="row")
 
 
 def read_instruments(path: Path) -> pl.DataFrame:
-    """Names and sectors: symbol (upper case, once each, sorted), name, sector; null where a cell is empty.
+    """Names and sectors: symbol (once each, sorted), name, sector; null where a cell is empty.
 
     Raises:
-        RequestError: the file or a column is missing, a symbol is empty or stands there twice.
+        RequestError: the file or a column is missing, a symbol is none or stands there twice.
     """
     found: dict[str, tuple[int, list[str]]] = {}
-    faults: list[tuple[int, str]] = []
-    for line, cells in _rows(path, INSTRUMENT_SCHEMA.names()):
-        symbol = cells[0].upper()
-        if not symbol:
-            faults.append((line, "no symbol"))
-        elif symbol in found:
+    rows, faults = _rows(path, INSTRUMENT_SCHEMA.names())
+    for line, row in rows:
+        try:
+            symbol = _symbol(row[0])
+        except ValueError as error:
+            faults.append((line, str(error)))
+            continue
+        if symbol in found:
             faults.append((line, f"{symbol} already stands in line {found[symbol][0]}"))
         else:
-            found[symbol] = (line, cells)
+            found[symbol] = (line, row)
     _refuse(path, faults)
-    rows = [(symbol, cells[1] or None, cells[2] or None) for symbol, (_, cells) in sorted(found.items())]
-    return pl.DataFrame(rows, schema=INSTRUMENT_SCHEMA, orient="row")
+    known = [(symbol, *(printable(cell) or None for cell in row[1:])) for symbol, (_, row) in sorted(found.items())]
+    return pl.DataFrame(known, schema=INSTRUMENT_SCHEMA, orient="row")
 
 
 def instruments_beside(universe_file: Path) -> Path | None:
     """The file instruments.csv in the universe file's directory, where there is one."""
     path = universe_file.parent / "instruments.csv"
-    return path if path.is_file() else None
+    with refusing(shown(path), RequestError):
+        return path if path.is_file() else None
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Line number and the stripped cells of those columns, in their order; blank lines are passed over."""
-    try:
-        # Names may be in any 8-bit encoding; what decides (symbols, dates) is ASCII.
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip().lower() for name in next(reader, [])]
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise RequestError(f"{path}, line 1: no column {', '.join(missing)}; needed are {', '.join(columns)}.")
-            places = [header.index(name) for name in columns]
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    yield reader.line_num, [cells[i].strip() if i < len(cells) else "" for i in places]
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror}.") from None
-    except csv.Error as error:
-        raise RequestError(f"{path} cannot be read as CSV: {error}.") from None
+def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]:
+    """Line number and the stripped cells of those columns, in their order, and the lines that are no rows, and why."""
+    rows: list[tuple[int, list[str]]] = []
+    faults: list[tuple[int, str]] = []
+    with refusing(shown(path), RequestError), opened(path) as stream:
+        table = delimited.Table(stream)
+        header = [name.lower() for name in table.names]
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise RequestError(
+                f"{shown(path)}, line 1: no column {', '.join(missing)}; needed are {', '.join(columns)}."
+            )
+        places = [header.index(name) for name in columns]
+        for line, row in table.numbered():
+            if len(row) == len(header):
+                rows.append((line, [row[place].strip() for place in places]))
+            else:
+                faults.append((line, f"{len(row)} cells under a header of {len(header)}"))
+    return rows, faults
 
 
-def _member(line: int, cells: Sequence[str]) -> _Member:
-    universe, symbol, valid_from, valid_to = cells
+def _member(line: int, row: Sequence[str]) -> _Member:
+    universe, symbol, valid_from, valid_to = row
     if not UNIVERSE_NAME.fullmatch(universe):
-        raise ValueError(f"universe {universe!r} is not 1 to 40 of A-Z a-z 0-9 _ . -")
-    if not symbol:
-        raise ValueError("no symbol")
+        raise ValueError(f"universe {_quoted(universe)} is not 1 to 40 of A-Z a-z 0-9 _ . -")
     first = _date("valid_from", valid_from)
     out = _date("valid_to", valid_to) if valid_to else None
     if out is not None and out <= first:
         raise ValueError(f"valid_to {out} is not after valid_from {first}")
-    return _Member(line, universe, symbol.upper(), first, out)
+    return _Member(line, universe, _symbol(symbol), first, out)
+
+
+def _symbol(text: str) -> str:
+    if not text:
+        raise ValueError("no symbol")
+    if not cells.is_symbol(text):
+        raise ValueError(f"symbol {_quoted(text)} cannot be one")
+    return cells.spelled(text)
 
 
 def _date(column: str, text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{column} {text!r} is not a date YYYY-MM-DD") from None
+        raise ValueError(f"{column} {_quoted(text)} is not a date YYYY-MM-DD") from None
+
+
+def _quoted(text: str) -> str:
+    return f"'{shortened(text, WORDS)}'"
 
 
 def _overlaps(members: Sequence[_Member]) -> list[tuple[int, str]]:
@@ -132,4 +149,4 @@ def _refuse(path: Path, faults: list[tuple[int, str]]) -> None:
         return
     named = "; ".join(f"line {line}: {reason}" for line, reason in sorted(faults)[:SHOWN])
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    raise RequestError(f"{path} cannot be used: {named}{more}.")
+    raise RequestError(f"{shown(path)} cannot be used: {named}{more}.")

@@ -20,6 +20,8 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
+from breadthflow_pipelines.sources.tree import opened
+from breadthflow_pipelines.sources.unfit import refusing
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.spelling import spelled
@@ -143,6 +145,11 @@ def parse(content: bytes, page: str) -> tuple[list[Constituent], list[Change]]:
         SourceError: a table is missing or has other columns, a symbol stands there twice, or a date of a change cannot
             be read; says which.
     """
+    with refusing(page, SourceError):
+        return _parsed(content, page)
+
+
+def _parsed(content: bytes, page: str) -> tuple[list[Constituent], list[Change]]:
     try:
         root = lxml.html.fromstring(content, parser=lxml.html.HTMLParser(encoding=_encoding(content)))
     except (lxml.etree.LxmlError, ValueError):
@@ -239,10 +246,8 @@ class _Fold:
 
 def _content(web: Web, page: Path | str) -> bytes:
     if isinstance(page, Path):
-        try:
-            return page.read_bytes()
-        except OSError as error:
-            raise RequestError(f"{page} cannot be read: {error.strerror}.") from None
+        with refusing(shown(page), RequestError), opened(page) as stream:
+            return stream.read()
     content = web.read(page)
     if content is None:
         raise SourceError(f"{shown(page)} does not exist any more; name another page or a copy with --page.")

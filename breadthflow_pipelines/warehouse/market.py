@@ -166,9 +166,11 @@ def stored_bars(database: Database, securities: pl.Series, start: dt.date, end: 
 def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> int:
     """Keep rows that broke the contract, once each however often they come; returns how many were new."""
     shown = rejected.select(
-        "symbol", "session", "open", "high", "low", "close", "volume", "close_adjusted", "reasons"
+        "symbol", "session", "open", "high", "low", "close", "volume", "close_adjusted", "reasons", "raw"
     ).sort(pl.all().exclude("reasons"))
-    rows = shown.with_columns(source=pl.lit(source), run_id=pl.lit(run_id), fingerprint=fingerprints(shown, source))
+    # Rows without text have the names that they had before text was kept.
+    named = shown.with_columns(reasons=pl.concat_list("reasons", "raw").list.drop_nulls()).drop("raw")
+    rows = shown.with_columns(source=pl.lit(source), run_id=pl.lit(run_id), fingerprint=fingerprints(named, source))
     return merge(database, tables.rejected_bars, rows).inserted if rows.height else 0
 
 

@@ -282,12 +282,12 @@ def rejected(
 _ORDER = "session, symbol, reason"
 _REJECTED = """
 SELECT * FROM (
-    SELECT session, symbol, source, reason, 'rejected' AS status, open, high, low, close, volume,
+    SELECT session, symbol, source, reason, 'rejected' AS status, open, high, low, close, volume, raw,
            NULL::jsonb AS evidence, rejected_at AS found_at, NULL::timestamptz AS decided_at, NULL AS decided_by,
            NULL AS decision, run_id
       FROM rejected_bars, unnest(reasons) AS reason
     UNION ALL
-    SELECT q.session, n.symbol, b.source, q.rule, q.status, b.open, b.high, b.low, b.close, b.volume,
+    SELECT q.session, n.symbol, b.source, q.rule, q.status, b.open, b.high, b.low, b.close, b.volume, NULL,
            q.evidence, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id
       FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
       LEFT JOIN security_symbols n

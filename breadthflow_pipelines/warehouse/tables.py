@@ -120,6 +120,7 @@ rejected_bars = sa.Table(
     _column("session", sa.Date(), "as supplied", nullable=True),
     *[_number(p, "as supplied") for p in (*PRICES, "volume", "close_adjusted")],
     _column("reasons", ARRAY(sa.Text()), "the rules that it breaks"),
+    _column("raw", sa.Text(), "what could not be read, as it stands in the file; null: nothing", nullable=True),
     _column("run_id", sa.Text(), "the run that met it first"),
     _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
     sa.CheckConstraint("cardinality(reasons) > 0", name="has_reason"),

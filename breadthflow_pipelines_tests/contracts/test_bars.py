@@ -16,6 +16,7 @@ from breadthflow_pipelines.contracts.bars import (
     MOST_VOLUME,
     PRICES,
     bar_contract,
+    judge_bars,
     with_usable_adjusted,
 )
 from breadthflow_pipelines.contracts.verdict import judge
@@ -188,6 +189,39 @@ def test_of_rows_that_differ_none_is_kept(calendar: ExchangeCalendar, other: dic
 
 def test_rows_without_a_session_are_not_taken_for_repeats_of_each_other(calendar: ExchangeCalendar) -> None:
     assert reasons(calendar, {"session": None}, {"session": None, "close": 10.5}) == [["session missing"]] * 2
+
+
+def test_a_row_that_could_not_be_read_is_rejected_for_that_and_takes_no_other_with_it(
+    calendar: ExchangeCalendar,
+) -> None:
+    unread = {"fault": "volume cannot be read", "raw": "volume=2.07M"}
+    rows = [
+        GOOD,
+        GOOD | {"volume": None} | unread,  # the good row of that session stays: nobody knows whether this one differs
+        GOOD
+        | {"symbol": "B", "security_id": None, "session": None, "close": -1.0}
+        | unread,  # its one reason says enough
+        GOOD | {"symbol": "C", "security_id": 3, "open": None, "raw": "open=n/a"},  # an empty cell by another name
+        GOOD | {"symbol": "D", "security_id": 4, "close_adjusted": None} | unread,
+    ]
+    verdict = judge_bars(
+        bar_contract(calendar), pl.DataFrame(rows, schema=SCHEMA | {"fault": pl.String, "raw": pl.String})
+    )
+    assert verdict.good.select("symbol").rows() == [("A",)]
+    assert verdict.good.columns == SCHEMA.names()
+    assert sorted(verdict.rejected.select("symbol", "reasons", "raw").rows()) == [
+        ("A", ["volume cannot be read"], "volume=2.07M"),
+        ("B", ["volume cannot be read"], "volume=2.07M"),
+        ("C", ["price missing or not finite"], "open=n/a"),
+        ("D", ["volume cannot be read"], "volume=2.07M"),
+    ]
+    assert verdict.by_reason() == {"volume cannot be read": 3, "price missing or not finite": 1}
+
+
+def test_a_source_need_not_say_what_it_could_not_read(calendar: ExchangeCalendar) -> None:
+    verdict = judge_bars(bar_contract(calendar), bars({}, {"symbol": "B", "security_id": 2, "low": -1.0}))
+    assert verdict.good["symbol"].to_list() == ["A"]
+    assert verdict.rejected.select("symbol", "raw").rows() == [("B", None)]
 
 
 @pytest.mark.market_data

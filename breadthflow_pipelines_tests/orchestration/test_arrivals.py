@@ -9,6 +9,7 @@ import pytest
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.orchestration import arrivals
 from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
+from breadthflow_pipelines.sources.layout import Options
 
 HEADER = "symbol,session,open,high,low,close,volume\n"
 
@@ -44,7 +45,7 @@ class Watcher:
     ) -> list[Arrived]:
         self.now += after
         known = Known.recalled(self.written, self.acknowledged)
-        folder = Folder(self.root, {}, **options)  # type: ignore[arg-type]
+        folder = Folder(self.root, Options(), **options)  # type: ignore[arg-type]
         known, arrived = look(folder, known, self.now, read_before)
         self.written = known.written()
         if acknowledge:
@@ -104,6 +105,26 @@ def test_partial_and_hidden_names_are_nothing(watcher: Watcher, name: str) -> No
     path.rename(watcher.root / "whole.csv")  # as uploaders do in the end
     watcher.look()
     assert watcher.look() == ["whole.csv"]
+
+
+def test_packed_files_arrive_like_others(watcher: Watcher) -> None:
+    watcher.put("a.csv.gz", bars("2024-01-05"))  # whether it is packed says its content
+    watcher.put("b.zip", "no archive")
+    watcher.look()
+    good, bad = watcher.arrivals()
+    assert (good.path, good.first, good.problem) == ("a.csv.gz", dt.date(2024, 1, 5), "")
+    assert (bad.path, bad.first) == ("b.zip", None)
+    assert "File is not a zip file" in bad.problem
+
+
+def test_a_name_that_is_no_utf_8_is_written_so_that_it_can_be_kept(watcher: Watcher) -> None:
+    path = watcher.put("day.csv", bars("2024-01-05"))
+    os.rename(path, os.fsencode(watcher.root) + b"/d\xe9j\xe0.csv")  # noqa: PTH104 - pathlib has no bytes
+    watcher.look()
+    (arrived,) = watcher.arrivals()
+    assert (arrived.path, arrived.problem) == ("d\\xe9j\\xe0.csv", "")
+    assert watcher.written.encode()
+    assert watcher.look() == []
 
 
 def test_files_of_other_kinds_beside_the_bars_are_left_alone(watcher: Watcher) -> None:

@@ -32,6 +32,41 @@ def test_every_row_read_is_accounted_for(filled: Store) -> None:
     assert (said["synthetic"], said["source"], said["problems"]) == (False, "files", [])
 
 
+def test_every_line_of_the_files_is_accounted_for_and_what_cannot_be_read_is_kept(store: Store) -> None:
+    first, last = dt.date(2023, 12, 1), LAST
+    own = store.small.bars / "aaa.csv"
+    text = own.read_text()
+    header, day = text.splitlines()[0], str(DECEMBER[3])
+    (row,) = [line for line in text.splitlines() if line.startswith(day)]
+    open_, *prices, volume = row.split(",")[1:]
+    thousands = f"{day},{open_},{','.join(prices)},{volume[:-3]},{volume[-3:]}"  # no quotation marks around it
+    dollars = f"{DECEMBER[4]},${open_},{','.join(prices)},2.07M"
+    own.write_text(text.replace(row, thousands) + f"\n{header}\n{dollars}\n,,,,,\n")
+    wide = store.small.bars / "bbb.csv"
+    head, *rest = wide.read_text().splitlines()
+    wide.write_text("\n".join([f"Trade Date,Adj High,{head}", *(f"x,1,{line}" for line in rest)]))
+    (store.small.bars / "notes.md").write_text("no bars")
+    report = store.run(first, last)
+
+    said = store.metadata("bars")
+    lines = sum(len(path.read_text().splitlines()) for path in store.small.bars.glob("*.csv"))
+    assert said["lines_read"] == lines
+    kinds = ("lines_of_rows", "lines_rejected", "lines_blank", "lines_headers", "lines_continued")
+    assert sum(said[kind] for kind in kinds) == lines
+    assert (said["lines_blank"], said["lines_headers"], said["lines_rejected"]) == (2, len(SYMBOLS) + 1, 1)
+    assert said["lines_of_rows"] + said["lines_rejected"] == said["rows_read"] + said["rows_outside"]
+    assert said["rows_read"] == sum(said[part] for part in ("rows_inserted", "rows_rejected"))
+    assert said["files_read"] == len(SYMBOLS)
+    assert said["columns_unused"] == {"Trade Date": 1, "Adj High": 1}
+    assert said["files_not_read"] == ["1 other file is not read in the directory: notes.md"]
+    kept = store.rows("SELECT symbol, session::text, reasons, raw FROM rejected_bars WHERE raw IS NOT NULL ORDER BY 2")
+    assert kept == [
+        ("AAA", day, ["7 cells under a header of 6"], thousands),
+        ("AAA", str(DECEMBER[4]), ["open, volume cannot be read"], f"open=${open_}, volume=2.07M"),
+    ]
+    assert report.problems == ()
+
+
 def test_each_month_has_figures_of_its_own(filled: Store) -> None:
     broken = [row for row, _ in BROKEN.values()]
     by_month = Counter(str(row[0])[:7] for rows in filled.small.rows.values() for row in rows if row not in broken)

@@ -1,6 +1,7 @@
 """Published counts: what is kept, and what is turned away with its line and reason."""
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def test_an_index_beside_the_counts_need_not_be_whole(tmp_path: Path) -> None:
         ("20200103, 5.5", dt.date(2020, 1, 3), "5.5", "not a whole number"),  # its unit is not single issues
         ("20200230, 5", None, "20200230, 5", "not a date"),
         ("Date, Value", None, "Date, Value", "not a date"),
+        ("00000101, 5", None, "00000101, 5", "not a date"),  # in year 0, which nobody can show
+        ("20200103, 5\0", dt.date(2020, 1, 3), "5\\0", "not a number"),
+        ("2020\x000103, 5", None, "2020\\0" + "0103, 5", "not a date"),
+        ("20200103, " + "9" * 2000, dt.date(2020, 1, 3), "9" * 990 + "... (2,010 characters)", "not a number"),
         ("20200102, 10", dt.date(2020, 1, 2), "10", "repeated session"),  # same value: the first stands
     ],
 )
@@ -144,6 +149,17 @@ def test_a_request_that_cannot_be_met_says_what_is_there(
     with pytest.raises(RequestError) as caught:
         read(tmp_path / directory, exchange)
     assert message in str(caught.value)
+
+
+def test_what_is_no_file_or_directory_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path, X_advn="20200102, 1\n")
+    os.mkfifo(tmp_path / "X_decln.csv")
+    with pytest.raises(SourceError, match=r"X_decln\.csv cannot be read: it is no regular file"):
+        read(tmp_path)
+    (tmp_path / "X_decln.csv").unlink()
+    (tmp_path / "X_decln.csv").mkdir()
+    with pytest.raises(SourceError, match=r"X_decln\.csv cannot be read: "):
+        read(tmp_path)
 
 
 @pytest.mark.market_data

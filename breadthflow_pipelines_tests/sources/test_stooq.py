@@ -13,7 +13,15 @@ from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.sources import stooq
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.manners import Manners
-from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, MEMBER_SCHEMA, SECURITY_SCHEMA, Chunk, Outcome
+from breadthflow_pipelines.sources.protocol import (
+    MEMBER_SCHEMA,
+    READ_SCHEMA,
+    SECURITY_SCHEMA,
+    UNREAD_SCHEMA,
+    Account,
+    Chunk,
+    Outcome,
+)
 from breadthflow_pipelines.sources.stooq import Stooq
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines_tests.sources.vendor import PAGE, Clock, FileVendor, serve
@@ -56,7 +64,9 @@ def read(source: Stooq, start: dt.date = MONDAY, end: dt.date = TUESDAY, symbols
     chunks = list(source.bars(symbols, start, end))
     outcomes = {symbol: outcome for chunk in chunks for symbol, outcome in chunk.outcomes.items()}
     problems = tuple(problem for chunk in chunks for problem in chunk.problems)
-    return Chunk(pl.concat([chunk.bars for chunk in chunks]), outcomes, problems)
+    assert all(chunk.bars.schema == READ_SCHEMA for chunk in chunks)
+    bars = pl.concat([chunk.bars for chunk in chunks]).drop(UNREAD_SCHEMA.names())
+    return Chunk(bars, outcomes, problems, chunks[-1].reading)
 
 
 MIXED = {
@@ -74,7 +84,6 @@ MIXED = {
 
 def test_both_headers_are_read_and_other_markets_and_periods_are_not(tmp_path: Path) -> None:
     got = read(source(tmp_path, MIXED))
-    assert got.bars.schema == BAR_SCHEMA
     assert got.bars.sort("symbol", "session").rows() == [
         ("AAPL", MONDAY, 228.02, 229.02, 227.02, 228.02, 1000.5, None),
         ("BRK-B", MONDAY, 471.0, 472.0, 470.0, 471.0, 1000.5, None),
@@ -187,6 +196,29 @@ def test_without_a_universe_file_all_symbols_are_members_while_they_have_bars(tm
     ]
 
 
+def test_no_line_of_a_member_is_lost_or_cut(tmp_path: Path) -> None:
+    lines = [
+        row("X.US", "20241115", 5),
+        row("X.US", "20241118", 6).replace("1000.5", "1,000.5"),  # eleven cells: a volume of 1 share
+        row("X.US", "20241119", 7).replace("\n", ',8" pipe\n'),
+        "\n",
+        NEW,
+        row("X.US", "20241119", 7).replace("1000.5", "2.07M"),
+        row("X.US", "20241119", 9, period="60"),
+        row("X.UK", "20241119", 9),
+    ]
+    members = {"20241118_d.txt": NEW + "".join(lines), f"{NASDAQ}/y.us.txt": "", f"{NASDAQ}/z.us.txt": "\n"}
+    chunk, last = source(tmp_path, members).bars(None, MONDAY, TUESDAY)
+    assert chunk.bars.sort("session", "fault").select("session", "volume", "fault", "raw").rows() == [
+        (MONDAY, None, "11 cells under a header of 10", lines[1].strip()),
+        (TUESDAY, None, "11 cells under a header of 10", lines[2].strip()),
+        (TUESDAY, None, "volume cannot be read", "volume=2.07M"),
+    ]
+    assert last.reading is not None
+    assert last.reading.account == Account(lines=10, rows=4, rejected=2, blank=2, headers=2)
+    assert (last.reading.delivered, last.reading.outside) == (3, 3)  # Friday, an hour and London are not asked for
+
+
 @pytest.mark.market_data
 def test_real_files_read_as_the_files_source_reads_them(tmp_path: Path, market: Path) -> None:
     raw = sorted((market / "stooq").glob("*.txt"))
@@ -194,6 +226,7 @@ def test_real_files_read_as_the_files_source_reads_them(tmp_path: Path, market: 
     path.write_bytes(zipped({f"{NASDAQ}/{file.name}": file.read_bytes() for file in raw}))
     found, start, end = at(path, tmp_path), dt.date(1962, 1, 1), dt.date(2017, 11, 10)
     unpacked = pl.concat([chunk.bars for chunk in Files(market / "stooq").bars(None, start, end)])
+    unpacked = unpacked.drop(UNREAD_SCHEMA.names())
     key = ["symbol", "session"]
     assert read(found, start, end).bars.sort(key).equals(unpacked.sort(key))
     assert found.members().equals(Files(market / "stooq").members())

@@ -1,6 +1,8 @@
 """Universe and instrument files: what is read, and what is refused with the line."""
 
 import datetime as dt
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -46,10 +48,11 @@ def test_members_that_leave_and_come_back_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: no column universe, symbol, valid_from, valid_to"),
+        ("", "cannot be read: it is empty"),
+        ("symbol\nA\n", "line 1: no column universe, valid_from, valid_to"),
         ("universe,symbol,valid_from\nu,A,2000-01-01\n", "line 1: no column valid_to"),  # open-ended must be said
         (HEADER, "names no member"),
-        (HEADER + f"u,{'A' * 200_000},2000-01-01,\n", "cannot be read as CSV: field larger"),  # a file of another kind
+        (HEADER + f"u,{'A' * 200_000},2000-01-01,\n", "line 2: symbol 'AAAAAAAAAA"),  # a file of another kind
         (HEADER + "u,A,2000-13-01,\n", "line 2: valid_from '2000-13-01' is not a date"),
         (HEADER + "u,A,,\n", "line 2: valid_from '' is not a date"),
         (HEADER + "\nu,A,2000-01-01,soon\n", "line 3: valid_to 'soon' is not a date"),  # blank lines count as lines
@@ -57,6 +60,11 @@ def test_members_that_leave_and_come_back_are_read(tmp_path: Path) -> None:
         (HEADER + "u, ,2000-01-01,\n", "line 2: no symbol"),
         (HEADER + "my universe,A,2000-01-01,\n", "line 2: universe 'my universe' is not"),
         (HEADER + f"{'u' * 41},A,2000-01-01,\n", "line 2: universe"),
+        (HEADER + "u,A\0\0,2000-01-01,\n", "line 2: symbol 'A\\0\\0' cannot be one"),  # fixed-width exports
+        (HEADER + "u\0,A,2000-01-01,\n", "line 2: universe 'u\\0' is not"),
+        (HEADER + "u,A,2000-01-01\n", "line 2: 3 cells under a header of 4"),  # cut short, or still in?
+        (HEADER + "u,A,2000-01-01,,x\n", "line 2: 5 cells under a header of 4"),
+        (HEADER + 'u,A,2000-01-01,\nu,"B,2000-01-01,\nu,C,soon,\n', "line 4: valid_from 'soon' is not a date"),
         (HEADER + "u,A,2000-01-01,\nu,A,2010-01-01,\n", "line 3: A in u overlaps line 2"),  # still in, joins again
         (HEADER + "u,A,2005-01-01,\nu,a,2000-01-01,2005-01-02\n", "line 3: A in u overlaps line 2"),  # by one day
     ],
@@ -76,10 +84,32 @@ def test_three_faults_are_named_and_the_rest_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_universe, read_instruments])
-def test_a_missing_file_is_a_wrong_request(tmp_path: Path, read: object) -> None:
-    assert callable(read)
+def test_a_missing_file_is_a_wrong_request(tmp_path: Path, read: Callable[[Path], pl.DataFrame]) -> None:
     with pytest.raises(RequestError, match="No such file"):
         read(tmp_path / "none.csv")
+    os.mkfifo(tmp_path / "pipe.csv")  # whoever opens it waits for a writer
+    with pytest.raises(RequestError, match="it is no regular file"):
+        read(tmp_path / "pipe.csv")
+    with pytest.raises(RequestError, match=r"n\\xe9ant\.csv cannot be read: No such file"):
+        read(Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\xe9ant.csv")))
+
+
+def test_files_that_were_put_together_are_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "u.csv", HEADER + "u,A,2000-01-01,\n\ufeff" + HEADER + '\nu,"B",2000-01-01,\n')
+    assert read_universe(path)["symbol"].to_list() == ["A", "B"]
+
+
+def test_symbols_are_spelled_as_those_of_bars(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "u.csv", HEADER + "".join(f"u,{symbol},2000-01-01,\n" for symbol in ("aapl", "AMpB", "AMPB"))
+    )
+    assert read_universe(path)["symbol"].to_list() == ["AAPL", "AMPB", "AMpB"]
+
+
+def test_names_that_cannot_be_stored_are_written_so_that_they_can(tmp_path: Path) -> None:
+    path = tmp_path / "i.csv"
+    path.write_bytes(b"symbol,name,sector\nA,Nul\0 \xc9tablissement,\x1b[31mred\n")
+    assert read_instruments(path).rows() == [("A", "Nul\\0 \ufffdtablissement", "?[31mred")]
 
 
 def test_instruments_stand_beside_the_universe(tmp_path: Path) -> None:

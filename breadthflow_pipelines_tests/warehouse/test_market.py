@@ -398,12 +398,12 @@ def test_two_loads_of_one_month_at_once_end_with_the_rows_of_one(listed: Databas
 REASONS = ["high below low"]
 
 
-def rejected(*rows: tuple[str, str | None, float | None]) -> pl.DataFrame:
-    """symbol, session, close."""
+def rejected(*rows: tuple[str, str | None, float | None], raw: str | None = None) -> pl.DataFrame:
+    """symbol, session, close; raw is the text of each."""
     return pl.DataFrame(
-        [(s, day(d), 1.0, 1.0, 2.0, c, 5.5, None, None, REASONS) for s, d, c in rows],
+        [(s, day(d), 1.0, 1.0, 2.0, c, 5.5, None, None, REASONS, raw) for s, d, c in rows],
         schema={"symbol": pl.String, **{k: v for k, v in BARS.items() if k != "security_id"}}
-        | {"security_id": pl.Int64, "reasons": pl.List(pl.String)},
+        | {"security_id": pl.Int64, "reasons": pl.List(pl.String), "raw": pl.String},
         orient="row",
     )
 
@@ -422,6 +422,28 @@ def test_equal_rejected_rows_are_told_apart(database: Database) -> None:
     assert market.record_rejected_bars(database, twins, "s", "r") == 3
     assert market.record_rejected_bars(database, twins, "s", "r") == 0
     assert market.record_rejected_bars(database, twins.clear(), "s", "r") == 0
+
+
+def test_the_text_of_a_rejected_row_is_kept_and_tells_rows_apart(database: Database) -> None:
+    row = ("A", "2024-01-02", None)
+    for raw in ("volume=2.07M", "volume=2.08M", "volume=2.07M", None):
+        market.record_rejected_bars(database, rejected(row, raw=raw), "s", "r")
+    shown = status.rejected(database, None, None, symbol="A")
+    assert sorted(str(found["raw"]) for found in shown) == ["None", "volume=2.07M", "volume=2.08M"]
+
+
+def test_a_rejected_row_without_text_has_the_name_that_it_had_before_text_was_kept(database: Database) -> None:
+    """Else all of them would come a second time after an upgrade."""
+    named = {name: [None] for name in ("high", "low", "close", "volume", "close_adjusted", "raw")}
+    row = {
+        "symbol": ["A"],
+        "session": [dt.date(2024, 1, 2)],
+        "open": [1.0],
+        "reasons": [["price missing or not finite"]],
+    }
+    kinds = dict.fromkeys(("high", "low", "close", "volume", "close_adjusted"), pl.Float64) | {"raw": pl.String}
+    market.record_rejected_bars(database, pl.DataFrame(row | named, schema_overrides=kinds), "s", "r")
+    assert fetch(database, "SELECT fingerprint FROM rejected_bars").item() == "26d7da39499b4d1b517054af15eb4e6b"
 
 
 def test_rejected_rows_are_shown_with_their_reasons(database: Database) -> None:

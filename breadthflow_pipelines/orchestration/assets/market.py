@@ -27,7 +27,8 @@ from breadthflow_pipelines.orchestration.ingest import RESTATED, Ingest
 from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.recomputing import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Outcome, label
+from breadthflow_pipelines.sources.protocol import Outcome, Reading, label
+from breadthflow_pipelines.sources.tree import told_others
 from breadthflow_pipelines.sources.universe_file import (
     INSTRUMENT_SCHEMA,
     instruments_beside,
@@ -161,5 +162,23 @@ def _told(ingest: Ingest) -> dict[str, Any]:
         "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
         "securities_restated": len(ingest.restated),
         "range": f"{ingest.span.start} to {ingest.span.end}",
+        **(_lines(ingest.reading) if ingest.reading else {}),
         "dagster/column_lineage": lineage({"security_id": [("securities", "security_id")]}),
+    }
+
+
+def _lines(reading: Reading) -> dict[str, Any]:
+    """Where the lines of the source's files went: all of them together are rows, or blank, or headers, or continued."""
+    account = reading.account
+    return {
+        "files_read": reading.files,
+        "lines_read": account.lines,
+        "lines_of_rows": account.rows,
+        "lines_rejected": account.rejected,
+        "lines_blank": account.blank,
+        "lines_headers": account.headers,
+        "lines_continued": account.continued,
+        "rows_outside": reading.outside,
+        "columns_unused": dict(reading.columns_unused),
+        "files_not_read": list(told_others(reading.others, "the directory")),
     }

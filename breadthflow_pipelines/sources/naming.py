@@ -1,0 +1,96 @@
+"""What the names of files and directories say of the symbol whose bars they hold. Opens nothing."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from urllib.parse import unquote
+
+import polars as pl
+
+from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources.tree import TEXTS, Place
+
+STOOQ_MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # as Stooq marks them: aapl.us
+FILE_NAME = "filename"  # the value of BREADTHFLOW_SOURCE_SYMBOL that is no pattern
+
+_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9._^=-]{0,19}")
+_MARKETS = "|".join(STOOQ_MARKETS)
+_STOOQ_MEMBER = re.compile(rf"(?P<ticker>.+)\.(?P<market>{_MARKETS})", re.IGNORECASE)  # aapl.us.txt, of an archive
+_STOOQ_DOWNLOAD = re.compile(rf"(?P<ticker>.+)_(?P<market>{_MARKETS})_d", re.IGNORECASE)  # aapl_us_d.csv, of one symbol
+_STOOQ_PLAIN = ["date", "open", "high", "low", "close", "volume"]
+_STOOQ_OLD = [*_STOOQ_PLAIN, "openint"]
+_TIME = re.compile(
+    r"\d{1,4}([-_.]?\d{1,2}){0,2}|(year|month|day|date|session|week|quarter|yyyy|mm|dd)=.*", re.IGNORECASE
+)
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def key(name: str) -> str:
+    """A column's name without what vendors vary: case, blanks, dots, dashes, underscores, asterisks, brackets."""
+    return "".join(char for char in name.lower() if char.isalnum() or char == "\0")  # UTF-16 is another matter
+
+
+def symbol_of_file(place: Place, names: Sequence[str], markets: Sequence[str]) -> str | None:
+    """The symbol that a file's name is, where it can be one; names are those of its columns.
+
+    Stooq's endings are taken off Stooq's own files, told by name and columns: ``aapl.us.txt`` is AAPL, and what has
+    just the columns of everybody is as it is called, ``SAP.DE.csv`` SAP.DE.
+    """
+    keys = [key(name) for name in names]
+    match = None
+    if keys == _STOOQ_OLD or (names and names[0].strip().startswith("<")):
+        match = _STOOQ_MEMBER.fullmatch(place.stem) or _STOOQ_DOWNLOAD.fullmatch(place.stem)
+    elif keys in (_STOOQ_PLAIN, []) and place.stem == place.stem.lower():  # none: of a file that cannot be read
+        is_member = place.ending.startswith(TEXTS[1])
+        match = (_STOOQ_MEMBER.fullmatch(place.stem) if is_member else None) or _STOOQ_DOWNLOAD.fullmatch(place.stem)
+    if match is not None and _SYMBOL.fullmatch(match["ticker"]):
+        return symbol_of_stooq(match["ticker"], match["market"], markets)
+    return cells.spelled(place.stem) if _SYMBOL.fullmatch(place.stem) else None
+
+
+def symbol_of_stooq(ticker: str, market: str, markets: Sequence[str]) -> str:
+    """Our symbol of a share in one of Stooq's markets: bare in the first of ``markets``, with its market in others."""
+    return (ticker if market.lower() == markets[0] else f"{ticker}.{market}").upper()
+
+
+def symbol_of_stooq_column(ticker: pl.Expr, markets: Sequence[str]) -> pl.Expr:
+    """The same of tickers as Stooq writes them in a column, ``AAPL.US``; one without a market stays as it is."""
+    return ticker.str.to_uppercase().str.strip_suffix(f".{markets[0].upper()}")
+
+
+def symbol_by_setting(place: Place, setting: str) -> str | None:
+    """The symbol where BREADTHFLOW_SOURCE_SYMBOL says that it stands; None where the path is not as it says."""
+    if setting == FILE_NAME:
+        found = place.stem
+    else:
+        path = "/".join(place.parts)
+        bare = path[: len(path) - len(place.ending)] + place.ending.removesuffix(".gz").removesuffix(".zst")
+        match = pattern(setting).fullmatch(path) or pattern(setting).fullmatch(bare)
+        found = match["symbol"] if match else ""
+    return cells.spelled(found) if cells.is_symbol(found) else None
+
+
+@lru_cache(maxsize=8)
+def pattern(setting: str) -> re.Pattern[str]:
+    """What a path must end with, for a setting like ``{symbol}_data.csv`` or ``{symbol}/*.parquet``."""
+    text = re.escape(setting.strip("/"))
+    text = text.replace(re.escape("{symbol}"), "(?P<symbol>[^/]+?)").replace(re.escape("*"), "[^/]*")
+    return re.compile(rf"(?:.*/)?{text}", re.IGNORECASE)
+
+
+def in_directories(place: Place) -> dict[str, str]:
+    """What directories named ``column=value`` say, by the column's key; Hive, Spark, DuckDB and Polars write such."""
+    pairs = (part.split("=", 1) for part in place.parts[:-1] if "=" in part)
+    said = {key(name): unquote(value) for name, value in pairs if value != _NO_VALUE}
+    return {name: value for name, value in said.items() if cells.is_symbol(value)}
+
+
+def directory_of_something(place: Place) -> str | None:
+    """A directory named ``column=value`` of anything but time, the last one; None where there is none."""
+    named = [part for part in place.parts[:-1] if "=" in part and not _TIME.fullmatch(part)]
+    return named[-1] if named else None
+
+
+def is_of_time(directory: str) -> bool:
+    """Whether a directory's name is that of some time: 2020, 2020-01-31, year=2020."""
+    return bool(_TIME.fullmatch(directory))

@@ -1,0 +1,154 @@
+"""Parquet files as frames of text, numbers and days, however a writer typed them. What they mean is not known here."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as arrow_parquet
+
+from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources.protocol import Account
+from breadthflow_pipelines.sources.unfit import UnfitError
+
+BATCH = 250_000  # rows at a time
+
+_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # of a second
+_DAY = 86_400  # seconds
+_UTC = ("UTC", "Etc/UTC", "GMT", "Z", "+00:00", "-00:00")
+_OFFSET = re.compile(r"(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)")
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+
+
+class Table:
+    """One file, to be read once. names: its columns. zone: the exchange's, in which moments of UTC have their day.
+
+    Raises:
+        OSError, pa.ArrowException and others: it is damaged, encrypted, or no Parquet file.
+    """
+
+    def __init__(self, stream: IO[bytes], zone: str) -> None:
+        self._file = arrow_parquet.ParquetFile(stream)
+        self._zone = zone
+        self._read = self._blank = 0
+        self.names: list[str] = self._file.schema_arrow.names
+
+    @property
+    def account(self) -> Account:
+        """Each row counts as a line; complete when all of them were read."""
+        return Account(lines=self._read, rows=self._read - self._blank, blank=self._blank)
+
+    def frames(self, wanted: Sequence[int], day: int | None, start: dt.date, end: dt.date) -> Iterator[pl.DataFrame]:
+        """The rows with those columns, named by their place: "0", "3".
+
+        day: the place of the column with days. Rows of days outside start through end may be left out.
+
+        Raises:
+            UnfitError: a column has a type that is neither text nor number nor day, two have one name, or rows are
+                missing.
+        """
+        names = [self.names[place] for place in wanted]
+        for name in names:
+            if self.names.count(name) > 1:
+                raise UnfitError(f"two of its columns are called {name}")
+        # What the file says of groups of rows could spare some of them; but asking for it ends the process where the
+        # file is damaged in that place.
+        for batch in self._file.iter_batches(BATCH, columns=names):
+            rows = pl.DataFrame([self._column(batch.column(self.names[place]), place) for place in wanted])
+            filled = rows.filter(pl.any_horizontal(pl.all().is_not_null()))
+            self._read += rows.height
+            self._blank += rows.height - filled.height
+            yield filled.filter(_is_near(str(day), start, end)) if filled.schema.get(str(day)) == pl.Date else filled
+        if self._read != self._file.metadata.num_rows:
+            raise UnfitError(
+                f"of the {self._file.metadata.num_rows:,} rows that it says it has, {self._read:,} are there"
+            )
+
+    def _column(self, values: pa.Array, place: int) -> pl.Series:
+        """The cells as text, numbers or days. What Polars cannot have never reaches it: there it ends the process."""
+        kind, name = values.type, str(place)
+        is_text = any(is_kind(kind) for is_kind in _TEXT)
+        if any(is_kind(kind) for is_kind in _BYTES) or (is_text and not _is_valid(values)):
+            return _decoded(values.cast(pa.large_binary()), name)
+        values.validate(full=True)
+        if isinstance(kind, pa.BaseExtensionType):
+            return self._column(values.storage, place)
+        if pa.types.is_dictionary(kind):
+            return self._column(values.dictionary_decode(), place)
+        if pa.types.is_temporal(kind) and not (pa.types.is_time(kind) or pa.types.is_duration(kind)):
+            return _dates(_days(values, self._zone), name)
+        if pa.types.is_null(kind):
+            return pl.Series(name, [None] * len(values), dtype=pl.String)
+        if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+            return pl.Series(name, values.cast(pa.float64()))
+        if not (pa.types.is_integer(kind) or is_text):
+            raise UnfitError(f"its column {self.names[place]} holds {kind}: neither text nor numbers nor days")
+        return pl.Series(name, values)
+
+
+def _is_valid(values: pa.Array) -> bool:
+    """Whether values are what their type says: text is UTF-8."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _decoded(values: pa.Array, name: str) -> pl.Series:
+    """Bytes as text; those that are none stand as U+FFFD."""
+    values.validate(full=True)
+    text = [cell.decode(errors="replace") if cell is not None else None for cell in values.to_pylist()]
+    return pl.Series(name, text, dtype=pl.String)
+
+
+def _integers(values: pa.Array) -> pl.Series:
+    """What days and moments are stored as: computing with years that no calendar has ends in an error."""
+    width = pa.int32() if pa.types.is_date32(values.type) else pa.int64()
+    return pl.Series(values.view(width)).cast(pl.Int64)
+
+
+def _days(values: pa.Array, exchange: str) -> pl.Series:
+    """The day of each cell, since 1970, in its own zone; of a moment in UTC that is not midnight, in the exchange's."""
+    written, kind = _integers(values), values.type
+    if pa.types.is_date32(kind):
+        return written
+    if pa.types.is_date64(kind):
+        return written // (_TICKS["ms"] * _DAY)
+    ticks = _TICKS[kind.unit]
+    seconds, whole = written // ticks, written % (ticks * _DAY) == 0
+    if kind.tz is None:
+        return seconds // _DAY
+    if kind.tz in _UTC:
+        return (seconds // _DAY).zip_with(whole, _local_days(seconds, exchange))
+    if offset := _OFFSET.fullmatch(kind.tz):
+        shift = int(offset["hours"]) * 3600 + int(offset["minutes"]) * 60
+        return (seconds + (shift if offset["sign"] == "+" else -shift)) // _DAY
+    return _local_days(seconds, kind.tz)
+
+
+def _local_days(seconds: pl.Series, zone: str) -> pl.Series:
+    days = seconds // _DAY
+    known = days.is_between(cells.FIRST_DAY + 1, cells.LAST_DAY - 1).fill_null(value=False)
+    moments = (seconds.zip_with(known, pl.Series([0])) * _TICKS["us"]).cast(pl.Datetime("us"))
+    local = moments.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+    return local.cast(pl.Int32).cast(pl.Int64).zip_with(known, days)
+
+
+def _dates(days: pl.Series, name: str) -> pl.Series:
+    """Days since 1970 as dates; as text where one of them is in no year that a date can have."""
+    known = days.is_between(cells.FIRST_DAY, cells.LAST_DAY) | days.is_null()
+    dates = days.zip_with(known, pl.Series([None], dtype=pl.Int64)).cast(pl.Int32).cast(pl.Date).alias(name)
+    if known.all():
+        return dates
+    return dates.cast(pl.String).zip_with(known, days.cast(pl.String) + " days since 1970").alias(name)
+
+
+def _is_near(day: str, start: dt.date, end: dt.date) -> pl.Expr:
+    """Whether a row may be asked for: one without a day may, and one of a day to come."""
+    since = pl.col(day).to_physical()
+    first, last, today = ((one - dt.date(1970, 1, 1)).days for one in (start, end, dt.datetime.now(dt.UTC).date()))
+    return since.is_null() | since.is_between(first, last) | (since > today)
