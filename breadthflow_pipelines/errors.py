@@ -1,10 +1,16 @@
 """What can go wrong for a user, and the exit status each kind ends with. Says nothing about how it is shown."""
 
+NEXT_LINE = "\nNext: "  # before the command that helps, where a message has a line of its own for it
+
 
 class BreadthFlowError(Exception):
     """One or two lines that say what was wrong, where, and what to do next."""
 
     exit_status = 1
+
+
+class HeldError(BreadthFlowError):
+    """What was asked for must not be built yet: what holds it comes first, in a second line the command that helps."""
 
 
 class RequestError(BreadthFlowError):
