@@ -779,7 +779,8 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
 
 def _show_check(outcome: "CheckOutcome") -> None:
     style = "red" if outcome.status == "failed" else "yellow"
-    err.print(f"check {outcome.asset}.{outcome.name} {outcome.status}: {outcome.detail}", style=style, markup=False)
+    line = f"check {outcome.asset}.{outcome.name} {outcome.status}: {outcome.detail}"
+    err.print(line, style=style, markup=False, soft_wrap=True)  # a command in it can be copied
 
 
 def _show_trouble(report: "RunReport") -> None:

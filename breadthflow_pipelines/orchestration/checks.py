@@ -17,7 +17,7 @@ import polars as pl
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.gates import rejected_share
 from breadthflow_pipelines.contracts.verdict import REASONS, ContractError, judge
-from breadthflow_pipelines.gates import CROWDED, MISSING, THIN, UNTOLD, listed
+from breadthflow_pipelines.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
 from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.indicators.plausibility import silent_sessions
 from breadthflow_pipelines.orchestration import gates, lights
@@ -51,8 +51,12 @@ def _reach(market: Market) -> tuple[dt.date, dt.date] | None:
 def _gate(
     context: dg.AssetCheckExecutionContext, market: Market, span: Span, well: str, more: Mapping[str, Any] | None = None
 ) -> dg.AssetCheckResult:
-    """What a gate says, whose holds were just settled: what holds is what fails."""
+    """What a gate says, whose holds were just settled: what holds is what fails, and what was accepted is named."""
     (key,) = context.selected_asset_check_keys
+    accepted = [row for row in holds_warehouse.accepted(market.store) if row["gate"] == key.name]
+    if accepted:
+        well += f"; accepted: {told(accepted)}"
+        well += ", the session after each counts as gap" if key.name == MISSING else ""
     return lights.known(market, key, span.months, well=well, more=more)
 
 
@@ -136,12 +140,7 @@ def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.
     """Every session between the first and the last one held has bars: a hole would turn the day after it into gaps."""
     span = _span(context, market)
     gates.judge_bars(market, span, context.run.run_id)
-    accepted = [row for row in holds_warehouse.accepted(market.store) if row["gate"] == MISSING]
-    well = f"every session {_days(span)} has bars"
-    if accepted:
-        days = listed([row["session"] for row in accepted])
-        well += f", but for {days}, accepted as missing; the session after each counts as gap"
-    return _gate(context, market, span, well, {"accepted": shown(pl.DataFrame(accepted, infer_schema_length=None))})
+    return _gate(context, market, span, f"every session {_days(span)} that is due has bars")
 
 
 @dg.asset_check(asset="bars")
@@ -168,8 +167,8 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
     failed, problems = _value(metadata, "symbols_failed"), _value(metadata, "problems")
-    told = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
-    said = "; ".join([*told, *([listed(problems)] if problems else [])])
+    unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
+    said = "; ".join([*unread, *([listed(problems)] if problems else [])])
     run = context.instance.get_run_by_id(event.run_id) if event else None
     span = span_of((run or context.run).tags, market.settings, market.calendar)  # what the source said is about those
     fault = Fault(max(1, len(failed)), said, span.start, span.end)
@@ -265,15 +264,16 @@ def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Mark
 @dg.asset_check(asset="exchange_breadth")
 def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No row of published counts is doubted by the guards. Those that are do not enter indicators, and are kept."""
-    doubted = breadth_warehouse.published(market.store).filter(pl.col("doubts").list.len() > 0)
+    published = breadth_warehouse.published(market.store)
+    doubted = published.filter(pl.col("doubts").list.len() > 0)
     by_rule = (
         doubted.explode("doubts")
         .group_by("exchange", rule="doubts")
         .agg(rows=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
         .sort("exchange", "rule")
     )
-    told = [f"{row['exchange']} {row['rule']} {row['rows']}" for row in by_rule.iter_rows(named=True)]
-    fault = f"{doubted.height:,} rows are doubted: {listed(told)}" if told else None
+    rules = [f"{row['exchange']} {row['rule']} {row['rows']}" for row in by_rule.iter_rows(named=True)]
+    fault = f"{doubted.height:,} of {published.height:,} rows doubted: {listed(rules)}" if rules else None
     rows = doubted.select("exchange", "session", "doubts", "advances", "declines", "unchanged")
     more = {"by_rule": shown(by_rule, most=30), "rows": shown(rows, most=50)}
     return _whole(context, market, fault, well="no row is doubted", failing=doubted.height, warn=True, more=more)
@@ -292,22 +292,22 @@ def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Mark
     """Every priced member has its technical indicators on every session that was counted, and nobody else has any."""
     span = _span(context, market)
     gates.judge_members(market, span, context.run.run_id)
-    told = symbols_warehouse.members_told(market.store, span.start, span.end)
-    none = dict.fromkeys(span.months, Fault(1, "nobody is counted and nobody has any")) if told.is_empty() else None
+    rows = symbols_warehouse.members_told(market.store, span.start, span.end)
+    none = dict.fromkeys(span.months, Fault(1, "nobody is counted and nobody has any")) if rows.is_empty() else None
     record_gate(market.store, UNTOLD, span.months, run_id=context.run.run_id, besides=none)
-    differing = told.filter(pl.col("indicators") != pl.col("priced"))
+    differing = rows.filter(pl.col("indicators") != pl.col("priced"))
     well = f"every priced member has indicators, {_days(span)}"
-    return _gate(context, market, span, well, {"sessions": told.height, "differing": shown(differing)})
+    return _gate(context, market, span, well, {"sessions": rows.height, "differing": shown(differing)})
 
 
 @dg.asset_check(asset="symbol_signals")
 def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Signals are those of members with indicators, do not cease, and of the last session are as many as are due."""
     span = _span(context, market)
-    told = symbols_warehouse.members_told(market.store, span.start, span.end)
-    surplus = told.filter(pl.col("signals") > pl.col("indicators"))
-    silent = told.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
-    short = _short_of_signals(market, told)
+    members = symbols_warehouse.members_told(market.store, span.start, span.end)
+    surplus = members.filter(pl.col("signals") > pl.col("indicators"))
+    silent = members.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
+    short = _short_of_signals(market, members)
     bad = [
         {"session": row["session"], "said": words.format_map(row)}
         for rows, words in (
@@ -324,7 +324,7 @@ def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market)
         span.months,
         well=f"members have the signals that are due, {_days(span)}",
         more={
-            "sessions": told.height,
+            "sessions": members.height,
             "more_than_members": shown(surplus),
             "none_at_all": shown(silent),
             "fewer_than_due": shown(short),
@@ -332,14 +332,14 @@ def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market)
     )
 
 
-def _short_of_signals(market: Market, told: pl.DataFrame) -> pl.DataFrame:
+def _short_of_signals(market: Market, members: pl.DataFrame) -> pl.DataFrame:
     """Of the last session with indicators, the universes that lack signals which these give."""
-    last = told.filter(pl.col("indicators") > 0).filter(pl.col("session") == pl.col("session").max())
+    last = members.filter(pl.col("indicators") > 0).filter(pl.col("session") == pl.col("session").max())
     if last.is_empty():
         return last
     day = last["session"][0]
-    members = symbols_warehouse.members_with_indicators(market.store, RULE_COLUMNS, day, day)
-    due = symbol_signals(members, symbols_warehouse.regimes(market.store, day, day))
+    able = symbols_warehouse.members_with_indicators(market.store, RULE_COLUMNS, day, day)
+    due = symbol_signals(able, symbols_warehouse.regimes(market.store, day, day))
     return last.join(due.group_by("universe").agg(due=pl.len()), on="universe").filter(
         pl.col("signals") < pl.col("due")
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from xml.etree import ElementTree
 
+from rich.markup import escape
 from rich.table import Table
 
 Row = Mapping[str, Any]
@@ -23,7 +24,7 @@ def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
         drawn.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         style = ACTION_STYLES.get(str(row.get("action")))
-        drawn.add_row(*(text(row.get(column)) for column in columns), style=style)
+        drawn.add_row(*(escape(text(row.get(column))) for column in columns), style=style)
     return drawn
 
 

@@ -242,7 +242,7 @@ class TestHoles:
         assert priced == gap > 0
         assert advances is None
         said = next(check.detail for check in report.checks if check.name == "bars_complete")
-        assert f"but for {DAY}, accepted as missing; the session after each counts as gap" in said
+        assert f"; accepted: no bars on {DAY}, the session after each counts as gap" in said
         assert last_of(store, "symbol_signals") == LAST
         log = "SELECT session, decision, decided_by, reason FROM hole_decisions"
         assert store.rows(log) == [(DAY, "accepted", "ann", "the vendor has none")]
