@@ -217,9 +217,8 @@ def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market)
     broken, shape = _contract(contracts.COUNTS, rows)
     fault = shape or ("there are no counts" if rows.is_empty() else None)
     faults = dict.fromkeys(span.months, Fault(1, fault)) if fault else lights.by_month(broken.to_dicts(), _broken)
-    more = {"rows": rows.height, "first_broken": shown(broken)}
-    well = f"{rows.height:,} counts keep the contract"
-    return lights.result(context, market, faults, span.months, well=well, more=more)
+    well = f"{rows.height:,} counts keep the contract, {_days(span)}"
+    return lights.result(context, market, faults, span.months, well=well, more={"first_broken": shown(broken)})
 
 
 @dg.asset_check(asset="breadth_counts", blocking=True)
@@ -227,14 +226,16 @@ def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> 
     """Of every universe, at least BREADTHFLOW_COVERAGE_GATE of the members are priced on every session."""
     span = _span(context, market)
     gates.judge_coverage(market, context.run.run_id, span)
-    coverage = breadth_warehouse.coverage(market.store, span.start, span.end)
-    none = dict.fromkeys(span.months, Fault(1, "there are no counts")) if coverage.is_empty() else None
+    every = breadth_warehouse.coverage(market.store, dt.date.min, dt.date.max)
+    coverage = every.filter(pl.col("session").is_between(span.start, span.end))
+    missing = coverage.is_empty() and not span.is_empty
+    none = dict.fromkeys(span.months, Fault(1, "there are no counts")) if missing else None
     record_gate(market.store, THIN, span.months, run_id=context.run.run_id, besides=none)
     gate = market.settings.coverage_gate
-    least = coverage["coverage"].min() if coverage.height else None
+    least = {"least_of_all": every["coverage"].min()} if every.height else {}
     well = f"on every session {_days(span)} at least {100 * gate:g} % of the members are priced"
     below = coverage.filter(pl.col("coverage") < gate)
-    return _gate(context, market, span, well, {"gate": gate, "least": least, "below": shown(below)})
+    return _gate(context, market, span, well, {**least, "below": shown(below)})
 
 
 @dg.asset_check(asset="breadth_counts")
@@ -297,7 +298,7 @@ def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Mark
     record_gate(market.store, UNTOLD, span.months, run_id=context.run.run_id, besides=none)
     differing = rows.filter(pl.col("indicators") != pl.col("priced"))
     well = f"every priced member has indicators, {_days(span)}"
-    return _gate(context, market, span, well, {"sessions": rows.height, "differing": shown(differing)})
+    return _gate(context, market, span, well, {"differing": shown(differing)})
 
 
 @dg.asset_check(asset="symbol_signals")
@@ -324,7 +325,6 @@ def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market)
         span.months,
         well=f"members have the signals that are due, {_days(span)}",
         more={
-            "sessions": members.height,
             "more_than_members": shown(surplus),
             "none_at_all": shown(silent),
             "fewer_than_due": shown(short),
