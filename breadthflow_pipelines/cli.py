@@ -498,6 +498,47 @@ def _decide(
         out.print(f"Everything from {min(due)} on is computed anew by the next run:  breadthflow run")
 
 
+@app.command("accept-hole")
+def accept_hole(
+    session: Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], help="A session that holds what follows it.")],
+    end: To = None,
+    universe: Annotated[str | None, typer.Option(help="Only this universe's holes; all without it.")] = None,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")],
+    by: DecidedBy = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take an acceptance back: the hole holds again.")] = False,
+) -> None:
+    """Build on although bars are missing: a session, or every hole through --to. Lapses when they come.
+
+    Example: breadthflow accept-hole 1970-11-16 --reason "the vendor has no bar of that day"
+    """
+    from breadthflow_pipelines.gates import told
+    from breadthflow_pipelines.observability.logs import logger
+    from breadthflow_pipelines.warehouse import holds, verdicts
+
+    if not reason.strip():
+        raise RequestError("--reason is empty: say why, for whoever reads it in a year.")
+    first, last = _range(session, end or session)
+    assert first is not None  # noqa: S101 - the argument is required
+    assert last is not None  # noqa: S101 - it is the same where none is given
+    database = open_database(get_settings())
+    who = by or _user()
+    decide = holds.withdraw if undo else holds.accept
+    rows = decide(database, first, last, universe, who, reason)
+    log = logger(__name__)
+    for gate in sorted({row["gate"] for row in rows}):
+        mine = [row for row in rows if row["gate"] == gate]
+        months = {f"{row['session']:%Y-%m}" for row in mine}
+        verdicts.record_gate(database, gate, months, run_id=None)
+        log.info("hole_decided", gate=gate, sessions=len(mine), undo=undo, by=who, reason=reason)
+        what = "holds again" if undo else "accepted"
+        out.print(f"{told(mine)} ({gate}): {what}, by {who}: {reason}", markup=False)
+    if undo:
+        out.print(f"Nothing is built from {rows[0]['session']} on until it is accepted or mended.")
+    else:
+        out.print(f"Everything from {rows[0]['session']} on is made by the next run:  breadthflow run")
+
+
 def _user() -> str:
     import getpass
 
@@ -548,6 +589,7 @@ def status() -> None:
         universe["universe"] += " (synthetic)" if universe["synthetic"] else ""
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     _print_filled("Universes", found["universes"], shown)
+    _print_checks(database)
     _print_filled("Last scores, and the last final ones", store.last_scores(database), _SCORE_SHORT)
     _print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     _print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
@@ -816,7 +858,8 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
 
 def _show_check(outcome: "CheckOutcome") -> None:
     style = "red" if outcome.status == "failed" else "yellow"
-    err.print(f"check {outcome.asset}.{outcome.name} {outcome.status}: {outcome.detail}", style=style, markup=False)
+    line = f"check {outcome.asset}.{outcome.name} {outcome.status}: {outcome.detail}"
+    err.print(line, style=style, markup=False, soft_wrap=True)  # a command in it can be copied
 
 
 def _show_trouble(report: "RunReport") -> None:
@@ -860,6 +903,44 @@ def _write(
 def _titled(title: str, universes: Any, database: Database) -> str:
     invented = store.synthetic_universes(database) & set(universes)
     return f"{title} (synthetic: {', '.join(sorted(invented))})" if invented else title
+
+
+def _print_checks(database: Database) -> None:
+    """What fails, what holds what, and which holes are accepted, each with what helps."""
+    from breadthflow_pipelines.gates import GATES, told
+    from breadthflow_pipelines.warehouse import holds, verdicts
+
+    failing = verdicts.failing(database)
+    _print_filled("Checks that fail now", failing, ("check", "severity", "since", "months", "failing", "said"))
+    _print_filled("Held: nothing is built from there on", _held_by_gate(holds.holding(database, GATES), told), _HELD)
+    for row in failing:
+        out.print(f"{row['check']}:  {row['next']}", markup=False)
+    if failing:
+        out.print("")
+    accepted = [{**row, "what": row["said"]} for row in holds.accepted(database)]
+    _print_filled("Accepted holes; the session after a missing one counts as gap", accepted, _ACCEPTED)
+
+
+_HELD = ("gate", "universe", "from", "sessions", "since", "what")
+_ACCEPTED = ("session", "universe", "gate", "what", "decided_by", "decided_at", "reason")
+
+
+def _held_by_gate(rows: Sequence[dict[str, Any]], told: Callable[[Any], str]) -> list[dict[str, Any]]:
+    """The holds of each gate and universe in one row."""
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault((row["gate"], row["universe"]), []).append(row)
+    return [
+        {
+            "gate": gate,
+            "universe": "all" if universe == "*" else universe,
+            "from": same[0]["session"],
+            "sessions": len(same),
+            "since": min(row["since"] for row in same),
+            "what": told(same),
+        }
+        for (gate, universe), same in grouped.items()
+    ]
 
 
 def _print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

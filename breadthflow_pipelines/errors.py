@@ -1,5 +1,7 @@
 """What can go wrong for a user, and the exit status each kind ends with. Says nothing about how it is shown."""
 
+NEXT_LINE = "\nNext: "  # before the command that helps, where a message has a line of its own for it
+
 
 class BreadthFlowError(Exception):
     """One or two lines that say what was wrong, where, and what to do next; printable, whatever it speaks of."""
@@ -8,6 +10,10 @@ class BreadthFlowError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(printable(line) for line in super().__str__().split("\n"))
+
+
+class HeldError(BreadthFlowError):
+    """What was asked for must not be built yet: what holds it comes first, in a second line the command that helps."""
 
 
 class RequestError(BreadthFlowError):

@@ -237,6 +237,41 @@ def test_a_bar_is_confirmed_listed_and_released_with_what_to_run_next(ask: Ask, 
     assert [(row["decided_by"], row["decision"]) for row in rows] == [(getpass.getuser(), "there was")]
 
 
+@pytest.fixture
+def hole(store: dict[str, object]) -> Iterator[str]:
+    """A session of which the store knows that it lacks all bars; what was decided is forgotten afterwards."""
+    day = "2026-03-10"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO holds (gate, universe, synthetic, session, missing, said, run_id) "
+            "VALUES ('bars_complete', '*', true, %s, 1, 'no bars', 'r')",
+            (day,),
+        )
+    yield day
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        for table in ("holds", "hole_decisions", "recomputations"):
+            cursor.execute(f"DELETE FROM {table}")
+        cursor.execute("UPDATE verdicts SET failing = 0, said = NULL, first_session = NULL, last_session = NULL")
+
+
+def test_a_hole_is_shown_accepted_and_taken_back_with_what_to_run_next(ask: Ask, hole: str) -> None:
+    held = " ".join(ask("status").out.split("Held")[1].split())
+    assert f"bars_complete all {hole} 1" in held
+    answer = ask("accept-hole", hole, "--reason", "no such [day]", "--by", "ann")
+    assert (answer.status, answer.err) == (0, "")
+    assert f"no bars on {hole} (bars_complete): accepted, by ann: no such [day]" in answer.out
+    assert f"Everything from {hole} on is made by the next run:  breadthflow run" in answer.out
+    told = ask("status").out
+    assert "Held" not in told
+    assert "the session after a missing one counts as gap" in told
+    assert "no such [day]" in told
+    back = ask("accept-hole", hole, "--undo", "--reason", "there was")
+    assert f"Nothing is built from {hole} on until it is accepted or mended." in back.out
+    told = ask("status").out
+    assert "Checks that fail now" in told
+    assert f"bars_complete:  breadthflow backfill --from {hole} --to {hole}; if the source has no more: " in told
+
+
 def test_rejected_without_a_match_says_so_and_keeps_its_header(ask: Ask) -> None:
     answer = ask("rejected", "--source", "nobody", "--format", "csv")
     assert (answer.status, answer.rows) == (0, [])
@@ -380,6 +415,12 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["release", "--proposals", "--reason", "x"], {}, 2, "Nothing is proposed"),
         (["release", "NOPE", "2026-03-02", "--reason", " "], {}, 2, "--reason is empty"),
         (["release", "NOPE", "2026-03-02"], {}, 2, "--reason"),
+        (["accept-hole", "2026-03-10", "--reason", "x"], {}, 2, "Nothing is missing on 2026-03-10; there is no hole"),
+        (["accept-hole", "2026-03-10", "--undo", "--reason", "x"], {}, 2, "No hole was accepted on 2026-03-10"),
+        (["accept-hole", "2026-03-10", "--to", "2026-03-09", "--reason", "x"], {}, 2, "before it begins"),
+        (["accept-hole", "2026-03-10", "--reason", " "], {}, 2, "--reason is empty"),
+        (["accept-hole", "2026-03-10"], {}, 2, "--reason"),
+        (["accept-hole", "yesterday", "--reason", "x"], {}, 2, "yesterday"),
         (["rejected", "--from", "2026-02-01", "--to", "2026-01-01"], {}, 2, "before it begins"),
         (["rejected", "--exchange", "NYSE"], {}, 2, "none were imported: run breadthflow import-breadth"),
         (["rejected", "--exchange", "NYSE", "--symbol", "IBM"], {}, 2, "--source, --symbol and --status are of bars"),
@@ -450,7 +491,7 @@ def test_a_month_that_the_source_does_not_have_ends_with_1_and_says_which_sessio
     files = {"source": "files", "source_path": tmp_path}
     answer = breadthflow("backfill", "--from", "2025-03-03", "--to", "2025-03-31", **{**store, **files})
     assert answer.returncode == 1
-    assert "expected 2025-03-31" in answer.stderr
+    assert "no bars on 2025-03-31; the last one held is" in answer.stderr
     assert "Signals stay as they were" in answer.stderr
 
 
@@ -476,7 +517,9 @@ def test_alert_test_says_which_address_took_the_message_and_shows_none(ask: Ask,
     assert len(inbox.texts) == 2
 
 
-@pytest.mark.parametrize("command", ["breadth", "signals", "score", "rejected", "release", "explain", "status"])
+@pytest.mark.parametrize(
+    "command", ["breadth", "signals", "score", "rejected", "release", "accept-hole", "explain", "status"]
+)
 def test_reading_commands_import_neither_dagster_nor_great_expectations(command: str) -> None:
     code = f"""
 import sys

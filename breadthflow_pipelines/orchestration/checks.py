@@ -1,12 +1,14 @@
 """Asset checks: contracts, completeness, coverage and freshness of what is stored. They run in a run and alone.
 
-Each looks at the sessions that its run is about, or at all of history where the run names none. Those that protect
-signals block; the rest are reported, and the command ends with 1 where one of severity ERROR fails.
+Each judges the months that its run is about, or all of history where the run names none; its result is over all months
+that were ever judged (lights.py). Those that protect signals block a run, and hold whoever comes later (gates.py); the
+rest are reported, and the command ends with 1 where one of severity ERROR fails.
 """
 
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import dagster as dg
@@ -14,26 +16,28 @@ import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
-from breadthflow_pipelines.contracts.verdict import ContractError, judge
+from breadthflow_pipelines.contracts.gates import rejected_share
+from breadthflow_pipelines.contracts.verdict import REASONS, ContractError, judge
+from breadthflow_pipelines.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
 from breadthflow_pipelines.indicators.counts import MOST_DOLLARS, OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.indicators.plausibility import LONG_SILENCE, silent_sessions
 from breadthflow_pipelines.indicators.price import MOST_SUMMED
+from breadthflow_pipelines.orchestration import gates, lights
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
-from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, months_between, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
+from breadthflow_pipelines.warehouse import holds as holds_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
 from breadthflow_pipelines.warehouse import quarantine as quarantine_warehouse
 from breadthflow_pipelines.warehouse import status
 from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
-
-MOST_REJECTED = 0.01  # of the rows; a source of which more is broken is not to be built on
-FEW_REJECTED = 5  # so few broken rows say nothing about a source, however small the market
-NAMED = 5  # of what a check found, in the line that tells of it; its metadata have more
+from breadthflow_pipelines.warehouse.bulk import execute
+from breadthflow_pipelines.warehouse.verdicts import ALL, Fault, record_gate
 
 
 def _span(context: dg.AssetCheckExecutionContext, market: Market) -> Span:
@@ -48,58 +52,102 @@ def _reach(market: Market) -> tuple[dt.date, dt.date] | None:
     return market_warehouse.reach(market.store, synthetic=market.source.synthetic)
 
 
-def _result(
-    *, passed: bool, metadata: Mapping[str, Any], warn: bool = False, description: str | None = None
+def _gate(
+    context: dg.AssetCheckExecutionContext, market: Market, span: Span, well: str, more: Mapping[str, Any] | None = None
 ) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
-    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata, description=description)
+    """What a gate says, whose holds were just settled: what holds is what fails, and what was accepted is named."""
+    (key,) = context.selected_asset_check_keys
+    accepted = [row for row in holds_warehouse.accepted(market.store) if row["gate"] == key.name]
+    if accepted:
+        well += f"; accepted: {told(accepted)}"
+        well += ", the session after each counts as gap" if key.name == MISSING else ""
+    return lights.known(market, key, span.months, well=well, more=more)
 
 
-def _listed(items: Sequence[str], between: str = ", ") -> str:
-    """The first of them, and how many more there are."""
-    more = f"{between}and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
-    return between.join(items[:NAMED]) + more
+def _whole(
+    context: dg.AssetCheckExecutionContext,
+    market: Market,
+    fault: str | None,
+    *,
+    well: str,
+    failing: int = 1,
+    warn: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> dg.AssetCheckResult:
+    """What is said of a whole table, of which no month is judged apart."""
+    faults = {} if fault is None else {ALL: Fault(failing, fault)}
+    return lights.result(context, market, faults, well=well, warn=warn, more=more)
 
 
-def _judged(schema: pa.DataFrameSchema, rows: pl.DataFrame, *, may_be_empty: bool = False) -> dg.AssetCheckResult:
-    """An empty table fails where rows are due: a rule that all of no rows keep says nothing.
+def _days(span: Span) -> str:
+    return f"from {span.start} through {span.end}"
 
-    So does one that lacks columns, as a derived table does until it is first filled.
-    """
+
+def _contract(schema: pa.DataFrameSchema, rows: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
+    """The rows that break a contract, and why none can be judged, as of a derived table before it is first filled."""
     try:
-        verdict = judge(schema, rows)
+        return judge(schema, rows).rejected, None
     except ContractError as error:
-        return _result(passed=False, metadata={"rows": rows.height, "shape": str(error)})
-    metadata = {"rows": rows.height, "broken": verdict.rejected.height, "by_reason": verdict.by_reason()}
-    if verdict.rejected.height:
-        metadata["first_broken"] = shown(verdict.rejected)
-    return _result(passed=verdict.rejected.is_empty() and (rows.height > 0 or may_be_empty), metadata=metadata)
+        return rows.clear(), str(error)
+
+
+def _broken(row: Mapping[str, Any]) -> str:
+    """A row that breaks a contract, in a few words."""
+    names = [str(row[name]) for name in ("exchange", "universe", "segment", "rule") if name in row]
+    return f"{' '.join(names)} {row['session']}: {'; '.join(row[REASONS])}"
+
+
+def _judged_whole(
+    context: dg.AssetCheckExecutionContext,
+    market: Market,
+    schema: pa.DataFrameSchema,
+    rows: pl.DataFrame,
+    *,
+    may_be_empty: bool = False,
+) -> dg.AssetCheckResult:
+    """An empty table fails where rows are due: a rule that all of no rows keep says nothing."""
+    broken, shape = _contract(schema, rows)
+    more = {"rows": rows.height, "first_broken": shown(broken)}
+    fault = shape
+    if broken.height:
+        fault = (
+            f"{broken.height:,} of {rows.height:,} rows break the contract, first {_broken(broken.row(0, named=True))}"
+        )
+    elif rows.is_empty() and not may_be_empty:
+        fault = fault or "there are no rows"
+    well = f"{rows.height:,} rows keep the contract"
+    return _whole(context, market, fault, well=well, failing=max(1, broken.height), more=more)
 
 
 @dg.asset_check(asset="universe_members", blocking=True)
-def universe_has_members(market: Market) -> dg.AssetCheckResult:
+def universe_has_members(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """There are members to count; without any, every month would be empty and look done."""
     members = market_warehouse.members(market.store)
     sizes = members.group_by("universe").agg(securities=pl.col("security_id").n_unique()).sort("universe")
-    return _result(passed=members.height > 0, metadata={"universes": shown(sizes)})
+    fault = None if members.height else "no universe has a member"
+    well = "; ".join(f"{universe}: {securities:,} securities" for universe, securities in sizes.iter_rows())
+    return _whole(context, market, fault, well=well, more={"universes": shown(sizes)})
 
 
 # In a run it waits for the run's own bars.
 @dg.asset_check(asset="universe_members", additional_deps=["bars"])
-def members_have_bars(market: Market) -> dg.AssetCheckResult:
+def members_have_bars(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every member has a bar at some time. One without any lowers coverage, and may only be spelled in another way."""
     missing = status.members_without_bars(market.store)
-    told = [
+    said = [
         f"{len(rows):,} {'member' if len(rows) == 1 else 'members'} of {universe} "
-        f"{'has' if len(rows) == 1 else 'have'} no bar: {_listed([_lookalike(row) for row in rows])}; all of them: "
+        f"{'has' if len(rows) == 1 else 'have'} no bar: {listed([_lookalike(row) for row in rows])}; all of them: "
         f"breadthflow members --universe {universe} --without-bars"
         for universe, rows in _by_universe(missing).items()
     ]
-    return _result(
-        passed=not missing,
+    return _whole(
+        context,
+        market,
+        ". ".join(said) or None,
+        well="every member has a bar",
+        failing=max(1, len(missing)),
         warn=True,
-        metadata={"members": len(missing), "symbols": sorted({row["symbol"] for row in missing})},
-        description=". ".join(told) or None,
+        more={"symbols": sorted({row["symbol"] for row in missing})},
     )
 
 
@@ -117,70 +165,70 @@ def _lookalike(row: Mapping[str, Any]) -> str:
 
 @dg.asset_check(asset="bars", blocking=True)
 def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Of the source's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
+    """Of each month's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
     span = _span(context, market)
+    gates.judge_bars(market, span, context.run.run_id)
     held = int(_held(market, span.start, span.end)["bars"].sum())
     rejected = market_warehouse.rejected_bars(market.store, label(market.source), span.start, span.end)
-    share = rejected.height / max(1, held + rejected.height)
-    return _result(
-        passed=share <= MOST_REJECTED or (held > 0 and rejected.height <= FEW_REJECTED),
-        metadata={"held": held, "rejected": rejected.height, "share": share, "rows": shown(rejected)},
-    )
+    return _gate(context, market, span, rejected_share(rejected.height, held), {"rows": shown(rejected)})
 
 
 @dg.asset_check(asset="bars", blocking=True)
 def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every session between the first and the last one held has bars: a hole would turn the day after it into gaps."""
     span = _span(context, market)
-    held = _held(market, span.start, span.end)["session"]
-    reach = _reach(market)
-    missing: list[dt.date] = []
-    if reach is not None:
-        expected = market.calendar.between(max(span.start, reach[0]), min(span.end, reach[1]))
-        missing = sorted(set(expected) - set(held))
-    return _result(
-        passed=reach is not None and not missing,
-        metadata={"sessions_held": held.len(), "missing": [str(day) for day in missing]},
-    )
+    gates.judge_bars(market, span, context.run.run_id)
+    return _gate(context, market, span, f"every session {_days(span)} that is due has bars")
 
 
 @dg.asset_check(asset="bars")
 def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """The last closed session, or the one that the run goes through, has bars. History behind it stays usable."""
-    through = market.calendar.back(_span(context, market).through, 0)
+    """The last session of the run's months, or the last closed one, has bars. History behind it stays usable.
+
+    Of the asset it says so of the newest month that was run: a run about March is no worse because today is late.
+    """
+    span = _span(context, market)
+    expected = market.calendar.back(span.end, 0)
+    held = _held(market, expected, expected)
+    month = expected.strftime(FORMAT)
+    if held.height:
+        return lights.result(context, market, {}, [month], well=f"{expected} is in")
     reach = _reach(market)
-    held = _held(market, through, through)
-    last = str(reach[1]) if reach else "none"
-    return _result(passed=held.height == 1, metadata={"expected": str(through), "last_held": last})
+    last = f"the last one held is {reach[1]}" if reach else "there are none at all"
+    fault = Fault(1, f"no bars on {expected}; {last}", expected, expected)
+    return lights.result(context, market, {month: fault}, [month], well="")
 
 
 @dg.asset_check(asset="bars")
-def every_symbol_answered(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
     failed, problems = _value(metadata, "symbols_failed"), _value(metadata, "problems")
-    return _result(passed=not failed and not problems, warn=True, metadata={"failed": failed, "problems": problems})
+    unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
+    said = "; ".join([*unread, *([listed(problems)] if problems else [])])
+    run = context.instance.get_run_by_id(event.run_id) if event else None
+    span = span_of((run or context.run).tags, market.settings, market.calendar)  # what the source said is about those
+    fault = Fault(max(1, len(failed)), said, span.start, span.end)
+    faults = dict.fromkeys(span.months, fault) if said else {}
+    more = {"failed": failed, "problems": problems}
+    return lights.result(context, market, faults, span.months, well="every symbol was read", warn=True, more=more)
 
 
 @dg.asset_check(asset="quarantined_bars", blocking=True)
 def quarantine_bounded(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No rule found more bars than it may leave out. One that did leaves out none of them until people have looked."""
     span = _span(context, market).with_month_before()
+    hold = quarantine_warehouse.settling_proposals(
+        span.start, span.end, context.run.run_id, synthetic=market.source.synthetic
+    )
+    execute(market.store, [hold])
+    record_gate(market.store, CROWDED, span.months, run_id=context.run.run_id)
     findings = quarantine_warehouse.shown_findings(market.store, span.start, span.end)
     proposed = findings.filter(pl.col("status") == "proposed")
     by_rule = proposed.group_by("rule", month=pl.col("session").dt.strftime(FORMAT)).agg(bars=pl.len())
-    metadata: dict[str, Any] = {"proposed": proposed.height, "by_rule": shown(by_rule.sort("rule", "month"), most=50)}
-    if proposed.height:
-        first, last = proposed["session"].min(), proposed["session"].max()
-        metadata["rules"] = sorted(set(proposed["rule"]))
-        metadata["what_to_do"] = (
-            f"look with breadthflow rejected --status proposed --from {first!s} --to {last!s}; then mend the "
-            "source, or say breadthflow confirm --proposals or breadthflow release --proposals, with --reason; "
-            "then run again"
-        )
-        metadata["bars"] = shown(proposed, most=50)
-    return _result(passed=proposed.is_empty(), metadata=metadata)
+    more = {"by_rule": shown(by_rule.sort("rule", "month"), most=50), "bars": shown(proposed, most=50)}
+    return _gate(context, market, span, "no rule found more than it may leave out", more)
 
 
 @dg.asset_check(asset="quarantined_bars")
@@ -188,8 +236,15 @@ def session_plausible(context: dg.AssetCheckExecutionContext, market: Market) ->
     """No session's volumes were lost as a whole. Where they were, closes are counted, and volumes are those of few."""
     span = _span(context, market)
     silent = silent_sessions(quarantine_warehouse.session_volumes(market.store, span.start, span.end))
-    days = [str(day) for day in silent["session"]]
-    return _result(passed=silent.is_empty(), warn=True, metadata={"without_volume": days, "sessions": shown(silent)})
+    return lights.result(
+        context,
+        market,
+        lights.by_month(silent.to_dicts(), "{without_volume} of {bars} bars of {session} have no volume".format_map),
+        span.months,
+        well=f"no session {_days(span)} lost its volumes",
+        warn=True,
+        more={"sessions": shown(silent)},
+    )
 
 
 @dg.asset_check(asset="quarantined_bars")
@@ -201,16 +256,14 @@ def histories_plausible(context: dg.AssetCheckExecutionContext, market: Market) 
     span = _span(context, market).with_month_before()
     findings = quarantine_warehouse.shown_findings(market.store, span.start, span.end)
     doubted = findings.filter(pl.col("status") == "doubted")
-    told = (
-        f"{doubted.height} {'history is' if doubted.height == 1 else 'histories are'} doubted: "
-        f"{_listed([_doubt(row) for row in doubted.sort('session').to_dicts()], '; ')}. Look with breadthflow rejected "
-        "--status doubted; then mend the source, or say breadthflow release SYMBOL DATE --reason ... where all is well"
-    )
-    return _result(
-        passed=doubted.is_empty(),
+    return lights.result(
+        context,
+        market,
+        lights.by_month(doubted.sort("session").to_dicts(), _doubt),
+        span.months,
+        well=f"no history {_days(span)} is doubted",
         warn=True,
-        metadata={"doubted": doubted.height, "bars": shown(doubted, most=50)},
-        description=told if doubted.height else None,
+        more={"bars": shown(doubted, most=50)},
     )
 
 
@@ -219,20 +272,28 @@ def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market)
     """Every count is sound: no member counted twice, none above a mean that cannot be told, coverage as stated."""
     span = _span(context, market)
     rows = breadth_warehouse.counts(market.store, span.start, span.end)
-    return _judged(contracts.COUNTS, rows, may_be_empty=span.is_empty)
+    broken, shape = _contract(contracts.COUNTS, rows)
+    fault = shape or ("there are no counts" if rows.is_empty() else None)
+    faults = dict.fromkeys(span.months, Fault(1, fault)) if fault else lights.by_month(broken.to_dicts(), _broken)
+    well = f"{rows.height:,} counts keep the contract, {_days(span)}"
+    return lights.result(context, market, faults, span.months, well=well, more={"first_broken": shown(broken)})
 
 
 @dg.asset_check(asset="breadth_counts", blocking=True)
 def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Of every universe, at least BREADTHFLOW_COVERAGE_GATE of the members are priced on every session."""
     span = _span(context, market)
-    coverage = breadth_warehouse.coverage(market.store, span.start, span.end)
-    thin = coverage.filter(pl.col("coverage") < market.settings.coverage_gate)
-    least = coverage["coverage"].min() if coverage.height else None
-    return _result(
-        passed=thin.is_empty() and (coverage.height > 0 or span.is_empty),
-        metadata={"gate": market.settings.coverage_gate, "least": least, "below": shown(thin)},
-    )
+    gates.judge_coverage(market, context.run.run_id, span)
+    every = breadth_warehouse.coverage(market.store, dt.date.min, dt.date.max)
+    coverage = every.filter(pl.col("session").is_between(span.start, span.end))
+    missing = coverage.is_empty() and not span.is_empty
+    none = dict.fromkeys(span.months, Fault(1, "there are no counts")) if missing else None
+    record_gate(market.store, THIN, span.months, run_id=context.run.run_id, besides=none)
+    gate = market.settings.coverage_gate
+    least = {"least_of_all": every["coverage"].min()} if every.height else {}
+    well = f"on every session {_days(span)} at least {100 * gate:g} % of the members are priced"
+    below = coverage.filter(pl.col("coverage") < gate)
+    return _gate(context, market, span, well, {**least, "below": shown(below)})
 
 
 @dg.asset_check(asset="breadth_counts")
@@ -242,10 +303,14 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
     before = market.calendar.back(span.start, OUTAGE_SESSIONS + 1)
     coverage = breadth_warehouse.coverage(market.store, before, span.end)
     lost = coverage.filter(coverage_lost().over("universe", order_by="session") & (pl.col("session") >= span.start))
-    return _result(
-        passed=lost.is_empty(),
+    return lights.result(
+        context,
+        market,
+        lights.by_month(lost.to_dicts(), _fallen),
+        span.months,
+        well=f"no session {_days(span)} lost a tenth of its usual coverage",
         warn=True,
-        metadata={"sessions": [str(day) for day in lost["session"]], "lost": shown(lost)},
+        more={"lost": shown(lost)},
     )
 
 
@@ -254,50 +319,51 @@ def sums_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.
     """Points and dollars of every member are added up. Of one that is worth more than a market, they are left out."""
     span = _span(context, market)
     left = market_warehouse.too_large(market.store, span.start, span.end, MOST_SUMMED, MOST_DOLLARS)
-    told = [
-        f"{row['symbol']} ({row['sessions']:,} sessions, {row['first']} to {row['last']}, up to {text(row['close'])})"
+    each_month = [
+        {**row, "session": max(row["first"], dt.date.fromisoformat(f"{month}-01"))}
         for row in left.to_dicts()
+        for month in months_between(row["first"], row["last"])
     ]
-    return _result(
-        passed=left.is_empty(),
+    return lights.result(
+        context,
+        market,
+        lights.by_month(each_month, _too_large),
+        span.months,
+        well=f"points and dollars of every member are added up, {_days(span)}",
         warn=True,
-        metadata={"securities": left.height, "left_out": shown(left, most=50)},
-        description=f"too large for sums of points and dollars, but counted: {_listed(told)}" if told else None,
+        more={"left_out": shown(left, most=50)},
     )
 
 
 @dg.asset_check(asset="exchange_breadth", blocking=True)
-def published_keep_contract(market: Market) -> dg.AssetCheckResult:
+def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Published counts are whole numbers, one row per exchange and session."""
-    return _judged(contracts.PUBLISHED, breadth_warehouse.published(market.store))
+    return _judged_whole(context, market, contracts.PUBLISHED, breadth_warehouse.published(market.store))
 
 
 @dg.asset_check(asset="exchange_breadth")
-def published_plausible(market: Market) -> dg.AssetCheckResult:
+def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No row of published counts is doubted by the guards. Those that are do not enter indicators, and are kept."""
-    doubted = breadth_warehouse.published(market.store).filter(pl.col("doubts").list.len() > 0)
+    published = breadth_warehouse.published(market.store)
+    doubted = published.filter(pl.col("doubts").list.len() > 0)
     by_rule = (
         doubted.explode("doubts")
         .group_by("exchange", rule="doubts")
         .agg(rows=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
+        .sort("exchange", "rule")
     )
-    return _result(
-        passed=doubted.is_empty(),
-        warn=True,
-        metadata={
-            "doubted": doubted.height,
-            "by_rule": shown(by_rule.sort("exchange", "rule"), most=30),
-            "rows": shown(
-                doubted.select("exchange", "session", "doubts", "advances", "declines", "unchanged"), most=50
-            ),
-        },
-    )
+    rules = [f"{row['exchange']} {row['rule']} {row['rows']}" for row in by_rule.iter_rows(named=True)]
+    fault = f"{doubted.height:,} of {published.height:,} rows doubted: {listed(rules)}" if rules else None
+    rows = doubted.select("exchange", "session", "doubts", "advances", "declines", "unchanged")
+    more = {"by_rule": shown(by_rule, most=30), "rows": shown(rows, most=50)}
+    return _whole(context, market, fault, well="no row is doubted", failing=doubted.height, warn=True, more=more)
 
 
 @dg.asset_check(asset="breadth_indicators", blocking=True)
-def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
+def indicators_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every indicator is finite or null, and within the bounds that its formula allows."""
-    return _judged(contracts.indicators(BREADTH_BOUNDS), breadth_warehouse.indicators(market.store))
+    rows = breadth_warehouse.indicators(market.store)
+    return _judged_whole(context, market, contracts.indicators(BREADTH_BOUNDS), rows)
 
 
 # In a run it waits for the run's own counts, which are made at the same time and may come late.
@@ -305,26 +371,39 @@ def indicators_keep_contract(market: Market) -> dg.AssetCheckResult:
 def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every priced member has its technical indicators on every session that was counted, and nobody else has any."""
     span = _span(context, market)
-    told = symbols_warehouse.members_told(market.store, span.start, span.end)
-    differing = told.filter(pl.col("indicators") != pl.col("priced"))
-    return _result(
-        passed=differing.is_empty() and (told.height > 0 or span.is_empty),
-        metadata={"sessions": told.height, "differing": shown(differing)},
-    )
+    gates.judge_members(market, span, context.run.run_id)
+    rows = symbols_warehouse.members_told(market.store, span.start, span.end)
+    none = dict.fromkeys(span.months, Fault(1, "nobody is counted and nobody has any")) if rows.is_empty() else None
+    record_gate(market.store, UNTOLD, span.months, run_id=context.run.run_id, besides=none)
+    differing = rows.filter(pl.col("indicators") != pl.col("priced"))
+    well = f"every priced member has indicators, {_days(span)}"
+    return _gate(context, market, span, well, {"differing": shown(differing)})
 
 
 @dg.asset_check(asset="symbol_signals")
 def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Signals are those of members with indicators, do not cease, and of the last session are as many as are due."""
     span = _span(context, market)
-    told = symbols_warehouse.members_told(market.store, span.start, span.end)
-    surplus = told.filter(pl.col("signals") > pl.col("indicators"))
-    silent = told.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
-    short = _short_of_signals(market, told)
-    return _result(
-        passed=surplus.is_empty() and silent.is_empty() and short.is_empty(),
-        metadata={
-            "sessions": told.height,
+    members = symbols_warehouse.members_told(market.store, span.start, span.end)
+    surplus = members.filter(pl.col("signals") > pl.col("indicators"))
+    silent = members.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
+    short = _short_of_signals(market, members)
+    bad = [
+        {"session": row["session"], "said": words.format_map(row)}
+        for rows, words in (
+            (surplus, "{universe} {session}: {signals} signals of {indicators} members"),
+            (silent, "{universe} {session}: no signal at all"),
+            (short, "{universe} {session}: {signals} signals where {due} are due"),
+        )
+        for row in rows.to_dicts()
+    ]
+    return lights.result(
+        context,
+        market,
+        lights.by_month(bad, itemgetter("said")),
+        span.months,
+        well=f"members have the signals that are due, {_days(span)}",
+        more={
             "more_than_members": shown(surplus),
             "none_at_all": shown(silent),
             "fewer_than_due": shown(short),
@@ -332,23 +411,24 @@ def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market)
     )
 
 
-def _short_of_signals(market: Market, told: pl.DataFrame) -> pl.DataFrame:
+def _short_of_signals(market: Market, members: pl.DataFrame) -> pl.DataFrame:
     """Of the last session with indicators, the universes that lack signals which these give."""
-    last = told.filter(pl.col("indicators") > 0).filter(pl.col("session") == pl.col("session").max())
+    last = members.filter(pl.col("indicators") > 0).filter(pl.col("session") == pl.col("session").max())
     if last.is_empty():
         return last
     day = last["session"][0]
-    members = symbols_warehouse.members_with_indicators(market.store, RULE_COLUMNS, day, day)
-    due = symbol_signals(members, symbols_warehouse.regimes(market.store, day, day))
+    able = symbols_warehouse.members_with_indicators(market.store, RULE_COLUMNS, day, day)
+    due = symbol_signals(able, symbols_warehouse.regimes(market.store, day, day))
     return last.join(due.group_by("universe").agg(due=pl.len()), on="universe").filter(
         pl.col("signals") < pl.col("due")
     )
 
 
 @dg.asset_check(asset="market_signals")
-def signals_keep_contract(market: Market) -> dg.AssetCheckResult:
+def signals_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every signal has an action, a confidence from 0 to 1, finite figures and evidence, once per rule and session."""
-    return _judged(contracts.SIGNALS, breadth_warehouse.all_signals(market.store), may_be_empty=True)
+    rows = breadth_warehouse.all_signals(market.store)
+    return _judged_whole(context, market, contracts.SIGNALS, rows, may_be_empty=True)
 
 
 CHECKS = [
@@ -389,3 +469,12 @@ def _doubt(row: Mapping[str, Any]) -> str:
 
 def _value(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> list[str]:
     return list(metadata[name].value) if name in metadata else []
+
+
+def _too_large(row: Mapping[str, Any]) -> str:
+    days = f"{row['sessions']:,} sessions, {row['first']} to {row['last']}"
+    return f"{row['symbol']} is too large for sums of points and dollars ({days}, up to {text(row['close'])})"
+
+
+def _fallen(row: Mapping[str, Any]) -> str:
+    return f"{row['universe']}: coverage fell to {100 * row['coverage']:.1f} % on {row['session']}"

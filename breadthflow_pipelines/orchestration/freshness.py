@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from breadthflow_pipelines.orchestration import lights
 from breadthflow_pipelines.orchestration.due import due_session, held_sessions, lacking
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import LATE_CHECK, MARKET_ASSETS, WATCHED
@@ -44,12 +45,42 @@ def evaluations(session: dt.date, held: dict[str, dt.date | None]) -> list[dg.As
             asset_key=dg.AssetKey(name),
             check_name=LATE_CHECK,
             passed=name not in late,
-            metadata=_metadata(session, last),
+            metadata=_metadata(session, last, late=name in late),
             severity=dg.AssetCheckSeverity.ERROR,
             blocking=False,
         )
         for name, last in held.items()
     ]
+
+
+def to_report(instance: dg.DagsterInstance, market: Market) -> list[dg.AssetCheckEvaluation]:
+    """What the checks say now, where one of them is out or says something else; none where there is nothing to judge.
+
+    A check goes out whenever its asset is made, and a session that is in is not late again.
+    """
+    session = due_session(market.calendar, dt.timedelta(hours=market.settings.late_after_hours))
+    held = held_sessions(market, session)
+    if held is None:
+        return []
+    now = evaluations(session, held)
+    keys = [evaluation.asset_check_key for evaluation in now]
+    shown = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    said = {key: record.evaluation for key, record in shown.items()}
+    out = {*lights.out(instance, keys), *(key for key in keys if key not in shown)}
+    return [
+        evaluation
+        for evaluation in now
+        if evaluation.asset_check_key in out or _differs(evaluation, said[evaluation.asset_check_key])
+    ]
+
+
+def out(instance: dg.DagsterInstance) -> bool:
+    """Whether one of the checks is shown as not evaluated though it was."""
+    return bool(lights.out(instance, [dg.AssetCheckKey(dg.AssetKey(name), LATE_CHECK) for name in WATCHED]))
+
+
+def _differs(now: dg.AssetCheckEvaluation, before: dg.AssetCheckEvaluation | None) -> bool:
+    return before is None or (now.passed, now.metadata) != (before.passed, before.metadata)
 
 
 def late_checks() -> list[dg.AssetChecksDefinition]:
@@ -66,10 +97,20 @@ def _late_check(asset: str) -> dg.AssetChecksDefinition:
     def check(market: Market) -> dg.AssetCheckResult:
         session = due_session(market.calendar, dt.timedelta(hours=market.settings.late_after_hours))
         held = held_sessions(market, session) or dict.fromkeys(WATCHED)
-        return dg.AssetCheckResult(passed=asset not in lacking(held, session), metadata=_metadata(session, held[asset]))
+        late = asset in lacking(held, session)
+        return dg.AssetCheckResult(passed=not late, metadata=_metadata(session, held[asset], late=late))
 
     return check
 
 
-def _metadata(session: dt.date, last: dt.date | None) -> dict[str, Any]:
-    return {"due": str(session), "last_held": str(last) if last else "none"}
+def _metadata(session: dt.date, last: dt.date | None, *, late: bool) -> dict[str, Any]:
+    """The figures, and in words what they mean."""
+    held = str(last) if last else "none"
+    what = f"{session} is late; the last one held is {held}" if late else f"{session} is in"
+    what = what if late or last else "there are none yet: history is too short"
+    return {
+        lights.WHAT: what,
+        **({lights.NEXT: "breadthflow run"} if late else {}),
+        "due": str(session),
+        "last_held": held,
+    }

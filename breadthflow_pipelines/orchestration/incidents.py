@@ -9,9 +9,10 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
-from breadthflow_pipelines.errors import BreadthFlowError, UnreachableError
+from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, HeldError, UnreachableError
 from breadthflow_pipelines.observability.alerts import Alert, Alerter
 from breadthflow_pipelines.orchestration.kept import Kept
+from breadthflow_pipelines.orchestration.lights import NEXT, WHAT
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.settings import Settings
@@ -37,12 +38,16 @@ def failed_run(
     failed = _errors_only(evaluations)
     raised = [event for event in failures if not _is_check(event)]
     steps = [str(event.step_key) for event in raised]
-    texts = [f"{step}: {_cause(event)}" for step, event in zip(steps, raised, strict=True)]
+    causes = [_cause(event).partition(NEXT_LINE)[0] for event in raised]
+    texts = [f"{step}: {cause}" for step, cause in zip(steps, causes, strict=True)]
     texts += [_told(evaluation) for evaluation in failed]
     where = [*steps, *(_check_name(evaluation) for evaluation in failed)]
     command = _rerun(run)
-    if failed and not raised:
-        command = f"breadthflow check --select {_names(failed)}; when the data are mended: {command}"
+    held = next((event for event in raised if _class(event) == HeldError.__name__), None)
+    if held is not None:
+        command = _cause(held).partition(NEXT_LINE)[2]
+    elif failed and not raised:
+        command = _mend(failed) or f"breadthflow check --select {_names(failed)}; when the data are mended: {command}"
     elif any(_unreachable(event) for event in raised):
         command = f"breadthflow sources (does it answer?), then: {command}"
     return Alert(
@@ -65,20 +70,24 @@ def failed_checks(run: dg.DagsterRun, evaluations: Iterable[dg.AssetCheckEvaluat
         title=f"BreadthFlow: check {', '.join(where)} failed",
         what="\n".join(_told(evaluation) for evaluation in failed),
         where=_place(run, where),
-        command=f"breadthflow check --select {_names(failed)}; when the data are there: {_rerun(run)}",
+        command=_mend(failed) or f"breadthflow check --select {_names(failed)}; then: {_rerun(run)}",
         kind=("checks", *where),
         occasion=f"checks {run.run_id}",
     )
 
 
-def late_session(session: dt.date, late: Sequence[str], held: Mapping[str, dt.date | None]) -> Alert:
-    """A session that should be in the store and is not."""
+def late_session(
+    session: dt.date, late: Sequence[str], held: Mapping[str, dt.date | None], hold: str | None = None
+) -> Alert:
+    """A session that should be in the store and is not. hold: what keeps it from being made, where that is known."""
     lasts = ", ".join(f"{name} through {held[name] or 'nothing'}" for name in late)
+    what, _, command = (hold or "").partition(NEXT_LINE)
+    why = f" {what}" if what else ""
     return Alert(
         title=f"BreadthFlow: session {session} is late",
-        what=f"It should be in the store by now. Held: {lasts}.",
+        what=f"It should be in the store by now. Held: {lasts}.{why}",
         where=f"{', '.join(late)}, session {session}",
-        command="breadthflow run",
+        command=command or "breadthflow run",
         kind=("late", str(session), *late),
     )
 
@@ -201,7 +210,15 @@ def _names(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
     return ",".join(dict.fromkeys(evaluation.check_name for evaluation in evaluations))
 
 
+def _mend(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    """What mends these failures, as the checks say it themselves, the first few of them."""
+    said = [str(evaluation.metadata[NEXT].value) for evaluation in evaluations if NEXT in evaluation.metadata]
+    return "; then ".join(list(dict.fromkeys(said))[:MOST_ROWS])
+
+
 def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+    if WHAT in evaluation.metadata:
+        return f"{_check_name(evaluation)}: {evaluation.metadata[WHAT].value}"
     figures = [f"{name} {text}" for name, entry in evaluation.metadata.items() if (text := _figure(entry))]
     return f"{_check_name(evaluation)}: {', '.join(figures)}"
 

@@ -3,7 +3,9 @@
 What a restatement is, is said in contracts/restatements.py; why it is done this way in docs/decisions/restatements.md.
 """
 
+import datetime as dt
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -13,6 +15,7 @@ from breadthflow_pipelines.contracts.identity import resolve_bars
 from breadthflow_pipelines.contracts.restatements import excessive, restated
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, label
@@ -39,7 +42,7 @@ class Ingest:
 
     corrected counts single bars that the source changed; unusable_adjusted, by symbol, adjusted closes that no bar was
     stored with; restated has a row, as RESTATED has it, for each security whose history was stored again; reading is
-    what a source that reads files says of them.
+    what a source that reads files says of them. asked_again: other days, from and through, that were read as well.
     """
 
     def __init__(self, market: Market, span: Span, run_id: str) -> None:
@@ -53,6 +56,7 @@ class Ingest:
         self.problems: list[str] = []
         self.restated: list[tuple[object, ...]] = []
         self.reading: Reading | None = None
+        self.asked_again: list[tuple[dt.date, dt.date]] = []
         self._run_id = run_id
         self._source = label(market.source)
         self._contract = bar_contract(market.calendar)
@@ -71,8 +75,18 @@ class Ingest:
         if not self.span.is_empty:
             for chunk in self.market.source.bars(None, self.span.start, self.span.end):
                 self._store(chunk)
+            self._ask_again()
             self._fetch_restated()
         advance("bars", 1, f"through {self.span.end}")
+
+    def _ask_again(self) -> None:
+        """Read the sessions before the span of which nobody has bars; a source that fails today is left alone."""
+        if Outcome.FAILED in self.outcomes.values():
+            return
+        for first, last in to_ask_for_again(self.market, self.span):
+            for chunk in self.market.source.bars(None, first, last):
+                self._store(replace(chunk, outcomes={}))  # those of the span say whether it is whole
+            self.asked_again.append((first, last))
 
     def _store(self, chunk: Chunk) -> None:
         good = self._scaled_as_stored(self._judge(chunk))

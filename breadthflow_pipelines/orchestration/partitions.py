@@ -42,11 +42,7 @@ class Span:
     @property
     def months(self) -> list[str]:
         """The partition keys of the months that the span touches."""
-        keys, day = [], self.start.replace(day=1)
-        while day <= self.end:
-            keys.append(day.strftime(FORMAT))
-            day = _next_month(day)
-        return keys
+        return months_between(self.start, self.end)
 
     @property
     def years(self) -> list[tuple[dt.date, dt.date]]:
@@ -56,6 +52,15 @@ class Span:
             for year in range(self.start.year, self.end.year + 1)
             if not self.is_empty
         ]
+
+
+def months_between(first: dt.date, last: dt.date) -> list[str]:
+    """The partition keys of the months from ``first``'s through ``last``'s; none where it ends before it begins."""
+    keys, day = [], first.replace(day=1)
+    while day <= last:
+        keys.append(day.strftime(FORMAT))
+        day = _next_month(day)
+    return keys
 
 
 def monthly(settings: Settings, calendar: ExchangeCalendar) -> dg.MonthlyPartitionsDefinition:

@@ -20,11 +20,12 @@ from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration import freshness, gates, lights
 from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
-from breadthflow_pipelines.orchestration.suites import DOCS_TAG, PAGES, SUITE_NAMES
+from breadthflow_pipelines.orchestration.suites import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources.protocol import Resumable
@@ -108,7 +109,7 @@ def run_checks(
     keys = _selected(_job(CHECKS_JOB).asset_layer.asset_graph.asset_check_keys, select)
     if not suites:
         keys = {key for key in keys if key.name not in SUITE_NAMES}
-    nothing = _without_rows(market) if not select or EVERY_SUITE in select else set()
+    nothing = without_rows(market) if not select or EVERY_SUITE in select else set()
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     if not due:
         raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
@@ -134,22 +135,28 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
     that is new since, in which a day became a session since, of which the source could not give everything when last
     asked, or whose bars may still change.
-    What is due because something below it changed needs no reading: see recomputing.py.
+    What is due because something below it changed needs no reading: see recomputing.py. What is held cannot be made,
+    so months are not read for it again each day; sessions without bars are asked for by themselves (gates.py).
     """
     start = market.settings.start_date
     reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
     if reach is None:
         return start
-    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in MONTHLY_ASSETS))
+    held = {name for name in MONTHLY_ASSETS if gates.first_hold(market, name)}
+    of_bars = "breadth_counts" in held
+    if of_bars:
+        held.add("quarantined_bars")  # a check of bars ends a run before it comes to them
+    made = (name for name in MONTHLY_ASSETS if name not in held)
+    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in made))
     missing = [month for month in Span(start, through, through).months if month not in done]
     refresh = max(start, first_to_refresh(min(reach[1], through), market.calendar))
     due = [
         refresh,
         *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
-        breadth_warehouse.outdated_from(market.store, CONVENTION, start),
-        symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
         recomputations.due(market.store, "bars").first,
         *(day for day in unknown(market.store, market.calendar.changes, start) if market.calendar.is_session(day)),
+        None if of_bars else breadth_warehouse.outdated_from(market.store, CONVENTION, start),
+        None if of_bars else symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
     ]
     return max(start, min(day for day in due if day is not None))
@@ -178,7 +185,8 @@ def _execute(
     checks: set[dg.AssetCheckKey] | None = None,
 ) -> RunReport:
     end_dead_runs(instance)
-    definition = _job(job)
+    definitions = build(get_settings())
+    definition = definitions.resolve_job_def(job)
     if checks is not None:
         definition = definition.get_subset(asset_selection=set(), asset_check_selection=checks)
     began = time.monotonic()
@@ -190,6 +198,7 @@ def _execute(
         raise_on_error=False,
     )
     report = _report(result, time.monotonic() - began)
+    light(instance, Market(), definitions.resolve_asset_graph().asset_check_keys)
     log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
     return report
 
@@ -217,16 +226,25 @@ def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
     return RunReport(result.run_id, seconds, figures, checks, _trouble(result), tuple(problems), restated)
 
 
+def light(instance: dg.DagsterInstance, market: Market, keys: Collection[dg.AssetCheckKey]) -> None:
+    """Show in the UI what is known of every check; a run leaves lights out, and knows only its own months."""
+    events = lights.to_report(instance, market, keys)
+    try:
+        events += freshness.to_report(instance, market)
+    except BreadthFlowError as error:  # published counts are imported, and suites run, without any source of bars
+        log.info("lateness_unknown", reason=str(error))
+    for event in events:
+        instance.report_runless_asset_event(event)
+
+
 def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
     bad = "failed" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "warned"
-    plain = {
-        name: entry.value
-        for name, entry in evaluation.metadata.items()
-        if isinstance(entry.value, str | int | float | list | dict) and entry.value != [] and name != PAGES
-    }
-    detail = evaluation.description or ", ".join(f"{name} {value}" for name, value in plain.items())
+    said = [str(evaluation.metadata[name].value) for name in (lights.WHAT, lights.NEXT) if name in evaluation.metadata]
     return CheckOutcome(
-        evaluation.asset_key.to_user_string(), evaluation.check_name, "passed" if evaluation.passed else bad, detail
+        evaluation.asset_key.to_user_string(),
+        evaluation.check_name,
+        "passed" if evaluation.passed else bad,
+        ". Next: ".join(said),
     )
 
 
@@ -281,7 +299,7 @@ def _names(key: dg.AssetCheckKey) -> set[str]:
     return own | {EVERY_SUITE} if key.name in SUITE_NAMES else own
 
 
-def _without_rows(market: Market) -> set[str]:
+def without_rows(market: Market) -> set[str]:
     """Assets whose checks would judge nothing: published counts were never imported, or no market was ever loaded."""
     empty = empty_tables(market.store)
     made_of_bars = {"securities", "universe_members", *MONTHLY_ASSETS}

@@ -4,9 +4,10 @@ Each is thin: what it decides is in arrivals.py, due.py and incidents.py. docs/o
 """
 
 import datetime as dt
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -15,18 +16,18 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.alerts import Alert
-from breadthflow_pipelines.orchestration import incidents
+from breadthflow_pipelines.orchestration import freshness, gates, incidents, lights
 from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
 from breadthflow_pipelines.orchestration.due import (
+    UNFINISHED,
     due_session,
     first_due,
     held_sessions,
     lacking,
     unfinished_run,
 )
-from breadthflow_pipelines.orchestration.freshness import evaluations
 from breadthflow_pipelines.orchestration.kept import Kept
-from breadthflow_pipelines.orchestration.partitions import FORMAT, range_tags
+from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MISSED_AFTER
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
@@ -35,9 +36,10 @@ from breadthflow_pipelines.sources.protocol import Outcome
 from breadthflow_pipelines.sources.registry import file_options
 from breadthflow_pipelines.sources.universe_file import instruments_beside
 from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse.verdicts import last_judged
 
 EVERY_FEW_MINUTES = 300  # seconds between two looks at what is missing
-ALERT_SECONDS, FOLDER_SECONDS = 30, 30
+ALERT_SECONDS, FOLDER_SECONDS, LIGHT_SECONDS = 30, 30, 30
 # From one try to the next; the first one is at once. After the last nobody asks again for that session.
 WAITS = tuple(dt.timedelta(minutes=minutes) for minutes in (0, 15, 30, 60, 120))
 NAMED = 3  # files, in a run's tag
@@ -45,7 +47,9 @@ NAMED = 3  # files, in a run's tag
 RUNNING, STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
-def sensors(job: UnresolvedAssetJobDefinition, settings: Settings) -> list[dg.SensorDefinition]:
+def sensors(
+    job: UnresolvedAssetJobDefinition, checks: UnresolvedAssetJobDefinition, settings: Settings
+) -> list[dg.SensorDefinition]:
     """All sensors; those that have nothing to do with these settings are there, and stopped.
 
     Each look asks for the calendar again: a day may have been closed since the last one.
@@ -54,6 +58,7 @@ def sensors(job: UnresolvedAssetJobDefinition, settings: Settings) -> list[dg.Se
         new_files(job, settings),
         catch_up(job),
         late_sessions(settings),
+        check_lights(checks),
         alert_failed_runs(settings),
         alert_failed_checks(settings),
     ]
@@ -128,6 +133,9 @@ def catch_up(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
             return dg.SkipReason("The store is empty; breadthflow run fills it, or the evening's run does.")
         if not missing:
             return _over(told, "everything is in")
+        hold = gates.first_hold(market, "symbol_signals")
+        if hold is not None and hold[0] < first_to_refresh(session, market.calendar).replace(day=1):
+            return dg.SkipReason(" ".join(hold[1].splitlines()))  # no run would read that session
         tries = int(told["tries"])
         if tries == len(WAITS):
             alert = incidents.given_up(session, missing, tries)
@@ -163,7 +171,7 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
         market = Market()
         session = due_session(market.calendar, dt.timedelta(hours=settings.late_after_hours))
         told = json.loads(context.cursor or "{}")
-        if told == {"session": str(session), "late": []}:
+        if told == {"session": str(session), "late": []} and not freshness.out(context.instance):
             return dg.SkipReason(f"{session} is in.")
         held = held_sessions(market, session)
         if held is None:
@@ -171,12 +179,40 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
         late = lacking(held, session)
         now = {"session": str(session), "late": late}
         said = f"{session} is late in {', '.join(late)}." if late else f"{session} is in."
-        if now == told:
-            return dg.SkipReason(said)
-        if late:
-            alerts.send(incidents.late_session(session, late, held))
+        if late and now != told:
+            hold = gates.first_hold(market, "symbol_signals") if "bars" not in late else None
+            alerts.send(incidents.late_session(session, late, held, hold[1] if hold else None))
+        events = freshness.to_report(context.instance, market)
+        said += " Checks were told." if events else ""
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(now), skip_reason=said)
+
+    return sensor
+
+
+def check_lights(checks: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """Keeps the lights of checks on: Dagster puts them out whenever their asset is made."""
+
+    @dg.sensor(
+        job=checks,
+        name="check_lights",
+        minimum_interval_seconds=LIGHT_SECONDS,
+        default_status=RUNNING,
+        description="Shows the last word of each check again once its asset was made, and has all judged once.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        market = Market()
+        newest = f"{context.instance.event_log_storage.get_maximum_record_id()} {last_judged(market.store)}"
+        if newest == context.cursor:
+            return dg.SkipReason("Nothing was made or judged since.")
+        assert context.repository_def is not None  # noqa: S101 - the daemon has it
+        keys = context.repository_def.asset_graph.asset_check_keys
+        events = [*lights.to_report(context.instance, market, keys), *freshness.to_report(context.instance, market)]
+        first = _never_judged(context.instance, market, keys)
+        key = hashlib.sha256(" ".join(sorted(map(str, first))).encode()).hexdigest()[:16]
+        requests = [dg.RunRequest(run_key=f"first judgement {key}", asset_check_keys=first)] if first else []
+        said = f"{len(events)} checks are shown again." if events else "All lights are on."
         return dg.SensorResult(
-            asset_events=evaluations(session, held), cursor=json.dumps(now), skip_reason=f"{said} Checks were told."
+            asset_events=events, run_requests=requests, cursor=newest, skip_reason=None if requests else said
         )
 
     return sensor
@@ -272,6 +308,18 @@ def _named(files: list[Arrived]) -> str:
 
 def _over(told: Mapping[str, object], why: str) -> dg.SensorResult:
     return dg.SensorResult(cursor=json.dumps({**told, "over": why}), skip_reason=f"{told['session']}: {why}.")
+
+
+def _never_judged(
+    instance: dg.DagsterInstance, market: Market, keys: Collection[dg.AssetCheckKey]
+) -> list[dg.AssetCheckKey]:
+    """The checks that have something to judge and never did; none while runs work that may come to them."""
+    from breadthflow_pipelines.orchestration.runs import without_rows  # it builds what asks here
+
+    if instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
+        return []
+    nothing = without_rows(market)
+    return [key for key in lights.never_judged(instance, keys) if key.asset_key.to_user_string() not in nothing]
 
 
 def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> str | None:

@@ -5,24 +5,27 @@ suites are in no job that brings the store up to date (docs/decisions/quality.md
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.orchestration import measures
+from breadthflow_pipelines.orchestration import lights, measures
 from breadthflow_pipelines.orchestration.describe import shown
-from breadthflow_pipelines.orchestration.partitions import Span, span_of
+from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_START_TAG, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.quality.suites import Suite, suites
+from breadthflow_pipelines.quality.suites import Expectation, Suite, suites
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.warehouse.inspection import YEAR, Days
+from breadthflow_pipelines.warehouse.verdicts import ALL, Fault
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.quality.engine import Finding
 
 DOCS_TAG = "breadthflow/docs"  # the directory that keeps what suites find, where pages are wanted
 PAGES = "pages"  # in the metadata of a result: where they were made
-_SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
 def suite_check(suite: Suite) -> dg.AssetChecksDefinition:
@@ -43,10 +46,9 @@ def suite_check(suite: Suite) -> dg.AssetChecksDefinition:
         can_subset=True,
     )
     def checks(context: dg.AssetCheckExecutionContext, market: Market) -> Iterator[dg.AssetCheckResult]:
-        chosen = {key.name for key in context.selected_asset_check_keys}
         span = span_of(context.run.tags, market.settings, market.calendar)
         docs = context.run.tags.get(DOCS_TAG)
-        yield from _judged(market, suite, span, chosen, Path(docs) if docs else None)
+        yield from _judged(context, market, suite, span, Path(docs) if docs else None)
 
     return checks
 
@@ -57,31 +59,49 @@ SUITE_NAMES = frozenset(expectation.name for suite in SUITES for expectation in 
 
 
 def _judged(
-    market: Market, suite: Suite, span: Span, chosen: Iterable[str], docs: Path | None
+    context: dg.AssetCheckExecutionContext, market: Market, suite: Suite, span: Span, docs: Path | None
 ) -> Iterator[dg.AssetCheckResult]:
-    names = set(chosen)
+    keys = {key.name: key for key in context.selected_asset_check_keys}
     if span.is_empty and not suite.whole:  # the first day of a month: none of its sessions has closed
-        for one in suite.expectations:
-            if one.name in names:
-                yield dg.AssetCheckResult(check_name=one.name, asset_key=suite.table, passed=True)
+        for key in keys.values():
+            yield lights.known(market, key, (), well="no session of the month has closed")
         return
     from breadthflow_pipelines.quality.engine import judge
 
-    for finding in judge(market.store, suite, days_judged(market.calendar, suite, span), names, docs=docs):
-        metadata: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
+    everything = not {RANGE_START_TAG, PARTITION_TAG} & context.run.tags.keys()
+    for finding in judge(market.store, suite, days_judged(market.calendar, suite, span), keys, docs=docs):
+        key, one = keys[finding.expectation.name], finding.expectation
+        months = _months(suite, one, span, everything=everything)
+        lights.record(context, market, key, _faults(finding, months), months, warn=one.severity == "warn")
+        more: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
         if finding.rows:
-            first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items())
-            metadata["first"] = dg.MetadataValue.text(first)  # the command and JUnit files show no tables
-            metadata["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
+            more["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
         if docs is not None:
-            metadata[PAGES] = dg.MetadataValue.path(docs / "index.html")
-        yield dg.AssetCheckResult(
-            check_name=finding.expectation.name,
-            asset_key=suite.table,
-            passed=finding.passed,
-            severity=_SEVERITIES[finding.expectation.severity],
-            metadata=metadata,
-        )
+            more[PAGES] = dg.MetadataValue.path(docs / "index.html")
+        yield lights.known(market, key, months, well=f"{one.about} Found: {finding.observed}.", more=more)
+
+
+def _months(suite: Suite, one: Expectation, span: Span, *, everything: bool) -> list[str]:
+    """The months that an expectation is judged for; the whole table where it is not cut by session."""
+    if suite.whole or not ("session" in suite.key or "session" in (one.query or "")):
+        return [ALL]
+    return [*span.months, *([ALL] if everything else [])]
+
+
+def _faults(finding: "Finding", months: Sequence[str]) -> dict[str, Fault]:
+    """What fails, by month; where nobody can tell in which, the whole table does, or all that was judged of it."""
+    if finding.passed:
+        return {}
+    first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items()) if finding.rows else ""
+    said = f"{finding.observed}{f', first: {first}' if first else ''}"
+    if finding.months is None or months == [ALL]:
+        fault = Fault(max(1, finding.unexpected), said)
+        return dict.fromkeys([ALL] if ALL in months else months, fault)
+    alone = len(finding.months) == 1
+    return {
+        month: Fault(rows, said if alone else f"{rows:,} rows of {month}", first_session, last_session)
+        for month, rows, first_session, last_session in finding.months
+    }
 
 
 def days_judged(calendar: ExchangeCalendar, suite: Suite, span: Span) -> Days:

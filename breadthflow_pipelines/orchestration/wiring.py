@@ -51,7 +51,7 @@ def build(settings: Settings) -> dg.Definitions:
             daily_schedule(all_jobs[0], settings, calendar, first_due),
             nightly_schedule(all_jobs[-1], calendar),
         ],
-        sensors=sensors(all_jobs[0], settings),
+        sensors=sensors(all_jobs[0], all_jobs[-1], settings),
         resources={"market": Market()},
         executor=dg.in_process_executor,
     )

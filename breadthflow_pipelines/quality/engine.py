@@ -26,20 +26,24 @@ from sqlalchemy.pool import StaticPool
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.quality.suites import Expectation, Suite
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.inspection import Days, Row, first_rows, staged
+from breadthflow_pipelines.warehouse.inspection import Days, OfMonth, Row, first_rows, rows_by_month, staged
 
 ROWS = 10  # failing rows that a result shows
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one expectation: observed in a few words, the first rows that break it, how many there are."""
+    """What came of one expectation: observed in a few words, the first rows that break it, how many there are.
+
+    months: month, rows, first and last session of all that break it; None where that cannot be told.
+    """
 
     expectation: Expectation
     passed: bool
     observed: str
     unexpected: int = 0
     rows: list[Row] = field(default_factory=list)
+    months: list[OfMonth] | None = None
 
 
 def judge(
@@ -135,7 +139,8 @@ def _finding(connection: Connection, expectation: Expectation, result: Any) -> F
     if expectation.query is not None:
         unexpected = int(found["observed_value"])
         rows = [] if passed else first_rows(connection, expectation.query, ROWS)
-        return Finding(expectation, passed, _rows(unexpected), unexpected, rows)
+        months = rows_by_month(connection, expectation.query) if rows and "session" in rows[0] else None
+        return Finding(expectation, passed, _rows(unexpected), unexpected, rows, months)
     if "unexpected_count" in found:
         unexpected = int(found["unexpected_count"] or 0)
         rows = list(found.get("partial_unexpected_index_list") or [])

@@ -1,14 +1,17 @@
 """Published counts, breadth counts, indicators and signals: what is made from the market and read by the next step."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
+from breadthflow_pipelines.gates import THIN
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.derived import Measure, fit
+from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.known import keep_known
 from breadthflow_pipelines.warehouse.market import fingerprints
 
@@ -34,16 +37,38 @@ def record_rejected_counts(database: Database, rejected: pl.DataFrame, exchange:
     return merge(database, tables.rejected_counts, rows).inserted if rows.height else 0
 
 
-def record_counts(database: Database, counts: pl.DataFrame, start: dt.date, end: dt.date) -> Merged:
-    """Make the store hold exactly these counts for the sessions from start through end."""
+def record_counts(
+    database: Database,
+    counts: pl.DataFrame,
+    start: dt.date,
+    end: dt.date,
+    hold: Statement | None = None,
+    held: Mapping[str, dt.date] = MappingProxyType({}),
+) -> Merged:
+    """Make the store hold exactly these counts for the sessions from start through end.
+
+    hold: as settling_coverage() gives it. held: by universe, the session from which on its rows stay as they are.
+    """
+    scope, parameters = unheld("session BETWEEN $1 AND $2", (start, end), held)
     return merge(
         database,
         tables.breadth_counts,
         counts,
-        scope="session BETWEEN $1 AND $2",
-        parameters=(start, end),
+        scope=scope,
+        parameters=parameters,
+        then=lambda _: [hold] if hold else [],
         **keep_known("breadth_counts"),
     )
+
+
+def settling_coverage(gate: float, start: dt.date, end: dt.date, run_id: str) -> Statement:
+    """The statement that holds each universe at its sessions from start through end with a coverage below the gate."""
+    found = (
+        "SELECT universe, session, 1 - coverage AS missing, format('%s of %s members priced (%s %%, gate %s %%)', "
+        "priced, members, to_char(100 * coverage, 'FM990.0'), $2::text) AS said FROM breadth_counts "
+        "WHERE segment = 'ALL' AND coverage < $1::double precision AND session BETWEEN $3 AND $4"
+    )
+    return settling(THIN, found, (gate, f"{100 * gate:g}", start, end), (start, end), run_id)
 
 
 def counts(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -69,10 +94,19 @@ def outdated_from(database: Database, convention: int, start: dt.date) -> dt.dat
     return first
 
 
-def record_indicators(database: Database, indicators: pl.DataFrame, measures: Sequence[Measure]) -> Merged:
-    """Make the store hold exactly these indicators, of these measures; only changed rows are written."""
+def record_indicators(
+    database: Database,
+    indicators: pl.DataFrame,
+    measures: Sequence[Measure],
+    held: Mapping[str, dt.date] = MappingProxyType({}),
+) -> Merged:
+    """Make the store hold exactly these indicators, of these measures; only changed rows are written.
+
+    held: by universe, the session from which on its rows stay as they are.
+    """
     table = fit(database, tables.breadth_indicators, measures)
-    return merge(database, table, indicators, scope="true", **keep_known("breadth_indicators"))
+    scope, parameters = unheld("true", (), held)
+    return merge(database, table, indicators, scope=scope, parameters=parameters, **keep_known("breadth_indicators"))
 
 
 def indicators(database: Database) -> pl.DataFrame:
@@ -80,9 +114,12 @@ def indicators(database: Database) -> pl.DataFrame:
     return fetch(database, "SELECT * FROM breadth_indicators ORDER BY universe, segment, session").drop("computed_at")
 
 
-def record_signals(database: Database, signals: pl.DataFrame) -> Merged:
-    """Make the store hold exactly these signals; only changed rows are written."""
-    return merge(database, tables.market_signals, signals, scope="true")
+def record_signals(
+    database: Database, signals: pl.DataFrame, held: Mapping[str, dt.date] = MappingProxyType({})
+) -> Merged:
+    """Make the store hold exactly these signals; only changed rows are written. held: as in record_indicators()."""
+    scope, parameters = unheld("true", (), held)
+    return merge(database, tables.market_signals, signals, scope=scope, parameters=parameters)
 
 
 def signal_actions(database: Database) -> pl.DataFrame:

@@ -74,6 +74,13 @@ def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) 
         return _fetch(cursor, query, parameters)
 
 
+def execute(database: Database, statements: Sequence[Statement]) -> None:
+    """Run statements in one transaction."""
+    with _cursor(database) as cursor:
+        for statement, bound in statements:
+            cursor.execute(statement, tuple(bound) or None)
+
+
 def merge(
     database: Database,
     table: sa.Table,

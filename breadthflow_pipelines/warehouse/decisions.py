@@ -40,6 +40,11 @@ SELECT security_id, session, %(rule)s, '{{}}', {_FINGERPRINT}, 'confirmed', now(
        decided_by = EXCLUDED.decided_by, reason = EXCLUDED.reason
 RETURNING security_id, session, rule, status, true AS due
 """
+_LIFT = """
+DELETE FROM holds h WHERE gate = 'quarantine_bounded' AND NOT EXISTS (
+    SELECT FROM quarantined_bars q
+     WHERE q.status = 'proposed' AND date_trunc('month', q.session) = date_trunc('month', h.session))
+"""
 _NOTE = "INSERT INTO recomputations (asset, first_session, cause) VALUES (%s, %s, 'quarantined_bars')"
 
 
@@ -99,6 +104,8 @@ def decide_proposals(database: Database, rule: str | None, status: str, by: str,
 
 
 def _note(cursor: Any, rows: list[Row]) -> None:
+    """Note what becomes due, and lift the holds of months in which nothing is proposed any more."""
+    cursor.execute(_LIFT)
     first = min((row["session"] for row in rows if row["due"]), default=None)
     if first is not None:
         cursor.executemany(_NOTE, [(asset, first) for asset in MADE_OF["quarantined_bars"]])

@@ -29,6 +29,7 @@ ROUNDING = 1e-4  # as the contract of bars has it
 _LARGEST = 1.7976931348623157e308  # beyond every finite number; NaN sorts above it
 
 Row = dict[str, object]
+OfMonth = tuple[str, int, dt.date, dt.date]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,16 @@ def first_rows(connection: psycopg2.extensions.connection, query: str, most: int
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(f"SELECT * FROM ({query}) found LIMIT {most}")
         return [dict(row) for row in cursor.fetchall()]
+
+
+def rows_by_month(connection: psycopg2.extensions.connection, query: str) -> list[OfMonth]:
+    """What a query of this module finds, which has ``session``: month, rows, first and last session of each month."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT to_char(session, 'YYYY-MM'), count(*), min(session), max(session) "
+            f"FROM ({query}) found GROUP BY 1 ORDER BY 1"
+        )
+        return cursor.fetchall()
 
 
 def _cut(cursor: psycopg2.extensions.cursor, table: str, days: Days) -> None:
@@ -159,7 +170,8 @@ SESSIONS_WITHOUT_BARS = """
     SELECT session FROM calendar
      WHERE judged AND session BETWEEN (SELECT min(session) FROM session_figures)
                                   AND (SELECT max(session) FROM session_figures)
-       AND NOT EXISTS (SELECT FROM session_figures f WHERE f.session = calendar.session)"""
+       AND NOT EXISTS (SELECT FROM session_figures f WHERE f.session = calendar.session)
+       AND NOT EXISTS (SELECT FROM accepted_holes a WHERE a.gate = 'bars_complete' AND a.session = calendar.session)"""
 BARS_FEW = _unlike_the_year("session_figures", "bars", "avg(bars) OVER past", f"bars < {LEAST_BARS} * usual")
 BARS_WITHOUT_VOLUME = _unlike_the_year(
     "session_figures", "zero_share", "avg(zero_share) OVER past", f"zero_share > usual + {MORE_ZEROS}"

@@ -7,9 +7,11 @@ import datetime as dt
 
 import polars as pl
 
+from breadthflow_pipelines.gates import CROWDED, EVERY
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.holds import settling
 from breadthflow_pipelines.warehouse.recomputations import noting
 
 # close_adjusted is not among them: it changes with every dividend, and no rule looks at it.
@@ -79,9 +81,29 @@ def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataF
     )
 
 
-def record_findings(database: Database, settled: pl.DataFrame, since: dt.date | None) -> Merged:
+def record_findings(
+    database: Database,
+    settled: pl.DataFrame,
+    since: dt.date | None,
+    hold: Statement | None = None,
+) -> Merged:
     """Store findings as they were settled; those that are equal are left alone.
 
-    since: the first session of which a bar is left out now and was not before, or the other way round.
+    since: the first session of which a bar is left out now and was not before, or the other way round. hold: as
+    settling_proposals() gives it.
     """
-    return merge(database, tables.quarantined_bars, settled, then=lambda _: noting("quarantined_bars", since))
+    holds = [hold] if hold else []
+    return merge(
+        database, tables.quarantined_bars, settled, then=lambda _: [*noting("quarantined_bars", since), *holds]
+    )
+
+
+def settling_proposals(start: dt.date, end: dt.date, run_id: str, *, synthetic: bool) -> Statement:
+    """The statement that holds all from the first bar of each month that is proposed, from start through end."""
+    found = f"""
+        SELECT '{EVERY}' AS universe, min(first) AS session, 0::double precision AS missing,
+               sum(bars) || ' bars proposed (' || string_agg(rule || ' ' || bars, ', ' ORDER BY rule) || ')' AS said
+          FROM (SELECT date_trunc('month', session) AS month, rule, min(session) AS first, count(*) AS bars
+                  FROM quarantined_bars WHERE status = 'proposed' AND session BETWEEN $1 AND $2 GROUP BY 1, 2) proposed
+         GROUP BY month"""
+    return settling(CROWDED, found, (start, end), (start, end), run_id, synthetic=synthetic)

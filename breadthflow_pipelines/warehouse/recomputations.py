@@ -58,8 +58,11 @@ def done_within(database: Database, asset: str, start: dt.date, end: dt.date) ->
         cursor.execute(query, (asset, start, end))
 
 
-def done(database: Database, asset: str, known: Due) -> None:
-    """Forget what an asset knows now; what became due since stays."""
+def done(database: Database, asset: str, known: Due, held_from: dt.date | None = None) -> None:
+    """Forget what an asset knows now; what became due since stays, and so does what is held from a session on."""
     with database.connect() as connection, connection.cursor() as cursor:
         query = "DELETE FROM recomputations WHERE asset = %s AND recomputation_id = ANY(%s)"
         cursor.execute(query, (asset, list(known.notes)))
+        if held_from is not None:
+            query = "INSERT INTO recomputations (asset, first_session, cause) VALUES (%s, %s, 'held sessions')"
+            cursor.execute(query, (asset, held_from))

@@ -1,14 +1,17 @@
 """Indicators and signals of each member on each session, made of a security's own bars. Bars are in market.py."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
+from breadthflow_pipelines.gates import UNTOLD
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.derived import Measure, fit, new_columns
+from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.market import yearly
 
 
@@ -19,15 +22,21 @@ def record_price_indicators(
     *,
     days: tuple[dt.date, dt.date],
     securities: tuple[int, int],
+    held: Mapping[str, dt.date] = MappingProxyType({}),
 ) -> Merged:
-    """Make the store hold exactly these indicators for the days and the range of securities, both ends included."""
+    """Make the store hold exactly these indicators for the days and the range of securities, both ends included.
+
+    held: by universe, the session from which on its rows stay as they are.
+    """
     table = fit(database, tables.price_indicators, measures)
+    scope = "session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4"
+    scope, parameters = unheld(scope, (*days, *securities), held)
     return merge(
         database,
         table,
         indicators,
-        scope="session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4",
-        parameters=(*days, *securities),
+        scope=scope,
+        parameters=parameters,
         first=yearly(table, indicators),
     )
 
@@ -54,13 +63,20 @@ def members_with_indicators(database: Database, columns: Sequence[str], start: d
 
 
 def record_symbol_signals(
-    database: Database, signals: pl.DataFrame, measures: Sequence[Measure], *, days: tuple[dt.date, dt.date]
+    database: Database,
+    signals: pl.DataFrame,
+    measures: Sequence[Measure],
+    *,
+    days: tuple[dt.date, dt.date],
+    held: Mapping[str, dt.date] = MappingProxyType({}),
 ) -> Merged:
-    """Make the store hold exactly these signals for the days, both ends included."""
+    """Make the store hold exactly these signals for the days, both ends included.
+
+    held: by universe, the session from which on its rows stay as they are.
+    """
     table = fit(database, tables.symbol_signals, measures)
-    return merge(
-        database, table, signals, scope="session BETWEEN $1 AND $2", parameters=days, first=yearly(table, signals)
-    )
+    scope, parameters = unheld("session BETWEEN $1 AND $2", days, held)
+    return merge(database, table, signals, scope=scope, parameters=parameters, first=yearly(table, signals))
 
 
 def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -82,20 +98,27 @@ def members_told(database: Database, start: dt.date, end: dt.date) -> pl.DataFra
 
     Priced are those that were counted, 0 where nobody was; a session is told as soon as any of the three tables has it.
     """
-    return fetch(
-        database,
-        """
-        WITH c AS (SELECT universe, session, priced FROM breadth_counts
-                    WHERE segment = 'ALL' AND session BETWEEN $1 AND $2),
-             i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
-                    WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
-             s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = 'buy') AS buys,
-                          count(*) FILTER (WHERE action = 'sell') AS sells
-                     FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session)
-        SELECT universe, session, coalesce(priced, 0) AS priced, coalesce(indicators, 0) AS indicators,
-               coalesce(signals, 0) AS signals, coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells
-          FROM c FULL JOIN i USING (universe, session) FULL JOIN s USING (universe, session)
-         ORDER BY universe, session
-        """,
-        (start, end),
+    return fetch(database, f"{_MEMBERS_TOLD} ORDER BY universe, session", (start, end))
+
+
+def settling_members(start: dt.date, end: dt.date, run_id: str) -> Statement:
+    """The statement that holds each universe at its sessions on which not those have indicators who were priced."""
+    found = (
+        "SELECT universe, session, abs(priced - indicators)::float8 / greatest(priced, indicators) AS missing, "
+        "format('%s of %s priced members have indicators', indicators, priced) AS said "
+        f"FROM ({_MEMBERS_TOLD}) told WHERE priced <> indicators"
     )
+    return settling(UNTOLD, found, (start, end), (start, end), run_id)
+
+
+_MEMBERS_TOLD = """
+    WITH c AS (SELECT universe, session, priced FROM breadth_counts
+                WHERE segment = 'ALL' AND session BETWEEN $1 AND $2),
+         i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
+                WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
+         s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = 'buy') AS buys,
+                      count(*) FILTER (WHERE action = 'sell') AS sells
+                 FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session)
+    SELECT universe, session, coalesce(priced, 0) AS priced, coalesce(indicators, 0) AS indicators,
+           coalesce(signals, 0) AS signals, coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells
+      FROM c FULL JOIN i USING (universe, session) FULL JOIN s USING (universe, session)"""

@@ -221,6 +221,67 @@ quarantined_bars = sa.Table(
     comment="Bars that keep their contract and cannot be right: by which rule, on what evidence, and who decided what",
 )
 
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    _column("asset", sa.Text(), "what was judged", primary_key=True),
+    _column("check_name", sa.Text(), "by which check", primary_key=True),
+    _column("month", sa.Text(), "which month of it, as YYYY-MM; all: the whole table", primary_key=True),
+    _column("severity", sa.Text(), "error or warn: what a failure of the check means"),
+    _column("failing", sa.BigInteger(), "sessions of the month that fail, or rows; 0: it passes"),
+    _column("first_session", sa.Date(), "the first session that fails; null: none, or not known", nullable=True),
+    _column("last_session", sa.Date(), "the last one", nullable=True),
+    _column("said", sa.Text(), "what is wrong, in words; null: nothing", nullable=True),
+    _column("since", sa.DateTime(timezone=True), "since when it passes, or fails", server_default=NOW),
+    _column("judged_at", sa.DateTime(timezone=True), "when it was judged last", server_default=NOW),
+    _column("run_id", sa.Text(), "by which run; null: by a command that decided something", nullable=True),
+    sa.CheckConstraint("severity IN ('error', 'warn')", name="severity_known"),
+    sa.CheckConstraint("failing >= 0 AND (failing > 0) = (said IS NOT NULL)", name="says_what_fails"),
+    comment="What each check last said of each month: a check passes where no month that was ever judged fails",
+)
+
+
+def _hole() -> "list[sa.Column[Any]]":
+    return [
+        _column("gate", sa.Text(), "the check that found it", primary_key=True),
+        _column("universe", sa.Text(), "whom it holds; *: every universe that is made of the bars", primary_key=True),
+        _column(
+            "synthetic", sa.Boolean(), "with *: whether the bars are those of invented companies", primary_key=True
+        ),
+        _column("session", sa.Date(), "the first session that must not be built on", primary_key=True),
+        _column("missing", DOUBLE_PRECISION(), "the share of what should be there that is not"),
+    ]
+
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    *_hole(),
+    _column("said", sa.Text(), "the figure, in words"),
+    _column("since", sa.DateTime(timezone=True), "when it was found", server_default=NOW),
+    _column("run_id", sa.Text(), "the run that found it"),
+    _column("tried_at", sa.DateTime(timezone=True), "when its bars were last asked for; null: not yet", nullable=True),
+    *_within(0, 1, "missing"),
+    comment="What must not be built on; the view holding has those that nobody accepted",
+)
+
+HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
+
+hole_decisions = sa.Table(
+    "hole_decisions",
+    metadata,
+    sa.Column(
+        "decision_id", sa.BigInteger(), sa.Identity(always=True), primary_key=True, comment="in the order of decisions"
+    ),
+    *[sa.Column(c.name, c.type, nullable=False, comment=c.comment) for c in _hole()],
+    _column("decision", sa.Text(), "accepted; withdrawn: somebody took that back; lapsed: the hole is no more"),
+    _column("decided_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("decided_by", sa.Text(), "who, or which run"),
+    _column("reason", sa.Text(), "why"),
+    sa.CheckConstraint(f"decision IN ({', '.join(map(repr, HOLE_DECISIONS))})", name="decision_known"),
+    comment="Every decision on a hole; the last one counts, for no more than was missing then",
+)
+
 PUBLISHED = (
     "advances",
     "declines",

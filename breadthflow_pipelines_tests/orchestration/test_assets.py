@@ -336,7 +336,7 @@ def test_doubted_rows_are_kept_with_the_reason_and_left_out_of_indicators(store:
     ]
     warned = [check for check in report.checks if check.status == "warned"]
     assert [(check.asset, check.name) for check in warned] == [("exchange_breadth", "published_plausible")]
-    assert "doubted 1" in warned[0].detail
+    assert warned[0].detail.startswith(f"1 of {len(days)} rows doubted: XX {reason} 1 (since ")
 
 
 def test_unit_of_published_volumes_does_not_reach_indicators(store: Store) -> None:

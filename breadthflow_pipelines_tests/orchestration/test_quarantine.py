@@ -150,7 +150,7 @@ def test_a_rule_that_finds_too_many_stops_the_run_and_leaves_out_none(filled: St
     assert report.exit_status == 1
     assert set(failed(report)) == {"quarantine_bounded"}
     detail = failed(report)["quarantine_bounded"]
-    assert "proposed 4" in detail
+    assert detail.startswith("4 bars proposed (spike 4) in 2023-06 (since ")
     assert f"breadthflow rejected --status proposed --from {DAY} --to {DAY}" in detail
     assert "breadth_counts" not in report.figures
     assert [row[3] for row in found(filled)] == ["proposed"] * 4

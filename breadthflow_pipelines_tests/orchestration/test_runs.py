@@ -103,7 +103,7 @@ def test_report_says_what_was_read_and_how_every_check_went(filled: Store) -> No
         *("price_indicators", "symbol_signals"),
     }
     detail = next(check.detail for check in report.checks if check.name == "bars_current")
-    assert detail == "expected 2023-12-29, last_held 2023-12-29"
+    assert detail == "2023-12-29 is in"
     run = filled.instance.get_run_by_id(report.run_id)
     assert run is not None
     assert run.job_name == DAILY_JOB

@@ -10,11 +10,13 @@ import pytest
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 
 from breadthflow_pipelines.errors import SourceError
+from breadthflow_pipelines.orchestration.lights import out
 from breadthflow_pipelines.orchestration.schedules import DAILY_JOB
 from breadthflow_pipelines.orchestration.sensors import WAITS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
+from breadthflow_pipelines.warehouse import holds
 from breadthflow_pipelines_tests.inbox import Inbox
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
@@ -172,6 +174,21 @@ class TestCatchUp:
             Sensor(filled, "catch_up").asked().tags["breadthflow/reason"] == "1 symbols have no bar of 2023-12-29 yet"
         )
 
+    def test_what_an_older_session_holds_is_not_asked_for_until_it_is_lifted(
+        self, filled: Store, at: At, frozen: Callable[[dt.date], None]
+    ) -> None:
+        frozen(LAST)
+        filled.execute("DELETE FROM bars WHERE session = '2023-06-15'")
+        filled.check("bars_complete")
+        for table in ASSETS[1:]:
+            filled.execute(f"DELETE FROM {table} WHERE session = '{LAST}'")
+        ended(filled, "2023-12-29T23:35")
+        at("2023-12-30T15:00")
+        catch_up = Sensor(filled, "catch_up")
+        assert catch_up.skipped().startswith("symbol_signals is held from 2023-06-15 on: no bars on 2023-06-15 ")
+        holds.accept(filled.database, dt.date(2023, 6, 15), dt.date(2023, 6, 15), None, "ann", "none to be had")
+        assert catch_up.asked().run_key == "2023-12-29 try 1"
+
     def test_an_empty_store_is_left_to_people(self, store: Store, at: At) -> None:
         at("2023-12-30T15:00")
         assert "breadthflow run fills it" in Sensor(store, "catch_up").skipped()
@@ -211,9 +228,23 @@ class TestLateSessions:
         assert lights(filled) == dict.fromkeys(ASSETS, False)
 
         assert filled.daily(LAST).exit_status == 0
-        assert late.skipped() == "2023-12-29 is in. Checks were told."
-        assert lights(filled) == dict.fromkeys(ASSETS, True)
+        assert lights(filled) == dict.fromkeys(ASSETS, True)  # the command tells them itself
         assert late.skipped() == "2023-12-29 is in."
+
+    def test_a_run_of_the_daemon_puts_them_out_and_the_sensor_lights_them_though_nothing_is_late(
+        self, filled: Store, at: At
+    ) -> None:
+        at("2023-12-30T15:00")
+        late = Sensor(filled, "late_sessions")
+        late.tick()
+        assert late.skipped() == "2023-12-29 is in."
+        job = build(get_settings()).resolve_job_def(DAILY_JOB)
+        tags = {"dagster/asset_partition_range_start": "2023-12", "dagster/asset_partition_range_end": "2023-12"}
+        assert job.execute_in_process(instance=filled.instance, tags=tags).success
+        keys = [dg.AssetCheckKey(dg.AssetKey(name), "last_session_in") for name in ASSETS]
+        assert len(out(filled.instance, keys)) == len(ASSETS)
+        assert late.skipped() == "2023-12-29 is in. Checks were told."
+        assert out(filled.instance, keys) == []
 
     def test_only_what_lacks_the_session_is_red(self, filled: Store, at: At) -> None:
         filled.execute(f"DELETE FROM breadth_indicators WHERE session = '{LAST}'")
@@ -405,8 +436,24 @@ class TestAlerts:
         build(get_settings()).resolve_sensor_def("alert_failed_runs")(self.failed(filled, report.run_id))
         (told,) = alerted.texts
         assert told.startswith("BreadthFlow: bars.bars_complete failed\nWhat   bars.bars_complete: ")
-        assert "missing ['2023-12-13']" in told
-        assert "Next   breadthflow check --select bars_complete; when the data are mended: breadthflow" in told
+        assert "no bars on 2023-12-13 (since " in told
+        assert "Next   breadthflow backfill --from 2023-12-13 --to 2023-12-13; if the source has no more: " in told
+        assert "breadthflow accept-hole 2023-12-13 --reason" in told
+
+    def test_a_run_that_is_held_names_what_holds_it_and_what_lifts_it(
+        self, filled: Store, alerted: Inbox, frozen: Callable[[dt.date], None]
+    ) -> None:
+        frozen(LAST)
+        filled.execute("DELETE FROM bars WHERE session = '2023-06-15'")
+        for symbol, rows in filled.small.rows.items():
+            filled.small.rows[symbol] = [row for row in rows if row[0] != "2023-06-15"]
+        filled.small.write()
+        filled.check("bars_complete")
+        report = filled.daily(LAST)
+        build(get_settings()).resolve_sensor_def("alert_failed_runs")(self.failed(filled, report.run_id))
+        (told,) = alerted.texts
+        assert "is held from 2023-06-15 on: no bars on 2023-06-15 (bars_complete)." in told
+        assert "Next   breadthflow backfill --from 2023-06-15 --to 2023-06-15; if the source has no more: " in told
 
     @pytest.mark.parametrize(
         ("tags", "messages"),
@@ -456,8 +503,8 @@ class TestAlerts:
         sensor.evaluate_tick(context)
         (told,) = alerted.texts
         assert told.startswith("BreadthFlow: check bars.bars_current failed\n")
-        assert "expected 2024-01-02, last_held 2023-12-29" in told
-        assert "Next   breadthflow check --select bars_current; when the data are there: " in told
+        assert "no bars on 2024-01-02; the last one held is 2023-12-29" in told
+        assert "Next   breadthflow run" in told
         sensor.evaluate_tick(context)
         assert len(alerted.texts) == 1
 

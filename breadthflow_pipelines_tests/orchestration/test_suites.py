@@ -238,7 +238,8 @@ def test_unusual_session_is_shown_and_fails_nothing(healthy: Store) -> None:
     report = healthy.check("bars", suites=True)
     (warning,) = [check for check in report.checks if check.status == "warned"]
     assert warning.name == "volume_steady"
-    assert warning.detail.startswith("observed 1 row, first session 2023-11-15, value ")
+    assert warning.detail.startswith("1 row, first: session 2023-11-15, value ")
+    assert warning.detail.endswith("Next: breadthflow backfill --from 2023-11-15 --to 2023-11-15")
     assert report.exit_status == 0
 
 

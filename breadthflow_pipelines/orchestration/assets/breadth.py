@@ -21,9 +21,10 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     stored_asset,
 )
+from breadthflow_pipelines.orchestration.gates import holding, judge_coverage, refuse_held
 from breadthflow_pipelines.orchestration.measures import BREADTH, BREADTH_BOUNDS, origins
-from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, Span, span_of
-from breadthflow_pipelines.orchestration.recomputing import catching_up
+from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, span_of
+from breadthflow_pipelines.orchestration.recomputing import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
@@ -107,7 +108,7 @@ def breadth_counts_asset(
         """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("breadth_counts"), catching_up(market, "breadth_counts", span) as work:
-            merged = _count(market, work.span)
+            merged = _count(market, work, context.run.run_id)
         held = warehouse.coverage(market.store, span.start, span.end)
         monthly_metadata(
             context,
@@ -119,6 +120,7 @@ def breadth_counts_asset(
                 "mean_priced": pl.col("priced").mean(),
             },
         )
+        refuse_held(context, market, work.held)
         return dg.MaterializeResult(
             metadata={
                 **work.told(merged),
@@ -138,8 +140,9 @@ def breadth_counts_asset(
     return breadth_counts
 
 
-def _count(market: Market, span: Span) -> Merged:
+def _count(market: Market, work: Work, run_id: str) -> Merged:
     """Count the span year by year: memory stays small however long the history."""
+    span = work.span
     members = bars_warehouse.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING
@@ -148,7 +151,8 @@ def _count(market: Market, span: Span) -> Merged:
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
         index = bars_warehouse.index_closes(market.store, market.settings.index_symbols, start, end)
         counts = require(contracts.COUNTS, count_breadth(bars, members, sessions, index))
-        merged += warehouse.record_counts(market.store, counts, start, end)
+        hold = warehouse.settling_coverage(market.settings.coverage_gate, start, end, run_id)
+        merged += warehouse.record_counts(market.store, work.held.free(counts), start, end, hold, work.held.firsts)
         advance("breadth counts", done / len(span.years), f"through {end}")
     return merged
 
@@ -163,10 +167,12 @@ def _count(market: Market, span: Span) -> Merged:
         dg.AssetDep("exchange_breadth"),
     ],
 )
-def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def breadth_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The A/D line, McClellan, Zweig's average and the rest, from all of history; only changed rows are written."""
     with market.store.exclusive("breadth_indicators"):
-        counts = warehouse.all_counts(market.store)
+        judge_coverage(market, context.run.run_id)  # the gate may be another one than when they were counted
+        held = holding(market, "breadth_indicators")
+        counts = held.free(warehouse.all_counts(market.store))
         closed = market.calendar.last_closed()
         revisable_from = market.calendar.back(closed, REVISABLE_SESSIONS - 1)
         states = breadth_state(counts, market.settings.coverage_gate, revisable_from)
@@ -174,10 +180,11 @@ def breadth_indicators(market: Market) -> dg.MaterializeResult:  # type: ignore[
             states.select("universe", "segment", "session", "state"), on=["universe", "segment", "session"]
         )
         contract = contracts.indicators(BREADTH_BOUNDS)
-        merged = warehouse.record_indicators(market.store, require(contract, computed), BREADTH)
+        merged = warehouse.record_indicators(market.store, require(contract, computed), BREADTH, held.firsts)
     advance("breadth indicators", 1, f"{computed.height} rows")
     latest = computed.filter(pl.col("segment") == "ALL").group_by("universe", maintain_order=True).last()
     charts = indicator_charts(counts, computed, synthetic_universes(market.store))
+    refuse_held(context, market, held, unless_next=("market_signals", "symbol_signals"))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},

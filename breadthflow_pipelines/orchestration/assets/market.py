@@ -23,6 +23,7 @@ from breadthflow_pipelines.orchestration.describe import (
     shown,
     stored_asset,
 )
+from breadthflow_pipelines.orchestration.gates import judge_read
 from breadthflow_pipelines.orchestration.ingest import RESTATED, Ingest
 from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.recomputing import settle_calendar
@@ -120,10 +121,12 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)
+        before = warehouse.reach(market.store, synthetic=market.source.synthetic)
         ingest = Ingest(market, span, context.run.run_id)
         ingest.run()
         changed = settle_calendar(market)
         recomputations.done_within(market.store, "bars", span.start, span.end)
+        judge_read(market, span, context.run.run_id, before, ingest.asked_again)
         held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,

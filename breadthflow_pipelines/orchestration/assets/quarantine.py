@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.contracts.quarantine import DECIDED, LEFT_OUT, excessive, first_changed, settle, undecided
+from breadthflow_pipelines.gates import CROWDED
 from breadthflow_pipelines.indicators.plausibility import (
     DOUBTS,
     LATER_BARS,
@@ -32,6 +33,7 @@ from breadthflow_pipelines.orchestration.recomputing import catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import quarantine as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.verdicts import record_gate
 
 log = logger(__name__)
 
@@ -96,7 +98,10 @@ def _judge(market: Market, span: Span, run_id: str) -> Merged:
     settled = settle(found, stored, fingerprints, excess, run_id=run_id, now=now, doubts=DOUBTS)
     _tell(stored, settled)
     advance("quarantined bars", 1, f"through {span.end}")
-    return warehouse.record_findings(market.store, settled, first_changed(stored, settled))
+    hold = warehouse.settling_proposals(span.start, span.end, run_id, synthetic=market.source.synthetic)
+    merged = warehouse.record_findings(market.store, settled, first_changed(stored, settled), hold)
+    record_gate(market.store, CROWDED, span.months, run_id=run_id)
+    return merged
 
 
 _BAR = ("security_id", "session")

@@ -10,6 +10,7 @@ from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
 from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, shown, stored_asset
+from breadthflow_pipelines.orchestration.gates import holding, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.rules import RULES
@@ -27,20 +28,22 @@ _LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rul
 
 
 @stored_asset("market_signals", group="signals", code_version="1", deps=[breadth_indicators])
-def market_signals(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Buy, sell or hold, each with its rule, threshold and evidence; from all of history, only changes are written."""
     with market.store.exclusive("market_signals"):
-        counts = warehouse.all_counts(market.store)
-        indicators = warehouse.indicators(market.store)
+        held = holding(market, "market_signals")
+        counts = held.free(warehouse.all_counts(market.store))
+        indicators = held.free(warehouse.indicators(market.store))
         signals = require(contracts.SIGNALS, compute_signals(counts, indicators))
-        changed = changed_signals(warehouse.signal_actions(market.store), signals)
-        merged = warehouse.record_signals(market.store, signals)
+        changed = changed_signals(held.free(warehouse.signal_actions(market.store)), signals)
+        merged = warehouse.record_signals(market.store, signals, held.firsts)
     advance("market signals", 1, f"{signals.height} signals")
     by_rule = signals.group_by("universe", "rule", "action").agg(
         signals=pl.len(), first=pl.col("session").min(), last=pl.col("session").max()
     )
     latest = signals.filter(pl.col("segment") == "ALL").sort("session", descending=True)
     charts = signal_charts(indicators, signals, synthetic_universes(market.store))
+    refuse_held(context, market, held, unless_next=("symbol_signals",))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},

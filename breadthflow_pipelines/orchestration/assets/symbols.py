@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import polars as pl
@@ -17,6 +18,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import universe_members
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
 from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, monthly_metadata, shown, stored_asset
+from breadthflow_pipelines.orchestration.gates import judge_members, refuse_held
 from breadthflow_pipelines.orchestration.measures import (
     PER_SYMBOL,
     SYMBOL,
@@ -26,7 +28,7 @@ from breadthflow_pipelines.orchestration.measures import (
     origins,
 )
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
-from breadthflow_pipelines.orchestration.recomputing import catching_up
+from breadthflow_pipelines.orchestration.recomputing import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
@@ -59,7 +61,7 @@ def price_indicators_asset(
         """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("price_indicators"), catching_up(market, "price_indicators", span) as work:
-            merged = NOTHING if work.span.is_empty else _compute(market, work.span)
+            merged = NOTHING if work.span.is_empty else _compute(market, work)
         told = warehouse.members_told(market.store, span.start, span.end)
         monthly_metadata(
             context,
@@ -67,6 +69,7 @@ def price_indicators_asset(
             told,
             {"members": pl.col("indicators").sum(), "sessions": pl.col("session").n_unique()},
         )
+        refuse_held(context, market, work.held)
         return dg.MaterializeResult(
             metadata={
                 **work.told(merged),
@@ -84,8 +87,9 @@ def price_indicators_asset(
     return price_indicators
 
 
-def _compute(market: Market, span: Span) -> Merged:
+def _compute(market: Market, work: Work) -> Merged:
     """Compute the span shard by shard, each security from its first bar on, however the months are cut."""
+    span = work.span
     members = bars_warehouse.members(market.store)
     held = roster(members, market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end)))
     held = held.select(_OF_MEMBERS)
@@ -99,10 +103,11 @@ def _compute(market: Market, span: Span) -> Merged:
         computed = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
         merged += warehouse.record_price_indicators(
             market.store,
-            require(contracts.price_indicators(SYMBOL_BOUNDS), computed),
+            require(contracts.price_indicators(SYMBOL_BOUNDS), work.held.free(computed)),
             SYMBOL,
             days=(span.start, span.end),
             securities=(low, high),
+            held=work.held.firsts,
         )
         done += int(shard["bars"].sum())
         advance("price indicators", done / max(1, whole), f"{done:,} bars")
@@ -147,11 +152,13 @@ def symbol_signals_asset(
     def symbol_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        with market.store.exclusive("symbol_signals"), catching_up(market, "symbol_signals", span) as work:
-            merged = _signal(market, work.span)
+        judge = partial(judge_members, market, run_id=context.run.run_id)
+        with market.store.exclusive("symbol_signals"), catching_up(market, "symbol_signals", span, judge) as work:
+            merged = _signal(market, work)
         told = warehouse.members_told(market.store, span.start, span.end)
         actions = {action: pl.col(action).sum() for action in ("signals", "buys", "sells")}
         monthly_metadata(context, merged, told, actions)
+        refuse_held(context, market, work.held)
         rules = pl.DataFrame([{"rule": r.name, "weight": r.weight, "about": r.about} for r in SYMBOL_RULES])
         return dg.MaterializeResult(
             metadata={
@@ -178,13 +185,13 @@ def symbol_signals_asset(
     return symbol_signals
 
 
-def _signal(market: Market, span: Span) -> Merged:
-    merged = NOTHING
+def _signal(market: Market, work: Work) -> Merged:
+    span, merged = work.span, NOTHING
     for start, end in span.years:
         rows = warehouse.members_with_indicators(market.store, RULE_COLUMNS, start, end)
         signals = compute_signals(rows, warehouse.regimes(market.store, start, end))
-        sound = require(contracts.symbol_signals(VOTE_BOUNDS), signals)
-        merged += warehouse.record_symbol_signals(market.store, sound, VOTES, days=(start, end))
+        sound = require(contracts.symbol_signals(VOTE_BOUNDS), work.held.free(signals))
+        merged += warehouse.record_symbol_signals(market.store, sound, VOTES, days=(start, end), held=work.held.firsts)
         advance("symbol signals", _part(span, end), f"through {end}")
     return merged
 
