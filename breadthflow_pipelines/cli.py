@@ -598,18 +598,9 @@ def fetch_universe(
 @app.command()
 def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
     """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
-    from breadthflow_pipelines.orchestration.serve import serve
+    from breadthflow_pipelines.orchestration.hosting.serve import serve
 
-    settings = get_settings()
-    database = open_database(settings)
-    dagster_url(settings)
-    try:
-        status_code = serve(settings, port, lambda line: err.print(line))
-    finally:
-        if database.embedded is not None:
-            database.embedded.stop()
-            err.print("Postgres stopped.")
-    raise typer.Exit(status_code)
+    raise typer.Exit(serve(get_settings(), port, lambda line: err.print(line, markup=False, soft_wrap=True)))
 
 
 @app.command("alert-test")

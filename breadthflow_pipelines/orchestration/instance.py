@@ -1,18 +1,23 @@
 """Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 import breadthflow_pipelines
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    import dagster as dg
+
 CONFIGURATION = "dagster.yaml"
 WORKSPACE = "workspace.yaml"
+LOCATION = "breadthflow"  # the code location's name, in workspace.yaml and wherever a run says where it comes from
 
 
 def configuration_file(name: str) -> Path:
@@ -41,6 +46,8 @@ def prepare_dagster_home(settings: Settings) -> Path:
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance that the command line, the UI and the daemon share."""
+    import dagster as dg
+
     prepare_dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
         yield instance

@@ -19,6 +19,8 @@ MAX_OVERFLOW = 10
 
 # Read by Dagster in every process that has an instance, and each has one through this module.
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+# A backfill from the UI waits for a code server that is being started again; without this it fails for good.
+os.environ.setdefault("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):

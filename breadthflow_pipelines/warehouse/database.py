@@ -46,7 +46,7 @@ class Database:
         Raises:
             DatabaseError: the server cannot be reached.
         """
-        connection = _connect(self.url)
+        connection = connect(self.url)
         try:
             with connection:
                 yield connection
@@ -60,7 +60,7 @@ class Database:
     @contextmanager
     def exclusive(self, what: str) -> Iterator[None]:
         """Hold the right to write ``what``; others wait. Let go by the server itself when this process dies."""
-        connection = _connect(self.url)
+        connection = connect(self.url)
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
@@ -195,7 +195,7 @@ def _refuse_newer(found: str | None) -> None:
 
 def _exists(url: str) -> bool:
     try:
-        _connect(url).close()
+        connect(url).close()
     except DatabaseError:
         if _known_missing(url):
             return False
@@ -206,7 +206,7 @@ def _exists(url: str) -> bool:
 def _known_missing(url: str) -> bool:
     """Whether the server's own list lacks the database; what it refuses with comes in many languages."""
     try:
-        connection = _connect(_maintenance(url))
+        connection = connect(_maintenance(url))
     except DatabaseError:
         return False
     try:
@@ -221,9 +221,15 @@ def _maintenance(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path="/postgres"))
 
 
-def _connect(url: str) -> psycopg2.extensions.connection:
+def connect(url: str, **options: str) -> psycopg2.extensions.connection:
+    """A connection of one's own; ``options`` are libpq's. Without a name it has that of PGAPPNAME, or ours.
+
+    Raises:
+        DatabaseError: the server cannot be reached, or refuses.
+    """
+    named: dict[str, Any] = {"fallback_application_name": "breadthflow", **options}
     try:
-        return psycopg2.connect(url, connect_timeout=10, application_name="breadthflow")
+        connection: psycopg2.extensions.connection = psycopg2.connect(url, connect_timeout=10, **named)
     except psycopg2.OperationalError as error:
         reason = [line for line in str(error).splitlines() if line[:1].strip()][-1]  # the indented ones guess
         raise DatabaseError(
@@ -231,11 +237,12 @@ def _connect(url: str) -> psycopg2.extensions.connection:
         ) from None
     except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
         raise RequestError("BREADTHFLOW_DATABASE_URL is no address that PostgreSQL understands.") from None
+    return connection
 
 
 def _create_database(url: str) -> None:
     name = database_name(url)
-    connection = _connect(_maintenance(url))
+    connection = connect(_maintenance(url))
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:

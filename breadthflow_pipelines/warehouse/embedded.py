@@ -14,6 +14,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,11 @@ class EmbeddedServer:
         sockets = quote(str(self.socket_directory()), safe="")
         return f"postgresql://postgres@localhost:5432/{quote(database)}?host={sockets}"
 
+    @property
+    def log(self) -> Path:
+        """What the server itself says."""
+        return self.data / "server.log"
+
     def ensure_running(self) -> None:
         """Start the server unless it runs already; it then survives this process.
 
@@ -57,9 +63,9 @@ class EmbeddedServer:
         """
         if self._answers():
             return
-        self._make_home()
+        self.make_home()
         with self._lock():
-            if self._answers():
+            if self._answers() or self._got_ready():
                 return
             account = _server_account()
             binaries = self._binaries(account)
@@ -68,18 +74,28 @@ class EmbeddedServer:
             self._clear_stale_pid()
             self._start(binaries, account)
 
-    def stop(self) -> None:
-        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error.
+
+        at_once: as after a crash, for one that hangs; the next start then has to recover.
+        """
         if not self.home.is_dir():
             return
         with self._lock():
             if self.is_running():
-                account = _server_account()
-                _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop", account=account)
+                account, mode = _server_account(), "immediate" if at_once else "fast"
+                _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", account=account)
 
     def is_running(self) -> bool:
         """Whether a server runs on this home's data."""
         return self._process() is not None
+
+    def is_starting(self) -> bool:
+        """Whether it runs and takes no connections yet: after a crash it has to recover first, which may take long."""
+        try:
+            return self.is_running() and not self._is_ready()
+        except FileNotFoundError:
+            return False
 
     def socket_directory(self) -> Path:
         """Where the server's socket lies: beside the data, or in a private directory if that path is too long."""
@@ -87,11 +103,22 @@ class EmbeddedServer:
             return Path(lines[_SOCKET_LINE])  # TMPDIR may be another one than that of who started it
         if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_LIMIT:
             return self.data
-        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"breadthflow-{os.geteuid()}-{digest}"
+        return _runtime_directory(self.data)
 
     def _answers(self) -> bool:
         return self._process() is not None and (self.socket_directory() / SOCKET_NAME).exists() and self._is_ready()
+
+    def _got_ready(self) -> bool:
+        """Wait for a server that is starting, such as one whose starter lost patience with its recovery."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.is_starting():
+            if time.monotonic() > deadline:
+                raise DatabaseError(
+                    f"PostgreSQL is still starting, or recovering from a crash; try again in a minute. "
+                    f"Its log is {self.log}."
+                )
+            time.sleep(0.1)
+        return self._answers()
 
     def _is_ready(self) -> bool:
         return self._pid_file()[_STATUS_LINE:] == ["ready"]
@@ -118,7 +145,12 @@ class EmbeddedServer:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def _make_home(self) -> None:
+    def make_home(self) -> None:
+        """Make the directory, such that the server's account may enter it.
+
+        Raises:
+            RequestError: it cannot hold a store for this user.
+        """
         if odd := _ODD.search(str(self.home)):
             raise RequestError(
                 f"BREADTHFLOW_HOME={self.home} cannot be a store: PostgreSQL stumbles over its {odd[0]}."
@@ -188,11 +220,10 @@ class EmbeddedServer:
     def _start(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         sockets = self.socket_directory()
         if sockets != self.data:
-            _make_private(sockets, account)
+            private_directory(self.data, account)
         options = f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
-        output = self.data / "server.log"
-        command = (binaries / "pg_ctl", "-D", self.data, "-l", output, "-o", options, "-w", "-t", str(START_SECONDS))
-        _run(*command, "start", account=account, hint=f"Its log is {output}.")
+        command = (binaries / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-w", "-t", str(START_SECONDS))
+        _run(*command, "start", account=account, hint=f"Its log is {self.log}.")
         log.info("postgres_started", data=str(self.data))
 
 
@@ -216,8 +247,18 @@ def _closed_to_others(path: Path) -> Path | None:
     return None
 
 
-def _make_private(path: Path, account: pwd.struct_passwd | None) -> None:
-    """A directory that only the server's owner may enter; one that somebody else put there is refused."""
+def _runtime_directory(of: Path) -> Path:
+    """Where what belongs to a path lies that cannot lie in it: one directory for each user and path."""
+    digest = hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"breadthflow-{os.geteuid()}-{digest}"
+
+
+def private_directory(of: Path, account: pwd.struct_passwd | None) -> Path:
+    """A directory outside ``of`` that only its owner may enter; one that somebody else put there is refused.
+
+    account: the owner, where it is not the present user.
+    """
+    path = _runtime_directory(of)
     owner = account.pw_uid if account else os.geteuid()
     try:
         path.mkdir(mode=0o700)
@@ -229,6 +270,7 @@ def _make_private(path: Path, account: pwd.struct_passwd | None) -> None:
             raise RequestError(
                 f"{path} is in the way: it is not a private directory of the database's owner."
             ) from None
+    return path
 
 
 def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = "") -> None:

@@ -1,13 +1,10 @@
 """Dagster's own storage and configuration, as every Dagster process here gets them."""
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.orchestration import serve
 from breadthflow_pipelines.orchestration.instance import prepare_dagster_home
 from breadthflow_pipelines.orchestration.storage import PooledPostgresStorage
 from breadthflow_pipelines.settings import Settings, get_settings
@@ -70,14 +67,3 @@ def test_dagsters_database_is_one_of_its_own(store: Store) -> None:
     settings = get_settings()
     assert settings.dagster_database_url is not None
     assert store.rows("SELECT to_regclass('event_logs'), to_regclass('runs')") == [(None, None)]
-
-
-def test_port_that_is_taken_is_refused_before_anything_starts(tmp_path: Path) -> None:
-
-    with socket.socket() as taken:
-        taken.bind((serve.HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(RequestError, match=f"Port {port} is taken; .*--port {port + 1}"):
-            serve.serve(Settings(home=tmp_path), port, print)
-    assert not (tmp_path / "dagster").exists()
