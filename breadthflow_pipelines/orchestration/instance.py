@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import breadthflow_pipelines
 from breadthflow_pipelines.errors import RequestError
@@ -41,6 +42,29 @@ def prepare_dagster_home(settings: Settings) -> Path:
         fresh.replace(target)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+class WithoutCries(io.TextIOBase):
+    """A stream without the pages that Dagster writes to stderr when its storage fails: it raises the error as well."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith("Exception while writing logger call") else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
 
 
 @contextmanager

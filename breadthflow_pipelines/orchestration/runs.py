@@ -16,8 +16,10 @@ from dagster_shared.error import SerializableErrorInfo
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
+from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
 from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
@@ -167,6 +169,7 @@ def _execute(
         raise_on_error=False,
     )
     report = _report(result, time.monotonic() - began)
+    tidy_after_a_run(instance)
     log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
     return report
 
@@ -229,6 +232,8 @@ def _raised(event: dg.DagsterEvent) -> BreadthFlowError:
         last, error = error, error.cause
     if last is None or "Interrupt" in (last.cls_name or ""):
         return BreadthFlowError(f"{event.step_key} was interrupted; run it again to go on.")
+    if says_full(last.message):
+        return disk_full(get_settings().home)
     return BreadthFlowError(f"{event.step_key} failed: {last.message.strip()}")
 
 

