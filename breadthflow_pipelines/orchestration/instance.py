@@ -44,6 +44,14 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
+_CRIES = (
+    "Exception while storing event batch",
+    "Exception while writing logger call to event log",
+    "Falling back to storing multiple single-event storage requests",
+    "Retrying failed database connection",
+)
+
+
 class WithoutCries(io.TextIOBase):
     """A stream without the pages that Dagster writes to stderr when its storage fails: it raises the error as well."""
 
@@ -51,7 +59,7 @@ class WithoutCries(io.TextIOBase):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if text.startswith("Exception while writing logger call") else self._stream.write(text)
+        return len(text) if text.startswith(_CRIES) else self._stream.write(text)
 
     def flush(self) -> None:
         self._stream.flush()

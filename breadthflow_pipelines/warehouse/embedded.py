@@ -27,6 +27,7 @@ import psutil
 from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk, says_full
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.rotation import rotate
 
 log = logger(__name__)
 
@@ -68,6 +69,7 @@ class EmbeddedServer:
             DiskFullError: because there is no space.
         """
         if self._answers():
+            rotate(self.log)
             return
         self.make_home()
         try:

@@ -37,7 +37,7 @@ class Claim:
     def __init__(self, url: str, what: str, holder: str) -> None:
         self._url = url
         self._what = f"breadthflow {what}"
-        self._holder = holder.encode()[:LONGEST_NAME].decode(errors="ignore")
+        self._holder = holder.encode("ascii", "replace").decode()[:LONGEST_NAME]  # all that the server keeps of it
         self._connection: psycopg2.extensions.connection | None = None
 
     def hold(self) -> str | None:

@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
+from breadthflow_pipelines.observability.rotation import rotate
 from breadthflow_pipelines.orchestration.hosting.claim import Holder, claimed
 from breadthflow_pipelines.orchestration.hosting.family import end, family, run_workers
 from breadthflow_pipelines.orchestration.hosting.services import (
@@ -31,6 +33,7 @@ from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.presence import Claim
 
 POLL_SECONDS = 0.2
+ROTATE_SECONDS = 60
 # Seconds that each has to stop by itself. A run that works inside a library hears of it when that returns.
 DAEMON_STOP, RUNS_STOP, WEBSERVER_STOP, CODE_SERVER_STOP, LEFT_STOP = 20, 30, 10, 10, 5
 
@@ -76,14 +79,20 @@ def _serve_store(settings: Settings, holder: Holder, server: EmbeddedServer | No
     supervisor = Supervisor([store, code_server, webserver, daemon], say, answered=answered)
     try:
         say(f"Starting the Dagster UI and the daemon; their logs are in {home}.")
-        return _watch(supervisor, store, stops, say)
+        logs = [child.log for child in (code_server, webserver, daemon)]
+        return _watch(supervisor, store, [*logs, server.log] if server else logs, stops, say)
     finally:
         _stop(supervisor, holder, settings, dagster, stops, say)
         claim.release()
 
 
-def _watch(supervisor: Supervisor, store: StoreService, stops: "_Stops", say: Say) -> int:
+def _watch(supervisor: Supervisor, store: StoreService, logs: Sequence[Path], stops: "_Stops", say: Say) -> int:
+    looked = time.monotonic()
     while not stops.asked:
+        if time.monotonic() - looked > ROTATE_SECONDS:
+            looked = time.monotonic()
+            for log in logs:
+                rotate(log)
         trouble = supervisor.step()
         if store.taken_by is not None:
             trouble = f"The database was out of reach, and meanwhile another one took it over: {store.taken_by}."
