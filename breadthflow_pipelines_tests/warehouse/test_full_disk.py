@@ -88,7 +88,9 @@ def test_a_load_that_does_not_fit_is_rolled_back_and_goes_through_once_there_is_
     ensure_database(server.url("market"))
     database = Database(server.url("market"), server)
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE kept AS SELECT n::bigint, repeat('x', 100) AS text FROM generate_series(1, 1000) n")
+        cursor.execute(
+            "CREATE TABLE kept AS SELECT n::bigint, repeat('x', 100) AS text FROM generate_series(1, 1000) n"
+        )
     small_disk.fill(leave=6)
     rows = pl.DataFrame({"n": range(400_000), "text": ["x" * 100] * 400_000}).to_arrow()
     with pytest.raises(DiskFullError, match=LINE.pattern), bulk._cursor(database) as adbc:  # by COPY

@@ -33,6 +33,8 @@ GONE = "The process that made this run is gone: it was killed, or its machine we
 SLOW_START = dt.timedelta(minutes=1)  # a run that was made that recently may not have said yet who makes it
 CLOCK_SLACK = 300  # seconds by which two readings of a clock that was set in between may differ
 ASK_SECONDS = 10
+LONGEST_COMMAND = "86400"  # seconds; those of dagster.yaml are for runs that Dagster launches
+_OF_THE_MACHINE = f"pid:[{0xEFFFFFFC}]"  # Linux' first name space of process numbers; each container has another
 _UNSAID = "-"
 _UNFINISHED = [
     *(dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
@@ -77,6 +79,11 @@ class Maker:
     def written(self) -> str:
         return " ".join((self.machine, self.boot, self.numbers, self.pid, self.born))
 
+    @property
+    def is_in_a_container(self) -> bool:
+        """Whether only processes of one container can see it."""
+        return self.numbers not in (_OF_THE_MACHINE, _UNSAID)
+
     def is_of_this_boot(self) -> bool | None:
         """Whether a process of it could be seen from here; False: its machine was restarted; None: nobody can tell."""
         here = Maker.here()
@@ -102,8 +109,10 @@ class Maker:
 
 
 def process_tags() -> dict[str, str]:
-    """The tags of a run that this process makes itself. It is not ended for lasting long, as it can be looked for."""
-    return {PROCESS_TAG: Maker.this_process().written(), MAX_RUNTIME_SECONDS_TAG: "0"}
+    """The tags of a run that this process makes itself. It may last a day where it can be seen to live."""
+    maker = Maker.this_process()
+    tags = {PROCESS_TAG: maker.written()}
+    return tags if maker.is_in_a_container else {**tags, MAX_RUNTIME_SECONDS_TAG: LONGEST_COMMAND}
 
 
 def lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:

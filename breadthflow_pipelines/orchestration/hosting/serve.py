@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
+from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.observability.rotation import rotate
 from breadthflow_pipelines.orchestration.hosting.claim import Holder, claimed
 from breadthflow_pipelines.orchestration.hosting.family import end, family, run_workers
@@ -24,7 +24,7 @@ from breadthflow_pipelines.orchestration.hosting.services import (
     children,
     client_name,
 )
-from breadthflow_pipelines.orchestration.hosting.supervisor import Hurried, Say, Supervisor
+from breadthflow_pipelines.orchestration.hosting.supervisor import Hurried, Say, Supervisor, sentence
 from breadthflow_pipelines.orchestration.instance import prepare_dagster_home
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
@@ -87,8 +87,11 @@ def _serve_store(settings: Settings, holder: Holder, server: EmbeddedServer | No
 
 
 def _watch(supervisor: Supervisor, store: StoreService, logs: Sequence[Path], stops: "_Stops", say: Say) -> int:
-    looked = time.monotonic()
+    looked, complained = time.monotonic(), ""
     while not stops.asked:
+        if store.complaint != complained:
+            complained = store.complaint
+            say(complained or "The database works again.")
         if time.monotonic() - looked > ROTATE_SECONDS:
             looked = time.monotonic()
             for log in logs:
@@ -109,7 +112,7 @@ def _stop(supervisor: Supervisor, holder: Holder, settings: Settings, dagster: s
 
     def stop(name: str, seconds: float) -> None:
         if supervisor.stop(name, seconds, hurried):
-            say(f"The {name} stopped.")
+            say(f"{sentence(name)} stopped.")
 
     stop(DAEMON, DAEMON_STOP)
     _stop_runs(holder, hurried, say)
@@ -141,7 +144,7 @@ def _mark_dead_runs(settings: Settings, dagster: str) -> None:
 
         with dagster_instance(settings) as instance:
             end_dead_runs(instance, nobody_launches=True)
-    except DatabaseError:  # it is down; the next start does it
+    except BreadthFlowError:  # the database is down; the next start does it
         return
 
 
@@ -150,7 +153,7 @@ def _stop_postgres(server: EmbeddedServer, holder: Holder, say: Say) -> None:
         return
     try:
         others = presence.others(server.url("postgres"), client_name(holder))
-    except DatabaseError:
+    except BreadthFlowError:
         others = []
     if others:
         names = ", ".join(sorted({name or "without a name" for name in others}))

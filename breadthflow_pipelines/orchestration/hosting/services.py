@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from breadthflow_pipelines.errors import DiskFullError
 from breadthflow_pipelines.orchestration.hosting import programs
 from breadthflow_pipelines.orchestration.hosting.claim import Holder
 from breadthflow_pipelines.orchestration.hosting.family import MARK
@@ -22,7 +23,7 @@ from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServe
 from breadthflow_pipelines.warehouse.presence import Claim
 
 HOST = "127.0.0.1"
-DATABASE, CODE_SERVER, WEBSERVER, DAEMON = "database", "code server", "webserver", "daemon"
+DATABASE, CODE_SERVER, WEBSERVER, DAEMON = "the database", "the code server", "the webserver", "the daemon"
 SOCKET = "code-server.sock"
 WORKSPACE = "workspace.yaml"  # in DAGSTER_HOME: where the webserver and the daemon find the code server
 _PLAIN = re.compile(r"[\w./ +-]+", re.ASCII)  # gRPC reads anything else in a socket's path as part of an address
@@ -41,6 +42,7 @@ class StoreService:
         self.name = "Postgres" if server else DATABASE
         self.silence = 120.0 if server else float("inf")
         self.taken_by: str | None = None  # who has the claim on it, if we lost it with the connection
+        self.complaint = ""  # what the server has against working, where starting it again would not help
         self._url, self._server, self._claim = url, server, claim
 
     def start(self) -> None:
@@ -56,9 +58,14 @@ class StoreService:
     def answers(self) -> bool:
         if self._server is not None and self._server.is_starting():
             return True  # recovering from a crash takes as long as it takes
-        if not presence.answers(self._url):
-            return False
-        self.taken_by = self._claim.hold()
+        try:
+            if not presence.answers(self._url):
+                return False
+            self.taken_by = self._claim.hold()
+        except DiskFullError as error:  # it is there, and goes on by itself once somebody has made room
+            self.complaint = str(error)
+        else:
+            self.complaint = ""
         return True
 
     def stop(self, seconds: float, hurried: Hurried = never) -> None:  # noqa: ARG002 - a server takes its time

@@ -29,8 +29,13 @@ ASK_EVERY = 5.0  # seconds between two questions whether it answers
 KILL_AFTER = 10.0  # seconds that one which hangs has to stop by itself
 
 
+def sentence(name: str) -> str:
+    """A service's name as a sentence begins with it."""
+    return name[:1].upper() + name[1:]
+
+
 class Service(Protocol):
-    """Something that runs beside this process. name: as people read it; needs: what must answer before it starts.
+    """Something that runs beside this process. name: as it stands in a sentence; needs: what must answer before it.
 
     silence: seconds without an answer after which it hangs; starting: the same for the first answer after a start.
     """
@@ -212,7 +217,7 @@ class Supervisor:
         try:
             watched.service.start()
         except (BreadthFlowError, OSError) as error:
-            return self._died(watched, f"does not start: {error}")
+            return self._died(watched, f"does not start: {str(error).rstrip('.')}")
         watched.pulse = _Pulse(watched.service)
         return None
 
@@ -221,7 +226,7 @@ class Supervisor:
             watched.announced = True
             self._answered(watched.service.name)
             if watched.deaths:
-                self._say(f"The {watched.service.name} runs again.")
+                self._say(f"{sentence(watched.service.name)} runs again.")
 
     def _trouble(self, watched: _Watched, pulse: _Pulse) -> str | None:
         ended = watched.service.ended()
@@ -238,12 +243,12 @@ class Supervisor:
         watched.service.stop(KILL_AFTER)
         watched.deaths = [death for death in watched.deaths if now - death < self._calm]
         if len(watched.deaths) >= len(self._waits):
-            return f"The {watched.service.name} {how}. Starting it again did not help."
+            return f"{sentence(watched.service.name)} {how}. Starting it again did not help."
         wait = self._waits[len(watched.deaths)]
         watched.deaths.append(now)
         watched.start_at = now + wait
         tries = f"{len(watched.deaths)} of {len(self._waits)}"
-        self._say(f"The {watched.service.name} {how}. Starting it again in {wait:.0f} s ({tries}).")
+        self._say(f"{sentence(watched.service.name)} {how}. Starting it again in {wait:.0f} s ({tries}).")
         return None
 
     def _forget(self, watched: _Watched) -> None:
