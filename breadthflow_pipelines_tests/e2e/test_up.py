@@ -60,7 +60,8 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._ear = threading.Thread(target=self._listen, daemon=True)
+        self._ear.start()
 
     def _listen(self) -> None:
         assert self.process.stderr is not None
@@ -116,7 +117,9 @@ class Served:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(150)
+        status = self.process.wait(150)
+        self._ear.join(10)
+        return status
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
@@ -189,7 +192,7 @@ def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
 
     notebook = psycopg2.connect(EmbeddedServer(home).url("postgres"), application_name="notebook")
     assert up.stop() == 0
-    assert up.said("Postgres keeps running: 1 connection of others (notebook).")
+    assert up.said("Postgres keeps running: 1 connection of others (notebook)."), up.lines
     notebook.close()
     assert {process.name() for process in processes_of(home)} == {"postgres"}
 

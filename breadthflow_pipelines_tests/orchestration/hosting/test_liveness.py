@@ -209,6 +209,23 @@ def test_terminating_the_run_of_a_command_interrupts_that_command(store: Store) 
     assert not store.instance.run_launcher.terminate(made(store, STARTED, gone()))  # there is nobody to ask
 
 
+@pytest.mark.parametrize(
+    ("numbers", "longest"),
+    [
+        ("pid:[4026531836]", "86400"),  # the machine's own: its processes are seen by who looks for dead runs
+        ("pid:[4026532999]", None),  # a container's
+        ("-", "86400"),  # a system without name spaces
+    ],
+)
+def test_command_may_last_longer_where_it_can_be_seen_to_live(
+    numbers: str, longest: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "_link", lambda _: numbers)
+    tags = liveness.process_tags()
+    assert tags.get("dagster/max_runtime") == longest
+    assert Maker.read(tags[PROCESS_TAG]) == Maker.this_process()
+
+
 def test_a_process_is_known_by_more_than_its_number() -> None:
     this = Maker.this_process()
     assert Maker.read(this.written()) == this
