@@ -8,7 +8,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -719,18 +719,9 @@ def fetch_universe(
 @app.command()
 def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
     """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
-    from breadthflow_pipelines.orchestration.serve import serve
+    from breadthflow_pipelines.orchestration.hosting.serve import serve
 
-    settings = get_settings()
-    database = open_database(settings)
-    dagster_url(settings)
-    try:
-        status_code = serve(settings, port, lambda line: err.print(line))
-    finally:
-        if database.embedded is not None:
-            database.embedded.stop()
-            err.print("Postgres stopped.")
-    raise typer.Exit(status_code)
+    raise typer.Exit(serve(get_settings(), port, lambda line: err.print(line, markup=False, soft_wrap=True)))
 
 
 @app.command("alert-test")
@@ -780,14 +771,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process: 0 done, 1 failed, 2 wrong request, 3 unreachable."""
     try:
         app(args=arguments, prog_name="breadthflow")
-    except BreadthFlowError as error:
-        if _debug["on"]:
-            raise
-        err.print(f"breadthflow: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(error.exit_status)
     except BrokenPipeError:  # the reader of our output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        told = error if isinstance(error, BreadthFlowError) else _full_disk(error)
+        if told is None or _debug["on"]:
+            raise
+        with suppress(OSError):  # what it is written to may be what is full
+            err.print(f"breadthflow: {told}", style="red", markup=False, soft_wrap=True)
+        sys.exit(told.exit_status)
+
+
+def _full_disk(error: Exception) -> BreadthFlowError | None:
+    """The one line for an error that any library may raise when a disk is full: ours, Dagster's, SQLAlchemy's."""
+    from breadthflow_pipelines.observability.disk import disk_full, full_disk
+    from breadthflow_pipelines.warehouse.embedded import EmbeddedServer, ran_out_of_space
+
+    server = EmbeddedServer(get_settings().home)
+    return full_disk(error, server.home) or (disk_full(server.home) if ran_out_of_space(server.data) else None)
 
 
 @contextmanager
@@ -798,13 +800,13 @@ def _orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance
     """
     settings = get_settings()
     open_database(settings)
-    from breadthflow_pipelines.orchestration.instance import dagster_instance
+    from breadthflow_pipelines.orchestration.instance import WithoutCries, dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
     market = Market()
     if source:
         market.source.describe()
-    with dagster_instance(settings) as instance:
+    with redirect_stderr(WithoutCries(sys.stderr)), dagster_instance(settings) as instance:
         yield instance, market
 
 

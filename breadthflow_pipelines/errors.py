@@ -22,6 +22,10 @@ class RequestError(BreadthFlowError):
     exit_status = 2
 
 
+class DiskFullError(BreadthFlowError):
+    """A disk is full; the message names what lies on it. Trying again helps only after somebody has made room."""
+
+
 class UnreachableError(BreadthFlowError):
     """A source or the database cannot be reached now; a later attempt may succeed."""
 

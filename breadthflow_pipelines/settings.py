@@ -149,12 +149,28 @@ class Settings(BaseSettings):
         """The addresses that alerts go to, each one a secret; a comma inside an address is part of it."""
         return _targets(self.alert_urls)
 
+    def environment(self) -> dict[str, str]:
+        """What was chosen, as variables: a process that is given them means the same from any working directory."""
+        chosen = {"home", *self.model_fields_set}
+        return {f"BREADTHFLOW_{name.upper()}": _written(getattr(self, name)) for name in sorted(chosen)}
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown: the value of each setting that is declared a secret, and each of its addresses."""
         values = [getattr(self, name) for name in type(self).model_fields]
         hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         return (*hidden, *self.alert_targets)
+
+
+def _written(value: object) -> str:
+    """A setting's value as its variable holds it; nothing is written as empty, which means the default."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return ",".join(f"{name}={other}" for name, other in value.items())
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _targets(urls: SecretStr | None) -> tuple[str, ...]:

@@ -144,3 +144,25 @@ def test_a_source_may_lie_at_an_address_and_names_come_in_one_line(monkeypatch: 
     monkeypatch.setenv("BREADTHFLOW_SOURCE_PATH", "file:///data/d.zip")
     get_settings.cache_clear()
     assert get_settings().source_path == Path("/data/d.zip")
+
+
+def test_settings_written_as_variables_mean_the_same_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text(
+        "BREADTHFLOW_SOURCE=files\nBREADTHFLOW_SOURCE_PATH=bars.csv\nBREADTHFLOW_UNIVERSE_FILE=~/universe.csv\n"
+        "BREADTHFLOW_SOURCE_COLUMNS=session=Day,close=Last\nBREADTHFLOW_SYMBOLS=SPY,QQQ\n"
+        "BREADTHFLOW_DATABASE_URL=postgresql://me:secret@host/db\nBREADTHFLOW_COVERAGE_GATE=0.25\n"
+        "BREADTHFLOW_ALERT_URLS=json://one.example/a,json://two.example/b,c\n"
+    )
+    monkeypatch.chdir(tmp_path)  # a relative path and a .env are seen from here only
+    meant = get_settings()
+    written = meant.environment()
+    assert written["BREADTHFLOW_SOURCE_PATH"] == str(tmp_path / "bars.csv")
+    assert written["BREADTHFLOW_DATABASE_URL"] == "postgresql://me:secret@host/db"
+    assert "BREADTHFLOW_DEMO_SEED" not in written  # nobody chose one
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for name, value in written.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    assert get_settings() == meant

@@ -11,6 +11,8 @@ from typing import ParamSpec, TypeVar
 import dagster as dg
 
 from breadthflow_pipelines.errors import UnreachableError
+from breadthflow_pipelines.observability.disk import full_disk
+from breadthflow_pipelines.settings import get_settings
 
 RETRY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 
@@ -26,6 +28,8 @@ def retried_if_unreachable(compute: Callable[P, R]) -> Callable[P, R]:
         try:
             return compute(*args, **kwargs)
         except UnreachableError as error:
+            if full := full_disk(error, get_settings().home):
+                raise full from error
             attempt = dg.OpExecutionContext.get().retry_number + 1
             raise dg.RetryRequested(RETRY.max_retries, RETRY.calculate_delay(attempt)) from error
 

@@ -1,18 +1,24 @@
 """Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml."""
 
+from __future__ import annotations
+
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import dagster as dg
+from typing import TYPE_CHECKING, TextIO
 
 import breadthflow_pipelines
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    import dagster as dg
+
 CONFIGURATION = "dagster.yaml"
 WORKSPACE = "workspace.yaml"
+LOCATION = "breadthflow"  # the code location's name, in workspace.yaml and wherever a run says where it comes from
 
 
 def configuration_file(name: str) -> Path:
@@ -38,9 +44,42 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
+_CRIES = (
+    "Exception while storing event batch",
+    "Exception while writing logger call to event log",
+    "Falling back to storing multiple single-event storage requests",
+    "Retrying failed database connection",
+)
+
+
+class WithoutCries(io.TextIOBase):
+    """A stream without the pages that Dagster writes to stderr when its storage fails: it raises the error as well."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith(_CRIES) else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance that the command line, the UI and the daemon share."""
+    import dagster as dg
+
     prepare_dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
         yield instance

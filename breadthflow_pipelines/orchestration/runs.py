@@ -4,8 +4,6 @@ A range of months is one run (docs/decisions/range-runs.md). How it went comes b
 """
 
 import datetime as dt
-import os
-import socket
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration import freshness, gates, lights
+from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
+from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
 from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
@@ -38,7 +38,6 @@ from breadthflow_pipelines.warehouse.status import empty_tables
 
 log = logger(__name__)
 
-PROCESS_TAG = "breadthflow/process"
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 _FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
 
@@ -162,21 +161,6 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     return max(start, min(day for day in due if day is not None))
 
 
-def end_dead_runs(instance: dg.DagsterInstance) -> int:
-    """Mark runs as failed whose command was killed on this machine; nobody else would ever end them."""
-    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    dead = 0
-    for run in instance.get_runs(running):
-        host, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
-        if host == socket.gethostname() and not _alive(process):
-            instance.report_run_failed(
-                run, "The process that made this run is gone; it was killed or lost its machine."
-            )
-            log.warning("dead_run_ended", run_id=run.run_id)
-            dead += 1
-    return dead
-
-
 def _execute(
     instance: dg.DagsterInstance,
     job: str,
@@ -192,13 +176,14 @@ def _execute(
     began = time.monotonic()
     result = definition.execute_in_process(
         instance=instance,
-        tags={**(tags or {}), PROCESS_TAG: f"{socket.gethostname()} {_this_process()}"},
+        tags={**(tags or {}), **process_tags()},
         # Dagster prints every event otherwise; the report says what people need, the UI has the rest.
         run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
     report = _report(result, time.monotonic() - began)
     light(instance, Market(), definitions.resolve_asset_graph().asset_check_keys)
+    tidy_after_a_run(instance)
     log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
     return report
 
@@ -270,6 +255,8 @@ def _raised(event: dg.DagsterEvent) -> BreadthFlowError:
         last, error = error, error.cause
     if last is None or "Interrupt" in (last.cls_name or ""):
         return BreadthFlowError(f"{event.step_key} was interrupted; run it again to go on.")
+    if says_full(last.message):
+        return disk_full(get_settings().home)
     return BreadthFlowError(f"{event.step_key} failed: {last.message.strip()}")
 
 
@@ -308,15 +295,3 @@ def without_rows(market: Market) -> set[str]:
         | (empty & {"exchange_breadth"})
         | ({"breadth_indicators", "market_signals"} if {"securities", "exchange_breadth"} <= empty else set())
     )
-
-
-def _this_process() -> str:
-    return f"{os.getpid()} {psutil.Process().create_time()}"
-
-
-def _alive(process: str) -> bool:
-    number, _, created = process.partition(" ")
-    try:
-        return str(psutil.Process(int(number)).create_time()) == created
-    except (ValueError, psutil.NoSuchProcess):
-        return False

@@ -7,27 +7,47 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import dagster_postgres.run_storage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import create_engine, stamp_alembic_rev
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import pg_alembic_config
 
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import dagster_url
+from breadthflow_pipelines.warehouse.database import Database, dagster_url, table_names
 
 STATEMENT_TIMEOUT = 60_000  # milliseconds
 POOL_RECYCLE = 3_600  # seconds
 MAX_OVERFLOW = 10
+_METADATA = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
 
 # Read by Dagster in every process that has an instance, and each has one through this module.
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+# A backfill from the UI waits for a code server that is being started again; without this it fails for good.
+os.environ.setdefault("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
     """dagster.yaml's storage: where it is follows from the settings, so Dagster's processes agree with the command."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        made = _make_tables(postgres_url)
         super().__init__(postgres_url, inst_data=inst_data)
+        if made:
+            self._mark_as_up_to_date()
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, MAX_OVERFLOW)
+
+    def _mark_as_up_to_date(self) -> None:
+        """What Dagster itself does after it has made its tables: there is nothing in them to be migrated."""
+        for storage in (self.run_storage, self.schedule_storage):
+            storage.migrate()
+            storage.optimize()
+        self.event_log_storage.reindex_events()
+        self.event_log_storage.reindex_assets()
 
     @classmethod
     def config_type(cls) -> Any:
@@ -40,3 +60,26 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> "PooledPostgresStorage":
         return cls(dagster_url(get_settings()), inst_data=inst_data)
+
+
+def _make_tables(url: str) -> bool:
+    """Make Dagster's tables, all of them or none; whether any was missing.
+
+    Dagster makes them one by one and later takes the first for all, so that a first start which was cut off, by a full
+    disk or a power cut, leaves a storage that never works.
+    """
+    database = Database(url, None)
+    wanted = {name for metadata in _METADATA for name in metadata.tables}
+    if wanted <= table_names(database):
+        return False
+    with database.exclusive("dagster tables"):
+        engine = create_engine(url)
+        try:
+            with engine.begin() as connection:
+                for metadata in _METADATA:
+                    metadata.create_all(connection)
+                if "alembic_version" not in table_names(database):
+                    stamp_alembic_rev(pg_alembic_config(dagster_postgres.run_storage.__file__), connection)
+        finally:
+            engine.dispose()
+    return True

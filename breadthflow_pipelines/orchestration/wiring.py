@@ -14,6 +14,7 @@ from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_
 from breadthflow_pipelines.orchestration.checks import CHECKS
 from breadthflow_pipelines.orchestration.due import first_due
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
+from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
 from breadthflow_pipelines.orchestration.partitions import monthly
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs, nightly_schedule
@@ -51,7 +52,7 @@ def build(settings: Settings) -> dg.Definitions:
             daily_schedule(all_jobs[0], settings, calendar, first_due),
             nightly_schedule(all_jobs[-1], calendar),
         ],
-        sensors=sensors(all_jobs[0], all_jobs[-1], settings),
+        sensors=[*sensors(all_jobs[0], all_jobs[-1], settings), tidy_records()],
         resources={"market": Market()},
         executor=dg.in_process_executor,
     )

@@ -3,16 +3,19 @@
 The UI folds Markdown of more than 1,000 characters away, so the words are an entry of their own next to the picture.
 """
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SESSIONS = 250
 YEARS = 10
@@ -119,6 +122,10 @@ def _figure(value: float | None) -> str:
 
 
 def _picture(draw: Callable[[Axes], None], title: str, height: float = 2.8) -> str:
+    # Only here: its import takes a fifth of the time in which definitions are loaded, and few processes draw.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(8, height), dpi=DOTS_PER_INCH, layout="constrained")
         axes = figure.add_subplot()

@@ -15,7 +15,7 @@ from adbc_driver_manager import Error as AdbcError
 from sqlalchemy.dialects import postgresql
 
 from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, failure
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
 
@@ -232,9 +232,12 @@ def _cursor(database: Database) -> Iterator[adbc.Cursor]:
             yield cursor
             connection.commit()
     except AdbcError as error:
-        if error.sqlstate is not None and not error.sqlstate.startswith(_PASSING):
+        passing = error.sqlstate is None or error.sqlstate.startswith(_PASSING)
+        gone = DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") if passing else None
+        told = failure(database.url, error, gone)
+        if told is None:
             raise
-        raise DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") from None
+        raise told from None
 
 
 def _connection(url: str) -> adbc.Connection:

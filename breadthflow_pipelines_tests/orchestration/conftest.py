@@ -121,7 +121,7 @@ def opened(small: SmallMarket, home: Path, url: str, dagster_url: str) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def _dagster_template(server: EmbeddedServer, fresh_database: FreshDatabase, tmp_path_factory: Any) -> str:
+def dagster_template(server: EmbeddedServer, fresh_database: FreshDatabase, tmp_path_factory: Any) -> str:
     """Dagster's database with its tables, made once: making them takes longer than most tests."""
     url, home = fresh_database("template0"), tmp_path_factory.mktemp("dagster-template")
     with opened(SmallMarket(home), home, url, url):
@@ -134,12 +134,12 @@ def _filled_templates(
     server: EmbeddedServer,
     fresh_database: FreshDatabase,
     _template: str,
-    _dagster_template: str,
+    dagster_template: str,
     tmp_path_factory: Any,
 ) -> tuple[str, str, Contents]:
     """The store after one backfill of everything, Dagster's records of it, and what the store holds."""
     home = tmp_path_factory.mktemp("filled-template")
-    url, dagster_url = fresh_database(_template), fresh_database(_dagster_template)
+    url, dagster_url = fresh_database(_template), fresh_database(dagster_template)
     with opened(SmallMarket(home), home, url, dagster_url) as store:
         report = store.run()
         assert report.exit_status == 0, report
@@ -170,12 +170,12 @@ def store(
     server: EmbeddedServer,
     fresh_database: FreshDatabase,
     _template: str,
-    _dagster_template: str,
+    dagster_template: str,
     small: SmallMarket,
     tmp_path: Path,
 ) -> Iterator[Store]:
     """An empty store."""
-    urls = [fresh_database(_template), fresh_database(_dagster_template)]
+    urls = [fresh_database(_template), fresh_database(dagster_template)]
     with _dropped(server, *urls), opened(small, tmp_path, *urls) as store:
         yield store
 

@@ -53,7 +53,7 @@ def from_the_start(
     server: EmbeddedServer,
     fresh_database: FreshDatabase,
     _template: str,
-    _dagster_template: str,
+    dagster_template: str,
     small: SmallMarket,
     tmp_path: Path,
 ) -> Callable[[str], Contents]:
@@ -65,7 +65,7 @@ def from_the_start(
         return _filled_at_once[name]
 
     def filled_now() -> Contents:
-        urls = [fresh_database(_template), fresh_database(_dagster_template)]
+        urls = [fresh_database(_template), fresh_database(dagster_template)]
         with _dropped(server, *urls), opened(small, tmp_path, *urls) as store:
             report = store.run()
             assert report.exit_status == 0, report

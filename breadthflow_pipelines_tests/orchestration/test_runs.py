@@ -1,13 +1,9 @@
-"""Runs that the command makes: where they begin, how they end, what their reports say, who ends the dead ones."""
+"""Runs that the command makes: where they begin, how they end, what their reports say."""
 
 import datetime as dt
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import dagster as dg
-import psutil
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError, SourceError
@@ -15,9 +11,8 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.progress import watched_by
 from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.orchestration.runs import PROCESS_TAG, CheckOutcome, RunReport
+from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
 from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MONTHLY_ASSETS
-from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
@@ -202,50 +197,7 @@ def test_progress_of_every_stage_rises_to_the_end(store: Store, monkeypatch: pyt
     assert len(seen["price indicators"]) > 4  # three securities or so at a time
 
 
-def test_runs_of_processes_that_are_gone_are_ended_and_no_others(store: Store) -> None:
-    here = socket.gethostname()
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
-        born = psutil.Process(living.pid).create_time()
-        kept = {
-            "alive": _started(store, f"{here} {living.pid} {born}"),
-            "of another machine": _started(store, f"elsewhere {living.pid} {born}"),
-            "the daemon's": _started(store, None),
-        }
-        recycled = _started(store, f"{here} {living.pid} {born - 3600}")  # the number belongs to somebody else by now
-        killed = _started(store, f"{here} {_gone()}")
-        assert runs.end_dead_runs(store.instance) == 2
-        states = {name: _status(store, run) for name, run in kept.items()}
-        living.kill()
-    assert set(states.values()) == {dg.DagsterRunStatus.STARTED}
-    assert _status(store, recycled) is _status(store, killed) is dg.DagsterRunStatus.FAILURE
-    assert runs.end_dead_runs(store.instance) == 1  # the one that was still alive
-
-
-def test_next_command_ends_dead_runs(filled: Store) -> None:
-    dead = _started(filled, f"{socket.gethostname()} {_gone()}")
-    filled.check("universe_has_members")
-    assert _status(filled, dead) is dg.DagsterRunStatus.FAILURE
-
-
 @pytest.fixture(autouse=True)
 def _today(frozen: Callable[[dt.date], None]) -> None:
     frozen(dt.date(2024, 2, 15))
     assert SESSIONS[-1] == LAST
-
-
-def _gone() -> str:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        born = psutil.Process(process.pid).create_time()
-    return f"{process.pid} {born}"
-
-
-def _started(store: Store, process: str | None) -> str:
-    job = build(get_settings()).resolve_job_def(DAILY_JOB)
-    tags = {} if process is None else {PROCESS_TAG: process}
-    return store.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags).run_id
-
-
-def _status(store: Store, run_id: str) -> dg.DagsterRunStatus:
-    run = store.instance.get_run_by_id(run_id)
-    assert run is not None
-    return run.status

@@ -1,17 +1,17 @@
 """Dagster's own storage and configuration, as every Dagster process here gets them."""
 
 import os
-import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.orchestration import serve
+from breadthflow_pipelines.orchestration import storage as storage_module
 from breadthflow_pipelines.orchestration.instance import prepare_dagster_home
 from breadthflow_pipelines.orchestration.storage import PooledPostgresStorage
 from breadthflow_pipelines.settings import Settings, get_settings
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, table_names
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
 
@@ -72,12 +72,36 @@ def test_dagsters_database_is_one_of_its_own(store: Store) -> None:
     assert store.rows("SELECT to_regclass('event_logs'), to_regclass('runs')") == [(None, None)]
 
 
-def test_port_that_is_taken_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_storage_whose_making_was_cut_off_is_made_whole(
+    server: EmbeddedServer, fresh_database: Callable[[str], str], dagster_template: str
+) -> None:
+    whole = table_names(Database(server.url(dagster_template), None))
+    url = fresh_database(dagster_template)
+    cut_off = Database(url, None)
+    with cut_off.connect() as connection, connection.cursor() as cursor:
+        # Dagster makes them in this order and later looks for the first of each kind only.
+        cursor.execute("DROP TABLE asset_keys, dynamic_partitions, concurrency_slots, job_ticks, alembic_version")
+    storage = PooledPostgresStorage(url)
+    assert table_names(cut_off) == whole
+    assert storage.event_log_storage.all_asset_keys() == []
+    assert storage.schedule_storage.all_instigator_state() == []
+    with cut_off.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM alembic_version")
+        assert cursor.fetchone() == (1,)
 
-    with socket.socket() as taken:
-        taken.bind((serve.HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(RequestError, match=f"Port {port} is taken; .*--port {port + 1}"):
-            serve.serve(Settings(home=tmp_path), port, print)
-    assert not (tmp_path / "dagster").exists()
+
+def test_storage_is_made_whole_or_not_at_all(
+    fresh_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_database("template0")
+
+    def cut_off(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage_module, "stamp_alembic_rev", cut_off)  # the last thing that is done
+        with pytest.raises(OSError, match="No space"):
+            PooledPostgresStorage(url)
+    assert table_names(Database(url, None)) == set()
+    PooledPostgresStorage(url)
+    assert {"runs", "event_logs", "jobs"} <= table_names(Database(url, None))

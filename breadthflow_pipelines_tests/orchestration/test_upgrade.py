@@ -74,10 +74,10 @@ OLD_PUBLISHED = {
 
 @pytest.fixture
 def old(
-    server: EmbeddedServer, fresh_database: FreshDatabase, _dagster_template: str, small: SmallMarket, tmp_path: Path
+    server: EmbeddedServer, fresh_database: FreshDatabase, dagster_template: str, small: SmallMarket, tmp_path: Path
 ) -> Iterator[Store]:
     """A store at revision 0001 with bars, counts, indicators and published counts, and Dagster's records of them."""
-    database, dagster_url = Database(fresh_database("template1"), None), fresh_database(_dagster_template)
+    database, dagster_url = Database(fresh_database("template1"), None), fresh_database(dagster_template)
     engine = sqlalchemy.create_engine("postgresql+psycopg2" + database.url.removeprefix("postgresql"))
     with engine.connect() as connection:
         command.upgrade(alembic_config(connection), "0001")

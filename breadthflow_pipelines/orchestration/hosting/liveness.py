@@ -1,0 +1,251 @@
+"""Which runs live: each is known by the process that makes it, and one whose process is gone is ended.
+
+A command writes down its own process. A run that Dagster launches is a child of the code server: the launcher writes
+down the machine, Dagster's own events have the number. What nobody here can know, such as a run of another machine, is
+left alone; `max_runtime_seconds` of dagster.yaml ends it at last. Run monitoring asks twice a minute, through the
+launcher; the daemon asks once before it begins.
+"""
+
+import datetime as dt
+import json
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG, MAX_RUNTIME_SECONDS_TAG
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import deserialize_value
+
+from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration.hosting.family import is_run_worker
+
+log = logger(__name__)
+
+PROCESS_TAG = "breadthflow/process"
+GONE = "The process that made this run is gone: it was killed, or its machine went down."
+SLOW_START = dt.timedelta(minutes=1)  # a run that was made that recently may not have said yet who makes it
+CLOCK_SLACK = 300  # seconds by which two readings of a clock that was set in between may differ
+ASK_SECONDS = 10
+LONGEST_COMMAND = "86400"  # seconds; those of dagster.yaml are for runs that Dagster launches
+_OF_THE_MACHINE = f"pid:[{0xEFFFFFFC}]"  # Linux' first name space of process numbers; each container has another
+_UNSAID = "-"
+_UNFINISHED = [
+    *(dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
+    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
+]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """A process as no other one is it: machine, boot, name space of numbers, number, and when it began.
+
+    A number alone is used again; times by the clock move when the clock is set. Before a reboot, or in another
+    container of this machine, the same number is somebody else.
+    """
+
+    machine: str
+    boot: str
+    numbers: str
+    pid: str = _UNSAID
+    born: str = _UNSAID
+
+    @classmethod
+    def here(cls) -> "Maker":
+        """This machine, without a process."""
+        identity = _text("/etc/machine-id")[:12]
+        return cls(
+            machine=f"{socket.gethostname()}:{identity}",
+            boot=_text("/proc/sys/kernel/random/boot_id") or _UNSAID,
+            numbers=_link("/proc/self/ns/pid"),
+        )
+
+    @classmethod
+    def this_process(cls) -> "Maker":
+        here = cls.here()
+        return cls(here.machine, here.boot, here.numbers, str(os.getpid()), _born(os.getpid()) or _UNSAID)
+
+    @classmethod
+    def read(cls, tag: str) -> "Maker | None":
+        parts = tag.split(" ")
+        return cls(*parts) if len(parts) == len(cls.__dataclass_fields__) else None
+
+    def written(self) -> str:
+        return " ".join((self.machine, self.boot, self.numbers, self.pid, self.born))
+
+    @property
+    def is_in_a_container(self) -> bool:
+        """Whether only processes of one container can see it."""
+        return self.numbers not in (_OF_THE_MACHINE, _UNSAID)
+
+    def is_of_this_boot(self) -> bool | None:
+        """Whether a process of it could be seen from here; False: its machine was restarted; None: nobody can tell."""
+        here = Maker.here()
+        if self.machine != here.machine:
+            return None
+        if self.boot != here.boot:
+            return False
+        return True if self.numbers == here.numbers else None
+
+    def lives(self) -> bool | None:
+        """Whether the process lives, or None where that cannot be known from here."""
+        seen = self.is_of_this_boot()
+        if not seen or not self.pid.isdigit():
+            return False if seen is False else None
+        try:
+            os.kill(int(self.pid), 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # somebody else's; perhaps one that may not even be looked at
+            pass
+        born = _born(int(self.pid))
+        return None if born is None else born == self.born
+
+
+def process_tags() -> dict[str, str]:
+    """The tags of a run that this process makes itself. It may last a day where it can be seen to live."""
+    maker = Maker.this_process()
+    tags = {PROCESS_TAG: maker.written()}
+    return tags if maker.is_in_a_container else {**tags, MAX_RUNTIME_SECONDS_TAG: LONGEST_COMMAND}
+
+
+def lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
+    """Whether a run's process lives; None where nobody here can know, or not yet."""
+    if GRPC_INFO_TAG not in run.tags:
+        maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
+        return maker.lives() if maker else None
+    server = json.loads(run.tags[GRPC_INFO_TAG])
+    return _worker_lives(instance, run) if "socket" in server else _server_runs(server, run)
+
+
+def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False) -> int:
+    """End runs whose process is gone; nobody else would. Returns how many.
+
+    nobody_launches: no daemon works, so that a run which is said to start, and of which nothing was heard, never will.
+    """
+    ended = 0
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
+        run = record.dagster_run
+        begun = run.status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+        young = dt.datetime.now(dt.UTC) - record.create_timestamp < SLOW_START
+        living = None if not begun and young and not nobody_launches else lives(instance, run)
+        if living is None and nobody_launches and not begun and _launched_here(run):
+            living = False
+        if living is False:
+            _end(instance, run)
+            ended += 1
+    return ended
+
+
+class WatchedRunLauncher(DefaultRunLauncher):
+    """dagster.yaml's launcher: Dagster's own, whose runs, and those of commands, are asked whether they live."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        if lives(self._instance, run) is False:
+            return CheckRunHealthResult(WorkerStatus.FAILED, GONE)
+        return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        run = context.dagster_run
+        tags = {PROCESS_TAG: Maker.here().written()}
+        if PROCESS_TAG in run.tags:  # copied from the run of a command that this one repeats
+            tags[MAX_RUNTIME_SECONDS_TAG] = str(self._instance.run_monitoring_max_runtime_seconds)
+        self._instance.add_run_tags(run.run_id, tags)
+        super().launch_run(context)
+
+    def terminate(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        maker = Maker.read(run.tags.get(PROCESS_TAG, "")) if run and GRPC_INFO_TAG not in run.tags else None
+        if run is None or run.is_finished or maker is None or not maker.lives():
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        self._instance.report_run_canceling(run)
+        os.kill(int(maker.pid), signal.SIGINT)  # as Ctrl-C in that command's terminal
+        return True
+
+
+def _worker_lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
+    """Of a run that was launched on this machine: by the number that its process wrote into the events."""
+    maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
+    seen = maker.is_of_this_boot() if maker else None
+    if not seen:
+        return seen
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event and event.event_specific_data else None
+        if pid is not None:
+            return _is_worker(int(str(pid.value)), entry.timestamp)
+    return None
+
+
+def _is_worker(pid: int, said_at: float) -> bool:
+    """Whether that number is the worker's still: it had it when it said so, and nobody else can have it since."""
+    try:
+        process = psutil.Process(pid)
+        return process.create_time() <= said_at + CLOCK_SLACK and is_run_worker(process)
+    except psutil.AccessDenied:  # there is one, of another user
+        return True
+    except psutil.Error:
+        return False
+
+
+def _server_runs(server: dict[str, object], run: dg.DagsterRun) -> bool | None:
+    """Of a run that a code server on some host was to make: what the server says, if it says anything."""
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        return None  # it says no as soon as it was asked to stop
+    client = DagsterGrpcClient(**server)  # type: ignore[arg-type]
+    try:
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ASK_SECONDS)
+    except DagsterUserCodeUnreachableError:
+        return None
+    return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+
+
+def _launched_here(run: dg.DagsterRun) -> bool:
+    maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
+    return maker is not None and maker.is_of_this_boot() is True
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, GONE)
+    else:
+        instance.report_run_failed(run, GONE)
+    log.warning("dead_run_ended", run_id=run.run_id)
+
+
+def _born(pid: int) -> str | None:
+    """When a process began, as no setting of the clock changes it; empty if it is dead, None where nothing is seen."""
+    try:
+        after_its_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if after_its_name[0] in "ZX" else after_its_name[19]  # in ticks since the boot
+    except OSError:
+        pass
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return _UNSAID

@@ -1,0 +1,73 @@
+"""Dagster's records kept from growing for ever: once a day the oldest are thinned out, by whoever comes by.
+
+That is a sensor where the daemon runs, and each command that makes a run. What may go is in warehouse/retention.py; its
+own retention of ticks is in dagster.yaml.
+"""
+
+import datetime as dt
+import json
+
+import dagster as dg
+
+from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration.kept import Kept
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import Database, dagster_url
+from breadthflow_pipelines.warehouse.retention import OldRun, forget_steps, forget_superseded, old_runs
+
+log = logger(__name__)
+
+STEPS_KEPT = dt.timedelta(days=14)
+# The UI plots an asset's last 100 materializations, which are five months of sessions.
+SUPERSEDED_KEPT = dt.timedelta(days=180)
+MOST_RUNS = 500  # at a time; a history of years is thinned out over some days
+LOOK_SECONDS = 3600
+
+
+def tidy(instance: dg.DagsterInstance) -> str:
+    """Thin out what is old, once a day; says what was done."""
+    kept, today = Kept(instance, "tidied"), dt.datetime.now(dt.UTC)
+    told = json.loads(kept.read() or "{}")
+    if told.get("day") == str(today.date()):
+        return "Today it was done."
+    database = Database(dagster_url(get_settings()), None)
+    done = {"day": str(today.date()), "steps": told.get("steps", 0), "superseded": told.get("superseded", 0)}
+    thinned = old_runs(database, done["steps"], today - STEPS_KEPT, MOST_RUNS)
+    gone = forget_steps(database, thinned)
+    _forget_output(instance, thinned)
+    old = old_runs(database, done["superseded"], today - SUPERSEDED_KEPT, MOST_RUNS)
+    gone += forget_superseded(database, old)
+    for name, runs in (("steps", thinned), ("superseded", old)):
+        done[name] = runs[-1].number if runs else done[name]
+    kept.write(json.dumps(done))
+    return f"Old runs thinned out: {len(thinned)}; events deleted: {gone}."
+
+
+def tidy_after_a_run(instance: dg.DagsterInstance) -> None:
+    """The same for a command, whose work is done: whatever goes wrong here must not make it fail."""
+    try:
+        tidy(instance)
+    except BreadthFlowError as error:
+        log.warning("not_tidied", reason=str(error))
+
+
+def tidy_records() -> dg.SensorDefinition:
+    """The sensor of that."""
+
+    @dg.sensor(
+        name="tidy_records",
+        minimum_interval_seconds=LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Once a day deletes what runs of more than two weeks ago wrote about each of their steps.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        return dg.SkipReason(tidy(context.instance))
+
+    return sensor
+
+
+def _forget_output(instance: dg.DagsterInstance, runs: list[OldRun]) -> None:
+    """What the steps printed, in files."""
+    for run in runs:
+        instance.compute_log_manager.delete_logs(prefix=[run.run_id])

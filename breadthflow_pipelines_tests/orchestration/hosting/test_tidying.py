@@ -1,0 +1,172 @@
+"""Dagster's records thinned out: what goes, and that nothing of what is known of an asset now goes with it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+
+from breadthflow_pipelines.orchestration.hosting import tidying
+from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_records
+from breadthflow_pipelines.orchestration.kept import Kept
+from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS, MONTHLY_ASSETS
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.small_market import LAST
+
+
+@pytest.fixture(autouse=True)
+def _today(frozen: Callable[[dt.date], None]) -> None:
+    frozen(dt.date(2024, 2, 15))
+
+
+@contextmanager
+def records(store: Store) -> Iterator[psycopg2.extensions.cursor]:
+    """Dagster's own tables."""
+    with Database(store.dagster_url, None).connect() as connection, connection.cursor() as cursor:
+        yield cursor
+
+
+def count(store: Store, condition: str = "true") -> int:
+    with records(store) as cursor:
+        cursor.execute(f"SELECT count(*) FROM event_logs WHERE {condition}")
+        return int(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def make_older(store: Store, days: int) -> None:
+    """As if all that was done so far had been done that many days ago, and nobody had tidied since."""
+    with records(store) as cursor:
+        cursor.execute("UPDATE runs SET end_time = end_time - %s", (days * 86_400,))
+    Kept(store.instance, "tidied").write("{}")
+
+
+def known(store: Store) -> dict[str, Any]:
+    """What Dagster shows of the assets: what is materialized, with what, by which run, and how each check stands."""
+    instance = store.instance
+    checks = store.instance.event_log_storage.get_asset_check_summary_records(
+        [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in store_checks(store)]
+    )
+    return {
+        "partitions": {name: instance.get_materialized_partitions(dg.AssetKey(name)) for name in MONTHLY_ASSETS},
+        "figures": {name: store.metadata(name) for name in MARKET_ASSETS},
+        "by month": {name: store.metadata(name, "2023-12") for name in MONTHLY_ASSETS},
+        "events": {name: instance.get_latest_materialization_event(dg.AssetKey(name)) for name in MARKET_ASSETS},
+        "checks": {
+            key: record.last_check_execution_record.status if record.last_check_execution_record else None
+            for key, record in checks.items()
+        },
+        "runs": [(run.run_id, run.status, run.tags) for run in instance.get_runs()],
+    }
+
+
+def store_checks(store: Store) -> list[tuple[str, str]]:
+    with records(store) as cursor:
+        cursor.execute("SELECT DISTINCT asset_key, check_name FROM asset_check_executions")
+        return [(dg.AssetKey.from_db_string(asset).to_user_string(), name) for asset, name in cursor.fetchall()]  # type: ignore[union-attr]
+
+
+def test_steps_of_old_runs_go_and_nothing_that_is_known_of_an_asset(filled: Store) -> None:
+    assert filled.daily(LAST).exit_status == 0
+    before, events = known(filled), count(filled)
+    assert tidy(filled.instance).startswith("Today it was done")  # by the run itself
+    make_older(filled, 10)
+    assert tidy(filled.instance) == "Old runs thinned out: 0; events deleted: 0."
+    make_older(filled, 5)
+    assert tidy(filled.instance).startswith("Old runs thinned out: 2;")
+    assert known(filled) == before
+    assert count(filled) < events / 2
+    assert count(filled, "dagster_event_type IN ('STEP_OUTPUT', 'STEP_START') OR dagster_event_type IS NULL") == 0
+    assert count(filled, "dagster_event_type = 'PIPELINE_SUCCESS'") == 2
+    assert filled.daily(LAST).exit_status == 0  # and it goes on
+
+
+def test_what_a_later_run_said_anew_goes_after_half_a_year(filled: Store) -> None:
+    assert filled.daily(LAST).exit_status == 0
+    materializations = "dagster_event_type = 'ASSET_MATERIALIZATION'"
+    assert count(filled, materializations) > len(MARKET_ASSETS)
+    before = known(filled)
+    newest = filled.instance.get_runs(limit=1)[0].run_id
+    make_older(filled, 181)
+    tidy(filled.instance)
+    assert known(filled) == before
+    with records(filled) as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM event_logs WHERE {materializations} GROUP BY asset_key, partition "
+            "HAVING count(*) > 1"
+        )
+        assert cursor.fetchall() == []
+        cursor.execute("SELECT asset_key, check_name FROM asset_check_executions GROUP BY 1, 2 HAVING count(*) > 1")
+        assert cursor.fetchall() == []
+        cursor.execute("SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)")
+        assert cursor.fetchone() == (0,)
+    assert count(filled, f"{materializations} AND run_id = '{newest}'") > 0
+    assert count(filled, f"{materializations} AND run_id <> '{newest}'") > 0  # of months that were run once
+
+
+def test_run_that_failed_keeps_why_and_what_it_was_to_make(filled: Store) -> None:
+    run = filled.instance.get_runs()[0]
+    with records(filled) as cursor:
+        cursor.execute("UPDATE runs SET status = 'FAILURE' WHERE run_id = %s", (run.run_id,))
+        cursor.execute(
+            "UPDATE event_logs SET dagster_event_type = 'STEP_FAILURE' WHERE dagster_event_type = 'STEP_SUCCESS'"
+        )
+    planned = count(filled, "dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED'")
+    failures = count(filled, "dagster_event_type = 'STEP_FAILURE'")
+    assert planned > 0
+    make_older(filled, 15)
+    tidy(filled.instance)
+    assert count(filled, "dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED'") == planned
+    assert count(filled, "dagster_event_type = 'STEP_FAILURE'") == failures
+
+
+def test_run_that_has_not_ended_and_all_after_it_wait(filled: Store) -> None:
+    assert filled.daily(LAST).exit_status == 0
+    make_older(filled, 30)
+    first = filled.instance.get_runs()[-1]
+    with records(filled) as cursor:
+        cursor.execute("UPDATE runs SET status = 'STARTED', end_time = NULL WHERE run_id = %s", (first.run_id,))
+    events = count(filled)
+    assert tidy(filled.instance) == "Old runs thinned out: 0; events deleted: 0."
+    assert count(filled) == events
+
+
+def test_each_run_is_looked_at_once_and_a_long_history_is_thinned_out_over_days(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert filled.daily(LAST).exit_status == 0
+    monkeypatch.setattr(tidying, "MOST_RUNS", 1)
+    make_older(filled, 15)
+    told = []
+    for _ in range(3):
+        told.append(tidy(filled.instance).split(";")[0])
+        kept = Kept(filled.instance, "tidied")
+        kept.write((kept.read() or "").replace('"day"', '"yesterday"'))
+    assert told == ["Old runs thinned out: 1", "Old runs thinned out: 1", "Old runs thinned out: 0"]
+
+
+def test_sensor_says_what_it_did(filled: Store) -> None:
+    make_older(filled, 15)
+    context = dg.build_sensor_context(instance=filled.instance)
+    answer = tidy_records()(context)
+    assert isinstance(answer, dg.SkipReason)
+    assert str(answer.skip_message).startswith("Old runs thinned out: 1;")
+
+
+def test_what_an_old_run_printed_goes_with_its_steps(filled: Store) -> None:
+    run = filled.instance.get_runs()[0]
+    manager = filled.instance.compute_log_manager
+    with manager.open_log_stream([run.run_id, "compute_logs", "step"], dg_io()) as stream:
+        assert stream is not None
+        stream.write("printed")
+    make_older(filled, 15)
+    tidy(filled.instance)
+    assert not manager.get_log_data([run.run_id, "compute_logs", "step"]).stderr
+
+
+def dg_io() -> Any:
+    from dagster._core.storage.compute_log_manager import ComputeIOType
+
+    return ComputeIOType.STDERR
