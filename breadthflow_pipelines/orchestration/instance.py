@@ -1,4 +1,7 @@
-"""Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml."""
+"""Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml.
+
+CODE_LOCATION is the name under which every workspace serves our definitions; runs of the command carry it too.
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from breadthflow_pipelines.settings import Settings
 
 CONFIGURATION = "dagster.yaml"
 WORKSPACE = "workspace.yaml"
+CODE_LOCATION = "breadthflow"
 
 
 def configuration_file(name: str) -> Path:

@@ -20,6 +20,7 @@ from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration.execution import Executed, execute
 from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
@@ -156,7 +157,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> int:
     dead = 0
     for run in instance.get_runs(running):
         host, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
-        if host == socket.gethostname() and not _alive(process):
+        # "Re-execute" in the UI copies a run's tags, and the daemon's process is none of ours.
+        if run.parent_run_id is None and host == socket.gethostname() and not _alive(process):
             instance.report_run_failed(
                 run, "The process that made this run is gone; it was killed or lost its machine."
             )
@@ -173,18 +175,16 @@ def _execute(
     checks: set[dg.AssetCheckKey] | None = None,
 ) -> RunReport:
     end_dead_runs(instance)
-    definition = _job(job)
-    if checks is not None:
-        definition = definition.get_subset(asset_selection=set(), asset_check_selection=checks)
     began = time.monotonic()
-    result = definition.execute_in_process(
-        instance=instance,
+    executed = execute(
+        instance,
+        _job(job),
         tags={**(tags or {}), PROCESS_TAG: f"{socket.gethostname()} {_this_process()}"},
         # Dagster prints every event otherwise; the report says what people need, the UI has the rest.
         run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
+        checks=checks,
     )
-    report = _report(result, time.monotonic() - began)
+    report = _report(executed, time.monotonic() - began)
     log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
     return report
 
@@ -194,11 +194,13 @@ def _job(name: str) -> dg.JobDefinition:
     return build(get_settings()).resolve_job_def(name)
 
 
-def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
+def _report(executed: Executed, seconds: float) -> RunReport:
     figures: dict[str, dict[str, int]] = {}
     problems: list[str] = []
     restated = 0
-    for event in result.get_asset_materialization_events():
+    for event in executed.events:
+        if not event.is_step_materialization:
+            continue
         metadata = event.materialization.metadata
         values = {name: metadata[name].value for name in _FIGURES if name in metadata}
         figures[event.materialization.asset_key.to_user_string()] = {
@@ -208,8 +210,12 @@ def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
             problems.extend(metadata["problems"].value)  # type: ignore[arg-type]
         if "securities_restated" in metadata:
             restated = metadata["securities_restated"].value  # type: ignore[assignment]
-    checks = tuple(_outcome(evaluation) for evaluation in result.get_asset_check_evaluations())
-    return RunReport(result.run_id, seconds, figures, checks, _trouble(result), tuple(problems), restated)
+    checks = tuple(
+        _outcome(event.asset_check_evaluation_data)
+        for event in executed.events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    return RunReport(executed.run.run_id, seconds, figures, checks, _trouble(executed), tuple(problems), restated)
 
 
 def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
@@ -225,11 +231,11 @@ def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
     )
 
 
-def _trouble(result: dg.ExecuteInProcessResult) -> BreadthFlowError | None:
+def _trouble(executed: Executed) -> BreadthFlowError | None:
     """What ended the run; where only a blocking check did, nothing but that check."""
-    if result.success:
+    if executed.run.is_success:
         return None
-    failures = [event for event in result.all_events if event.is_step_failure]
+    failures = [event for event in executed.events if event.is_step_failure]
     raised = [_raised(event) for event in failures if not _is_check(event)]
     if failures:
         return raised[0] if raised else None

@@ -210,6 +210,8 @@ def test_runs_of_processes_that_are_gone_are_ended_and_no_others(store: Store) -
             "alive": _started(store, f"{here} {living.pid} {born}"),
             "of another machine": _started(store, f"elsewhere {living.pid} {born}"),
             "the daemon's": _started(store, None),
+            # "Re-execute" in the UI copies the tags of the run that it repeats.
+            "re-executed by the daemon": _started(store, f"{here} {_gone()}", parent=_started(store, None)),
         }
         recycled = _started(store, f"{here} {living.pid} {born - 3600}")  # the number belongs to somebody else by now
         killed = _started(store, f"{here} {_gone()}")
@@ -239,10 +241,13 @@ def _gone() -> str:
     return f"{process.pid} {born}"
 
 
-def _started(store: Store, process: str | None) -> str:
+def _started(store: Store, process: str | None, parent: str | None = None) -> str:
     job = build(get_settings()).resolve_job_def(DAILY_JOB)
     tags = {} if process is None else {PROCESS_TAG: process}
-    return store.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags).run_id
+    status = dg.DagsterRunStatus.STARTED
+    return store.instance.create_run_for_job(
+        job, status=status, tags=tags, parent_run_id=parent, root_run_id=parent
+    ).run_id
 
 
 def _status(store: Store, run_id: str) -> dg.DagsterRunStatus:
