@@ -16,6 +16,7 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import ContractError, judge
 from breadthflow_pipelines.indicators.counts import OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.indicators.plausibility import silent_sessions
+from breadthflow_pipelines.orchestration import totals
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
@@ -113,9 +114,8 @@ def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.A
 @dg.asset_check(asset="bars")
 def every_symbol_answered(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
-    event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
-    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    failed, problems = _value(metadata, "symbols_failed"), _value(metadata, "problems")
+    said = totals.latest(context.instance, "bars")
+    failed, problems = list(said.get("symbols_failed", ())), list(said.get("problems", ()))
     return _result(passed=not failed and not problems, warn=True, metadata={"failed": failed, "problems": problems})
 
 
@@ -186,7 +186,14 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
 @dg.asset_check(asset="exchange_breadth", blocking=True)
 def published_keep_contract(market: Market) -> dg.AssetCheckResult:
     """Published counts are whole numbers, one row per exchange and session."""
-    return _judged(contracts.PUBLISHED, breadth_warehouse.published(market.store))
+    return _judged(contracts.PUBLISHED, breadth_warehouse.published(market.store), may_be_empty=True)
+
+
+@dg.asset_check(asset="exchange_breadth")
+def publications_answered(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Every place that published counts are read from could be read; where one could not, what is stored stays."""
+    problems = list(totals.latest(context.instance, "exchange_breadth").get("problems", ()))
+    return _result(passed=not problems, warn=True, metadata={"problems": problems})
 
 
 @dg.asset_check(asset="exchange_breadth")
@@ -281,12 +288,9 @@ CHECKS = [
     coverage_steady,
     published_keep_contract,
     published_plausible,
+    publications_answered,
     indicators_keep_contract,
     signals_keep_contract,
     members_have_indicators,
     members_have_signals,
 ]
-
-
-def _value(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> list[str]:
-    return list(metadata[name].value) if name in metadata else []

@@ -4,7 +4,7 @@ CODE_LOCATION is the name under which every workspace serves our definitions; ru
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,13 @@ def prepare_dagster_home(settings: Settings) -> Path:
         fresh.replace(target)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def show_pools(instance: dg.DagsterInstance, pools: Collection[str]) -> None:
+    """Have the UI list the pools and their limit before any run has waited for one; Dagster makes them only then."""
+    shown = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+    for pool in sorted(set(pools) - shown):
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
 
 
 @contextmanager

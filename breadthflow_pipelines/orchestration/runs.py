@@ -20,7 +20,9 @@ from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration import totals
 from breadthflow_pipelines.orchestration.execution import Executed, execute
+from breadthflow_pipelines.orchestration.instance import show_pools
 from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
@@ -175,6 +177,7 @@ def _execute(
     checks: set[dg.AssetCheckKey] | None = None,
 ) -> RunReport:
     end_dead_runs(instance)
+    show_pools(instance, MONTHLY_ASSETS)
     began = time.monotonic()
     executed = execute(
         instance,
@@ -198,18 +201,12 @@ def _report(executed: Executed, seconds: float) -> RunReport:
     figures: dict[str, dict[str, int]] = {}
     problems: list[str] = []
     restated = 0
-    for event in executed.events:
-        if not event.is_step_materialization:
-            continue
-        metadata = event.materialization.metadata
-        values = {name: metadata[name].value for name in _FIGURES if name in metadata}
-        figures[event.materialization.asset_key.to_user_string()] = {
-            name: value for name, value in values.items() if isinstance(value, int)
-        }
-        if "problems" in metadata and not problems:
-            problems.extend(metadata["problems"].value)  # type: ignore[arg-type]
-        if "securities_restated" in metadata:
-            restated = metadata["securities_restated"].value  # type: ignore[assignment]
+    for asset, said in totals.of_events(executed.events).items():
+        rows = {name: said[name] for name in _FIGURES if isinstance(said.get(name), int)}
+        if rows:  # published counts have none where none are configured
+            figures[asset] = rows
+        problems.extend(said.get("problems", ()))
+        restated += said.get("securities_restated", 0)
     checks = tuple(
         _outcome(event.asset_check_evaluation_data)
         for event in executed.events

@@ -73,6 +73,8 @@ def _judged(
             first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items())
             metadata["first"] = dg.MetadataValue.text(first)  # the command and JUnit files show no tables
             metadata["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
+        if finding.unexpected is not None:
+            metadata["failing_rows"] = dg.MetadataValue.int(finding.unexpected)  # the UI plots numbers only
         if docs is not None:
             metadata[PAGES] = dg.MetadataValue.path(docs / "index.html")
         yield dg.AssetCheckResult(

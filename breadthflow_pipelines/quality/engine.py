@@ -33,12 +33,15 @@ ROWS = 10  # failing rows that a result shows
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one expectation: observed in a few words, the first rows that break it, how many there are."""
+    """What came of one expectation: observed in a few words, the first rows that break it, how many there are.
+
+    unexpected is None where the expectation is about the table and not about its rows, or could not be judged.
+    """
 
     expectation: Expectation
     passed: bool
     observed: str
-    unexpected: int = 0
+    unexpected: int | None = None
     rows: list[Row] = field(default_factory=list)
 
 

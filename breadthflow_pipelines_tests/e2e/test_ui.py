@@ -83,3 +83,46 @@ def test_a_run_of_the_command_line_is_executed_again_by_the_daemon(
     assert run["status"] == "SUCCESS"
     assert run["stats"]["materializations"] >= materialized
     assert len(run["assetCheckSelection"] or []) >= checked
+
+
+LAUNCH = """
+mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on RunConfigValidationInvalid { errors { message } }
+  ... on PythonError { message } } }
+"""
+ASSETS = "{ assetNodes { assetKey { path } opNames isExecutable configField { isRequired } } }"
+PAGES = """
+{ instance { concurrencyLimits { concurrencyKey } }
+  repositoriesOrError { ... on RepositoryConnection { nodes {
+    schedules { name description } sensors { name description } jobs { name description } } } } }
+"""
+
+
+def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
+    nodes = served.ask(ASSETS)["assetNodes"]
+    assert len(nodes) == 10
+    assert not [node for node in nodes if (node["configField"] or {}).get("isRequired")]
+    selector = {
+        "repositoryLocationName": "breadthflow",
+        "repositoryName": "__repository__",
+        "jobName": "__ASSET_JOB",
+        "assetSelection": [node["assetKey"] for node in nodes],
+    }
+    tags = [{"key": "dagster/partition", "value": MONTH}]
+    launched = served.ask(LAUNCH, params={"selector": selector, "executionMetadata": {"tags": tags}})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", json.dumps(launched)
+    run = over(served, launched["run"]["runId"])
+    assert (run["status"], run["stats"]["materializations"]) == ("SUCCESS", 10)
+
+
+def test_everything_that_happens_by_itself_says_what_it_is_and_the_pools_are_listed(served: Served) -> None:
+    found = served.ask(PAGES)
+    (repository,) = found["repositoriesOrError"]["nodes"]
+    assert not [
+        one["name"]
+        for kind in ("schedules", "sensors", "jobs")
+        for one in repository[kind]
+        if not one["description"] and not one["name"].startswith("__")
+    ]
+    pools = {limit["concurrencyKey"] for limit in found["instance"]["concurrencyLimits"]}
+    assert pools == {"bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals"}

@@ -15,7 +15,7 @@ from breadthflow_pipelines.contracts.identity import (
 )
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.describe import (
-    lineage,
+    marked,
     merge_metadata,
     monthly_metadata,
     shown,
@@ -32,8 +32,10 @@ from breadthflow_pipelines.sources.universe_file import (
     read_universe,
 )
 from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 GROUP = "market"
+SAMPLE = 5  # securities
 
 
 def wanted_members(market: Market) -> pl.DataFrame:
@@ -48,7 +50,7 @@ def _instruments(market: Market) -> pl.DataFrame:
     return read_instruments(beside) if beside else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
 
 
-@stored_asset("securities", group=GROUP, code_version="1")
+@stored_asset("securities", group=GROUP, code_version="1", layer="source", kinds={"pandera"})
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
@@ -69,12 +71,20 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
             "members_without_listing": unlisted,
             "without_sector": numbered.filter(pl.col("sector").is_null())["security_id"].n_unique(),
             "symbols_changed": recorded.symbols_changed,
-            "sample": shown(numbered),
+            "sample": shown(numbered.with_columns(synthetic=source.synthetic), most=SAMPLE),
         }
     )
 
 
-@stored_asset("universe_members", group=GROUP, code_version="1", deps=[securities])
+@stored_asset(
+    "universe_members",
+    group=GROUP,
+    code_version="1",
+    layer="source",
+    kinds={"pandera"},
+    made_of={"security_id": [("securities", "security_id")], "symbol": [("securities", "security_key")]},
+    deps=[securities],
+)
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
     wanted = wanted_members(market)
@@ -89,12 +99,9 @@ def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
         metadata={
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
-            "dagster/column_lineage": lineage(
-                {"security_id": [("securities", "security_id")], "symbol": [("securities", "security_key")]}
-            ),
             "members_now": present.height,
             "synthetic": market.source.synthetic,
-            "universes": shown(by_universe.sort("universe")),
+            "universes": shown(marked(by_universe.sort("universe"), synthetic_universes(market.store))),
         }
     )
 
@@ -106,6 +113,8 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         "bars",
         group=GROUP,
         code_version="1",
+        layer="source",
+        made_of={"security_id": [("securities", "security_id")]},
         kinds={"pandera"},
         partitions_def=months,
         pool="bars",
@@ -126,6 +135,8 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
                 "sessions": pl.len(),
                 "last_session": pl.col("session").max().cast(pl.String),
             },
+            counted={"rows_read": ingest.read_by_month, "rows_rejected": ingest.rejected_by_month},
+            always={"source": label(market.source), "synthetic": market.source.synthetic},
         )
         figures = {**merge_metadata(ingest.merged), **_told(ingest)}
         return dg.MaterializeResult(metadata=figures)
@@ -152,5 +163,4 @@ def _told(ingest: Ingest) -> dict[str, Any]:
         "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
         "securities_restated": len(ingest.restated),
         "range": f"{ingest.span.start} to {ingest.span.end}",
-        "dagster/column_lineage": lineage({"security_id": [("securities", "security_id")]}),
     }

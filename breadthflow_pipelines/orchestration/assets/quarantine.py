@@ -10,7 +10,6 @@ from breadthflow_pipelines.indicators.plausibility import LATER_BARS, RULES, WAR
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
-    lineage,
     merge_metadata,
     monthly_metadata,
     shown,
@@ -34,6 +33,12 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         "quarantined_bars",
         group="market",
         code_version="1",
+        layer="quality",
+        made_of={
+            "security_id": [("bars", "security_id")],
+            "session": [("bars", "session")],
+            "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
+        },
         partitions_def=months,
         pool="quarantined_bars",
         # A rule looks at a month of bars before the one it judges, and at the one after it.
@@ -47,7 +52,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
             merged = NOTHING if span.is_empty else _judge(market, span, context.run.run_id)
         held = warehouse.findings(market.store, span.start, span.end)
         statuses = {status: (pl.col("status") == status).sum() for status in ("quarantined", "proposed", *DECIDED)}
-        monthly_metadata(context, merged, held, statuses)
+        monthly_metadata(context, merged, held, statuses, always={"synthetic": market.source.synthetic})
         left_out = held.filter(pl.col("status").is_in(LEFT_OUT))
         newest = warehouse.shown_findings(market.store, span.start, span.end)
         return dg.MaterializeResult(
@@ -57,13 +62,6 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
                 **work.told(merged),
                 **merge_metadata(merged),
                 "synthetic": market.source.synthetic,
-                "dagster/column_lineage": lineage(
-                    {
-                        "security_id": [("bars", "security_id")],
-                        "session": [("bars", "session")],
-                        "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
-                    }
-                ),
             }
         )
 
