@@ -61,7 +61,7 @@ _SIGNAL_SHORT = (
 )
 _SIGNAL_COLUMNS = (
     *("signal_id", "universe", "segment", "session", "rule", "action", "confidence", "value", "threshold"),
-    *("calibrated", "state", "convention", "evidence"),
+    *("calibrated", "state", "convention", "evidence", "synthetic"),
 )
 _BREADTH_KEY = ("universe", "segment", "session", "state")
 _BREADTH_SHORT = (
@@ -257,7 +257,7 @@ def breadth(
     rows = store.breadth(database, universe, *_range(start, end), segment, wanted, moment)
     short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
     then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
-    _write(rows, wanted, short, shape, _titled(f"Breadth of {universe}{then}", [universe], database))
+    _write(rows, [*wanted, "synthetic"], short, shape, _titled(f"Breadth of {universe}{then}", [universe], database))
 
 
 @app.command()
@@ -386,7 +386,7 @@ def score(
     out.print(
         tables.table(
             _titled(f"Breadth score and conviction of {date.date()}", {r["universe"] for r in rows}, database),
-            rows,
+            _marked(rows),
             shown,
         )
     )
@@ -585,15 +585,14 @@ def status() -> None:
     found = store.overview(database)
     if not found["universes"] and not found["bars"]:
         out.print("The store is empty. To fill it, run: breadthflow run")
-    for universe in found["universes"]:
-        universe["universe"] += " (synthetic)" if universe["synthetic"] else ""
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     _print_filled("Universes", found["universes"], shown)
     _print_checks(database)
     _print_filled("Last scores, and the last final ones", store.last_scores(database), _SCORE_SHORT)
     _print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     _print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
-    _print_filled("Bars that rules speak against", found["quarantined"], ("rule", "status", "bars", "first", "last"))
+    implausible = ("rule", "status", "synthetic", "bars", "first", "last")
+    _print_filled("Bars that rules speak against", found["quarantined"], implausible)
     _print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     _print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
     lists = ("exchange", "first", "last", "sessions", "issues", "usual")
@@ -601,8 +600,8 @@ def status() -> None:
     _print_filled(
         "Calendar changes", _calendar_rows(found["calendar"], settings), ("session", "change", "reason", "applied")
     )
-    _print_filled("Revised bars", found["revised"], ("kind", "rows", "first", "last", "changed"))
-    restated = ("symbol", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
+    _print_filled("Revised bars", found["revised"], ("kind", "synthetic", "rows", "first", "last", "changed"))
+    restated = ("symbol", "synthetic", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
     _print_filled("Restated histories; those not stored anew yet come first", found["restated"], restated)
     _print_filled("To be made anew by the next run", found["due"], ("asset", "first", "changed"))
     runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
@@ -657,25 +656,24 @@ def sources() -> None:
 def import_breadth(
     directory: Annotated[str, typer.Argument(help="Holds X_advn.csv, X_decln.csv, ... of X; or https://host/X_")],
     exchange: Annotated[str, typer.Option(help="Which exchange's files; becomes a universe of that name.")],
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Read them now, and not again by every run.")] = False,
 ) -> None:
-    """Read the advances, declines, volumes, highs and lows that an exchange published.
+    """Read the advances, declines, volumes, highs and lows that an exchange published, now and by every run.
 
     Example: breadthflow import-breadth exchange_breadth --exchange NYSE
     """
     from breadthflow_pipelines.sessions import exchange_calendar
-    from breadthflow_pipelines.sources.exchange_breadth import fetch_published_counts, read_published_counts
-    from breadthflow_pipelines.sources.registry import manners, workspace
-    from breadthflow_pipelines.sources.web import Web
+    from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+    from breadthflow_pipelines.sources.registry import published_directory
 
     settings = get_settings()
-    source = _place("DIRECTORY", directory)
-    if isinstance(source, str):
-        # The run reads the copy: an address may hold a password, which must not stand in its configuration.
-        copies = workspace(settings, "exchange_breadth")
-        source = fetch_published_counts(source, exchange, Web(manners(settings)), copies)
+    where = _place("DIRECTORY", directory)
+    # Of an address the run reads the copy: it may hold a password, which must not stand in the run's configuration.
+    source = published_directory(settings, where, exchange)
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     read_published_counts(source, exchange, calendar)  # refuse before a run is made
-    with _orchestration() as (instance, market):
+    with _orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
         report = _watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
@@ -684,8 +682,31 @@ def import_breadth(
         if turned_away:
             what = "line was" if turned_away == 1 else "lines were"
             err.print(f"{turned_away} {what} turned away; breadthflow rejected --exchange {exchange} lists them.")
+        _remember_publication(market.store, exchange, None if once else where)
         _show_latest(market.store, exchange)
     raise typer.Exit(report.exit_status)
+
+
+def _remember_publication(database: Database, exchange: str, where: Path | str | None) -> None:
+    """Have every run read an exchange's counts from there, or from nowhere; say so."""
+    from breadthflow_pipelines.places import shown
+    from breadthflow_pipelines.warehouse import publications
+
+    named = get_settings().publications.get(exchange)
+    if named is not None:
+        err.print(f"Runs read {exchange} from {shown(named)}, which BREADTHFLOW_EXCHANGE_BREADTH names.", markup=False)
+    elif where is None:
+        publications.forget(database, exchange)
+    elif shown(where) == str(where):
+        publications.remember(database, exchange, where)
+        err.print(f"Every run reads {exchange} from there again; with --once none does.", markup=False)
+    else:
+        err.print(
+            "The address holds an account or a query, so it is not kept; to have every run read it, set "
+            f"BREADTHFLOW_EXCHANGE_BREADTH={exchange}=<the address>",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command("fetch-universe")
@@ -897,9 +918,17 @@ def _write(
     elif shape is Format.JSON:
         tables.write_json(rows, columns, sys.stdout)
     else:
-        out.print(tables.table(title, rows[-ROWS_SHOWN:], short))
+        out.print(tables.table(title, _marked(rows[-ROWS_SHOWN:]), short))
         if len(rows) > ROWS_SHOWN:
             err.print(f"The last {ROWS_SHOWN} of {len(rows):,} rows; --format csv has all of them.")
+
+
+def _marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as a table shows them: an invented universe is called one in each."""
+    return [
+        {**row, "universe": f"{row['universe']} (synthetic)"} if row.get("synthetic") and "universe" in row else row
+        for row in rows
+    ]
 
 
 def _titled(title: str, universes: Any, database: Database) -> str:
@@ -947,7 +976,7 @@ def _held_by_gate(rows: Sequence[dict[str, Any]], told: Callable[[Any], str]) ->
 
 def _print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     if rows:
-        out.print(tables.table(title, rows, columns), "")
+        out.print(tables.table(title, _marked(rows), columns), "")
 
 
 def _named(text: str | None, known: Sequence[str], what: str, help_: str) -> list[str]:

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.places import place
+from breadthflow_pipelines.places import place, shown
 
 
 def _default_home() -> Path:
@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     index_symbols: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="the symbol whose bars are a universe's index: sp500=SPY,..."
     )
+    exchange_breadth: SecretStr | None = Field(
+        default=None,
+        description="where exchanges' published counts are read from: NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_",
+    )
     demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
     drop_folder: Path | None = Field(
         default=None, description="where new files of bars arrive; by default the directory that the files source reads"
@@ -125,6 +129,18 @@ class Settings(BaseSettings):
             raise ValueError("write it as filename, or as the end of a path with {symbol} in it: {symbol}_data.csv")
         return value
 
+    @field_validator("exchange_breadth")
+    @classmethod
+    def _publications(cls, value: SecretStr | None) -> SecretStr | None:
+        named = _named_places(value)
+        if not all(named) or not all(named.values()):
+            raise ValueError(
+                "write it as exchange=place,exchange=place, for example NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_"
+            )
+        for where in named.values():
+            place(where)
+        return value
+
     @field_validator("start")
     @classmethod
     def _month(cls, value: str) -> str:
@@ -155,11 +171,25 @@ class Settings(BaseSettings):
         return {f"BREADTHFLOW_{name.upper()}": _written(getattr(self, name)) for name in sorted(chosen)}
 
     @property
+    def publications(self) -> dict[str, Path | str]:
+        """By exchange, the directory or the address that its published counts are read from."""
+        return {exchange: place(where) for exchange, where in _named_places(self.exchange_breadth).items()}
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown: the value of each setting that is declared a secret, and each of its addresses."""
-        values = [getattr(self, name) for name in type(self).model_fields]
+        # Of the places of published counts only addresses with an account or a query are: paths are in every message.
+        values = [getattr(self, name) for name in type(self).model_fields if name != "exchange_breadth"]
         hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-        return (*hidden, *self.alert_targets)
+        addresses = [where for where in self.publications.values() if isinstance(where, str) and shown(where) != where]
+        return (*hidden, *self.alert_targets, *addresses)
+
+
+def _named_places(pairs: SecretStr | None) -> dict[str, str]:
+    """What follows each NAME= ; a comma that stands before no other name is part of a path or an address."""
+    text = pairs.get_secret_value().strip(", ") if pairs else ""
+    parts = [pair.partition("=") for pair in re.split(r",(?=\s*[\w.-]+\s*=)", text) if pair]
+    return {exchange.strip(): where.strip() for exchange, _, where in parts}
 
 
 def _written(value: object) -> str:

@@ -5,6 +5,7 @@ import datetime as dt
 import getpass
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS
+from breadthflow_pipelines.warehouse import publications
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
 from breadthflow_pipelines_tests.inbox import Inbox
 
@@ -61,6 +64,7 @@ def ask(store: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
     columns = ["universe", "segment", "session", "state", *COUNT_COLUMNS, "doubts", "issue_scale", *INDICATOR_COLUMNS]
+    columns.append("synthetic")
     flat = ask("breadth", "--universe", "demo", *MONTH, "--format", "csv")
     assert list(flat.rows[0]) == columns
     deep = json.loads(ask("breadth", "--universe", "demo", *MONTH, "--format", "json").out)
@@ -68,7 +72,7 @@ def test_breadth_as_csv_and_json_carry_every_column_and_agree(ask: Ask) -> None:
     assert len(deep) == len(flat.rows) == 22 * 12  # sessions of March 2026, ALL and eleven sectors
     for plain, row in zip(flat.rows, deep, strict=True):
         assert [None if text == "" else text for text in plain.values()] == [
-            None if value is None else str(value) for value in row.values()
+            None if value is None else "true" if value is True else str(value) for value in row.values()
         ]
 
 
@@ -85,7 +89,7 @@ def test_breadth_as_of_now_is_the_breadth_of_now_in_every_column(ask: Ask) -> No
 def test_breadth_prints_the_columns_that_are_asked_for_in_every_format(ask: Ask) -> None:
     where = ("breadth", "--universe", "demo", *MONTH, "--segment", "ALL", "--columns", "trin, whaley_adt5,trin")
     flat = ask(*where, "--format", "csv")
-    assert list(flat.rows[0]) == ["universe", "segment", "session", "state", "trin", "whaley_adt5"]
+    assert list(flat.rows[0]) == ["universe", "segment", "session", "state", "trin", "whaley_adt5", "synthetic"]
     every = ask("breadth", "--universe", "demo", *MONTH, "--segment", "ALL", "--format", "csv").rows
     assert [row["trin"] for row in flat.rows] == [row["trin"] for row in every]
     assert "whaley_adt5" in ask(*where).out
@@ -165,9 +169,48 @@ def test_breadth_as_a_table_says_that_the_market_is_synthetic(ask: Ask) -> None:
     assert answer.out.count("2026-03-") == 22
 
 
+@pytest.fixture
+def beside_real(store: dict[str, object]) -> Iterator[None]:
+    """Rows of a real universe in the demo's store: what the demo has of three sessions, under another name."""
+    keys = {"breadth_counts": "", "breadth_indicators": "", "market_signals": ", signal_id = 'real' || signal_id"}
+    connection = psycopg2.connect(str(store["database_url"]))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for table, more in keys.items():
+            cursor.execute(
+                f"CREATE TEMP TABLE copied AS SELECT * FROM {table} WHERE session BETWEEN '2026-03-02' AND '2026-03-04'"
+            )
+            cursor.execute(f"UPDATE copied SET universe = 'real'{more}")
+            cursor.execute(f"INSERT INTO {table} SELECT * FROM copied")
+            cursor.execute("DROP TABLE copied")
+        yield
+        for table in keys:
+            cursor.execute(f"DELETE FROM {table} WHERE universe = 'real'")
+    connection.close()
+
+
+@pytest.mark.usefixtures("beside_real")
+def test_invented_rows_say_so_wherever_they_stand_beside_real_ones(ask: Ask) -> None:
+    days = ("--from", "2026-03-02", "--to", "2026-03-04")
+    expected = {("demo", "true"), ("real", "false")}
+    rows = ask("signals", *days, "--format", "csv").rows
+    assert {(row["universe"], row["synthetic"]) for row in rows} == expected
+    deep = json.loads(ask("signals", *days, "--format", "json").out)
+    assert {(row["universe"], row["synthetic"]) for row in deep} == {("demo", True), ("real", False)}
+    for universe, synthetic in expected:
+        of_universe = ask("breadth", "--universe", universe, *days, "--format", "csv").rows
+        assert {row["synthetic"] for row in of_universe} == {synthetic}
+    for table in (ask("signals", *days), ask("score", "--date", "2026-03-03"), ask("status")):
+        lines = [line for line in table.out.splitlines() if re.search(r"(^|  )(demo|real)( |$)", line)]
+        assert {"real" in line for line in lines} == {True, False}
+        assert not [line for line in lines if ("demo" in line) is not ("(synthetic)" in line)]
+    members = ask("symbols", "--universe", "demo", "--format", "csv").rows
+    assert {row["synthetic"] for row in members} == {"true"}
+
+
 def test_signals_carry_every_column_and_can_be_explained(ask: Ask) -> None:
     rows = ask("signals", "--universe", "demo", *MONTH, "--format", "csv").rows
-    assert list(rows[0]) == list(SIGNAL_COLUMNS)
+    assert list(rows[0]) == [*SIGNAL_COLUMNS, "synthetic"]
     assert {row["action"] for row in rows} <= {"buy", "sell", "hold"}
     assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
     score = next(row for row in rows if row["rule"] == "breadth_score" and row["segment"] == "ALL")
@@ -538,3 +581,49 @@ def test_debug_shows_the_traceback(store: dict[str, object]) -> None:
     answer = breadthflow("--debug", "explain", "nope", **store)
     assert "Traceback" in answer.stderr
     assert answer.returncode == 1
+
+
+def test_published_counts_need_no_bar_source_and_are_remembered_until_once(
+    ask: Ask, store: dict[str, object], tmp_path: Path
+) -> None:
+    days = [f"2026-03-{day:02}" for day in (2, 3, 4, 5, 6, 9, 10)]
+    for series, count in (("advn", 1500), ("decln", 1200)):
+        lines = [f"{day.replace('-', '')}, {count + i}\n" for i, day in enumerate(days)]
+        (tmp_path / f"XX_{series}.csv").write_text("".join(lines))
+    without_bars = {"source": "files", "source_path": "/nowhere"}
+    imported = ask("import-breadth", tmp_path, "--exchange", "XX", **without_bars)
+    assert imported.status == 0, imported.err
+    assert "Every run reads XX from there again" in " ".join(imported.err.split())
+    assert _publications(store) == [("XX", str(tmp_path))]
+    elsewhere = ask("import-breadth", tmp_path, "--exchange", "XX", exchange_breadth="XX=/elsewhere", **without_bars)
+    assert "Runs read XX from /elsewhere, which BREADTHFLOW_EXCHANGE_BREADTH names" in " ".join(elsewhere.err.split())
+    once = ask("import-breadth", tmp_path, "--exchange", "XX", "--once", exchange_breadth="", **without_bars)
+    assert (once.status, _publications(store)) == (0, [])
+    assert len(ask("breadth", "--universe", "XX", "--format", "csv").rows) == len(days)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("https://host/XX_", ["https://host/XX_"]),
+        ("https://me:geheim@host/XX_", []),
+        ("https://host/counts/?key=geheim", []),
+    ],
+)
+def test_an_address_with_an_account_or_a_query_is_not_kept(
+    where: str, kept: list[str], database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli._remember_publication(database, "XX", where)
+    assert [str(place) for place in publications.remembered(database).values()] == kept
+    said = capsys.readouterr().err
+    assert "geheim" not in said
+    assert kept or "BREADTHFLOW_EXCHANGE_BREADTH=XX=" in said
+
+
+def _publications(store: dict[str, object]) -> list[tuple[str, str]]:
+    connection = psycopg2.connect(str(store["database_url"]))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT exchange, place FROM publications ORDER BY 1")
+        found = cursor.fetchall()
+    connection.close()
+    return found

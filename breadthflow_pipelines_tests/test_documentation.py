@@ -54,6 +54,16 @@ def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:
     assert (ROOT / "README.md").read_text().index("make run") < 1_000
 
 
+def test_operations_lists_every_schedule_and_sensor_and_nothing_else() -> None:
+    from breadthflow_pipelines.orchestration.wiring import build
+
+    definitions = build(Settings()).get_repository_def()
+    own = {each.name: each.description for each in (*definitions.schedule_defs, *definitions.sensor_defs)}
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(own)
+    assert not [name for name, description in own.items() if len(description or "") < 30]  # the UI shows it
+
+
 def test_every_setting_is_documented_and_nothing_else_is() -> None:
     documented = set(re.findall(r"^\| `(BREADTHFLOW_\w+)`", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
     assert documented == {f"BREADTHFLOW_{name.upper()}" for name in Settings.model_fields}

@@ -43,6 +43,9 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("ALERT_URLS", "hooks.example/token", "scheme://"),
         ("ALERT_URLS", "token, json://hooks.example", "scheme://"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("EXCHANGE_BREADTH", "/data/nyse", "NYSE=/data/nyse"),
+        ("EXCHANGE_BREADTH", "NYSE=", "NYSE=/data/nyse"),
+        ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
         ("SOURCE_PATH", "https:///bars.zip", "names no host"),
@@ -124,6 +127,23 @@ def test_addresses_of_alerts_are_secrets_each_of_its_own(monkeypatch: pytest.Mon
     assert {*settings.alert_targets, "postgresql://u:hunter3@h/d"} < set(settings.secrets)
     assert "hunter" not in f"{settings!r} {settings.model_dump_json()}"
     assert Settings(alert_urls=None).alert_targets == ()
+
+
+def test_places_of_published_counts_are_named_by_exchange_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "https://me:hunter2@host/a,b/NASDAQ_"  # a comma that stands before no name is part of the address
+    monkeypatch.setenv("BREADTHFLOW_EXCHANGE_BREADTH", f" NYSE = ~/nyse, NASDAQ={address},AMEX=https://host/AMEX_ ")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    settings = get_settings()
+    assert settings.publications == {
+        "NYSE": Path("/home/somebody/nyse"),
+        "NASDAQ": address,
+        "AMEX": "https://host/AMEX_",
+    }
+    assert address in settings.secrets
+    assert not [secret for secret in settings.secrets if "AMEX" in secret]  # its words may stand anywhere
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert Settings().publications != {}
+    assert Settings(exchange_breadth=None).publications == {}
 
 
 def test_addresses_that_may_hold_a_password_are_not_shown() -> None:

@@ -23,15 +23,15 @@ def asset_graph(page: Page, address: str) -> None:
     page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 590, "y": 222, "width": 1360, "height": 650})
 
 
-def chart(page: Page, address: str, asset: str, entry: str) -> None:
-    """One chart of an asset's latest materialization."""
+def chart(page: Page, address: str, asset: str, about: str, name: str) -> None:
+    """One of the charts of an asset's latest materialization, by what its title says."""
     page.goto(f"{address}/assets/{asset}?view=events")
-    row = page.locator("tr").filter(has=page.get_by_text(entry, exact=True)).last
+    row = page.locator("tr").filter(has=page.get_by_text("charts", exact=True)).last
     row.get_by_text("[Show Markdown]").click()
-    picture = page.locator("img[src^='data:image/png']").last
+    picture = page.locator(f'img[alt*="{about}"]').last
     picture.wait_for()
     page.wait_for_timeout(500)
-    picture.screenshot(path=IMAGES / f"{entry}.png")
+    picture.screenshot(path=IMAGES / f"{name}.png")
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
         )
         page = browser.new_page(viewport={"width": 2000, "height": 1000})
         asset_graph(page, address)
-        chart(page, address, "market_signals", "zweig")
+        chart(page, address, "market_signals", "Zweig's average", "zweig")
         browser.close()
 
 

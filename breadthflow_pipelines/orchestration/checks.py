@@ -22,7 +22,7 @@ from breadthflow_pipelines.gates import CROWDED, MISSING, THIN, UNTOLD, listed, 
 from breadthflow_pipelines.indicators.counts import MOST_DOLLARS, OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.indicators.plausibility import LONG_SILENCE, silent_sessions
 from breadthflow_pipelines.indicators.price import MOST_SUMMED
-from breadthflow_pipelines.orchestration import gates, lights
+from breadthflow_pipelines.orchestration import gates, lights, totals
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, months_between, span_of
@@ -203,8 +203,8 @@ def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.A
 def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
-    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    failed, problems = _value(metadata, "symbols_failed"), _value(metadata, "problems")
+    read = totals.latest(context.instance, "bars")
+    failed, problems = list(read.get("symbols_failed", ())), list(read.get("problems", ()))
     unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
     said = "; ".join([*unread, *([listed(problems)] if problems else [])])
     run = context.instance.get_run_by_id(event.run_id) if event else None
@@ -338,7 +338,16 @@ def sums_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.
 @dg.asset_check(asset="exchange_breadth", blocking=True)
 def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Published counts are whole numbers, one row per exchange and session."""
-    return _judged_whole(context, market, contracts.PUBLISHED, breadth_warehouse.published(market.store))
+    rows = breadth_warehouse.published(market.store)
+    return _judged_whole(context, market, contracts.PUBLISHED, rows, may_be_empty=True)
+
+
+@dg.asset_check(asset="exchange_breadth")
+def publications_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every place that published counts are read from could be read; where one could not, what is stored stays."""
+    problems = list(totals.latest(context.instance, "exchange_breadth").get("problems", ()))
+    fault = listed(problems) if problems else None
+    return _whole(context, market, fault, well="every place was read", failing=len(problems), warn=True)
 
 
 @dg.asset_check(asset="exchange_breadth")
@@ -447,6 +456,7 @@ CHECKS = [
     sums_complete,
     published_keep_contract,
     published_plausible,
+    publications_answered,
     indicators_keep_contract,
     signals_keep_contract,
     members_have_indicators,
@@ -465,10 +475,6 @@ def _doubt(row: Mapping[str, Any]) -> str:
     return (
         f"{row['symbol']} goes from {before} on {seen['last']} to {close} on {row['session']}, by a factor of {factor}"
     )
-
-
-def _value(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> list[str]:
-    return list(metadata[name].value) if name in metadata else []
 
 
 def _too_large(row: Mapping[str, Any]) -> str:

@@ -150,7 +150,8 @@ def _rerun(run: dg.DagsterRun) -> str:
         config: Any = run.run_config
         for part in ("ops", "exchange_breadth", "config"):
             config = config.get(part, {})
-        return f"breadthflow import-breadth {config.get('directory', 'DIR')} --exchange {config.get('exchange', 'X')}"
+        if config.get("exchange"):
+            return f"breadthflow import-breadth {config.get('directory')} --exchange {config['exchange']}"
     start, end = _months(run)
     if not start or SESSION_TAG in run.tags:
         return "breadthflow run"

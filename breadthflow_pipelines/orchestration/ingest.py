@@ -16,7 +16,7 @@ from breadthflow_pipelines.contracts.restatements import excessive, restated
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import FORMAT, Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, label
 from breadthflow_pipelines.warehouse import market as warehouse
@@ -53,6 +53,8 @@ class Ingest:
         self.unusable_adjusted: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.outcomes: dict[str, Outcome] = {}
+        self.read_by_month: Counter[str] = Counter()
+        self.rejected_by_month: Counter[str] = Counter()
         self.problems: list[str] = []
         self.restated: list[tuple[object, ...]] = []
         self.reading: Reading | None = None
@@ -105,6 +107,8 @@ class Ingest:
     def _judge(self, chunk: Chunk) -> pl.DataFrame:
         """The good rows; the broken ones are kept aside."""
         verdict = judge_bars(self._contract, resolve_bars(chunk.bars, self._symbols))
+        self.read_by_month += _months(chunk.bars)
+        self.rejected_by_month += _months(verdict.rejected)
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
             self.rejected_new += warehouse.record_rejected_bars(
@@ -181,6 +185,12 @@ class Ingest:
         if whole:
             bars = pl.concat(whole)
             self.merged += restatements.record_restated(self.market.store, bars, self._source, self._run_id)
+
+
+def _months(rows: pl.DataFrame) -> Counter[str]:
+    """How many rows each month has; a row without a session belongs to none."""
+    months = rows["session"].drop_nulls().dt.strftime(FORMAT)
+    return Counter(dict(months.value_counts().iter_rows()))
 
 
 def _lacking(bars: pl.DataFrame, stored: pl.DataFrame) -> str | None:

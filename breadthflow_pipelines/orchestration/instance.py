@@ -1,10 +1,13 @@
-"""Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml."""
+"""Where Dagster's own files are: DAGSTER_HOME inside BREADTHFLOW_HOME, with the project's dagster.yaml.
+
+CODE_LOCATION is the name under which every workspace serves our definitions; runs of the command carry it too.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 CONFIGURATION = "dagster.yaml"
 WORKSPACE = "workspace.yaml"
-LOCATION = "breadthflow"  # the code location's name, in workspace.yaml and wherever a run says where it comes from
+CODE_LOCATION = "breadthflow"
 
 
 def configuration_file(name: str) -> Path:
@@ -73,6 +76,13 @@ class WithoutCries(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self._stream.encoding
+
+
+def show_pools(instance: dg.DagsterInstance, pools: Collection[str]) -> None:
+    """Have the UI list the pools and their limit before any run has waited for one; Dagster makes them only then."""
+    shown = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+    for pool in sorted(set(pools) - shown):
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
 
 
 @contextmanager

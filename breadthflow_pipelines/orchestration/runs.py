@@ -18,9 +18,11 @@ from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import freshness, gates, lights
+from breadthflow_pipelines.orchestration import freshness, gates, lights, totals
+from breadthflow_pipelines.orchestration.execution import Executed, execute
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
+from breadthflow_pipelines.orchestration.instance import show_pools
 from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
@@ -169,19 +171,18 @@ def _execute(
     checks: set[dg.AssetCheckKey] | None = None,
 ) -> RunReport:
     end_dead_runs(instance)
+    show_pools(instance, MONTHLY_ASSETS)
     definitions = build(get_settings())
-    definition = definitions.resolve_job_def(job)
-    if checks is not None:
-        definition = definition.get_subset(asset_selection=set(), asset_check_selection=checks)
     began = time.monotonic()
-    result = definition.execute_in_process(
-        instance=instance,
+    executed = execute(
+        instance,
+        definitions.resolve_job_def(job),
         tags={**(tags or {}), **process_tags()},
         # Dagster prints every event otherwise; the report says what people need, the UI has the rest.
         run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
+        checks=checks,
     )
-    report = _report(result, time.monotonic() - began)
+    report = _report(executed, time.monotonic() - began)
     light(instance, Market(), definitions.resolve_asset_graph().asset_check_keys)
     tidy_after_a_run(instance)
     log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
@@ -193,22 +194,22 @@ def _job(name: str) -> dg.JobDefinition:
     return build(get_settings()).resolve_job_def(name)
 
 
-def _report(result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
+def _report(executed: Executed, seconds: float) -> RunReport:
     figures: dict[str, dict[str, int]] = {}
     problems: list[str] = []
     restated = 0
-    for event in result.get_asset_materialization_events():
-        metadata = event.materialization.metadata
-        values = {name: metadata[name].value for name in _FIGURES if name in metadata}
-        figures[event.materialization.asset_key.to_user_string()] = {
-            name: value for name, value in values.items() if isinstance(value, int)
-        }
-        if "problems" in metadata and not problems:
-            problems.extend(metadata["problems"].value)  # type: ignore[arg-type]
-        if "securities_restated" in metadata:
-            restated = metadata["securities_restated"].value  # type: ignore[assignment]
-    checks = tuple(_outcome(evaluation) for evaluation in result.get_asset_check_evaluations())
-    return RunReport(result.run_id, seconds, figures, checks, _trouble(result), tuple(problems), restated)
+    for asset, said in totals.of_events(executed.events).items():
+        rows = {name: said[name] for name in _FIGURES if isinstance(said.get(name), int)}
+        if rows:  # published counts have none where none are configured
+            figures[asset] = rows
+        problems.extend(said.get("problems", ()))
+        restated += said.get("securities_restated", 0)
+    checks = tuple(
+        _outcome(event.asset_check_evaluation_data)
+        for event in executed.events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    return RunReport(executed.run.run_id, seconds, figures, checks, _trouble(executed), tuple(problems), restated)
 
 
 def light(instance: dg.DagsterInstance, market: Market, keys: Collection[dg.AssetCheckKey]) -> None:
@@ -233,11 +234,11 @@ def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
     )
 
 
-def _trouble(result: dg.ExecuteInProcessResult) -> BreadthFlowError | None:
+def _trouble(executed: Executed) -> BreadthFlowError | None:
     """What ended the run; where only a blocking check did, nothing but that check."""
-    if result.success:
+    if executed.run.is_success:
         return None
-    failures = [event for event in result.all_events if event.is_step_failure]
+    failures = [event for event in executed.events if event.is_step_failure]
     raised = [_raised(event) for event in failures if not _is_check(event)]
     if failures:
         return raised[0] if raised else None

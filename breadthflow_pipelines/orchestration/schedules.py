@@ -30,6 +30,7 @@ MARKET_ASSETS = (
     "price_indicators",
     "symbol_signals",
 )
+DAILY_ASSETS = (*MARKET_ASSETS, "exchange_breadth")
 MONTHLY_ASSETS = ("bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals")
 PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
@@ -51,9 +52,9 @@ def jobs() -> list[UnresolvedAssetJobDefinition]:
     return [
         dg.define_asset_job(
             DAILY_JOB,
-            selection=dg.AssetSelection.assets(*MARKET_ASSETS) - suites - by_the_clock,
+            selection=dg.AssetSelection.assets(*DAILY_ASSETS) - suites - by_the_clock,
             executor_def=dg.in_process_executor,
-            description="Fetch, validate, count, compute and signal, for the months of the run.",
+            description="Fetch, validate, count, compute and signal, for the months of the run; published counts too.",
         ),
         dg.define_asset_job(
             PUBLISHED_JOB,
@@ -83,10 +84,10 @@ def daily_schedule(
         cron_schedule=AFTER_CLOSE,
         execution_timezone=calendar.timezone,
         name="after_the_close",
+        description="Brings the store up to date on the evening of each session, from the first month that is due.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """Brings the store up to date on the evening of each session."""
         moment = context.scheduled_execution_time
         today = moment.astimezone(ZoneInfo(calendar.timezone)).date()
         # As the file of changes has it now: the exchange may close on a day that nobody knew of when this began.
@@ -110,5 +111,5 @@ def nightly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalend
         cron_schedule=AT_NIGHT,
         execution_timezone=calendar.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Judge all that is stored, suites included.",
+        description="Judges all that is stored every night, with the suites that are too slow for the evening's run.",
     )

@@ -16,7 +16,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.alerts import Alert
-from breadthflow_pipelines.orchestration import freshness, gates, incidents, lights
+from breadthflow_pipelines.orchestration import freshness, gates, incidents, lights, totals
 from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
 from breadthflow_pipelines.orchestration.due import (
     UNFINISHED,
@@ -26,10 +26,11 @@ from breadthflow_pipelines.orchestration.due import (
     lacking,
     unfinished_run,
 )
+from breadthflow_pipelines.orchestration.instance import show_pools
 from breadthflow_pipelines.orchestration.kept import Kept
 from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MISSED_AFTER
+from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MISSED_AFTER, MONTHLY_ASSETS
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.protocol import Outcome
@@ -166,6 +167,7 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
         description="Fails the check last_session_in of each asset that lacks the last session, and passes it again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        show_pools(context.instance, MONTHLY_ASSETS)
         alerts = incidents.alerter(context.instance, settings)
         alerts.send_what_was_not()
         market = Market()
@@ -343,11 +345,7 @@ def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> 
 
 def _outcomes(instance: dg.DagsterInstance, session: dt.date) -> Counter[str]:
     """How many symbols of each outcome the last run of the session's month had."""
-    wanted = dg.AssetRecordsFilter(dg.AssetKey("bars"), asset_partitions=[session.strftime(FORMAT)])
-    found = instance.fetch_materializations(wanted, limit=1).records
-    made = found[0].asset_materialization if found else None
-    symbols = made.metadata["symbols"].value if made is not None and "symbols" in made.metadata else {}
-    return Counter(symbols if isinstance(symbols, dict) else {})
+    return Counter(totals.latest(instance, "bars", session.strftime(FORMAT)).get("symbols", {}))
 
 
 def _not_before(

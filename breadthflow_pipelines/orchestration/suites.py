@@ -76,6 +76,8 @@ def _judged(
         more: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
         if finding.rows:
             more["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
+        if finding.unexpected is not None:
+            more["failing_rows"] = dg.MetadataValue.int(finding.unexpected)  # the UI plots numbers only
         if docs is not None:
             more[PAGES] = dg.MetadataValue.path(docs / "index.html")
         yield lights.known(market, key, months, well=f"{one.about} Found: {finding.observed}.", more=more)
@@ -95,7 +97,7 @@ def _faults(finding: "Finding", months: Sequence[str]) -> dict[str, Fault]:
     first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items()) if finding.rows else ""
     said = f"{finding.observed}{f', first: {first}' if first else ''}"
     if finding.months is None or months == [ALL]:
-        fault = Fault(max(1, finding.unexpected), said)
+        fault = Fault(max(1, finding.unexpected or 0), said)
         return dict.fromkeys([ALL] if ALL in months else months, fault)
     alone = len(finding.months) == 1
     return {

@@ -36,12 +36,13 @@ class Finding:
     """What came of one expectation: observed in a few words, the first rows that break it, how many there are.
 
     months: month, rows, first and last session of all that break it; None where that cannot be told.
+    unexpected is None where the expectation is about the table and not about its rows, or could not be judged.
     """
 
     expectation: Expectation
     passed: bool
     observed: str
-    unexpected: int = 0
+    unexpected: int | None = None
     rows: list[Row] = field(default_factory=list)
     months: list[OfMonth] | None = None
 

@@ -165,7 +165,11 @@ def _exchange_breadth() -> Suite:
         "exchange_breadth",
         key,
         (
-            _filled("published_counts_exist", "There are published counts."),
+            _none(
+                "publications_have_counts",
+                "Of every exchange that runs read, there are published counts.",
+                inspection.PUBLICATIONS_WITHOUT_COUNTS,
+            ),
             _once("published_counts_unique", "An exchange has one row of a session.", key),
             _none(
                 "published_counts_of_sessions",

@@ -1,199 +1,243 @@
-"""Charts of breadth as small PNGs in Markdown, for asset metadata. Each has one sentence and a small table beside it.
+"""What assets show of breadth and of signals: a sentence, a small table, a line in miniature, and the charts.
 
-The UI folds Markdown of more than 1,000 characters away, so the words are an entry of their own next to the picture.
+The UI shows Markdown of fewer than 1,000 characters at once and hides anything longer behind a click: sentence, table
+and miniature are short, and all charts of an asset stand together behind one click. How they are drawn is in svg.py.
 """
 
-from __future__ import annotations
-
-import base64
-import io
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
+from breadthflow_pipelines.reports import svg
+from breadthflow_pipelines.reports.svg import Area, Line, Marks, figure
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 SESSIONS = 250
+RECENT = 60  # sessions of the miniature
 YEARS = 10
 MEASURES = ("breadth_score", "conviction")  # rules that say something of every session
-DOTS_PER_INCH = 80
-UP, DOWN, LINE, SOFT = "#2b8a3e", "#c92a2a", "#1c4f9c", "#868e96"
+MCCLELLAN = "mcclellan_oscillator_ratio"
+_COLOURS = {"buy": svg.UP, "sell": svg.DOWN, "hold": svg.SOFT}
 
 Frame = pl.DataFrame
+Row = Mapping[str, Any]
 
 
 def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str]) -> dict[str, str]:
-    """Markdown by metadata name: advances and declines, McClellan, participation of the freshest universe."""
-    universe = freshest(indicators)
+    """Markdown by metadata name: the last session of the freshest universe, and charts of its last year."""
+    universe = freshest(indicators, synthetic)
     if universe is None:
         return {}
-    rows = indicators.join(counts, on=["universe", "segment", "session"])
-    last = _whole(rows, universe).tail(SESSIONS)
-    title = _title(universe, synthetic)
+    title = named(universe, synthetic)
+    whole = _whole(indicators.join(counts, on=["universe", "segment", "session"]), universe)
+    rows, now = whole.tail(SESSIONS), whole.row(-1, named=True)
+    told = [f"{_told(now['advances'])} rose, {_told(now['declines'])} fell", *_trend(now)]
+    shown = {
+        "advances less declines": _less(now["advances"], now["declines"]),
+        "A/D line": now["ad_line"],
+        "McClellan, ratio-adjusted": now[MCCLELLAN],
+        "new highs less new lows": now["net_new_highs"],
+        **{f"% above {window} days": now[f"pct_above_{window}"] for window in (20, 50, 200)},
+    }
+    pictures = [_advances, _ad_line, _mcclellan, _participation]
     return {
-        "words": _words(last, title),
-        "advances_and_declines": _picture(
-            lambda axes: _draw_advances(axes, last), f"{title}: advances, declines, A/D line"
-        ),
-        "mcclellan": _picture(
-            lambda axes: _draw_mcclellan(axes, last), f"{title}: McClellan Oscillator, ratio-adjusted"
-        ),
-        "participation": _picture(
-            lambda axes: _draw_participation(axes, last), f"{title}: % of members above their mean"
-        ),
+        "now": _words(title, now, told, shown),
+        "mcclellan_lately": _miniature(f"{title}, McClellan Oscillator", whole[MCCLELLAN], (0, *_oversold())),
+        "charts": "\n\n".join(picture(rows, title) for picture in pictures),
     }
 
 
 def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str]) -> dict[str, str]:
-    """Markdown by metadata name: Zweig's average with its events, all thrusts and warnings, score and conviction."""
-    universe = freshest(indicators)
+    """Markdown by metadata name: what is said of the freshest universe's last session, and charts of what was said."""
+    universe = freshest(indicators, synthetic)
     if universe is None:
         return {}
+    title = named(universe, synthetic)
     rows, fired = _whole(indicators, universe), _whole(signals, universe)
+    now = rows.row(-1, named=True)
+    score, conviction = (_said(fired, rule, now["session"]) for rule in MEASURES)
     thrusts = fired.filter(rule="zweig_breadth_thrust")
-    score = fired.filter(rule="breadth_score").tail(SESSIONS)
-    title = _title(universe, synthetic)
+    told = [f"score {_told(score['value'])}, {score['action']}" if score else "no score yet", *_trend(now)]
+    shown = {
+        "score, 0 to 100": score and score["value"],
+        "conviction, 0 to 4": conviction and conviction["value"],
+        "McClellan, ratio-adjusted": now[MCCLELLAN],
+        "Zweig thrusts": f"{thrusts.height}, last {thrusts['session'][-1]}" if thrusts.height else "none",
+        "last event": _last_event(fired),
+    }
+    measured = {rule: _measured(rows, fired, rule) for rule in MEASURES}
     return {
-        "words": _signal_words(score, thrusts, title),
-        "zweig": _picture(lambda axes: _draw_zweig(axes, rows, thrusts), f"{title}: Zweig's average and its thrusts"),
-        "events": _picture(
-            lambda axes: _draw_events(axes, fired), f"{title}: thrusts and warnings of {YEARS} years", 4
+        "now": _words(title, now, told, shown),
+        "score_lately": _miniature(f"{title}, breadth score", measured["breadth_score"]["value"], (SELL_AT, BUY_AT)),
+        "charts": "\n\n".join(
+            [
+                _score(measured["breadth_score"], title),
+                _conviction(measured["conviction"], title),
+                _events(rows, fired, title),
+                _zweig(rows, thrusts, title),
+            ]
         ),
-        "score": _picture(lambda axes: _draw_score(axes, score), f"{title}: breadth score"),
-        "conviction": _picture(lambda axes: _draw_conviction(axes, fired), f"{title}: conviction"),
     }
 
 
-def freshest(indicators: Frame) -> str | None:
-    """The universe that reaches furthest; of several, the first by name."""
+def freshest(indicators: Frame, synthetic: Collection[str]) -> str | None:
+    """The universe that reaches furthest; of several a real one before an invented one, then the first by name."""
     if indicators.is_empty():
         return None
-    reach = (
-        indicators.group_by("universe")
-        .agg(pl.col("session").max())
-        .sort("session", "universe", descending=[True, False])
+    reach = indicators.group_by("universe").agg(pl.col("session").max())
+    invented = pl.col("universe").is_in(list(synthetic)).alias("invented")
+    return str(
+        reach.with_columns(invented).sort("session", "invented", "universe", descending=[True, False, False])[
+            "universe"
+        ][0]
     )
-    return str(reach["universe"][0])
+
+
+def named(universe: str, synthetic: Collection[str]) -> str:
+    """The universe as titles write it: an invented market is called one wherever it shows."""
+    return f"{universe} (SYNTHETIC, not real prices)" if universe in synthetic else universe
 
 
 def _whole(rows: Frame, universe: str) -> Frame:
     return rows.filter(universe=universe, segment="ALL").sort("session")
 
 
-def _title(universe: str, synthetic: Collection[str]) -> str:
-    return f"{universe} (SYNTHETIC, not real prices)" if universe in synthetic else universe
+def _said(fired: Frame, rule: str, session: dt.date) -> Row | None:
+    found = fired.filter(rule=rule, session=session)
+    return found.row(0, named=True) if found.height else None
 
 
-def _words(rows: Frame, title: str) -> str:
-    now = rows.row(-1, named=True)
-    table = "\n".join(
-        f"| {name} | {_figure(now[column])} |"
-        for name, column in (
-            ("A/D line", "ad_line"),
-            ("McClellan, ratio-adjusted", "mcclellan_oscillator_ratio"),
-            ("% above 50-session mean", "pct_above_50"),
-            ("net new highs", "net_new_highs"),
-        )
+def _last_event(fired: Frame) -> str:
+    events = fired.filter(~pl.col("rule").is_in(MEASURES))
+    if events.is_empty():
+        return "none"
+    last = events.row(-1, named=True)
+    return f"{last['session']} {last['rule']}, {last['action']}"
+
+
+def _measured(rows: Frame, fired: Frame, rule: str) -> Frame:
+    """Each of the last sessions with what the rule measured on it, null where it said nothing."""
+    sessions = rows.select("session").tail(SESSIONS)
+    return sessions.join(fired.filter(rule=rule).select("session", "value"), on="session", how="left")
+
+
+def _trend(now: Row) -> list[str]:
+    """What the sentence says of the trend, as far as it can be told."""
+    oscillator, participation = now[MCCLELLAN], now["pct_above_50"]
+    told = [] if oscillator is None else [f"McClellan {figure(oscillator)}"]
+    return told if participation is None else [*told, f"{figure(participation)} % above 50 days"]
+
+
+def _words(title: str, now: Row, told: Sequence[str], shown: Mapping[str, float | str | None]) -> str:
+    table = "\n".join(f"| {name} | {_told(value)} |" for name, value in shown.items())
+    sentence = f"**{title}**, {now['session']}: {'; '.join([*told, now['state']])}."
+    return f"{sentence}\n\n| {now['state']} | {now['session']} |\n| --- | --- |\n{table}"
+
+
+def _told(value: float | str | None) -> str:
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else figure(value)
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _miniature(about: str, values: pl.Series, levels: Sequence[float]) -> str:
+    recent = values.tail(RECENT)
+    end = _told(recent[-1]) if recent.len() else "unknown"
+    return svg.markdown(f"{about}, {_counted(recent.len(), 'session')}", svg.sparkline(recent.to_list(), levels, end))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}" + ("" if number == 1 else "s")
+
+
+def _span(sessions: pl.Series) -> str:
+    """How long these sessions last: in years from three on, in months from two on, else how many they are."""
+    days = (sessions[-1] - sessions[0]).days if sessions.len() else 0
+    months, years = round(days / 30.44), f"{days / 365.25:.1f}".removesuffix(".0")
+    if months < 2:
+        return _counted(sessions.len(), "session")
+    return f"{months} months" if months < 36 else f"{years} years"
+
+
+def _picture(title: str, what: str, rows: Frame, layers: Sequence[svg.Layer], **options: Any) -> str:
+    heading = f"{title}: {what}, over {_span(rows['session'])}"
+    return svg.markdown(heading, svg.chart(heading, rows["session"].to_list(), layers, **options))
+
+
+def _line(name: str, values: pl.Series, colour: str = svg.FIRST) -> Line:
+    return Line(f"{name} {_told(values[-1])}", values.to_list(), colour)
+
+
+def _advances(rows: Frame, title: str) -> str:
+    ends = {name: f"{_told(rows[name][-1])} {name}" for name in ("advances", "declines")}
+    layers = [
+        Area(ends["advances"], rows["advances"].to_list(), svg.UP),
+        Area(ends["declines"], (-rows["declines"]).to_list(), svg.DOWN),
+    ]
+    return _picture(title, "advances and declines", rows, layers)
+
+
+def _ad_line(rows: Frame, title: str) -> str:
+    return _picture(title, "A/D line", rows, [_line("A/D line", rows["ad_line"])])
+
+
+def _mcclellan(rows: Frame, title: str) -> str:
+    levels = (*_oversold(), 0, -_oversold()[0])
+    return _picture(title, "McClellan Oscillator, ratio-adjusted", rows, [_line("", rows[MCCLELLAN])], levels=levels)
+
+
+def _oversold() -> tuple[float, float]:
+    """Where the oscillator arms the rule of its recovery, and above what it fires."""
+    levels = RULES["mcclellan_oversold_recovery"].thresholds
+    return levels["armed_at_or_below"], levels["fires_above"]
+
+
+def _participation(rows: Frame, title: str) -> str:
+    windows = ((20, svg.SOFT), (50, svg.FIRST), (200, svg.SECOND))
+    lines = [_line(f"{window} days", rows[f"pct_above_{window}"], colour) for window, colour in windows]
+    return _picture(title, "% of members above their mean", rows, lines, levels=(30, 50, 70), within=(0, 100))
+
+
+def _score(rows: Frame, title: str) -> str:
+    line = _line("", rows["value"])
+    what = f"breadth score, buy from {figure(BUY_AT)}, sell to {figure(SELL_AT)}"
+    return _picture(title, what, rows, [line], levels=(SELL_AT, BUY_AT), within=(0, 100))
+
+
+def _conviction(rows: Frame, title: str) -> str:
+    what = f"conviction, buy from {figure(CONVICTION_AT)} of 4"
+    return _picture(
+        title,
+        what,
+        rows,
+        [Area(_told(rows["value"][-1]), rows["value"].to_list(), svg.FIRST)],
+        levels=(CONVICTION_AT,),
+        within=(0, 4),
     )
-    return (
-        f"On {now['session']} ({now['state']}) in **{title}**, {_figure(now['advances'])} rose and "
-        f"{_figure(now['declines'])} fell.\n\n| indicator | value |\n| --- | --- |\n{table}"
-    )
 
 
-def _signal_words(score: Frame, thrusts: Frame, title: str) -> str:
-    last_thrust = thrusts.select(pl.col("session").max()).item() or "none yet"
-    if score.is_empty():
-        return f"**{title}** has no score yet; Zweig thrusts: {thrusts.height}, last {last_thrust}."
-    now = score.row(-1, named=True)
-    return (
-        f"On {now['session']} the breadth score of **{title}** is {_figure(now['value'])}: {now['action']}.\n\n"
-        f"| | |\n| --- | --- |\n| confidence | {_figure(now['confidence'])} |\n"
-        f"| Zweig thrusts | {thrusts.height} |\n| last thrust | {last_thrust} |"
-    )
+def _zweig(rows: Frame, thrusts: Frame, title: str) -> str:
+    number = {session: i for i, session in enumerate(rows["session"])}
+    points = [(number[session], value) for session, value in thrusts.select("session", "value").iter_rows()]
+    layers: list[svg.Layer] = [_line("", rows["zweig_ema"]), Marks(points, svg.UP)]
+    what = f"Zweig's average and {_counted(len(points), 'thrust')}"
+    return _picture(title, what, rows, layers, levels=tuple(RULES["zweig_breadth_thrust"].thresholds.values()))
 
 
-def _figure(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:,.2f}".removesuffix(".00")
-
-
-def _picture(draw: Callable[[Axes], None], title: str, height: float = 2.8) -> str:
-    # Only here: its import takes a fifth of the time in which definitions are loaded, and few processes draw.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(8, height), dpi=DOTS_PER_INCH, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        axes.set_title(title, loc="left")
-        file = io.BytesIO()
-        figure.savefig(file, format="png", pil_kwargs={"optimize": True})
-    return f"![{title}](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
-
-
-def _draw_advances(axes: Axes, rows: Frame) -> None:
-    axes.bar(rows["session"], rows["advances"].fill_null(0), width=1, color=UP, label="advances")
-    axes.bar(rows["session"], -rows["declines"].fill_null(0), width=1, color=DOWN, label="declines")
-    axes.legend(loc="upper left", ncols=2, frameon=False)
-    line = axes.twinx()
-    line.plot(rows["session"], rows["ad_line"], color=LINE, linewidth=1.5)
-    line.set_ylabel("A/D line", color=LINE)
-
-
-def _draw_mcclellan(axes: Axes, rows: Frame) -> None:
-    recovery = RULES["mcclellan_oversold_recovery"].thresholds
-    oversold = recovery["armed_at_or_below"]
-    _levels(axes, oversold, recovery["fires_above"], 0, -oversold)
-    axes.plot(rows["session"], rows["mcclellan_oscillator_ratio"], color=LINE, linewidth=1.2)
-
-
-def _draw_participation(axes: Axes, rows: Frame) -> None:
-    _levels(axes, 30, 50, 70)
-    for window, colour in ((20, SOFT), (50, LINE), (200, UP)):
-        axes.plot(rows["session"], rows[f"pct_above_{window}"], color=colour, linewidth=1.2, label=f"{window} sessions")
-    axes.set_ylim(0, 100)
-    axes.legend(loc="upper left", ncols=3, frameon=False)
-
-
-def _draw_zweig(axes: Axes, rows: Frame, thrusts: Frame) -> None:
-    _levels(axes, *RULES["zweig_breadth_thrust"].thresholds.values())
-    axes.plot(rows["session"], rows["zweig_ema"], color=LINE, linewidth=0.7)
-    axes.plot(thrusts["session"], thrusts["value"], "^", color=UP, markersize=8, label=f"{thrusts.height} thrusts")
-    axes.legend(loc="upper left", frameon=False)
-
-
-def _draw_score(axes: Axes, score: Frame) -> None:
-    _levels(axes, SELL_AT, BUY_AT)
-    axes.plot(score["session"], score["value"], color=LINE, linewidth=1.2)
-    axes.set_ylim(0, 100)
-
-
-def _draw_events(axes: Axes, fired: Frame) -> None:
+def _events(rows: Frame, fired: Frame, title: str) -> str:
     """A row for each rule of events, a mark for each event, in the colour of its action."""
     events = fired.filter(~pl.col("rule").is_in(MEASURES))
-    if events.height:
-        since = events.select(pl.col("session").max().dt.offset_by(f"-{YEARS}y")).item()
-        events = events.filter(pl.col("session") >= since)
-    rows = {rule: i for i, rule in enumerate(sorted(events["rule"].unique(), reverse=True))}
-    for action, colour, mark in (("buy", UP, "^"), ("sell", DOWN, "v"), ("hold", SOFT, "o")):
-        own = events.filter(action=action)
-        axes.plot(own["session"], [rows[rule] for rule in own["rule"]], mark, color=colour, markersize=4)
-    axes.set_yticks(list(rows.values()), labels=list(rows), fontsize=6)
-    axes.grid(axis="y", color=SOFT, linewidth=0.3)
-
-
-def _draw_conviction(axes: Axes, fired: Frame) -> None:
-    rows = fired.filter(rule="conviction").tail(SESSIONS)
-    _levels(axes, CONVICTION_AT)
-    axes.step(rows["session"], rows["value"], color=LINE, linewidth=1.2, where="post")
-    axes.set_ylim(0, 4.2)
-
-
-def _levels(axes: Axes, *levels: float) -> None:
-    for level in levels:
-        axes.axhline(level, color=SOFT, linewidth=0.8, linestyle="--")
+    recent = rows.filter(pl.col("session") >= pl.col("session").max().dt.offset_by(f"-{YEARS}y"))
+    events = events.filter(pl.col("session") >= recent["session"][0])
+    by_rule = {
+        str(rule): [(session, _COLOURS[action]) for session, action in own.select("session", "action").iter_rows()]
+        for (rule,), own in sorted(events.group_by("rule", maintain_order=True), key=lambda part: str(part[0]))
+    }
+    heading = f"{title}: thrusts and warnings (green buys, red sells, grey holds), over {_span(recent['session'])}"
+    return svg.markdown(heading, svg.event_rows(heading, recent["session"].to_list(), by_rule))

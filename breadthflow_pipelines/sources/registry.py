@@ -14,6 +14,7 @@ from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.demo import DemoMarket
+from breadthflow_pipelines.sources.exchange_breadth import fetch_published_counts
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.layout import Options
@@ -61,6 +62,18 @@ def manners(settings: Settings) -> Manners:
 def workspace(settings: Settings, name: str) -> Path:
     """The directory in which a source may keep what it fetched."""
     return settings.home / "sources" / name
+
+
+def published_directory(settings: Settings, where: Path | str, exchange: str) -> Path:
+    """Where an exchange's published counts can be read: the directory itself, or the copy of what lies at an address.
+
+    Raises:
+        RequestError: the address has no such series.
+        SourceError: it cannot be reached.
+    """
+    if isinstance(where, Path):
+        return where
+    return fetch_published_counts(where, exchange, Web(manners(settings)), workspace(settings, "exchange_breadth"))
 
 
 def _brought(entry: EntryPoint, settings: Settings, calendar: ExchangeCalendar) -> Source:

@@ -183,6 +183,10 @@ VOLUME_OF_ANOTHER_UNIT = _unlike_the_year(
     f"NOT (median_volume BETWEEN usual / {OTHER_UNIT} AND usual * {OTHER_UNIT})",
 )
 
+# A store in which nobody ever named a publication lacks nothing.
+PUBLICATIONS_WITHOUT_COUNTS = """
+    SELECT exchange, place FROM publications p
+     WHERE NOT EXISTS (SELECT FROM exchange_breadth e WHERE e.exchange = p.exchange)"""
 PUBLISHED_NEGATIVE = """
     SELECT exchange, session, name, value
       FROM judged_exchange_breadth CROSS JOIN LATERAL (VALUES

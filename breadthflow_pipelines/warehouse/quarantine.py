@@ -70,10 +70,11 @@ def findings(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
 
 
 def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """The same for people, newest first: session, symbol, rule, status, evidence, reason."""
+    """The same for people, newest first: session, symbol, synthetic, rule, status, evidence, reason."""
     return fetch(
         database,
-        "SELECT q.session, symbol, rule, status, evidence::text, reason FROM quarantined_bars q "
+        "SELECT q.session, symbol, synthetic, rule, status, evidence::text, reason FROM quarantined_bars q "
+        "JOIN securities s USING (security_id) "
         "LEFT JOIN security_symbols n ON n.security_id = q.security_id "
         "AND daterange(n.valid_from, n.valid_to) @> q.session "
         "WHERE q.session BETWEEN $1 AND $2 AND status <> 'lapsed' ORDER BY session DESC, symbol, rule",

@@ -1,4 +1,7 @@
-"""What the reading commands ask of the store. By rows, not frames: these commands start in a fraction of a second."""
+"""What the reading commands ask of the store. By rows, not frames: these commands start in a fraction of a second.
+
+Rows of a universe or of a security say whether it is ``synthetic``: a store may hold invented ones beside real ones.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -44,7 +47,7 @@ def breadth(
     columns: Sequence[str],
     as_of: dt.datetime | None = None,
 ) -> list[Row]:
-    """These columns of the counts and indicators of a universe, by segment and session.
+    """These columns of the counts and indicators of a universe, and ``synthetic``, by segment and session.
 
     as_of: a moment with a zone; what the store said then, instead of what it says now.
 
@@ -61,7 +64,8 @@ def breadth(
         raise _nothing_then(database, universe, as_of)
     if not rows:
         raise _nothing(database, universe, segment, first, last)
-    return rows
+    invented = universe in synthetic_universes(database)
+    return [{**row, "synthetic": invented} for row in rows]
 
 
 def _known_then(database: Database, as_of: dt.datetime) -> sql.Composed:
@@ -114,8 +118,9 @@ def symbols(
     where, values = _where({"universe": universe, "symbol": symbol, "action": action}, first, last)
     rows = _rows(
         database,
-        "SELECT symbol, s.*, p.* FROM symbol_signals s JOIN price_indicators p USING (universe, session, security_id) "
-        "JOIN security_symbols n USING (security_id) "
+        "SELECT symbol, s.*, p.*, synthetic FROM symbol_signals s "
+        "JOIN price_indicators p USING (universe, session, security_id) "
+        "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id) "
         f"WHERE daterange(n.valid_from, n.valid_to) @> session AND {where} ORDER BY s.session, strength DESC, symbol",
         values,
     )
@@ -205,7 +210,8 @@ def signals(
         _known_universe(database, universe)
     where, values = _where({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    return _rows(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}", values)
+    query = f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
+    return _marked(database, _rows(database, query, values))
 
 
 def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:
@@ -325,7 +331,7 @@ def last_scores(database: Database, universe: str | None = None, through: dt.dat
 
     through: the last session to look at; without it the last that is stored.
     """
-    return _rows(
+    found = _rows(
         database,
         """
         WITH told AS (
@@ -339,6 +345,13 @@ def last_scores(database: Database, universe: str | None = None, through: dt.dat
         """,
         [list(_MEASURES), universe, through],
     )
+    return _marked(database, found)
+
+
+def _marked(database: Database, rows: list[Row]) -> list[Row]:
+    """Rows of universes, each saying whether it is invented."""
+    invented = synthetic_universes(database)
+    return [{**row, "synthetic": row["universe"] in invented} for row in rows]
 
 
 def synthetic_universes(database: Database) -> set[str]:
@@ -402,8 +415,9 @@ def overview(database: Database) -> dict[str, list[Row]]:
         ),
         "quarantined": _rows(
             database,
-            "SELECT rule, status, count(*) AS bars, min(session) AS first, max(session) AS last "
-            "FROM quarantined_bars WHERE status <> 'lapsed' GROUP BY rule, status ORDER BY 1, 2",
+            "SELECT rule, status, synthetic, count(*) AS bars, min(session) AS first, max(session) AS last "
+            "FROM quarantined_bars JOIN securities USING (security_id) WHERE status <> 'lapsed' "
+            "GROUP BY rule, status, synthetic ORDER BY 1, 2, 3",
             [],
         ),
         "doubted": _rows(
@@ -424,14 +438,16 @@ def overview(database: Database) -> dict[str, list[Row]]:
         ),
         "revised": _rows(
             database,
-            "SELECT coalesce(kind, 'unknown') AS kind, count(*) AS rows, min(session) AS first, max(session) AS last, "
-            "max(revised_at) AS changed FROM bar_revisions GROUP BY 1 ORDER BY 1",
+            "SELECT coalesce(kind, 'unknown') AS kind, synthetic, count(*) AS rows, min(session) AS first, "
+            "max(session) AS last, max(revised_at) AS changed FROM bar_revisions JOIN securities USING (security_id) "
+            "GROUP BY 1, 2 ORDER BY 1, 2",
             [],
         ),
         "restated": _rows(
             database,
-            "SELECT symbol, price_ratio, adjusted_ratio, noticed_at AS noticed, applied_at AS stored_anew "
-            "FROM restatements r LEFT JOIN LATERAL (SELECT symbol FROM security_symbols s "
+            "SELECT symbol, synthetic, price_ratio, adjusted_ratio, noticed_at AS noticed, applied_at AS stored_anew "
+            "FROM restatements r JOIN securities USING (security_id) "
+            "LEFT JOIN LATERAL (SELECT symbol FROM security_symbols s "
             "WHERE s.security_id = r.security_id ORDER BY valid_to DESC NULLS FIRST LIMIT 1) n ON true "
             "ORDER BY applied_at IS NULL DESC, noticed_at DESC, symbol LIMIT 10",
             [],

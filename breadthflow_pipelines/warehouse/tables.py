@@ -166,6 +166,20 @@ restatements = sa.Table(
     comment="Securities whose whole history a source gave on another scale: splits and dividends, seen after the fact",
 )
 
+publications = sa.Table(
+    "publications",
+    metadata,
+    _column("exchange", sa.Text(), "whose counts; a universe of that name", primary_key=True),
+    _column("place", sa.Text(), "a directory, or an address without user, password and query"),
+    _column(
+        "remembered_at",
+        sa.DateTime(timezone=True),
+        "when breadthflow import-breadth last named it",
+        server_default=NOW,
+    ),
+    comment="Where published counts are read from by every run, as breadthflow import-breadth was told",
+)
+
 recomputations = sa.Table(
     "recomputations",
     metadata,

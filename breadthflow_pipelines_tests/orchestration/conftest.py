@@ -10,10 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration import runs, totals
 from breadthflow_pipelines.orchestration.instance import dagster_instance
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.reports import charts
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, database_name
@@ -75,8 +74,10 @@ class Store:
         return runs.run_checks(self.instance, self.market, select, suites=suites)
 
     def metadata(self, asset: str, month: str | None = None) -> dict[str, Any]:
-        """What the newest materialization of an asset, or of a month of it, says of itself."""
-        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[month] if month else None)
+        """What an asset's last run came to, or what the newest materialization of a month says of that month."""
+        if month is None:
+            return totals.latest(self.instance, asset)
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[month])
         found = self.instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization
         assert found is not None
         return {name: entry.value for name, entry in found.metadata.items()}
@@ -145,12 +146,6 @@ def _filled_templates(
         assert report.exit_status == 0, report
         contents = store.contents()
     return _as_template(server, url), _as_template(server, dagster_url), contents
-
-
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing is half of a run's time here, and is tested in reports/; the filled store was made with pictures."""
-    monkeypatch.setattr(charts, "_picture", lambda draw, title, *size: f"![{title}]()")  # noqa: ARG005
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import exchange_calendars
 import pytest
 
@@ -78,7 +79,10 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
             len(sessions),
             str(sessions[-1]),
         )
-        assert (said["month_inserted"], said["month_updated"], said["month_deleted"]) == (by_month[month], 0, 0)
+        assert (said["rows_inserted"], said["rows_revised"], said["rows_removed"]) == (by_month[month], 0, 0)
+        rejected = sum(str(row[0])[:7] == month for row in broken)
+        assert (said["rows_read"], said["rows_rejected"]) == (by_month[month] + rejected, rejected)
+        assert said["synthetic"] is False
         assert filled.metadata("breadth_counts", month)["sessions"] == len(sessions)
         priced = filled.rows(
             "SELECT sum(priced)::int FROM breadth_counts WHERE segment = 'ALL' AND session BETWEEN %s AND %s",
@@ -86,7 +90,7 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
         )[0][0]
         of_members = filled.metadata("price_indicators", month)
         assert (of_members["members"], of_members["sessions"]) == (priced, len(sessions))
-        assert of_members["month_inserted"] == priced
+        assert of_members["rows_inserted"] == priced
         actions = dict(
             filled.rows(
                 "SELECT action, count(*) FROM symbol_signals WHERE session BETWEEN %s AND %s GROUP BY action",
@@ -94,9 +98,26 @@ def test_each_month_has_figures_of_its_own(filled: Store) -> None:
             )
         )
         signals = filled.metadata("symbol_signals", month)
-        assert signals["signals"] == signals["month_inserted"] == sum(actions.values())
+        assert signals["signals"] == signals["rows_inserted"] == sum(actions.values())
         assert (signals["buys"], signals["sells"]) == (actions.get("buy", 0), actions.get("sell", 0))
     assert signals["signals"] > signals["buys"] + signals["sells"] > 0  # at the end, all three actions are there
+
+
+@pytest.mark.parametrize("asset", MONTHLY_ASSETS)
+def test_totals_of_a_run_are_kept_once_and_in_no_month(asset: str, filled: Store) -> None:
+    key = dg.AssetKey(asset)
+    (observed,) = filled.instance.fetch_observations(key, limit=10).records
+    assert observed.asset_observation is not None
+    totals = observed.asset_observation.metadata
+    assert {name.partition("/")[0] for name in totals} == {"run"}  # or the UI would plot both under one name
+    months = filled.instance.fetch_materializations(key, limit=50).records
+    assert len(months) == 14
+    for month in months:
+        assert month.asset_materialization is not None
+        assert not [name for name in month.asset_materialization.metadata if name.startswith("run/")]
+        assert not {"range", "computed", "symbols", "problems"} & month.asset_materialization.metadata.keys()
+    read = [month.asset_materialization.metadata["rows_inserted"].value for month in months if month]  # type: ignore[union-attr]
+    assert sum(read) == totals["run/rows_inserted"].value  # type: ignore[arg-type]
 
 
 def test_month_of_which_no_session_has_closed_is_run_and_stays_empty(
@@ -250,17 +271,37 @@ def test_restated_bar_is_kept_as_it_was_and_changes_what_follows(filled: Store) 
     assert filled.daily(LAST).rows_changed == 0
 
 
-def test_indicators_and_signals_carry_charts_beside_words_that_show_without_a_click(filled: Store) -> None:
-    for asset, pictures in (
-        ("breadth_indicators", ("advances_and_declines", "mcclellan", "participation")),
-        ("market_signals", ("zweig", "score")),
-    ):
+def test_indicators_and_signals_begin_with_words_and_a_picture_that_show_without_a_click(filled: Store) -> None:
+    for asset, miniature in (("breadth_indicators", "mcclellan_lately"), ("market_signals", "score_lately")):
         said = filled.metadata(asset)
-        assert "2023-12-29" in said["words"]
-        assert len(said["words"]) < 1000
-        for picture in pictures:
-            assert said[picture].startswith("![small: ")
-            assert "](data:image/png;base64," in said[picture]
+        assert list(said)[:3] == ["now", miniature, "charts"]
+        assert said["now"].startswith("**small**, 2023-12-29: ")
+        for name in ("now", miniature):
+            assert len(said[name]) < 1000
+        assert said["charts"].startswith("![small: ")
+
+
+def test_what_is_worth_a_plot_is_a_number_and_is_named_for_its_universe(filled: Store) -> None:
+    query = (
+        "SELECT advances - declines, mcclellan_oscillator_ratio, pct_above_50, pct_above_200, priced, coverage "
+        "FROM breadth WHERE universe = 'small' AND segment = 'ALL' AND session = %s"
+    )
+    names = ("net_advances", "mcclellan_oscillator", "pct_above_50", "pct_above_200", "members_priced", "coverage")
+    said = filled.metadata("breadth_indicators")
+    assert tuple(said[f"small: {name}"] for name in names) == filled.rows(query, LAST)[0]
+    score = filled.rows(
+        "SELECT value FROM market_signals WHERE rule = 'breadth_score' AND segment = 'ALL' AND session = %s", LAST
+    )
+    assert filled.metadata("market_signals")["small: breadth_score"] == score[0][0]
+
+
+def test_charts_and_totals_are_not_stored_with_the_outputs_of_steps_as_well(filled: Store) -> None:
+    run_id = filled.instance.get_runs(limit=1)[0].run_id
+    outputs = filled.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
+    assert len(outputs) > len(MARKET_ASSETS)
+    assert [entry.dagster_event.step_output_data.metadata for entry in outputs if entry.dagster_event] == [{}] * len(
+        outputs
+    )
 
 
 def test_published_counts_become_a_universe(store: Store) -> None:

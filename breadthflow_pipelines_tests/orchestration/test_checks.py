@@ -32,7 +32,7 @@ OF_BARS = {
     "symbol_signals": {"members_have_signals"},
 }
 AS_MADE = {"members_have_bars"}  # warns of the healthy market: nobody has bars of VANISHED
-PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible"}}
+PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible", "publications_answered"}}
 
 
 def unconstrained(table: str, name: str) -> str:
@@ -441,7 +441,7 @@ def test_published_counts_alone_are_checked_alone(store: Store) -> None:
     made_of_bars = set().union(*(OF_BARS[asset] for asset in ("universe_members", *MONTHLY_ASSETS)))
     assert found["skipped"] == made_of_bars
     # A short history has no signals.
-    assert found["passed"] == {"published_keep_contract", "published_plausible", "signals_keep_contract"}
+    assert found["passed"] == {*PUBLISHED["exchange_breadth"], "signals_keep_contract"}
     assert found["failed"] == {"indicators_keep_contract"}  # they were never computed
 
 

@@ -10,7 +10,7 @@ import pytest
 from breadthflow_pipelines import definitions
 from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
-from breadthflow_pipelines.orchestration.instance import configuration_file
+from breadthflow_pipelines.orchestration.instance import configuration_file, show_pools
 from breadthflow_pipelines.orchestration.schedules import MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.suites import SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
@@ -63,6 +63,7 @@ BLOCKING = {
     "coverage_steady": False,
     "published_keep_contract": True,
     "published_plausible": False,  # doubted rows are left out of indicators, so they do no harm
+    "publications_answered": False,  # what is stored of it stays
     "indicators_keep_contract": True,
     "members_have_indicators": True,
     "signals_keep_contract": False,  # the contract was kept on the way in; nothing has to be kept from being made
@@ -85,6 +86,9 @@ def test_asset_says_what_it_is(name: str) -> None:
     assert name in GROUPS[asset.group_name or ""]
     assert asset.owners == ["team:breadthflow"]
     assert {"postgres", "polars"} <= asset.kinds
+    assert len(asset.kinds) <= 3  # more are not shown
+    assert asset.tags["domain"] == asset.group_name
+    assert asset.tags["layer"] in ("source", "quality", "counts", "indicators", "signals")
     assert asset.code_version
     assert len(asset.description or "") > 40
     assert asset.metadata["dagster/table_name"] == name
@@ -128,7 +132,7 @@ def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
         for name in ("bring_up_to_date", "import_published_counts")
     }
     assert jobs == {
-        "bring_up_to_date": EDGES.keys() - {"exchange_breadth"},
+        "bring_up_to_date": EDGES.keys(),
         "import_published_counts": {"exchange_breadth", "breadth_indicators", "market_signals"},
     }
     checks = DEFINITIONS.resolve_job_def("run_checks").asset_layer
@@ -154,10 +158,10 @@ COMPUTED = {
 }
 
 
-def test_lineage_covers_every_computed_column_and_names_columns_that_exist(filled: Store) -> None:
+def test_lineage_covers_every_computed_column_and_names_columns_that_exist() -> None:
     key = {"universe", "segment", "session"}
     for asset, columns in COMPUTED.items():
-        lineage = filled.metadata(asset)["dagster/column_lineage"].deps_by_column
+        lineage = GRAPH.get(dg.AssetKey(asset)).metadata["dagster/column_lineage"].deps_by_column
         assert lineage.keys() - key == columns - key
         for column, origins in lineage.items():
             assert origins, (asset, column)
@@ -179,13 +183,13 @@ def test_lineage_covers_every_computed_column_and_names_columns_that_exist(fille
         ("symbol_signals", "vote_trend", {"close", "sma_50", "sma_200"}),
     ],
 )
-def test_lineage_names_what_the_formula_is_made_of(asset: str, column: str, origins: set[str], filled: Store) -> None:
-    said = filled.metadata(asset)["dagster/column_lineage"].deps_by_column[column]
+def test_lineage_names_what_the_formula_is_made_of(asset: str, column: str, origins: set[str]) -> None:
+    said = GRAPH.get(dg.AssetKey(asset)).metadata["dagster/column_lineage"].deps_by_column[column]
     assert {origin.column_name for origin in said} == origins
 
 
-def test_signals_name_every_indicator_that_a_rule_looks_at(filled: Store) -> None:
-    said = filled.metadata("market_signals")["dagster/column_lineage"].deps_by_column["value"]
+def test_signals_name_every_indicator_that_a_rule_looks_at() -> None:
+    said = GRAPH.get(dg.AssetKey("market_signals")).metadata["dagster/column_lineage"].deps_by_column["value"]
     thrusts = {column for rule in RULES.values() if rule.thrust for column in rule.thrust.columns}
     score = {  # as docs and evidence name its components
         *("zweig_ema", "mcclellan_oscillator_ratio", "pct_above_50", "pct_above_200"),
@@ -213,3 +217,20 @@ def test_dagster_accepts_the_workspace() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "breadthflow" in done.stdout + done.stderr
+
+
+def test_jobs_say_what_they_are_for() -> None:
+    jobs = [job for job in DEFINITIONS.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
+    assert sorted(job.name for job in jobs) == ["bring_up_to_date", "import_published_counts", "run_checks"]
+    assert not [job.name for job in jobs if len(job.description or "") < 30]
+
+
+def test_pools_are_listed_from_the_first_command_on_and_a_limit_that_somebody_set_stays(store: Store) -> None:
+    used = set().union(*(GRAPH.get(key).pools or () for key in GRAPH.get_all_asset_keys()))
+    storage = store.instance.event_log_storage
+    assert storage.get_pool_limits() == []
+    storage.set_concurrency_slots("bars", 3)
+    show_pools(store.instance, MONTHLY_ASSETS)
+    limits = {limit.name: limit.limit for limit in storage.get_pool_limits()}
+    assert limits == {name: 3 if name == "bars" else 1 for name in MONTHLY_ASSETS}
+    assert used == limits.keys()

@@ -154,11 +154,9 @@ class TestCatchUp:
         self, filled: Store, at: At
     ) -> None:
         at("2023-12-30T15:00")
-        assert (
-            filled.metadata("bars", "2023-12")["symbols"]["not_yet"] == 0
-        )  # one run over all: no month to be behind in
+        assert filled.metadata("bars")["symbols"]["not_yet"] == 0  # one run over all: no month to be behind in
         assert filled.daily(LAST).trouble is None
-        assert filled.metadata("bars", "2023-12")["symbols"]["not_yet"] == 1  # JJJ ended in September
+        assert filled.metadata("bars")["symbols"]["not_yet"] == 1  # JJJ ended in September
         ended(filled, "2023-12-29T23:36")
         assert Sensor(filled, "catch_up").skipped() == "2023-12-29: everything is in."
 

@@ -155,6 +155,10 @@ MORE = {
         ],
         {"published_counts_not_negative"},
     ),
+    "publication without counts": (
+        ["INSERT INTO publications (exchange, place) VALUES ('NYSE', '/data/nyse')"],
+        {"publications_have_counts"},
+    ),
     "session not published": (
         [
             "DELETE FROM exchange_breadth WHERE session = '2023-10-11'",
@@ -279,6 +283,7 @@ def test_result_shows_the_first_rows_that_break_it_and_how_many_there_are(health
     ((bars,),) = healthy.rows("SELECT count(*) FROM bars WHERE session = '2023-05-10'")
     assert bars > 10
     assert lows["observed"].value.startswith(f"{bars} of ")
+    assert lows["failing_rows"].value == bars  # a number, which the UI plots
     assert len(lows["rows"].records) == 10
     assert lows["rows"].records[0].data.keys() == {"security_id", "session", "low"}
 

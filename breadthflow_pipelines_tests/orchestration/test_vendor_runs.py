@@ -93,7 +93,7 @@ def test_what_a_vendor_could_not_give_is_got_by_the_next_run_and_nothing_twice(
 
     third = yahoo.daily(LAST)
     assert third.rows_changed == 0
-    assert yahoo.metadata("bars", "2023-03")["range"].startswith("2023-03")
+    assert yahoo.metadata("bars")["range"].startswith("2023-03")
 
 
 @pytest.mark.slow

@@ -1,12 +1,16 @@
 """Published counts, breadth counts and indicators. What they are made from: market.py; what they say: signals.py."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from breadthflow_pipelines.contracts import breadth as contracts
-from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.contracts.verdict import ContractError, require
+from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.breadth import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
@@ -15,9 +19,11 @@ from breadthflow_pipelines.indicators.published import judge_published, scope_st
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
 from breadthflow_pipelines.orchestration.describe import (
-    lineage,
+    marked,
     merge_metadata,
     monthly_metadata,
+    of_market,
+    plotted,
     shown,
     stored_asset,
 )
@@ -28,8 +34,10 @@ from breadthflow_pipelines.orchestration.recomputing import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+from breadthflow_pipelines.sources.registry import published_directory
 from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse import market as bars_warehouse
+from breadthflow_pipelines.warehouse import publications as publications_warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.status import synthetic_universes
 
@@ -49,43 +57,94 @@ _COUNTED_FROM: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("priced", "coverage", "no_prior", "gap", "able_252", "able_extremes_20"), ("session",)),
 }
 _TELLING = ("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50", "net_new_highs")
+_PLOTTED = {
+    "net_advances": pl.col("advances") - pl.col("declines"),
+    "mcclellan_oscillator": pl.col("mcclellan_oscillator_ratio"),
+    "pct_above_50": pl.col("pct_above_50"),
+    "pct_above_200": pl.col("pct_above_200"),
+    "members_priced": pl.col("priced"),
+    "coverage": pl.col("coverage"),
+}
 PUBLISHED_SHOWN = ("advances", "declines", "unchanged", "up_volume", "down_volume")
 
 
 class PublishedCounts(dg.Config):
-    """Which published counts to read."""
+    """One publication to read instead of those that are configured; both, or neither."""
 
-    directory: str
-    exchange: str
+    exchange: str = Field(default="", description="whose counts; a universe of that name")
+    directory: str = Field(default="", description="holds its files X_advn.csv, X_decln.csv, ...")
 
 
-@stored_asset("exchange_breadth", group=GROUP, code_version="1")
+@stored_asset("exchange_breadth", group=GROUP, code_version="1", layer="source", kinds={"csv"})
 def exchange_breadth(
     context: dg.AssetExecutionContext, config: PublishedCounts, market: Market
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Advances, declines, volumes, highs and lows as an exchange published them; a universe of the exchange's name."""
-    published = read_published_counts(Path(config.directory), config.exchange, market.calendar)
-    judged = judge_published(published.counts.with_columns(exchange=pl.lit(config.exchange)))
+    """Advances, declines, volumes, highs and lows as exchanges published them; each a universe of its exchange's name.
+
+    Read from where BREADTHFLOW_EXCHANGE_BREADTH and `breadthflow import-breadth` say; where neither does, from nowhere.
+    """
+    if config.exchange or config.directory:
+        return _said([_publish(market, config.exchange, Path(config.directory), context.run.run_id)], [])
+    read, problems = [], []
+    for exchange, where in publications(market).items():
+        try:
+            directory = published_directory(market.settings, where, exchange)
+            read.append(_publish(market, exchange, directory, context.run.run_id))
+        except (RequestError, SourceError, ContractError) as error:
+            problems.append(f"{exchange}: {error}")  # it costs itself; what is stored of it stays as it was
+    return _said(read, problems)
+
+
+def publications(market: Market) -> dict[str, Path | str]:
+    """By exchange, where every run reads its counts: what was imported, and before that what the settings name."""
+    return {**publications_warehouse.remembered(market.store), **market.settings.publications}
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What came of one publication."""
+
+    exchange: str
+    merged: Merged
+    counts: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def _publish(market: Market, exchange: str, directory: Path, run_id: str) -> _Read:
+    published = read_published_counts(directory, exchange, market.calendar)
+    judged = judge_published(published.counts.with_columns(exchange=pl.lit(exchange)))
     counts = require(contracts.PUBLISHED, judged)
-    merged = warehouse.record_published(market.store, counts, config.exchange, context.run.run_id)
-    doubted = counts.filter(pl.col("doubts").list.len() > 0)
-    rejected = published.rejected
-    warehouse.record_rejected_counts(market.store, rejected, config.exchange, context.run.run_id)
+    merged = warehouse.record_published(market.store, counts, exchange, run_id)
+    warehouse.record_rejected_counts(market.store, published.rejected, exchange, run_id)
     advance("published counts", 1, f"{counts.height} sessions")
+    return _Read(exchange, merged, counts, published.rejected.select(pl.lit(exchange).alias("exchange"), pl.all()))
+
+
+def _said(read: Sequence[_Read], problems: list[str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    if not read:
+        configure = "none configured: set BREADTHFLOW_EXCHANGE_BREADTH, or run breadthflow import-breadth"
+        nothing = "none could be read" if problems else configure
+        return dg.MaterializeResult(metadata={"publications": nothing, "problems": problems})
+    merged = sum((one.merged for one in read), NOTHING)
+    counts = pl.concat(one.counts for one in read)
+    reach = counts.group_by("exchange", maintain_order=True).agg(
+        sessions=pl.len(), first=pl.col("session").min(), last=pl.col("session").max()
+    )
+    doubted = counts.filter(pl.col("doubts").list.len() > 0)
+    rejected = pl.concat(one.rejected for one in read)
     return dg.MaterializeResult(
         metadata={
+            "publications": shown(reach),
+            "problems": problems,
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
             "rows_rejected": rejected.height,
             "rejected": shown(rejected),
             "rows_doubted": doubted.height,
-            "doubted": shown(doubted.select("session", "doubts", *PUBLISHED_SHOWN), most=50),
-            "volume_units": shown(unit_stretches(judged)),
+            "doubted": shown(doubted.select("exchange", "session", "doubts", *PUBLISHED_SHOWN), most=50),
+            "volume_units": shown(unit_stretches(counts)),
             "rows_of_another_list": counts["usual_issues"].count(),
-            "other_lists": shown(scope_stretches(judged), most=50),
-            "exchange": config.exchange,
-            "first_session": str(counts["session"].min()),
-            "last_session": str(counts["session"].max()),
+            "other_lists": shown(scope_stretches(counts), most=50),
         }
     )
 
@@ -99,6 +158,14 @@ def breadth_counts_asset(
         "breadth_counts",
         group=GROUP,
         code_version="1",
+        layer="counts",
+        kinds={"pandera"},
+        made_of={
+            **{c: [("bars", origin) for origin in origins] for c, origins in _COUNTED_FROM.items()},
+            "members": [("universe_members", "security_id")],
+            "segment": [("securities", "sector")],
+            "universe": [("universe_members", "universe")],
+        },
         partitions_def=months,
         pool="breadth_counts",
         # A month's counts look back over a year of bars, so they need the table, not only the same month of it.
@@ -110,6 +177,7 @@ def breadth_counts_asset(
         with market.store.exclusive("breadth_counts"), catching_up(market, "breadth_counts", span) as work:
             merged = _count(market, work, context.run.run_id)
         held = warehouse.coverage(market.store, span.start, span.end)
+        held = of_market(held, market, synthetic_universes(market.store))
         monthly_metadata(
             context,
             merged,
@@ -119,20 +187,13 @@ def breadth_counts_asset(
                 "least_coverage": pl.col("coverage").min(),
                 "mean_priced": pl.col("priced").mean(),
             },
+            always={"synthetic": market.source.synthetic},
         )
         refuse_held(context, market, work.held)
         return dg.MaterializeResult(
             metadata={
                 **work.told(merged),
                 **merge_metadata(merged),
-                "dagster/column_lineage": lineage(
-                    {
-                        **{c: [("bars", origin) for origin in origins] for c, origins in _COUNTED_FROM.items()},
-                        "members": [("universe_members", "security_id")],
-                        "segment": [("securities", "sector")],
-                        "universe": [("universe_members", "universe")],
-                    }
-                ),
                 "synthetic": market.source.synthetic,
             }
         )
@@ -161,6 +222,9 @@ def _count(market: Market, work: Work, run_id: str) -> Merged:
     "breadth_indicators",
     group=GROUP,
     code_version="2",
+    layer="indicators",
+    kinds={"pandera"},
+    made_of=origins(CATALOGUE, "breadth_counts"),
     measures=BREADTH,
     deps=[
         dg.AssetDep("breadth_counts", partition_mapping=dg.AllPartitionMapping()),
@@ -182,15 +246,17 @@ def breadth_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.
         contract = contracts.indicators(BREADTH_BOUNDS)
         merged = warehouse.record_indicators(market.store, require(contract, computed), BREADTH, held.firsts)
     advance("breadth indicators", 1, f"{computed.height} rows")
-    latest = computed.filter(pl.col("segment") == "ALL").group_by("universe", maintain_order=True).last()
-    charts = indicator_charts(counts, computed, synthetic_universes(market.store))
+    whole = computed.filter(segment="ALL").join(counts, on=["universe", "segment", "session"])
+    latest = whole.sort("session").group_by("universe", maintain_order=True).last()
+    synthetic = synthetic_universes(market.store)
+    charts = indicator_charts(counts, computed, synthetic)
     refuse_held(context, market, held, unless_next=("market_signals", "symbol_signals"))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
-            "latest": shown(latest.select("universe", "session", "state", *_TELLING)),
+            **plotted(latest.with_columns(**_PLOTTED), _PLOTTED, synthetic),
+            "latest": shown(marked(latest.select("universe", "session", "state", *_TELLING), synthetic)),
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
-            "dagster/column_lineage": lineage(origins(CATALOGUE, "breadth_counts")),
         }
     )

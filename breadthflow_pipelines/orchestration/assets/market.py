@@ -17,7 +17,7 @@ from breadthflow_pipelines.contracts.identity import (
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.describe import (
     SHOWN_ROWS,
-    lineage,
+    marked,
     merge_metadata,
     monthly_metadata,
     shown,
@@ -38,8 +38,10 @@ from breadthflow_pipelines.sources.universe_file import (
 )
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse import recomputations
+from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 GROUP = "market"
+SAMPLE = 5  # securities
 
 
 def wanted_members(market: Market) -> pl.DataFrame:
@@ -54,7 +56,7 @@ def _instruments(market: Market) -> pl.DataFrame:
     return read_instruments(beside) if beside else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
 
 
-@stored_asset("securities", group=GROUP, code_version="1")
+@stored_asset("securities", group=GROUP, code_version="1", layer="source", kinds={"pandera"})
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
@@ -76,12 +78,20 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
             "members_without_listing": unlisted,
             "without_sector": numbered.filter(pl.col("sector").is_null())["security_id"].n_unique(),
             "symbols_changed": recorded.symbols_changed,
-            "sample": shown(numbered),
+            "sample": shown(numbered.with_columns(synthetic=source.synthetic), most=SAMPLE),
         }
     )
 
 
-@stored_asset("universe_members", group=GROUP, code_version="1", deps=[securities])
+@stored_asset(
+    "universe_members",
+    group=GROUP,
+    code_version="1",
+    layer="source",
+    kinds={"pandera"},
+    made_of={"security_id": [("securities", "security_id")], "symbol": [("securities", "security_key")]},
+    deps=[securities],
+)
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
     wanted = wanted_members(market)
@@ -96,12 +106,9 @@ def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
         metadata={
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
-            "dagster/column_lineage": lineage(
-                {"security_id": [("securities", "security_id")], "symbol": [("securities", "security_key")]}
-            ),
             "members_now": present.height,
             "synthetic": market.source.synthetic,
-            "universes": shown(by_universe.sort("universe")),
+            "universes": shown(marked(by_universe.sort("universe"), synthetic_universes(market.store))),
         }
     )
 
@@ -113,6 +120,8 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         "bars",
         group=GROUP,
         code_version="1",
+        layer="source",
+        made_of={"security_id": [("securities", "security_id")]},
         kinds={"pandera"},
         partitions_def=months,
         pool="bars",
@@ -137,6 +146,8 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
                 "sessions": pl.len(),
                 "last_session": pl.col("session").max().cast(pl.String),
             },
+            counted={"rows_read": ingest.read_by_month, "rows_rejected": ingest.rejected_by_month},
+            always={"source": label(market.source), "synthetic": market.source.synthetic},
         )
         figures = {**merge_metadata(ingest.merged), **_told(ingest), "calendar_changed": [str(day) for day in changed]}
         return dg.MaterializeResult(metadata=figures)
@@ -165,8 +176,6 @@ def _told(ingest: Ingest) -> dict[str, Any]:
         "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
         "securities_restated": len(ingest.restated),
         "range": f"{ingest.span.start} to {ingest.span.end}",
-        **(_lines(ingest.reading) if ingest.reading else {}),
-        "dagster/column_lineage": lineage({"security_id": [("securities", "security_id")]}),
     }
 
 

@@ -22,7 +22,6 @@ from breadthflow_pipelines.indicators.plausibility import (
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
-    lineage,
     merge_metadata,
     monthly_metadata,
     shown,
@@ -47,6 +46,12 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         "quarantined_bars",
         group="market",
         code_version="1",
+        layer="quality",
+        made_of={
+            "security_id": [("bars", "security_id")],
+            "session": [("bars", "session")],
+            "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
+        },
         partitions_def=months,
         pool="quarantined_bars",
         # A rule looks at a month of bars before the one it judges, and at a week of them after it.
@@ -62,7 +67,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         statuses = {
             status: (pl.col("status") == status).sum() for status in ("quarantined", "doubted", "proposed", *DECIDED)
         }
-        monthly_metadata(context, merged, held, statuses)
+        monthly_metadata(context, merged, held, statuses, always={"synthetic": market.source.synthetic})
         left_out, doubted = held.filter(pl.col("status").is_in(LEFT_OUT)), held.filter(status="doubted")
         newest = warehouse.shown_findings(market.store, span.start, span.end)
         return dg.MaterializeResult(
@@ -73,13 +78,6 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
                 **work.told(merged),
                 **merge_metadata(merged),
                 "synthetic": market.source.synthetic,
-                "dagster/column_lineage": lineage(
-                    {
-                        "security_id": [("bars", "security_id")],
-                        "session": [("bars", "session")],
-                        "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
-                    }
-                ),
             }
         )
 

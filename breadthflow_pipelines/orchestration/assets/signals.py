@@ -9,10 +9,16 @@ from breadthflow_pipelines.indicators.breadth import CATALOGUE
 from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
-from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, shown, stored_asset
+from breadthflow_pipelines.orchestration.describe import (
+    marked,
+    merge_metadata,
+    plotted,
+    shown,
+    stored_asset,
+)
 from breadthflow_pipelines.orchestration.gates import holding, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.reports.charts import signal_charts
+from breadthflow_pipelines.reports.charts import MEASURES, signal_charts
 from breadthflow_pipelines.signals.rules import RULES
 from breadthflow_pipelines.signals.signals import changed_signals
 from breadthflow_pipelines.signals.signals import market_signals as compute_signals
@@ -20,6 +26,7 @@ from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 CHANGED_SHOWN = 50
+_SHOWN = ("session", "universe", "rule", "action", "confidence", "value", "state")
 
 # By thrusts, and by the components of the score, which look at a few counts too.
 _LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rule.thrust.columns}.union(
@@ -27,7 +34,19 @@ _LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rul
 )
 
 
-@stored_asset("market_signals", group="signals", code_version="1", deps=[breadth_indicators])
+@stored_asset(
+    "market_signals",
+    group="signals",
+    code_version="1",
+    layer="signals",
+    kinds={"pandera"},
+    made_of={
+        "value": [("breadth_indicators", name) for name in sorted(_LOOKED_AT & CATALOGUE.keys())],
+        "state": [("breadth_indicators", "state")],
+        "session": [("breadth_indicators", "session")],
+    },
+    deps=[breadth_indicators],
+)
 def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Buy, sell or hold, each with its rule, threshold and evidence; from all of history, only changes are written."""
     with market.store.exclusive("market_signals"):
@@ -38,27 +57,26 @@ def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.Mate
         changed = changed_signals(held.free(warehouse.signal_actions(market.store)), signals)
         merged = warehouse.record_signals(market.store, signals, held.firsts)
     advance("market signals", 1, f"{signals.height} signals")
-    by_rule = signals.group_by("universe", "rule", "action").agg(
-        signals=pl.len(), first=pl.col("session").min(), last=pl.col("session").max()
-    )
+    by_rule = signals.group_by("universe", "rule", "action").agg(signals=pl.len(), last=pl.col("session").max())
     latest = signals.filter(pl.col("segment") == "ALL").sort("session", descending=True)
-    charts = signal_charts(indicators, signals, synthetic_universes(market.store))
+    synthetic = synthetic_universes(market.store)
+    charts = signal_charts(indicators, signals, synthetic)
     refuse_held(context, market, held, unless_next=("symbol_signals",))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
-            "latest": shown(latest.select("session", "universe", "rule", "action", "confidence", "value", "state")),
+            **plotted(_measured(latest), MEASURES, synthetic),
+            "latest": shown(marked(latest.select(*_SHOWN), synthetic)),
             "final_signals_changed": changed.height,
-            "changed": shown(changed, most=CHANGED_SHOWN),
-            "by_rule": shown(by_rule.sort("universe", "rule", "action"), most=30),
+            "changed": shown(marked(changed, synthetic), most=CHANGED_SHOWN),
+            "by_rule": shown(marked(by_rule.sort("universe", "rule", "action"), synthetic), most=30),
             **merge_metadata(merged),
             "dagster/row_count": merged.read,
-            "dagster/column_lineage": lineage(
-                {
-                    "value": [("breadth_indicators", name) for name in sorted(_LOOKED_AT & CATALOGUE.keys())],
-                    "state": [("breadth_indicators", "state")],
-                    "session": [("breadth_indicators", "session")],
-                }
-            ),
         }
     )
+
+
+def _measured(latest: pl.DataFrame) -> pl.DataFrame:
+    """Of each universe the newest value of each measure, null where it has none; latest: newest first."""
+    newest = {rule: pl.col("value").filter(pl.col("rule") == rule).first() for rule in MEASURES}
+    return latest.group_by("universe").agg(**newest)

@@ -17,7 +17,14 @@ from breadthflow_pipelines.indicators.technical import ROC_LONG, roc, technical_
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import universe_members
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
-from breadthflow_pipelines.orchestration.describe import lineage, merge_metadata, monthly_metadata, shown, stored_asset
+from breadthflow_pipelines.orchestration.describe import (
+    marked,
+    merge_metadata,
+    monthly_metadata,
+    of_market,
+    shown,
+    stored_asset,
+)
 from breadthflow_pipelines.orchestration.gates import judge_members, refuse_held
 from breadthflow_pipelines.orchestration.measures import (
     PER_SYMBOL,
@@ -35,6 +42,7 @@ from breadthflow_pipelines.signals.symbols import symbol_signals as compute_sign
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import symbols as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 GROUP = "symbols"
 SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
@@ -51,6 +59,12 @@ def price_indicators_asset(
         "price_indicators",
         group=GROUP,
         code_version="1",
+        layer="indicators",
+        kinds={"pandera"},
+        made_of={
+            **origins(PER_SYMBOL, "bars"),
+            RELATIVE_STRENGTH.name: [("bars", "close"), ("universe_members", "security_id")],
+        },
         measures=SYMBOL,
         partitions_def=months,
         pool="price_indicators",
@@ -63,23 +77,19 @@ def price_indicators_asset(
         with market.store.exclusive("price_indicators"), catching_up(market, "price_indicators", span) as work:
             merged = NOTHING if work.span.is_empty else _compute(market, work)
         told = warehouse.members_told(market.store, span.start, span.end)
+        told = of_market(told, market, synthetic_universes(market.store))
         monthly_metadata(
             context,
             merged,
             told,
             {"members": pl.col("indicators").sum(), "sessions": pl.col("session").n_unique()},
+            always={"synthetic": market.source.synthetic},
         )
         refuse_held(context, market, work.held)
         return dg.MaterializeResult(
             metadata={
                 **work.told(merged),
                 **merge_metadata(merged),
-                "dagster/column_lineage": lineage(
-                    {
-                        **origins(PER_SYMBOL, "bars"),
-                        RELATIVE_STRENGTH.name: [("bars", "close"), ("universe_members", "security_id")],
-                    }
-                ),
                 "synthetic": market.source.synthetic,
             }
         )
@@ -144,6 +154,21 @@ def symbol_signals_asset(
         "symbol_signals",
         group=GROUP,
         code_version="1",
+        layer="signals",
+        kinds={"pandera"},
+        made_of={
+            **{
+                vote.name: [
+                    ("bars" if column == "close" else "price_indicators", column)
+                    for column in sorted(set(rule.vote.meta.root_names()))
+                ]
+                for vote, rule in zip(VOTES, SYMBOL_RULES, strict=True)
+            },
+            "regime": [("market_signals", "value")],
+        },
+        shows={
+            "rules": shown(pl.DataFrame([{"rule": r.name, "weight": r.weight, "about": r.about} for r in SYMBOL_RULES]))
+        },
         measures=VOTES,
         partitions_def=months,
         pool="symbol_signals",
@@ -155,29 +180,16 @@ def symbol_signals_asset(
         judge = partial(judge_members, market, run_id=context.run.run_id)
         with market.store.exclusive("symbol_signals"), catching_up(market, "symbol_signals", span, judge) as work:
             merged = _signal(market, work)
-        told = warehouse.members_told(market.store, span.start, span.end)
+        synthetic = synthetic_universes(market.store)
+        told = of_market(warehouse.members_told(market.store, span.start, span.end), market, synthetic)
         actions = {action: pl.col(action).sum() for action in ("signals", "buys", "sells")}
-        monthly_metadata(context, merged, told, actions)
+        monthly_metadata(context, merged, told, actions, always={"synthetic": market.source.synthetic})
         refuse_held(context, market, work.held)
-        rules = pl.DataFrame([{"rule": r.name, "weight": r.weight, "about": r.about} for r in SYMBOL_RULES])
         return dg.MaterializeResult(
             metadata={
-                "last_sessions": shown(told.sort("session", descending=True)),
-                "rules": shown(rules),
+                "last_sessions": shown(marked(told.sort("session", descending=True), synthetic)),
                 **work.told(merged),
                 **merge_metadata(merged),
-                "dagster/column_lineage": lineage(
-                    {
-                        **{
-                            vote.name: [
-                                ("bars" if column == "close" else "price_indicators", column)
-                                for column in sorted(set(rule.vote.meta.root_names()))
-                            ]
-                            for vote, rule in zip(VOTES, SYMBOL_RULES, strict=True)
-                        },
-                        "regime": [("market_signals", "value")],
-                    }
-                ),
                 "synthetic": market.source.synthetic,
             }
         )

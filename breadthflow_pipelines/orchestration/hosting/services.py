@@ -16,7 +16,7 @@ from breadthflow_pipelines.orchestration.hosting import programs
 from breadthflow_pipelines.orchestration.hosting.claim import Holder
 from breadthflow_pipelines.orchestration.hosting.family import MARK
 from breadthflow_pipelines.orchestration.hosting.supervisor import Child, Hurried, never
-from breadthflow_pipelines.orchestration.instance import LOCATION
+from breadthflow_pipelines.orchestration.instance import CODE_LOCATION
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
 from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer, private_directory, ran_out_of_space
@@ -88,7 +88,16 @@ def children(
         command = [sys.executable, "-m", programs.MODULE, which, str(socket), *given]
         return Child(name, command, asks, log=home / f"{which}.log", environment=environment, **more)  # type: ignore[arg-type]
 
-    grpc = ["api", "grpc", "--socket", str(socket), "--module-name", programs.DEFINITIONS, "--location-name", LOCATION]
+    grpc = [
+        "api",
+        "grpc",
+        "--socket",
+        str(socket),
+        "--module-name",
+        programs.DEFINITIONS,
+        "--location-name",
+        CODE_LOCATION,
+    ]
     page = f"http://{HOST}:{holder.port}/server_info"
     return (
         child(
@@ -138,7 +147,7 @@ def _written_workspace(home: Path, socket: Path) -> Path:
     path = home / WORKSPACE
     path.write_text(
         "# Written by `breadthflow up` each time it starts.\n"
-        f'load_from:\n  - grpc_server: {{socket: "{socket}", location_name: "{LOCATION}"}}\n'
+        f'load_from:\n  - grpc_server: {{socket: "{socket}", location_name: "{CODE_LOCATION}"}}\n'
     )
     return path
 

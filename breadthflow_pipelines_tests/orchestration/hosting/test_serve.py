@@ -22,7 +22,7 @@ from breadthflow_pipelines.orchestration.hosting.services import (
     client_name,
     code_socket,
 )
-from breadthflow_pipelines.orchestration.instance import LOCATION, WORKSPACE, configuration_file
+from breadthflow_pipelines.orchestration.instance import CODE_LOCATION, WORKSPACE, configuration_file
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer
 from breadthflow_pipelines.warehouse.presence import Claim
@@ -80,7 +80,7 @@ def test_workspace_leads_to_a_socket_that_grpc_can_open(tmp_path: Path, name: st
     assert (socket_path.parent == home) is beside
     children(Settings(home=home), HOLDER, home, URL, URL, "Postgres")
     (origin,) = WorkspaceFileTarget(paths=[str(home / "workspace.yaml")]).create_origins()
-    assert (origin.location_name, origin.socket) == (LOCATION, str(socket_path))  # type: ignore[attr-defined]
+    assert (origin.location_name, origin.socket) == (CODE_LOCATION, str(socket_path))  # type: ignore[attr-defined]
     if not beside:
         assert oct(socket_path.parent.stat().st_mode)[-3:] == "700"
         socket_path.parent.rmdir()
@@ -88,7 +88,7 @@ def test_workspace_leads_to_a_socket_that_grpc_can_open(tmp_path: Path, name: st
 
 def test_the_location_has_one_name_whoever_starts_the_code_server() -> None:
     (origin,) = WorkspaceFileTarget(paths=[str(configuration_file(WORKSPACE))]).create_origins()
-    assert origin.location_name == LOCATION
+    assert origin.location_name == CODE_LOCATION
 
 
 def test_processes_get_the_settings_as_they_are_meant_and_can_only_connect(

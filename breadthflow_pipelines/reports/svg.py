@@ -1,0 +1,280 @@
+"""Pictures of sessions as SVG text: lines, areas, marks and rows of events, with the last values written on them.
+
+They are written here and not by a plotting library because each is stored with a run: a few thousand characters, sharp
+at any size, on a ground of its own that follows the reader's light or dark scheme (docs/decisions/charts.md). What they
+show, and in which words, is in charts.py.
+"""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+
+WIDTH, HEIGHT = 1200, 260  # pixels as shown; coordinates are twice as fine
+UP, DOWN, FIRST, SECOND, SOFT = "#2f9e44", "#e03131", "#3b7ddd", "#e8890c", "#868e96"
+MOST_POINTS = 1200  # of a line; of a longer one the least and the greatest value of each stretch are drawn
+
+_GRID = 2
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 170, 40, 28
+_LINE_HEIGHT = 17
+_CHARACTER = 7.3  # pixels of the widest letters of row names
+_SCHEME = (
+    "text{font:13px sans-serif;fill:#3e4c59}.h{font-weight:600;font-size:15px}.b{fill:#fff}.g{stroke:#dde2e7}"
+    "@media(prefers-color-scheme:dark){text{fill:#c3cbd4}.b{fill:#14171c}.g{stroke:#353c45}}"
+)
+_PLAIN = "/:=,;'-_.+@"  # what an address in Markdown may hold as it is
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A value for each session; null breaks the line. ``end`` is written where it ends."""
+
+    end: str
+    values: Values
+    colour: str = FIRST
+
+
+@dataclass(frozen=True)
+class Area:
+    """As a line, filled down or up to zero, session by session."""
+
+    end: str
+    values: Values
+    colour: str
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Triangles at some sessions, which are given by their number."""
+
+    points: Sequence[tuple[int, float]]
+    colour: str
+
+
+Layer = Line | Area | Marks
+
+
+def chart(
+    title: str,
+    sessions: Sequence[dt.date],
+    layers: Sequence[Layer],
+    *,
+    levels: Sequence[float] = (),
+    within: tuple[float, float] | None = None,
+) -> str:
+    """SVG of these layers over sessions. levels: dashed lines; within: the least range of values that is shown."""
+    known = [value for layer in layers for value in _values(layer) if value is not None]
+    low, high = _range([*known, *levels, *(within or ())], zero=any(isinstance(layer, Area) for layer in layers))
+    frame = _Frame(len(sessions), low, high, _LEFT, HEIGHT)
+    parts = [*_axis(frame, sessions), *(_level(frame, level) for level in levels)]
+    parts += [_drawn(frame, layer) for layer in layers]
+    return _picture(title, HEIGHT, parts + _ends(frame, layers))
+
+
+def event_rows(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Sequence[tuple[dt.date, str]]]) -> str:
+    """SVG with a row for each name and a mark for each (session, colour); how many there are is written at its end."""
+    height = _TOP + _BOTTOM + _LINE_HEIGHT * max(1, len(rows))
+    left = int(20 + max((len(name) for name in rows), default=0) * _CHARACTER)
+    frame = _Frame(len(sessions), 0, 1, left, height)
+    number = {session: i for i, session in enumerate(sessions)}
+    parts = _months(frame, sessions)
+    for i, (name, events) in enumerate(rows.items()):
+        y = _TOP + _LINE_HEIGHT * (i + 0.5)
+        parts.append(_path(f"M{_at(left)},{_at(y)}H{_at(WIDTH - _RIGHT)}", css="g"))
+        parts.append(_text(left - 8, y, name, anchor="end"))
+        for colour in dict.fromkeys(colour for _, colour in events):
+            dots = "".join(f"M{frame.x(number[day])},{_at(y)}h1" for day, of in events if of == colour)
+            parts.append(_path(dots, stroke=colour, width=14, rest=" stroke-linecap='round'"))
+        parts.append(_text(WIDTH - _RIGHT + 12, y, f"{len(events)}, last {max(day for day, _ in events)}"))
+    return _picture(title, height, parts)
+
+
+def sparkline(values: Values, levels: Sequence[float], last: str, width: int = 600) -> str:
+    """SVG of one line without frame or ground, so short that Dagster's UI shows it without a click."""
+    known = [value for value in values if value is not None]
+    low, high = _range([*known, *levels], zero=False)
+    scale = 76 / (high - low)
+    step = width / max(1, len(values) - 1)
+    points = [None if v is None else (round(i * step), round(4 + (high - v) * scale)) for i, v in enumerate(values)]
+    dashes = "".join(f"M0,{round(4 + (high - level) * scale)}h{width}" for level in levels)
+    end = next((point[1] for point in reversed(points) if point), 42)
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width + 60}' height='84' font-family='sans-serif'>"
+        f"<g fill='none' stroke='{SOFT}'><path d='{dashes}'/>"
+        f"<path stroke='{FIRST}' stroke-width='2' d='{_joined(points)}'/></g>"
+        f"<text x='{width + 6}' y='{max(14, end + 5)}' fill='{SOFT}'>{escape(last)}</text></svg>"
+    )
+
+
+def markdown(about: str, svg: str) -> str:
+    """The picture in Markdown, as Dagster's UI shows it."""
+    about = re.sub(r"([\\\[\]])", r"\\\1", about)
+    return f"![{about}](data:image/svg+xml;charset=utf-8,{quote(svg, safe=_PLAIN)})"
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where sessions and values lie, in half pixels."""
+
+    sessions: int
+    low: float
+    high: float
+    left: int
+    height: int
+
+    def x(self, session: float) -> int:
+        return _at(self.left + (WIDTH - self.left - _RIGHT) * (session + 0.5) / max(1, self.sessions))
+
+    def y(self, value: float) -> int:
+        return _at(_TOP + (self.height - _TOP - _BOTTOM) * (self.high - value) / (self.high - self.low))
+
+
+def _picture(title: str, height: int, parts: Sequence[str]) -> str:
+    """Paths are in half pixels, texts in whole ones."""
+    paths = [part for part in parts if part.startswith("<path")]
+    texts = [part for part in parts if not part.startswith("<path")]
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' "
+        f"viewBox='0 0 {WIDTH} {height}'><style>{_SCHEME}</style><rect class='b' width='100%' height='100%'/>"
+        f"<text class='h' x='12' y='24'>{escape(title)}</text>{''.join(texts)}"
+        f"<g fill='none' transform='scale(.5)'>{''.join(paths)}</g></svg>"
+    )
+
+
+def _path(data: str, *, stroke: str = "", css: str = "", width: float = 0, fill: str = "", rest: str = "") -> str:
+    given = {"class": css, "stroke": stroke, "stroke-width": width and f"{width:g}", "fill": fill}
+    attributes = "".join(f" {name}='{value}'" for name, value in given.items() if value)
+    return f"<path d='{data}'{attributes}{rest}/>"
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "", colour: str = "") -> str:
+    """A line of text whose middle is at ``y``."""
+    placed = f" text-anchor='{anchor}'" if anchor else ""
+    inked = f" style='fill:{colour}'" if colour else ""
+    return f"<text x='{x:g}' y='{y + 4.5:g}'{placed}{inked}>{escape(text)}</text>"
+
+
+def _axis(frame: _Frame, sessions: Sequence[dt.date]) -> list[str]:
+    ticks = _ticks(frame.low, frame.high)
+    lines = "".join(f"M{_at(frame.left)},{frame.y(tick)}H{_at(WIDTH - _RIGHT)}" for tick in ticks)
+    names = [_text(frame.left - 8, frame.y(tick) / _GRID, figure(tick), anchor="end") for tick in ticks]
+    return [_path(lines, css="g"), *names, *_months(frame, sessions)]
+
+
+def _months(frame: _Frame, sessions: Sequence[dt.date]) -> list[str]:
+    """The first sessions of months, or of every third month, or of years, as many as fit."""
+    firsts = [i for i in range(1, len(sessions)) if sessions[i].month != sessions[i - 1].month]
+    every = next((n for n in (1, 3, 12, 24, 60, 120) if len(firsts) <= 13 * n), 240)
+    shown = [i for i in firsts if (sessions[i].year * 12 + sessions[i].month - 1) % every == 0]
+    months = [f"{sessions[i]:%Y}" if every >= 12 else f"{sessions[i]:%b %Y}" for i in shown]
+    y = frame.height - _BOTTOM / 2
+    names = [_text(frame.x(i) / _GRID, y, name, anchor="middle") for i, name in zip(shown, months, strict=True)]
+    lines = "".join(f"M{frame.x(i)},{_at(_TOP)}V{_at(frame.height - _BOTTOM)}" for i in shown)
+    return [_path(lines, css="g"), *names] if shown else []
+
+
+def _level(frame: _Frame, level: float) -> str:
+    line = f"M{_at(frame.left)},{frame.y(level)}H{_at(WIDTH - _RIGHT)}"
+    return _path(line, stroke=SOFT, width=2, rest=" stroke-dasharray='10 8'")
+
+
+def _drawn(frame: _Frame, layer: Layer) -> str:
+    if isinstance(layer, Marks):
+        triangles = "".join(f"M{frame.x(i)},{frame.y(v)}l-12,22h24z" for i, v in layer.points)
+        return _path(triangles, fill=layer.colour)
+    if isinstance(layer, Area):
+        return _path(_steps(frame, layer.values), fill=layer.colour)
+    points = [None if v is None else (frame.x(i), frame.y(v)) for i, v in _thinned(layer.values)]
+    return _path(_joined(points), stroke=layer.colour, width=3, rest=" stroke-linejoin='round'")
+
+
+def _steps(frame: _Frame, values: Values) -> str:
+    """The outline of an area: along zero where there is no value."""
+    edges = [frame.x(i - 0.5) for i in range(len(values) + 1)]
+    zero = before = frame.y(0)
+    data = f"M{edges[0]},{zero}"
+    for i, value in enumerate(values):
+        y = zero if value is None else frame.y(value)
+        data += f"v{y - before}h{edges[i + 1] - edges[i]}"
+        before = y
+    return f"{data}V{zero}z"
+
+
+def _joined(points: Sequence[tuple[int, int] | None]) -> str:
+    """A path through points, as differences, which are shorter; it breaks where there is none."""
+    data, before = [], None
+    for point in points:
+        if point is not None and before is None:
+            data.append(f"M{point[0]},{point[1]}l0,0")
+        elif point is not None and before is not None:
+            across, down = point[0] - before[0], point[1] - before[1]
+            data.append(("" if across < 0 else ",") + f"{across}" + ("" if down < 0 else ",") + f"{down}")
+        before = point
+    return "".join(data)
+
+
+def _thinned(values: Values) -> list[tuple[int, float | None]]:
+    """Numbered values: all, or of each stretch of a long line the least and the greatest, in their order."""
+    numbered = list(enumerate(values))
+    stretch = math.ceil(2 * len(values) / MOST_POINTS)
+    if stretch <= 2:
+        return numbered
+    kept: list[tuple[int, float | None]] = []
+    for start in range(0, len(values), stretch):
+        known = [(i, value) for i, value in numbered[start : start + stretch] if value is not None]
+        extremes = {min(known, key=_second), max(known, key=_second)} if known else {numbered[start]}
+        kept += sorted(extremes, key=lambda point: point[0])
+    return kept
+
+
+def _second(point: tuple[int, float]) -> float:
+    return point[1]
+
+
+def _ends(frame: _Frame, layers: Sequence[Layer]) -> list[str]:
+    """What is written to the right of where lines and areas end, moved apart where it would overlap."""
+    wanted = []
+    for layer in layers:
+        if isinstance(layer, Line | Area):
+            last = next((value for value in reversed(layer.values) if value is not None), None)
+            y = frame.height / 2 if last is None else frame.y(last) / _GRID
+            wanted.append((y, layer.end, layer.colour))
+    placed, free = [], 0.0
+    for y, end, colour in sorted(wanted):
+        free = max(y, free + _LINE_HEIGHT)
+        placed.append(_text(WIDTH - _RIGHT + 10, free, end, colour=colour))
+    return placed
+
+
+def figure(value: float) -> str:
+    """A number in as few digits as tell it: whole from 100 on, one decimal from 10 on, two below."""
+    digits = 0 if abs(value) >= 100 or value == round(value) else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def _values(layer: Layer) -> Values:
+    return [value for _, value in layer.points] if isinstance(layer, Marks) else layer.values
+
+
+def _range(values: Sequence[float], *, zero: bool) -> tuple[float, float]:
+    seen = [*values, 0.0] if zero or not values else values
+    low, high = min(seen), max(seen)
+    spare = (high - low) * 0.04 or 1.0
+    return low - spare, high + spare
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values, three to seven of them."""
+    rough = (high - low) / 5
+    size = 10 ** math.floor(math.log10(rough))
+    step = next(size * n for n in (1, 2, 5, 10) if size * n >= rough)
+    return [round(n * step, 10) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _at(pixels: float) -> int:
+    return round(pixels * _GRID)
