@@ -11,6 +11,7 @@ from dagster._core.storage.dagster_run import RunsFilter
 
 from breadthflow_pipelines.orchestration import execution
 from breadthflow_pipelines.orchestration.execution import execute
+from breadthflow_pipelines.orchestration.hosting.liveness import process_tags
 from breadthflow_pipelines.orchestration.instance import CODE_LOCATION
 from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB
 from breadthflow_pipelines_tests.orchestration.conftest import Store
@@ -69,10 +70,10 @@ def test_run_that_is_terminated_elsewhere_ends_here(store: Store, monkeypatch: p
     def terminate() -> None:
         assert started.wait(30)
         (run,) = store.instance.get_runs(RunsFilter(job_name="long"))
-        store.instance.report_run_canceling(run)
+        assert store.instance.run_launcher.terminate(run.run_id)  # as the button in the UI does
 
     other = threading.Thread(target=terminate)
     other.start()
-    executed = execute(store.instance, long, tags={}, run_config={})
+    executed = execute(store.instance, long, tags=process_tags(), run_config={})
     other.join()
     assert executed.run.status is dg.DagsterRunStatus.CANCELED

@@ -669,13 +669,14 @@ def test_packed_tables_are_read_like_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("b.csv.gz", gzip.compress(stooq("2020-01-02").encode())[:-12], "ended before"),
+        ("b.csv.gz", gzip.compress(stooq("2020-01-02").encode(), mtime=0)[:-12], "ended before"),
         ("b.csv.gz", b"\x1f\x8b" + JUNK, ""),
         ("b.csv.zst", pa.compress(stooq("2020-01-02").encode() * 99, "zstd", asbytes=True)[:-4], "Truncated"),
         ("b.zip", b"PK\x03\x04" + JUNK, "not a zip file"),
         ("b.csv", b"PK\x03\x04" + JUNK, "it is a ZIP archive under another name"),
-        ("b.csv.gz", gzip.compress(b"PAR1" + JUNK), "a Parquet file that was packed once more"),
+        ("b.csv.gz", gzip.compress(b"PAR1" + JUNK, mtime=0), "a Parquet file that was packed once more"),
     ],
+    ids=["gzip that ends early", "no gzip", "zstd that ends early", "no zip", "zip by another name", "parquet in gzip"],
 )
 def test_what_cannot_be_unpacked_is_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     write(tmp_path / name, content)

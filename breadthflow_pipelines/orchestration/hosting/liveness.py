@@ -9,7 +9,6 @@ launcher; the daemon asks once before it begins.
 import datetime as dt
 import json
 import os
-import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,10 +165,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
         maker = Maker.read(run.tags.get(PROCESS_TAG, "")) if run and GRPC_INFO_TAG not in run.tags else None
-        if run is None or run.is_finished or maker is None or not maker.lives():
+        if run is None or run.is_finished or maker is None or maker.lives() is False:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
-        self._instance.report_run_canceling(run)
-        os.kill(int(maker.pid), signal.SIGINT)  # as Ctrl-C in that command's terminal
+        self._instance.report_run_canceling(run)  # the command looks for that, on whichever machine (execution.py)
         return True
 
 
