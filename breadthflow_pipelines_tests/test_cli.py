@@ -399,7 +399,7 @@ def test_a_provisional_score_has_the_last_final_one_beside_it(ask: Ask, open_eve
     assert final in ask("score", "--date", provisional).out.split("The last final ones")[1]
     assert "The last final ones" not in ask("score", "--date", final).out
     told = ask("status").out.split("Last scores")[1].split("Bars")[0]
-    assert [line.split()[1:3] for line in told.splitlines() if line.startswith("demo")] == [
+    assert [line.split()[2:4] for line in told.splitlines() if line.startswith("demo")] == [
         *[[final, "final"]] * 2,
         *[[provisional, "provisional"]] * 2,
     ]
@@ -543,7 +543,7 @@ def test_check_writes_junit_and_ends_with_0_on_a_healthy_selection(store: dict[s
     chosen = "breadth_counts,signals_keep_contract"
     answer = breadthflow("check", "--quick", "--select", chosen, "--junit", file, **store)
     assert answer.returncode == 0, answer.stderr
-    assert 'tests="4"' in file.read_text()
+    assert 'tests="5"' in file.read_text()
     assert 'failures="0"' in file.read_text()
 
 

@@ -59,7 +59,8 @@ def test_operations_lists_every_schedule_and_sensor_and_nothing_else() -> None:
 
     definitions = build(Settings()).get_repository_def()
     own = {each.name: each.description for each in (*definitions.schedule_defs, *definitions.sensor_defs)}
-    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    by_itself = (ROOT / "docs/operations.md").read_text().partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", by_itself, re.MULTILINE)
     assert sorted(rows) == sorted(own)
     assert not [name for name, description in own.items() if len(description or "") < 30]  # the UI shows it
 

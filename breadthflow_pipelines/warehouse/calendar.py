@@ -59,7 +59,7 @@ def _put_aside(database: Database, days: Collection[dt.date], rule: str) -> None
         "LEFT JOIN security_symbols n ON n.security_id = bars.security_id "
         f"AND daterange(n.valid_from, n.valid_to) @> session WHERE {_DAYS}",
         (_listed(days),),
-    ).with_columns(reasons=pl.lit([rule]))
+    ).with_columns(reasons=pl.lit([rule]), raw=pl.lit(None, pl.String))
     for (source, run_id), rows in bars.group_by("source", "run_id"):
         record_rejected_bars(database, rows, str(source), str(run_id))
 

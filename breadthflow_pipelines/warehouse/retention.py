@@ -81,24 +81,39 @@ def forget_superseded(database: Database, runs: list[OldRun]) -> int:
         (
             f"{materializations} AND e.partition IS NULL AND EXISTS ({newer} IS NULL) RETURNING e.id",
             f"{materializations} AND e.partition IS NOT NULL AND EXISTS ({newer} = e.partition) RETURNING e.id",
-            # The verdicts first, by which their events are found.
-            """
-            WITH old AS (
-                DELETE FROM asset_check_executions c
-                USING (SELECT DISTINCT asset_key, check_name FROM asset_check_executions) k
-                WHERE c.asset_key = k.asset_key AND c.check_name = k.check_name AND c.run_id = ANY(%(runs)s)
-                AND EXISTS (
-                    SELECT FROM asset_check_executions n
-                    WHERE n.asset_key = c.asset_key AND n.check_name = c.check_name
-                    AND n.partition IS NOT DISTINCT FROM c.partition AND n.id > c.id
-                    AND n.evaluation_event_storage_id IS NOT NULL
-                )
-                RETURNING c.evaluation_event_storage_id
-            )
-            DELETE FROM event_logs WHERE id IN (SELECT evaluation_event_storage_id FROM old) RETURNING id
-            """,
+            # What a run came to is asked for as long as one of its materializations is an asset's, or a month's, last.
+            "DELETE FROM event_logs e WHERE e.run_id = ANY(%(runs)s) AND e.dagster_event_type = 'ASSET_OBSERVATION' "
+            "AND NOT EXISTS (SELECT FROM event_logs m WHERE m.run_id = e.run_id AND m.asset_key = e.asset_key "
+            "AND m.dagster_event_type = 'ASSET_MATERIALIZATION') RETURNING e.id",
+            _SUPERSEDED_VERDICTS.format("c.run_id = ANY(%(runs)s)"),
         ),
     )
+
+
+def forget_superseded_lights(database: Database, before: dt.datetime) -> int:
+    """Delete verdicts that no run gave (orchestration/lights.py) before then, and that were given again since."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        query = _SUPERSEDED_VERDICTS.format("c.run_id = '' AND c.evaluation_event_timestamp < %(before)s")
+        cursor.execute(query, {"before": before.astimezone(dt.UTC).replace(tzinfo=None)})
+        return cursor.rowcount
+
+
+# The verdicts first, by which their events are found.
+_SUPERSEDED_VERDICTS = """
+WITH old AS (
+    DELETE FROM asset_check_executions c
+    USING (SELECT DISTINCT asset_key, check_name FROM asset_check_executions) k
+    WHERE c.asset_key = k.asset_key AND c.check_name = k.check_name AND {}
+    AND EXISTS (
+        SELECT FROM asset_check_executions n
+        WHERE n.asset_key = c.asset_key AND n.check_name = c.check_name
+        AND n.partition IS NOT DISTINCT FROM c.partition AND n.id > c.id
+        AND n.evaluation_event_storage_id IS NOT NULL
+    )
+    RETURNING c.evaluation_event_storage_id
+)
+DELETE FROM event_logs WHERE id IN (SELECT evaluation_event_storage_id FROM old) RETURNING id
+"""
 
 
 def _in_batches(database: Database, runs: list[OldRun], statements: tuple[str, ...]) -> int:

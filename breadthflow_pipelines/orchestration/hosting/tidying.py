@@ -14,7 +14,7 @@ from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.kept import Kept
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url
-from breadthflow_pipelines.warehouse.retention import OldRun, forget_steps, forget_superseded, old_runs
+from breadthflow_pipelines.warehouse.retention import OldRun, forget_steps, forget_superseded, forget_superseded_lights, old_runs
 
 log = logger(__name__)
 
@@ -37,7 +37,7 @@ def tidy(instance: dg.DagsterInstance) -> str:
     gone = forget_steps(database, thinned)
     _forget_output(instance, thinned)
     old = old_runs(database, done["superseded"], today - SUPERSEDED_KEPT, MOST_RUNS)
-    gone += forget_superseded(database, old)
+    gone += forget_superseded(database, old) + forget_superseded_lights(database, today - SUPERSEDED_KEPT)
     for name, runs in (("steps", thinned), ("superseded", old)):
         done[name] = runs[-1].number if runs else done[name]
     kept.write(json.dumps(done))

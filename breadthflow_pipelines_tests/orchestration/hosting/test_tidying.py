@@ -40,6 +40,8 @@ def make_older(store: Store, days: int) -> None:
     """As if all that was done so far had been done that many days ago, and nobody had tidied since."""
     with records(store) as cursor:
         cursor.execute("UPDATE runs SET end_time = end_time - %s", (days * 86_400,))
+        query = "UPDATE asset_check_executions SET evaluation_event_timestamp = %s - make_interval(days => %s)"
+        cursor.execute(query, (dt.datetime.now(dt.UTC).replace(tzinfo=None), days))
     Kept(store.instance, "tidied").write("{}")
 
 
@@ -99,6 +101,11 @@ def test_what_a_later_run_said_anew_goes_after_half_a_year(filled: Store) -> Non
         )
         assert cursor.fetchall() == []
         cursor.execute("SELECT asset_key, check_name FROM asset_check_executions GROUP BY 1, 2 HAVING count(*) > 1")
+        assert cursor.fetchall() == []
+        cursor.execute(
+            "SELECT asset_key, run_id FROM event_logs WHERE dagster_event_type = 'ASSET_OBSERVATION' EXCEPT "
+            f"SELECT asset_key, run_id FROM event_logs WHERE {materializations}"
+        )
         assert cursor.fetchall() == []
         cursor.execute("SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)")
         assert cursor.fetchone() == (0,)
