@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, RequestError
 from breadthflow_pipelines.places import place
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse import status as store
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database, upgrade
 
@@ -46,6 +47,7 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 EVENTS_SHOWN = 5  # newest events of each universe after a run
 ROWS_SHOWN = 200  # in a table; machine formats have all of them
 RUNS_SHOWN = 5
+PROBLEMS_SHOWN = 5  # of what could not be read, after a run
 
 _SIGNAL_SHORT = (
     "session",
@@ -251,13 +253,15 @@ def breadth(
     """
     moment = _moment(as_of)
     database = open_database(get_settings())
+    standing.check_known(database, universe)
     known = store.breadth_columns(database)
-    named = _named(columns, known, "count or indicator", "breadthflow indicators lists them")
+    named = _named(columns, known, "count or indicator", "breadthflow indicators lists them", _indicator_names)
     wanted = [*_BREADTH_KEY, *(name for name in named or known if name not in _BREADTH_KEY)]
     rows = store.breadth(database, universe, *_range(start, end), segment, wanted, moment)
     short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
     then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
     _write(rows, [*wanted, "synthetic"], short, shape, _titled(f"Breadth of {universe}{then}", [universe], database))
+    _say_held(database, universe, "breadth_indicators")
 
 
 @app.command()
@@ -314,6 +318,7 @@ def symbols(
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
     _write(rows, columns, _SYMBOL_SHORT, shape, _titled(f"Members of {universe}", [universe], database))
+    _say_held(database, universe, "symbol_signals")
 
 
 @app.command()
@@ -367,9 +372,12 @@ def signals(
     if rule is not None:
         _known_rule(rule)
     rows = store.signals(database, *_range(start, end), universe, segment, rule)
+    if not rows and "market_signals" in store.empty_tables(database):
+        raise RequestError(standing.why_nothing(database, universe, "market_signals"))
     if not rows:
         err.print("No signal matches.")
     _write(rows, _SIGNAL_COLUMNS, _SIGNAL_SHORT, shape, _titled("Signals", {row["universe"] for row in rows}, database))
+    _say_held(database, universe, "market_signals")
 
 
 @app.command()
@@ -393,6 +401,7 @@ def score(
     if any(row["state"] == "provisional" for row in rows):
         final = [r for r in store.last_scores(database, universe, date.date()) if r["state"] == "final"]
         _print_filled("The last final ones", final, _SCORE_SHORT)
+    _say_held(database, universe, "market_signals")
 
 
 @app.command()
@@ -425,6 +434,8 @@ def rejected(
     rows = store.rejected(
         database, *_range(start, end), source=source, symbol=symbol, reason=reason, status=status and status.value
     )
+    if not rows and not store.any_bars(database):
+        raise RequestError(standing.why_nothing(database))
     if not rows:
         err.print("No bar matches.")
     _write(rows, _REJECTED_COLUMNS, _REJECTED_SHORT, shape, "Bars that rules speak against")
@@ -539,6 +550,52 @@ def accept_hole(
         out.print(f"Everything from {rows[0]['session']} on is made by the next run:  breadthflow run")
 
 
+@app.command()
+def holes(
+    gate: Annotated[str | None, typer.Option(help="Only what this check holds, such as bars_complete.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print every session that must not be built on, with the reason, and who accepted it where somebody did.
+
+    Example: breadthflow holes --gate bars_complete --format csv
+    """
+    from breadthflow_pipelines.gates import ACCEPTABLE, GATES, accepting
+    from breadthflow_pipelines.warehouse import holds
+
+    if gate is not None and gate not in GATES:
+        raise RequestError(f"{gate} holds nothing; there are: {', '.join(GATES)}.")
+    database = open_database(get_settings())
+    rows = [*holds.holding(database, GATES), *holds.accepted(database)]
+    rows = [
+        {**row, "universe": "all" if row["universe"] == "*" else row["universe"]}
+        for row in sorted(rows, key=lambda row: (row["session"], row["gate"], row["universe"]))
+        if gate in (None, row["gate"])
+    ]
+    if not rows:
+        err.print("Nothing is held.")
+    columns = ("session", "gate", "universe", "said", "since", "decided_by", "decided_at", "reason")
+    _write(rows, columns, columns, shape, "Sessions that must not be built on")
+    open_ = [row["session"] for row in rows if row.get("decided_by") is None and row["gate"] in ACCEPTABLE]
+    if open_:
+        err.print(f"To build on although they are not whole: {accepting(open_[0], open_[-1])}", markup=False)
+
+
+@app.command()
+def problems() -> None:
+    """Print what the last runs could not read, and why, one line for each; nothing where all could be read.
+
+    Example: breadthflow problems
+    """
+    with _orchestration(source=False) as (instance, _):
+        from breadthflow_pipelines.orchestration import runs
+
+        rows = runs.last_problems(instance)
+    if not rows:
+        err.print("The last runs could read everything.")
+    for row in rows:
+        out.print(row, markup=False, soft_wrap=True)
+
+
 def _user() -> str:
     import getpass
 
@@ -583,8 +640,8 @@ def status() -> None:
     settings = get_settings()
     database = open_database(settings)
     found = store.overview(database)
-    if not found["universes"] and not found["bars"]:
-        out.print("The store is empty. To fill it, run: breadthflow run")
+    if not found["universes"]:
+        out.print(standing.why_nothing(database), markup=False)
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     _print_filled("Universes", found["universes"], shown)
     _print_checks(database)
@@ -865,14 +922,17 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
     if report.restated:
         what = "history was" if report.restated == 1 else "histories were"
         err.print(f"{report.restated} {what} restated by the source and stored anew; breadthflow status names them.")
-    for problem in report.problems:
+    for problem in report.problems[:PROBLEMS_SHOWN]:
         err.print(f"could not read: {problem}", style="yellow", markup=False)
+    if len(report.problems) > PROBLEMS_SHOWN:
+        more = len(report.problems) - PROBLEMS_SHOWN
+        err.print(f"could not read: {more:,} more; all of them: breadthflow problems", style="yellow", markup=False)
     for outcome in report.checks:
         if outcome.status in ("failed", "warned"):
             _show_check(outcome)
     _show_trouble(report)
     if report.trouble is None and "market_signals" not in report.figures:
-        err.print("Signals stay as they were: a check that protects them failed. Mend the data, then run it again.")
+        err.print("Signals stay as they were: a check that protects them failed; do first what it says after Next.")
     if report.trouble is None:
         changed = f"{report.rows_changed:,} rows changed" if report.rows_changed else "nothing changed"
         label = " The market is synthetic: its prices are invented." if synthetic else ""
@@ -979,10 +1039,26 @@ def _print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[
         out.print(tables.table(title, _marked(rows), columns), "")
 
 
-def _named(text: str | None, known: Sequence[str], what: str, help_: str) -> list[str]:
-    """The names in a list like A,B; none where it is not given."""
+def _say_held(database: Database, universe: str | None, asset: str) -> None:
+    """Say where what was printed ends before its time, or is of an earlier run, because something holds it."""
+    if message := standing.held_of(database, universe, asset):
+        err.print(message, style="yellow", markup=False, soft_wrap=True)
+
+
+def _indicator_names() -> set[str]:
+    from breadthflow_pipelines.indicators.breadth import CATALOGUE
+
+    return set(CATALOGUE)
+
+
+def _named(
+    text: str | None, known: Sequence[str], what: str, help_: str, to_come: Callable[[], set[str]] = set
+) -> list[str]:
+    """The names in a list like A,B; none where it is not given. to_come: names that a run makes known."""
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     for name in names:
+        if name not in known and name in to_come():
+            raise RequestError(f"{name} is not computed in this store yet.{NEXT_LINE}breadthflow run")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f" Did you mean {', '.join(near)}?" if near else ""

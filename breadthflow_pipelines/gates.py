@@ -54,6 +54,7 @@ def told(holds: Iterable[Hold]) -> str:
         same = list(group)
         days = [hold["session"] for hold in same]
         when = f"in {days[0]:%Y-%m}" if same[0]["gate"] in BY_MONTH else f"on {listed(days)}"
+        when += " (breadthflow holes lists them)" if len(days) > NAMED else ""
         parts.append(f"{'' if universe == EVERY else f'{universe}: '}{said} {when}")
     more = f"; and {len(parts) - NAMED:,} more" if len(parts) > NAMED else ""
     return "; ".join(parts[:NAMED]) + more
@@ -69,6 +70,8 @@ def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date |
             f"breadthflow rejected --status proposed{days}, then mend the source, or breadthflow confirm --proposals "
             "or release --proposals, with --reason; then breadthflow run"
         )
+    if check == MISSING and not days:
+        return "breadthflow sources (does it answer?), then breadthflow run"
     if check in ACCEPTABLE:
         look = f"breadthflow rejected{days}; when the source is mended: " if check == REJECTED else ""
         lower = ", or set a lower BREADTHFLOW_COVERAGE_GATE" if check == THIN else ""

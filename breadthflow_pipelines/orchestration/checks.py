@@ -206,7 +206,7 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
     read = totals.latest(context.instance, "bars")
     failed, problems = list(read.get("symbols_failed", ())), list(read.get("problems", ()))
     unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
-    said = "; ".join([*unread, *([listed(problems)] if problems else [])])
+    said = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
     run = context.instance.get_run_by_id(event.run_id) if event else None
     span = span_of((run or context.run).tags, market.settings, market.calendar)  # what the source said is about those
     fault = Fault(max(1, len(failed)), said, span.start, span.end)

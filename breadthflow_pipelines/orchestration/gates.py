@@ -6,15 +6,14 @@ What a gate is and what it holds is in gates.py, the holds themselves in warehou
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import dagster as dg
 import polars as pl
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from breadthflow_pipelines.contracts.gates import broken_months, missing_sessions
-from breadthflow_pipelines.errors import NEXT_LINE, HeldError
-from breadthflow_pipelines.gates import EVERY, GATES, HELD_BY, MISSING, REJECTED, THIN, Hold, remedy, told
+from breadthflow_pipelines.errors import HeldError
+from breadthflow_pipelines.gates import MISSING, REJECTED, THIN, Hold
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.partitions import (
     FORMAT,
@@ -31,6 +30,7 @@ from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import verdicts
 from breadthflow_pipelines.warehouse.breadth import settling_coverage
 from breadthflow_pipelines.warehouse.bulk import execute
+from breadthflow_pipelines.warehouse.standing import held_message
 from breadthflow_pipelines.warehouse.symbols import settling_members
 
 log = logger(__name__)
@@ -184,7 +184,7 @@ def refuse_held(
         for month in context.partition_keys:
             if month < first.strftime(FORMAT):
                 context.log_event(dg.AssetMaterialization(context.asset_key, partition=month))
-    raise HeldError(_message(market, held.asset, mine, first, end))
+    raise HeldError(held_message(market.store, held.asset, mine, end))
 
 
 def first_hold(market: Market, asset: str) -> tuple[dt.date, str] | None:
@@ -193,7 +193,7 @@ def first_hold(market: Market, asset: str) -> tuple[dt.date, str] | None:
     if not mine:
         return None
     first = min(hold["session"] for hold in mine.values())
-    return first, _message(market, asset, mine, first, dt.date.max)
+    return first, held_message(market.store, asset, mine)
 
 
 def _mine(market: Market, held: Held, end: dt.date) -> dict[str, Hold]:
@@ -204,23 +204,6 @@ def _mine(market: Market, held: Held, end: dt.date) -> dict[str, Hold]:
         for universe, hold in held.holds.items()
         if hold["session"] <= end and hold["of_synthetic"] == synthetic
     }
-
-
-def _message(market: Market, asset: str, mine: Mapping[str, Hold], first: dt.date, end: dt.date) -> str:
-    of = {(hold["universe"], hold["synthetic"]) for hold in mine.values()}
-    every = [
-        hold
-        for hold in warehouse.holding(market.store, HELD_BY[asset])
-        if (hold["universe"], hold["synthetic"]) in of and hold["session"] <= end
-    ]
-    every.sort(key=lambda hold: hold["gate"])
-    gates = {gate: list(rows) for gate, rows in groupby(every, key=lambda hold: hold["gate"])}
-    gate = min(gates, key=lambda name: gates[name][0]["session"])
-    what = "; ".join(f"{told(rows)} ({name})" for name, rows in gates.items())
-    month = verdicts.faults_of(gates[gate])[first.strftime(FORMAT)]
-    whom = "" if any(hold["universe"] == EVERY for hold in mine.values()) else f" of {', '.join(sorted(mine))}"
-    next_ = remedy(GATES[gate], gate, month.first, month.last)
-    return f"{asset}{whom} is held from {first} on: {what}.{NEXT_LINE}{next_}"
 
 
 def _asked_until(context: dg.AssetExecutionContext, market: Market) -> dt.date:

@@ -163,6 +163,16 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     return max(start, min(day for day in due if day is not None))
 
 
+def last_problems(instance: dg.DagsterInstance) -> list[str]:
+    """What the last runs could not read: symbols, files, places of published counts, each with the reason."""
+    found: list[str] = []
+    for asset in ("bars", "exchange_breadth"):
+        said = totals.latest(instance, asset)
+        found += said.get("problems", ())
+        found += [f"{symbol}: could not be read" for symbol in said.get("symbols_failed", ())]
+    return found
+
+
 def _execute(
     instance: dg.DagsterInstance,
     job: str,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources import cells, delimited
@@ -64,7 +64,7 @@ def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCale
 
     Raises:
         RequestError: no such directory, exchange or needed series; says what is there.
-        SourceError: a file cannot be read.
+        RequestError: a file cannot be read.
     """
     files = _files(directory, exchange)
     sessions = calendar.frame().select("session", is_session=True)
@@ -88,7 +88,7 @@ def fetch_published_counts(address: str, exchange: str, web: Web, workspace: Pat
 
     Raises:
         RequestError: the exchange's name is none, or a needed series is not there.
-        SourceError: a series cannot be got, or is a web page; those before it are kept.
+        SourceError: a series cannot be got; those before it are kept.
     """
     _check_name(exchange)
     prefix = address if address.endswith("_") else f"{address.rstrip('/')}/{exchange}_"
@@ -100,7 +100,7 @@ def fetch_published_counts(address: str, exchange: str, web: Web, workspace: Pat
             missing.append(series)
         elif is_page(target.read_bytes()[:1024]):
             target.unlink()
-            raise SourceError(f"{shown(prefix)}{series}.csv is a web page and no series; correct the address.")
+            raise RequestError(f"{shown(prefix)}{series}.csv is a web page and no series; correct the address.")
     lacking = [f"{series}.csv" for series in NEEDED if series in missing]
     if lacking:
         raise RequestError(f"{shown(prefix)} has no {' and no '.join(lacking)}; advances and declines are both needed.")
@@ -137,7 +137,7 @@ def _files(directory: Path, exchange: str) -> dict[str, Path]:
 
 def _lines(path: Path) -> pl.DataFrame:
     """Line number, the whole line, and what stands before and after its first comma; blank lines are passed over."""
-    with refusing(shown(path), SourceError), opened(path) as stream:
+    with refusing(shown(path), RequestError), opened(path) as stream:
         lines = [shortened(line.strip(), MOST_LINE) for line in delimited.lines(stream.read())]
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line]
     parts = pl.col("text").str.splitn(",", 2)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from breadthflow_pipelines.errors import RequestError, SourceError, printable
+from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sources import cells, naming, tree
 from breadthflow_pipelines.sources.layout import Options, place_of
@@ -222,7 +222,7 @@ class Files:
         look.broken.update(_not_told_apart({number: look.tables[number] for number in named}, named))
         held = pl.concat([look.held, *looks]).filter(~pl.col("table").is_in(list(look.broken)))
         if held.is_empty():
-            raise SourceError(self._nothing(look))
+            raise RequestError(self._nothing(look))
         look.account = sum((accounts[number] for number in accounts if number not in look.broken), Account())
         look.clashes = _clashes(held)
         look.held = held.with_columns(symbol=pl.when(~pl.col("symbol").is_in(list(look.clashes))).then("symbol"))

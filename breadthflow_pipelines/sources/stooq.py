@@ -22,6 +22,7 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError, SourceError, printable
 from breadthflow_pipelines.places import shown
 from breadthflow_pipelines.sources import naming
+from breadthflow_pipelines.sources.delimited import lines
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.naming import STOOQ_MARKETS as MARKETS
 from breadthflow_pipelines.sources.protocol import (
@@ -220,11 +221,14 @@ class Stooq:
             content = archive.read(file.name)
             if is_page(content):
                 raise UnfitError("it is a web page, not a table")
-            if content.strip():  # symbols that are new have empty files
+            if content.strip():
                 options = Options(markets=self.markets, only_markets=True)
                 table = Table(io.BufferedReader(io.BytesIO(content)), Place(Path(file.name)), options, file.symbol)
                 frames += table.bars(dt.date.min, dt.date.max)
                 seen.account += table.account
+            else:  # symbols that are new have empty files
+                blank = len(lines(content))
+                seen.account += Account(lines=blank, blank=blank)
             seen.files += 1
         for why in problems.values():
             seen.problems.append(f"{printable(file.name)} in {shown(self.place)}: {why}")
@@ -278,7 +282,7 @@ class Stooq:
         if isinstance(self.place, Path):
             return self.place
         if not self._web.fetch(self.place, self._copy):
-            raise SourceError(f"{shown(self.place)} does not exist; correct BREADTHFLOW_SOURCE_PATH.")
+            raise RequestError(f"{shown(self.place)} does not exist; correct BREADTHFLOW_SOURCE_PATH.")
         return self._copy
 
     def _opened(self) -> "_Archive":
@@ -292,7 +296,8 @@ class Stooq:
         if isinstance(self.place, str):
             path.unlink(missing_ok=True)  # the next run asks for it anew
         why = "it is a web page" if page else problems[path]
-        raise SourceError(f"{shown(self.place)} is no archive that can be read: {why}. Fetch it again.")
+        kind = SourceError if isinstance(self.place, str) else RequestError  # an address may give a whole one next time
+        raise kind(f"{shown(self.place)} is no archive that can be read: {why}. Fetch it again.")
 
 
 class _Archive:

@@ -13,6 +13,7 @@ from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.spelling import Lookalikes
+from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.known import KEPT, known_then
 from breadthflow_pipelines.warehouse.naming import as_stored
@@ -83,7 +84,7 @@ def _known_then(database: Database, as_of: dt.datetime) -> sql.Composed:
 
 
 def _nothing_then(database: Database, universe: str, as_of: dt.datetime) -> RequestError:
-    _known_universe(database, universe)
+    standing.check_known(database, universe)
     query = (
         "SELECT least((SELECT min(computed_at) FROM breadth_indicators WHERE universe = %s), (SELECT min(known_from) "
         "FROM breadth_revisions WHERE universe = %s AND relation = 'breadth_indicators')) AS first"
@@ -108,13 +109,13 @@ def symbols(
     Raises:
         RequestError: the universe or the symbol has no signal at all; says what there is.
     """
-    _known_universe(database, universe)
+    standing.check_known(database, universe)
     symbol = _as_stored(database, symbol)
     if first is None and last is None:
         query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
         first = last = _rows(database, query, [universe])[0]["last"]
         if first is None:
-            raise RequestError(f"No member of {universe} has signals: they are made of bars, by breadthflow run.")
+            raise RequestError(standing.why_nothing(database, universe, "symbol_signals"))
     where, values = _where({"universe": universe, "symbol": symbol, "action": action}, first, last)
     rows = _rows(
         database,
@@ -193,8 +194,9 @@ def _with_members(database: Database, universe: str) -> None:
     found = _rows(database, "SELECT DISTINCT universe FROM universe_members ORDER BY 1", [])
     names = [row["universe"] for row in found]
     if universe not in names:
-        there = f"there are: {', '.join(names)}" if names else "no universe has members yet: run breadthflow run first"
-        raise RequestError(f"Universe {universe} is unknown; {there}.")
+        if not names:
+            raise RequestError(standing.why_nothing(database))
+        raise RequestError(f"Universe {universe} has no members; there are: {', '.join(names)}.")
 
 
 def signals(
@@ -207,7 +209,7 @@ def signals(
 ) -> list[Row]:
     """Signals, oldest first; none is an answer as long as the universe is in the store."""
     if universe is not None:
-        _known_universe(database, universe)
+        standing.check_known(database, universe)
     where, values = _where({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
     query = f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
@@ -243,8 +245,12 @@ def scores(database: Database, session: dt.date, universe: str | None) -> list[R
         reach = _rows(
             database, f"SELECT min(session) AS f, max(session) AS l FROM market_signals WHERE {where}", values
         )[0]
-        held = f"there are scores from {reach['f']} through {reach['l']}" if reach["f"] else "no score was computed yet"
-        raise RequestError(f"No breadth score of {session}{f' for {universe}' if universe else ''}: {held}.")
+        if reach["f"] is None:
+            raise RequestError(standing.why_nothing(database, universe, "market_signals"))
+        raise RequestError(
+            f"No breadth score of {session}{f' for {universe}' if universe else ''}: "
+            f"there are scores from {reach['f']} through {reach['l']}."
+        )
     return found
 
 
@@ -256,6 +262,8 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     """
     found = _rows(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
     if not found:
+        if "market_signals" in empty_tables(database):
+            raise RequestError(standing.why_nothing(database, asset="market_signals"))
         raise RequestError(f"No signal has the id {signal_id}: copy one from breadthflow signals.")
     row = found[0]
     armed = row["evidence"].get("armed_session", str(row["session"]))
@@ -274,7 +282,7 @@ def rejected(
     reason: str | None = None,
     status: str | None = None,
 ) -> list[Row]:
-    """Rows that broke the contract of bars and bars that rules speak against, oldest first, by reason.
+    """Rows that broke the contract of bars, with all their reasons, and bars that rules speak against, oldest first.
 
     reason: any part of one. status: ``rejected``, or one of the quarantine's; without it all but those that lapsed.
     """
@@ -288,10 +296,11 @@ def rejected(
 _ORDER = "session, symbol, reason"
 _REJECTED = """
 SELECT * FROM (
-    SELECT session, symbol, source, reason, 'rejected' AS status, open, high, low, close, volume, raw,
-           NULL::jsonb AS evidence, rejected_at AS found_at, NULL::timestamptz AS decided_at, NULL AS decided_by,
+    SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason, 'rejected' AS status,
+           open, high, low, close, volume, raw, NULL::jsonb AS evidence, rejected_at AS found_at,
+           NULL::timestamptz AS decided_at, NULL AS decided_by,
            NULL AS decision, run_id
-      FROM rejected_bars, unnest(reasons) AS reason
+      FROM rejected_bars
     UNION ALL
     SELECT q.session, n.symbol, b.source, q.rule, q.status, b.open, b.high, b.low, b.close, b.volume, NULL,
            q.evidence, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id
@@ -368,6 +377,12 @@ def empty_tables(database: Database) -> set[str]:
     )
     query = "SELECT " + ", ".join(f"EXISTS (SELECT FROM {name}) AS {name}" for name in names)
     return {name for name, filled in _rows(database, query, [])[0].items() if not filled}
+
+
+def any_bars(database: Database) -> bool:
+    """Whether a bar is stored, or was turned away."""
+    query = "SELECT EXISTS (SELECT FROM bars) OR EXISTS (SELECT FROM rejected_bars) AS any"
+    return bool(_rows(database, query, [])[0]["any"])
 
 
 # By table, whose rows a session has: published counts have universes too, and say nothing of bars.
@@ -510,28 +525,20 @@ def _where(
     return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]
 
 
-def _known_universe(database: Database, universe: str) -> None:
-    names = [
-        row["universe"] for row in _rows(database, "SELECT DISTINCT universe FROM breadth_indicators ORDER BY 1", [])
-    ]
-    if universe not in names:
-        there = f"there are: {', '.join(names)}" if names else "the store is empty: run breadthflow run first"
-        raise RequestError(f"Universe {universe} is unknown; {there}.")
-
-
 def _nothing(
     database: Database, universe: str, segment: str | None, first: dt.date | None, last: dt.date | None
 ) -> RequestError:
-    _known_universe(database, universe)
+    standing.check_known(database, universe)
     query = "SELECT DISTINCT segment FROM breadth_indicators WHERE universe = %s ORDER BY segment"
     segments = [row["segment"] for row in _rows(database, query, [universe])]
     if segment is not None and segment not in segments:
         return RequestError(f"Universe {universe} has no segment {segment}; there are: {', '.join(segments)}.")
     query = "SELECT min(session) AS f, max(session) AS l FROM breadth_indicators WHERE universe = %s"
     reach = _rows(database, query, [universe])[0]
+    held = standing.held_of(database, universe, "breadth_indicators") if first and first > reach["l"] else None
     return RequestError(
         f"No breadth of {universe} from {first or 'the beginning'} through {last or 'the end'}: "
-        f"the store holds {reach['f']} through {reach['l']}."
+        f"the store holds {reach['f']} through {reach['l']}." + (f" {held}" if held else "")
     )
 
 

@@ -76,8 +76,8 @@ class SmallMarket:
     def restate(self, symbol: str, session: dt.date, close: float) -> float:
         """Give a bar another close, with a high and a low around it; returns the close that it had."""
         place = next(i for i, row in enumerate(self.rows[symbol]) if row[0] == str(session))
-        day, open_, high, low, old, volume = self.rows[symbol][place]
-        self.rows[symbol][place] = (day, open_, max(float(high), close), min(float(low), close), close, volume)
+        day, open_, _, _, old, volume = self.rows[symbol][place]
+        self.rows[symbol][place] = (day, open_, max(float(open_), close), min(float(open_), close), close, volume)
         self.write()
         return float(old)
 

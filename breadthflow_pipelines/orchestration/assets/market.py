@@ -176,6 +176,7 @@ def _told(ingest: Ingest) -> dict[str, Any]:
         "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
         "securities_restated": len(ingest.restated),
         "range": f"{ingest.span.start} to {ingest.span.end}",
+        **(_lines(ingest.reading) if ingest.reading else {}),
     }
 
 

@@ -14,7 +14,13 @@ from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.kept import Kept
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url
-from breadthflow_pipelines.warehouse.retention import OldRun, forget_steps, forget_superseded, forget_superseded_lights, old_runs
+from breadthflow_pipelines.warehouse.retention import (
+    OldRun,
+    forget_steps,
+    forget_superseded,
+    forget_superseded_lights,
+    old_runs,
+)
 
 log = logger(__name__)
 
