@@ -323,7 +323,9 @@ def symbols(
 
 @app.command()
 def members(
-    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    universe: Annotated[
+        str | None, typer.Option(help="Name of a universe; with --without-bars all without it.")
+    ] = None,
     date: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Of that day, not of today.")
     ] = None,
@@ -340,19 +342,25 @@ def members(
     database = open_database(get_settings())
     if without_bars and date is not None:
         raise RequestError("--without-bars looks at all days; leave --date out.")
+    if universe is None and not without_bars:
+        raise RequestError(
+            "Name a universe, as in breadthflow members --universe sp500; breadthflow status lists them."
+        )
+    whom = universe or "all universes"
     if without_bars:
         found = store.members_without_bars(database, universe)
         rows = [row | {"nearest": " or ".join(row["nearest"]) or None} for row in found]
-        title, columns = f"Members of {universe} without a bar", _WITHOUT_BARS
+        title, columns = f"Members of {whom} without a bar", _WITHOUT_BARS
         if not rows:
-            err.print(f"Every member of {universe} has bars.")
+            err.print(f"Every member of {whom} has bars.")
     else:
+        assert universe is not None  # noqa: S101 - checked above
         day = _date(date) or dt.datetime.now(dt.UTC).date()
         rows = store.members(database, universe, day)
         title, columns = f"Members of {universe} on {day}", _MEMBERS
         if not rows:
             err.print(f"{universe} has no members on {day}.")
-    _write(rows, columns, columns, shape, _titled(title, [universe], database))
+    _write(rows, columns, columns, shape, _titled(title, {row["universe"] for row in rows}, database))
 
 
 @app.command()
@@ -493,6 +501,8 @@ def _decide(
     if proposals == (symbol is not None) or (symbol is None) != (date is None) or (rule is not None and not proposals):
         raise RequestError("Name a bar, as in GNW 2008-09-29, or say --proposals, with --rule for those of one rule.")
     database = open_database(get_settings())
+    if not store.any_bars(database):
+        raise RequestError(standing.why_nothing(database))
     who = by or _user()
     with database.exclusive("quarantined_bars"):
         if symbol is not None and date is not None:
@@ -506,7 +516,7 @@ def _decide(
     out.print(f"{len(bars)} bar{'s' if len(bars) > 1 else ''} {status}, by {who}: {reason}", markup=False)
     due = [row["session"] for row in rows if row["due"]]
     if due:
-        out.print(f"Everything from {min(due)} on is computed anew by the next run:  breadthflow run")
+        out.print(f"Everything from {min(due)} on is computed again by the next run:  breadthflow run")
 
 
 @app.command("accept-hole")
@@ -641,7 +651,7 @@ def status() -> None:
     database = open_database(settings)
     found = store.overview(database)
     if not found["universes"]:
-        out.print(standing.why_nothing(database), markup=False)
+        out.print(standing.why_nothing(database), markup=False, soft_wrap=True)
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     _print_filled("Universes", found["universes"], shown)
     _print_checks(database)

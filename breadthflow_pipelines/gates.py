@@ -35,6 +35,7 @@ BY_MONTH = (REJECTED, CROWDED)  # one hold for a month, from its first session t
 ACCEPTABLE = (MISSING, REJECTED, THIN)  # holes in what the source gives: people may accept them
 EVERY = "*"  # in place of a universe: every one that is made of the bars
 
+ONE_DAY = dt.timedelta(days=1)
 NAMED = 5  # sessions, or findings, in one sentence
 
 Hold = Mapping[str, Any]  # a row of the view ``holding``: gate, universe, session, said, ...
@@ -63,6 +64,9 @@ def told(holds: Iterable[Hold]) -> str:
 def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date | None = None) -> str:
     """The command that mends what a check of an asset found from first through last, or that shows it."""
     first, last = (first or last), (last or first)
+    hole = (first, last)
+    if check in BY_MONTH and first and last:  # its hold stands at one session, and what it found is in all of the month
+        first, last = first.replace(day=1), (last.replace(day=28) + dt.timedelta(days=4)).replace(day=1) - ONE_DAY
     days = "" if first is None else f" --from {first} --to {last}"
     again = f"breadthflow backfill{days}" if days else "breadthflow run"
     if check == CROWDED:
@@ -75,7 +79,7 @@ def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date |
     if check in ACCEPTABLE:
         look = f"breadthflow rejected{days}; when the source is mended: " if check == REJECTED else ""
         lower = ", or set a lower BREADTHFLOW_COVERAGE_GATE" if check == THIN else ""
-        return f"{look}{again}; if the source has no more: {accepting(first, last)}{lower}"
+        return f"{look}{again}; if the source has no more: {accepting(*hole)}{lower}"
     if check == "every_symbol_answered":
         return f"breadthflow sources (does it answer?), then {again}"
     return _REMEDIES.get(check) or _OF_ASSETS.get(asset) or again

@@ -268,7 +268,7 @@ def test_a_bar_is_confirmed_listed_and_released_with_what_to_run_next(ask: Ask, 
     answer = ask("confirm", symbol, session, "--reason", "no such [trade]", "--by", "ann")
     assert (answer.status, answer.err) == (0, "")
     assert "1 bar confirmed, by ann: no such [trade]" in answer.out
-    assert "Everything from 2026-03-02 on is computed anew by the next run:  breadthflow run" in answer.out
+    assert "Everything from 2026-03-02 on is computed again by the next run:  breadthflow run" in answer.out
     listed = ask("rejected", "--symbol", symbol, "--from", session, "--to", session, "--format", "csv").rows
     assert [(row["symbol"], row["session"], row["reason"], row["status"], row["decision"]) for row in listed] == [
         (symbol, session, "by hand", "confirmed", "no such [trade]")

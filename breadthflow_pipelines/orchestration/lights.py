@@ -86,7 +86,7 @@ def known(
     the light turns red when the run is over.
     """
     rows = verdicts.known(market.store, [key.name]).get(key.name, [])
-    bad = _failing(key.name, rows)
+    bad = _failing(key.name, rows, own)
     concerned = [row for row in bad if row["month"] in own]
     severity = _SEVERITIES[bad[0]["severity"]] if concerned else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
@@ -94,7 +94,7 @@ def known(
         asset_key=key.asset_key,
         passed=not bad,
         severity=severity if bad else _SEVERITIES[rows[0]["severity"]] if rows else dg.AssetCheckSeverity.ERROR,
-        metadata={**_metadata(key, rows, own, well), **(more or {})},
+        metadata={**_metadata(key, rows, bad, own, well), **(more or {})},
     )
 
 
@@ -131,8 +131,9 @@ def never_judged(instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey
     return [key for key in keys if key not in found and key.name != LATE_CHECK]
 
 
-def _metadata(key: dg.AssetCheckKey, rows: Sequence[Metadata], own: Collection[str], well: str) -> dict[str, Any]:
-    bad = _failing(key.name, rows)
+def _metadata(
+    key: dg.AssetCheckKey, rows: Sequence[Metadata], bad: Sequence[Metadata], own: Collection[str], well: str
+) -> dict[str, Any]:
     counts = {
         "failing": sum(row["failing"] for row in bad),
         "failing_months": len(bad),
@@ -152,9 +153,9 @@ def _metadata(key: dg.AssetCheckKey, rows: Sequence[Metadata], own: Collection[s
     return {WHAT: said, NEXT: next_, **counts}
 
 
-def _failing(check: str, rows: Sequence[Metadata]) -> list[Metadata]:
-    """The months that fail; whether the asset is current is only a matter of the newest month."""
-    judged = rows[-1:] if check == NEWEST else rows
+def _failing(check: str, rows: Sequence[Metadata], own: Collection[str] = ()) -> list[Metadata]:
+    """The months that fail; whether the asset is current is a matter of the newest month, and of a run's own."""
+    judged = [row for row in rows if row["month"] in own or row is rows[-1]] if check == NEWEST else rows
     return [row for row in judged if row["failing"]]
 
 
@@ -162,7 +163,7 @@ def _light(key: dg.AssetCheckKey, rows: Sequence[Metadata], last: dg.AssetCheckE
     bad = _failing(key.name, rows)
     what = last.metadata.get(WHAT)
     well = str(what.value) if what is not None and last.passed else "Nothing fails of what was judged"
-    told = _metadata(key, rows, [row["month"] for row in rows], well)
+    told = _metadata(key, rows, bad, [row["month"] for row in rows], well)
     judged = max(row["judged_at"] for row in rows)
     kept = {name: entry for name, entry in last.metadata.items() if name not in (NEXT, JUDGED)}
     return _evaluation(key, last, not bad, _SEVERITIES[rows[0]["severity"]], {**kept, **told}, judged)

@@ -4,18 +4,22 @@ What is found is settled in the transaction of whoever finds it, in one statemen
 gates and what they hold are in gates.py; what each of them finds is said where its table is written.
 """
 
+from __future__ import annotations
+
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING
-from breadthflow_pipelines.warehouse.bulk import Parameter, Statement
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.dependents import MADE_OF
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.warehouse.bulk import Parameter, Statement
 
 Row = dict[str, Any]
 
@@ -210,4 +214,4 @@ def _none(what: str, first: dt.date, last: dt.date, there: Sequence[dt.date]) ->
     days = f"on {first}" if first == last else f"from {first} through {last}"
     more = f" and {len(there) - 5} more" if len(there) > 5 else ""
     named = f"there is: {', '.join(map(str, there[:5]))}{more}" if there else "there is no hole that could be decided"
-    return RequestError(f"{what.capitalize()} {days}; {named}. breadthflow status lists them.")
+    return RequestError(f"{what.capitalize()} {days}; {named}. breadthflow holes lists them.")

@@ -154,11 +154,11 @@ def test_a_request_that_cannot_be_met_says_what_is_there(
 def test_what_is_no_file_or_directory_is_named_and_not_waited_for(tmp_path: Path) -> None:
     write(tmp_path, X_advn="20200102, 1\n")
     os.mkfifo(tmp_path / "X_decln.csv")
-    with pytest.raises(SourceError, match=r"X_decln\.csv cannot be read: it is no regular file"):
+    with pytest.raises(RequestError, match=r"X_decln\.csv cannot be read: it is no regular file"):
         read(tmp_path)
     (tmp_path / "X_decln.csv").unlink()
     (tmp_path / "X_decln.csv").mkdir()
-    with pytest.raises(SourceError, match=r"X_decln\.csv cannot be read: "):
+    with pytest.raises(RequestError, match=r"X_decln\.csv cannot be read: "):
         read(tmp_path)
 
 
@@ -240,7 +240,7 @@ def test_what_is_no_series_is_refused(vendor: FileVendor, tmp_path: Path) -> Non
     with pytest.raises(RequestError, match=r"/NYSE_ has no advn\.csv and no decln\.csv; advances and declines"):
         fetch(vendor.url + "/NYSE_", tmp_path)
     vendor.files["/NYSE_advn.csv"] = PAGE.body  # "not found", under status 200
-    with pytest.raises(SourceError, match=r"/NYSE_advn\.csv is a web page and no series"):
+    with pytest.raises(RequestError, match=r"/NYSE_advn\.csv is a web page and no series"):
         fetch(vendor.url + "/NYSE_", tmp_path)
     with pytest.raises(RequestError, match="is no exchange name"):
         fetch(vendor.url, tmp_path, "../NYSE")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sources import files as files_module
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.layout import Options
@@ -227,9 +227,9 @@ def test_an_unreadable_file_is_named_and_the_others_still_load(
 
 def test_where_no_file_can_be_read_the_source_does_not_answer(tmp_path: Path) -> None:
     write(tmp_path / "bad.csv", b"x\n1\n")
-    with pytest.raises(SourceError, match=r"/bad\.csv cannot be read: no column for session"):
+    with pytest.raises(RequestError, match=r"/bad\.csv cannot be read: no column for session"):
         Files(tmp_path / "bad.csv").describe()
-    with pytest.raises(SourceError, match=r"None of the 1 file\(s\) in .* can be read\. bad\.csv: no column for"):
+    with pytest.raises(RequestError, match=r"None of the 1 file\(s\) in .* can be read\. bad\.csv: no column for"):
         Files(tmp_path).describe()
 
 
@@ -540,7 +540,8 @@ def test_the_day_may_stand_in_a_directory(tmp_path: Path) -> None:
 def test_directories_of_an_unknown_key_are_not_taken_for_one_symbol(tmp_path: Path) -> None:
     for value in "12":
         write(tmp_path / f"share={value}" / "data_0.csv", ordinary(f"202{value}-01-02"))  # their days do not overlap
-    with pytest.raises(SourceError, match="if the directory share=1 does, set BREADTHFLOW_SOURCE_COLUMNS=symbol=share"):
+    hint = "if the directory share=1 does, set BREADTHFLOW_SOURCE_COLUMNS=symbol=share"
+    with pytest.raises(RequestError, match=hint):
         Files(tmp_path).describe()
     assert symbols(tmp_path, Options(columns={"symbol": "share"})) == ["1", "2"]
 
@@ -567,7 +568,7 @@ def test_one_name_in_many_directories_is_no_symbol(
     if expected is not None:
         assert symbols(tmp_path) == expected
         return
-    with pytest.raises(SourceError, match=r"BREADTHFLOW_SOURCE_SYMBOL=\{symbol\}/"):
+    with pytest.raises(RequestError, match=r"BREADTHFLOW_SOURCE_SYMBOL=\{symbol\}/"):
         Files(tmp_path).describe()
     assert set(symbols(tmp_path, Options(symbol="{symbol}/*.csv"))) == {Path(name).parent.name for name in files}
     assert set(symbols(tmp_path, Options(symbol="filename"))) == {Path(name).stem.upper() for name in files}
@@ -644,7 +645,7 @@ def test_a_setting_says_where_the_symbol_stands(tmp_path: Path, setting: str, na
     if symbol is not None:
         assert symbols(tmp_path, Options(symbol=setting)) == [symbol]
         return
-    with pytest.raises(SourceError, match="its path is not as BREADTHFLOW_SOURCE_SYMBOL="):
+    with pytest.raises(RequestError, match="its path is not as BREADTHFLOW_SOURCE_SYMBOL="):
         Files(tmp_path, Options(symbol=setting)).describe()
 
 

@@ -235,9 +235,9 @@ def test_real_files_read_as_the_files_source_reads_them(tmp_path: Path, market: 
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (PAGE.body, SourceError, "is no archive that can be read: it is a web page. Fetch it again"),
-        (zipped(MIXED)[:-200], SourceError, "is no archive that can be read"),  # a download that broke off
-        (b"", SourceError, "is no archive that can be read"),
+        (PAGE.body, RequestError, "is no archive that can be read: it is a web page. Fetch it again"),
+        (zipped(MIXED)[:-200], RequestError, "is no archive that can be read"),  # a download that broke off
+        (b"", RequestError, "is no archive that can be read"),
         (zipped({"readme.txt": ""}), RequestError, "has no daily bars of us in Stooq's form"),
     ],
     ids=["a page", "half an archive", "nothing", "another archive"],

@@ -111,7 +111,7 @@ def test_a_day_that_is_no_hole_is_refused_with_those_there_are(database: Databas
     with pytest.raises(RequestError, match="Nothing is missing on 2024-01-03; there is no hole that could be decided"):
         accept(database)
     settle(database, *[(DAY + dt.timedelta(days=number), 1.0) for number in range(7)])
-    with pytest.raises(RequestError, match=r"there is: 2024-01-03, .*2024-01-07 and 2 more\. breadthflow status"):
+    with pytest.raises(RequestError, match=r"there is: 2024-01-03, .*2024-01-07 and 2 more\. breadthflow holes"):
         accept(database, dt.date(2023, 1, 3))
 
 

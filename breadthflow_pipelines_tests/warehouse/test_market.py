@@ -168,7 +168,7 @@ def test_members_without_a_single_bar_are_named_with_what_may_have_been_meant(li
     market_of = [(row["universe"], row["symbol"], row["nearest"]) for row in status.members_without_bars(listed)]
     assert market_of == [("u", "S5", []), ("u", "S7", []), ("v", "S2", [])]
     assert [row["symbol"] for row in status.members_without_bars(listed, "v")] == ["S2"]
-    with pytest.raises(RequestError, match="Universe w is unknown; there are: u, v"):
+    with pytest.raises(RequestError, match="Universe w has no members; there are: u, v"):
         status.members_without_bars(listed, "w")
 
 
