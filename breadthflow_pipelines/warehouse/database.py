@@ -220,7 +220,7 @@ def _exists(url: str) -> bool:
     except DatabaseError:
         if _known_missing(url):
             return False
-        raise
+        connect(url).close()  # it was made by somebody else just now, or cannot be reached
     return True
 
 
