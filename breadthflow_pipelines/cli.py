@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, RequestError
+from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, RequestError, UnreachableError
 from breadthflow_pipelines.places import place
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
@@ -708,15 +708,15 @@ def sources() -> None:
             row |= {"answers": True, "symbols": found.symbols, "first": found.first_session, "last": found.last_session}
             rows.append({**row, "about": "\n  ".join((found.about, *found.notes))})
         except BreadthFlowError as error:
-            rows.append({**row, "answers": False, "about": str(error)})
+            rows.append({**row, "answers": False, "about": str(error), "exit_status": error.exit_status})
         except Exception as error:  # noqa: BLE001 - a source of somebody else's must not hide the others
-            rows.append({**row, "answers": False, "about": f"{type(error).__name__}: {error}"})
+            about = f"{type(error).__name__}: {error}"
+            rows.append({**row, "answers": False, "about": about, "exit_status": UnreachableError.exit_status})
     for row in rows:
         out.print(tables.table("", [row], ("source", "configured", "answers", "symbols", "first", "last")))
         out.print(f"  {row['about']}\n", markup=False)
     out.print("Universes: breadthflow fetch-universe. Counts that an exchange publishes: breadthflow import-breadth.")
-    if not next(row["answers"] for row in rows if row["configured"]):
-        raise typer.Exit(3)
+    raise typer.Exit(next(row.get("exit_status", 0) for row in rows if row["configured"]))
 
 
 @app.command("import-breadth")
@@ -987,7 +987,7 @@ def _write(
         tables.write_csv(rows, columns, sys.stdout)
     elif shape is Format.JSON:
         tables.write_json(rows, columns, sys.stdout)
-    else:
+    elif rows:
         out.print(tables.table(title, _marked(rows[-ROWS_SHOWN:]), short))
         if len(rows) > ROWS_SHOWN:
             err.print(f"The last {ROWS_SHOWN} of {len(rows):,} rows; --format csv has all of them.")

@@ -410,7 +410,7 @@ def test_sources_says_what_answers(ask: Ask) -> None:
     assert answer.status == 0
     assert "not real prices" in answer.out
     assert "BREADTHFLOW_SOURCE_PATH" in answer.out  # what files would need
-    assert ask("sources", source="files").status == 3
+    assert ask("sources", source="files").status == 2
 
 
 def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path) -> None:

@@ -115,7 +115,12 @@ def symbols(
         query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
         first = last = _rows(database, query, [universe])[0]["last"]
         if first is None:
-            raise RequestError(standing.why_nothing(database, universe, "symbol_signals"))
+            held = standing.held_of(database, universe, "symbol_signals")
+            raise RequestError(
+                held
+                or f"No member of {universe} has a signal: the rules look back over months of bars, "
+                "and published counts have no members."
+            )
     where, values = _where({"universe": universe, "symbol": symbol, "action": action}, first, last)
     rows = _rows(
         database,
