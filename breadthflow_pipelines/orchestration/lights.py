@@ -142,7 +142,9 @@ def _metadata(
     if not bad:
         return {WHAT: well, **counts}
     concerned = [row for row in bad if row["month"] in own]
-    said = _joined([f"{row['said']} (since {row['since']:%Y-%m-%d})" for row in (concerned or bad)])
+    # The same may be wrong in many months: a price that is too large, a symbol that did not answer.
+    each = dict.fromkeys(f"{row['said']} (since {row['since']:%Y-%m-%d})" for row in (concerned or bad))
+    said = _joined(list(each))
     others = len(bad) - len(concerned)
     if concerned and others:
         said += f"; and {others} month{'s' if others > 1 else ''} that {'were' if others > 1 else 'was'} judged before"
