@@ -933,7 +933,7 @@ def _show_report(report: "RunReport", *, synthetic: bool) -> None:
         what = "history was" if report.restated == 1 else "histories were"
         err.print(f"{report.restated} {what} restated by the source and stored anew; breadthflow status names them.")
     for problem in report.problems[:PROBLEMS_SHOWN]:
-        err.print(f"could not read: {problem}", style="yellow", markup=False)
+        err.print(f"could not read: {problem}", style="yellow", markup=False, soft_wrap=True)
     if len(report.problems) > PROBLEMS_SHOWN:
         more = len(report.problems) - PROBLEMS_SHOWN
         err.print(f"could not read: {more:,} more; all of them: breadthflow problems", style="yellow", markup=False)
