@@ -29,7 +29,6 @@ from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, months_
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
-from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import holds as holds_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
@@ -169,7 +168,7 @@ def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -
     span = _span(context, market)
     gates.judge_bars(market, span, context.run.run_id)
     held = int(_held(market, span.start, span.end)["bars"].sum())
-    rejected = market_warehouse.rejected_bars(market.store, label(market.source), span.start, span.end)
+    rejected = gates.rejected_rows(market, span)
     return _gate(context, market, span, rejected_share(rejected.height, held), {"rows": shown(rejected)})
 
 

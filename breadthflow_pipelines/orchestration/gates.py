@@ -81,7 +81,7 @@ def judge_bars(market: Market, span: Span, run_id: str, *, asked: Sequence[tuple
     reach = bars_warehouse.reach(store, synthetic=synthetic)
     held = bars_warehouse.sessions_held(store, span.start, span.end, synthetic=synthetic)
     expected = market.calendar.between(max(span.start, reach[0]), min(span.end, reach[1])) if reach else []
-    rejected = bars_warehouse.rejected_bars(store, label(market.source), span.start, span.end)
+    rejected = rejected_rows(market, span)
     found = {MISSING: missing_sessions(expected, held["session"]), REJECTED: broken_months(rejected, held)}
     before = _accepted(market)
     days = (span.start, span.end)
@@ -102,6 +102,13 @@ def judge_bars(market: Market, span: Span, run_id: str, *, asked: Sequence[tuple
         store, MISSING, span.months, run_id=run_id, besides=None if reach else dict.fromkeys(span.months, none)
     )
     verdicts.record_gate(store, REJECTED, span.months, run_id=run_id)
+
+
+def rejected_rows(market: Market, span: Span) -> pl.DataFrame:
+    """The source's broken rows of these days; not those of days that this store's calendar was told to close."""
+    rejected = bars_warehouse.rejected_bars(market.store, label(market.source), span.start, span.end)
+    closed = [change.date for change in market.calendar.changes if not market.calendar.is_session(change.date)]
+    return rejected.filter(~pl.col("session").is_in(closed))
 
 
 def judge_read(

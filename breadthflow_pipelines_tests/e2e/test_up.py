@@ -19,6 +19,7 @@ import pytest
 
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines_tests.conftest import private_home
 from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, breadthflow, environment
 
 pytestmark = pytest.mark.slow
@@ -198,17 +199,19 @@ def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
 
 
 def test_the_second_up_on_a_store_is_told_of_the_first_and_touches_nothing(
-    serve: Callable[..., Served], home: Path, tmp_path: Path
+    serve: Callable[..., Served], home: Path
 ) -> None:
     up = serve(this_month()).wait_until_ready()
     before = sorted(process.pid for process in processes_of(home))
-    taken = breadthflow("up", "--port", up.port, home=tmp_path / "other")
+    with private_home() as other:
+        taken = breadthflow("up", "--port", up.port, home=other)
     assert (taken.returncode, f"Port {up.port} is taken" in taken.stderr) == (2, True)
     second = breadthflow("up", "--port", up.port + 1, **up.settings)
     assert second.returncode == 2
     assert f"http://127.0.0.1:{up.port}, process {up.process.pid}" in second.stderr
     url = breadthflow("db", "url", **up.settings).stdout.strip()
-    elsewhere = breadthflow("up", "--port", up.port + 1, home=tmp_path / "another", database_url=url)
+    with private_home() as other:
+        elsewhere = breadthflow("up", "--port", up.port + 1, home=other, database_url=url)
     assert elsewhere.returncode == 2
     assert f"breadthflow up, process {up.process.pid}, port {up.port}" in elsewhere.stderr
     assert sorted(process.pid for process in processes_of(home)) == before

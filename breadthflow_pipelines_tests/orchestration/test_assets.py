@@ -202,7 +202,10 @@ def test_a_price_and_a_volume_without_measure_cost_their_own_sums(store: Store, 
     told = next(check for check in report.checks if check.name == "sums_complete")
     sessions = len(store.small.rows["AAA"]) - 1  # one row is broken in this market
     assert told.status == "warned"
-    assert f"AAA ({sessions} sessions, 2022-11-01 to 2023-12-29, up to " in told.detail
+    assert (
+        f"AAA is too large for sums of points and dollars ({sessions} sessions, 2022-11-01 to 2023-12-29, up to "
+        in told.detail
+    )
 
 
 COLUMNS = (
