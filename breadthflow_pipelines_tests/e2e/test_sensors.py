@@ -87,9 +87,8 @@ def test_a_file_that_arrives_is_run_once_and_a_broken_one_is_told_of(
     }
     assert breadthflow("db", "upgrade", **settings).returncode == 0
     assert breadthflow("run", "--date", past[-2], **settings).returncode == 0
-    runs = "SELECT count(*) FROM runs WHERE status = 'SUCCESS'"
     of_files = "SELECT count(*) FROM run_tags WHERE key = 'breadthflow/files'"
-    before = count(dagster, runs)
+    done = "SELECT count(*) FROM runs JOIN run_tags USING (run_id) WHERE key = 'breadthflow/files' AND status = 'SUCCESS'"
     ticked = (
         "SELECT count(*) FROM job_ticks t JOIN jobs j ON j.selector_id = t.selector_id "
         "WHERE j.job_body LIKE '%\"new_files\"%'"
@@ -100,8 +99,7 @@ def test_a_file_that_arrives_is_run_once_and_a_broken_one_is_told_of(
         (drop / f"{last}.csv.part").write_text(HEADER + f"AAA,{last},1,1,1,1,1\n")
         (drop / f"{last}.csv.part").rename(drop / f"{last}.csv")
         (drop / "broken.csv").write_text("<html>Please log in</html>\n")
-        wait(lambda: count(dagster, of_files))
-        wait(lambda: count(dagster, runs) > before)
+        wait(lambda: count(dagster, done))
         wait(lambda: count(store, f"SELECT count(*) FROM bars WHERE session = '{last}'"))
         wait(lambda: any("broken.csv" in text for text in inbox.texts))
     asked = count(dagster, of_files)
