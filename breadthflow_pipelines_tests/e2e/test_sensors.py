@@ -88,7 +88,9 @@ def test_a_file_that_arrives_is_run_once_and_a_broken_one_is_told_of(
     assert breadthflow("db", "upgrade", **settings).returncode == 0
     assert breadthflow("run", "--date", past[-2], **settings).returncode == 0
     of_files = "SELECT count(*) FROM run_tags WHERE key = 'breadthflow/files'"
-    done = "SELECT count(*) FROM runs JOIN run_tags USING (run_id) WHERE key = 'breadthflow/files' AND status = 'SUCCESS'"
+    done = (
+        "SELECT count(*) FROM runs JOIN run_tags USING (run_id) WHERE key = 'breadthflow/files' AND status = 'SUCCESS'"
+    )
     ticked = (
         "SELECT count(*) FROM job_ticks t JOIN jobs j ON j.selector_id = t.selector_id "
         "WHERE j.job_body LIKE '%\"new_files\"%'"
