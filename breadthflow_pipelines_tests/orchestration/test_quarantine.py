@@ -151,7 +151,7 @@ def test_a_rule_that_finds_too_many_stops_the_run_and_leaves_out_none(filled: St
     assert set(failed(report)) == {"quarantine_bounded"}
     detail = failed(report)["quarantine_bounded"]
     assert detail.startswith("4 bars proposed (spike 4) in 2023-06 (since ")
-    assert f"breadthflow rejected --status proposed --from {DAY} --to {DAY}" in detail
+    assert f"breadthflow rejected --status proposed --from {DAY:%Y-%m}-01 --to {DAY:%Y-%m}-30" in detail
     assert "breadth_counts" not in report.figures
     assert [row[3] for row in found(filled)] == ["proposed"] * 4
     assert filled.contents()["breadth_counts"] == before["breadth_counts"]
@@ -218,7 +218,7 @@ def test_a_history_on_another_scale_from_a_day_on_is_doubted_until_somebody_deci
     assert of_day(store, DAY) == of_day(store, after(DAY))  # the bar stays
     status, told = status_of(report, "histories_plausible")
     assert status == "warned"
-    assert "1 history is doubted: AAA goes from " in told
+    assert "AAA goes from " in told
     assert f" on {SESSIONS[SESSIONS.index(DAY) - 1]} to " in told
     assert "breadthflow rejected --status doubted" in told
 
