@@ -27,6 +27,7 @@ from breadthflow_pipelines.warehouse.database import Database, dagster_url, open
 if TYPE_CHECKING:
     import dagster as dg
 
+    from breadthflow_pipelines.calendar_file import Change
     from breadthflow_pipelines.orchestration.resources import Market
     from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
 
@@ -121,6 +122,7 @@ class Status(StrEnum):
     RELEASED = "released"
     CONFIRMED = "confirmed"
     LAPSED = "lapsed"
+    GONE = "gone"
 
 
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
@@ -422,7 +424,9 @@ def rejected(
     ] = None,
     start: From = None,
     end: To = None,
-    status: Annotated[Status | None, typer.Option(help="Only these; all but the lapsed without it.")] = None,
+    status: Annotated[
+        Status | None, typer.Option(help="Only these; all but the lapsed and the gone without it.")
+    ] = None,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print the bars that are left out: those that broke the contract, and those that rules speak against.
@@ -446,7 +450,7 @@ def rejected(
         raise RequestError(standing.why_nothing(database))
     if not rows:
         err.print("No bar matches.")
-    _write(rows, _REJECTED_COLUMNS, _REJECTED_SHORT, shape, "Bars that rules speak against")
+    _write(rows, _REJECTED_COLUMNS, _REJECTED_SHORT, shape, "Rejected, quarantined and doubted bars")
 
 
 @app.command()
@@ -556,6 +560,8 @@ def accept_hole(
         out.print(f"{told(mine)} ({gate}): {what}, by {who}: {reason}", markup=False)
     if undo:
         out.print(f"Nothing is built from {rows[0]['session']} on until it is accepted or mended.")
+    elif message := standing.held_of(database, universe, "symbol_signals"):
+        out.print(f"Something else still holds: {message}", markup=False, soft_wrap=True)
     else:
         out.print(f"Everything from {rows[0]['session']} on is made by the next run:  breadthflow run")
 
@@ -569,7 +575,7 @@ def holes(
 
     Example: breadthflow holes --gate bars_complete --format csv
     """
-    from breadthflow_pipelines.gates import ACCEPTABLE, GATES, accepting
+    from breadthflow_pipelines.gates import GATES, remedy
     from breadthflow_pipelines.warehouse import holds
 
     if gate is not None and gate not in GATES:
@@ -584,10 +590,11 @@ def holes(
     if not rows:
         err.print("Nothing is held.")
     columns = ("session", "gate", "universe", "said", "since", "decided_by", "decided_at", "reason")
-    _write(rows, columns, columns, shape, "Sessions that must not be built on")
-    open_ = [row["session"] for row in rows if row.get("decided_by") is None and row["gate"] in ACCEPTABLE]
-    if open_:
-        err.print(f"To build on although they are not whole: {accepting(open_[0], open_[-1])}", markup=False)
+    _write(rows, columns, columns, shape, "Sessions that must not be built on, and those that somebody accepted")
+    open_ = [row for row in rows if row.get("decided_by") is None]
+    for name in sorted({row["gate"] for row in open_}):
+        days = [row["session"] for row in open_ if row["gate"] == name]
+        err.print(f"{name}:  {remedy(GATES[name], name, days[0], days[-1])}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -600,6 +607,8 @@ def problems() -> None:
         from breadthflow_pipelines.orchestration import runs
 
         rows = runs.last_problems(instance)
+    if rows is None:
+        raise RequestError(f"No run has read anything yet.{NEXT_LINE}breadthflow run")
     if not rows:
         err.print("The last runs could read everything.")
     for row in rows:
@@ -677,10 +686,12 @@ def status() -> None:
 
 def _calendar_rows(applied: Sequence[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
     """The changes of the calendar that what is stored knows, and those that the file says and the next run makes."""
-    from breadthflow_pipelines.calendar_file import read_changes
-
     known = {(row["session"], row["change"]): {**row, "applied": row["applied_at"]} for row in applied}
-    changes = read_changes(settings.calendar_changes) if settings.calendar_changes else ()
+    changes: Sequence[Change] = ()
+    if settings.calendar_changes:
+        from breadthflow_pipelines.sessions import exchange_calendar
+
+        changes = exchange_calendar(settings.calendar, settings.calendar_changes).changes  # refuses what a run refuses
     said = {(change.date, change.change): change.reason for change in changes if change.date >= settings.start_date}
     to_come = [
         {"session": session, "change": change, "reason": reason, "applied": "by the next run"}

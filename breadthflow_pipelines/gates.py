@@ -95,6 +95,8 @@ def accepting(first: dt.date | None, last: dt.date | None = None) -> str:
 _REMEDIES = {
     "bars_current": "breadthflow run",
     "last_session_in": "breadthflow run",
+    "publications_answered": "mend the place that BREADTHFLOW_EXCHANGE_BREADTH names, or breadthflow import-breadth "
+    "DIRECTORY --exchange NAME with another one; then breadthflow run",
     "members_have_bars": "breadthflow members --without-bars",
     "histories_plausible": "breadthflow rejected --status doubted, then mend the source, or breadthflow release SYMBOL "
     "SESSION --reason where all is well",
@@ -103,7 +105,7 @@ _REMEDIES = {
 }
 _OF_ASSETS = {
     "universe_members": "mend BREADTHFLOW_UNIVERSE_FILE, then breadthflow run",
-    "exchange_breadth": "mend the files, then breadthflow import-breadth",
+    "exchange_breadth": "mend the files, then breadthflow import-breadth DIRECTORY --exchange NAME",
     "breadth_indicators": "breadthflow run",  # made of all of history in every run
     "market_signals": "breadthflow run",
 }

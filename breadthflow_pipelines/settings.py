@@ -139,6 +139,8 @@ class Settings(BaseSettings):
             )
         for where in named.values():
             place(where)
+        if value is not None and len(named) < len(_parts(value)):
+            raise ValueError("it names an exchange twice; keep one place for each")
         return value
 
     @field_validator("start")
@@ -187,9 +189,12 @@ class Settings(BaseSettings):
 
 def _named_places(pairs: SecretStr | None) -> dict[str, str]:
     """What follows each NAME= ; a comma that stands before no other name is part of a path or an address."""
-    text = pairs.get_secret_value().strip(", ") if pairs else ""
-    parts = [pair.partition("=") for pair in re.split(r",(?=\s*[\w.-]+\s*=)", text) if pair]
+    parts = [pair.partition("=") for pair in _parts(pairs)] if pairs else []
     return {exchange.strip(): where.strip() for exchange, _, where in parts}
+
+
+def _parts(pairs: SecretStr) -> list[str]:
+    return [pair for pair in re.split(r",(?=\s*[\w.-]+\s*=)", pairs.get_secret_value().strip(", ")) if pair]
 
 
 def _written(value: object) -> str:

@@ -146,6 +146,12 @@ def test_places_of_published_counts_are_named_by_exchange_and_not_shown(monkeypa
     assert Settings(exchange_breadth=None).publications == {}
 
 
+def test_an_exchange_has_one_place_of_published_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_EXCHANGE_BREADTH", "NYSE=/data/nyse,NASDAQ=/data/nasdaq,NYSE=/nope")
+    with pytest.raises(RequestError, match="it names an exchange twice; keep one place for each"):
+        get_settings()
+
+
 def test_addresses_that_may_hold_a_password_are_not_shown() -> None:
     address = "postgresql://user:hunter2@host/database"
     settings = Settings(database_url=address, dagster_database_url=address)

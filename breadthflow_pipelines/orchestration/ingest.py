@@ -18,7 +18,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, label
+from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, Resumable, label
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse import restatements
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
@@ -66,6 +66,7 @@ class Ingest:
         self._withheld = set(restatements.pending(market.store)["security_id"])
         self._compared: set[int] = set()
         self._rescaled: set[int] = set()
+        self._rejected_seen: list[str] = []
         self._reached = span.start
 
     def run(self) -> None:
@@ -77,9 +78,23 @@ class Ingest:
         if not self.span.is_empty:
             for chunk in self.market.source.bars(None, self.span.start, self.span.end):
                 self._store(chunk)
+            self._settle_rejected()
             self._ask_again()
             self._fetch_restated()
         advance("bars", 1, f"through {self.span.end}")
+
+    def _settle_rejected(self) -> None:
+        """Broken rows that the source has no more hold nothing any more: a file that was mended, or taken away."""
+        answered = {symbol for symbol, outcome in self.outcomes.items() if outcome is not Outcome.FAILED}
+        whole = len(answered) == len(self.outcomes) and not self.problems and not self._is_unfinished()
+        days = (self.span.start, self.span.end)
+        warehouse.settle_rejected_bars(
+            self.market.store, self._source, days, self._rejected_seen, answered, whole=whole
+        )
+
+    def _is_unfinished(self) -> bool:
+        source = self.market.source
+        return isinstance(source, Resumable) and source.unfinished_since() is not None
 
     def _ask_again(self) -> None:
         """Read the sessions before the span of which nobody has bars; a source that fails today is left alone."""
@@ -111,9 +126,9 @@ class Ingest:
         self.rejected_by_month += _months(verdict.rejected)
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
-            self.rejected_new += warehouse.record_rejected_bars(
-                self.market.store, verdict.rejected, self._source, self._run_id
-            )
+            new, seen = warehouse.record_rejected_bars(self.market.store, verdict.rejected, self._source, self._run_id)
+            self.rejected_new += new
+            self._rejected_seen += seen
             self.reasons.update(verdict.by_reason())
         good = with_usable_adjusted(verdict.good)
         lost = verdict.good.filter(pl.col("close_adjusted").is_not_null() & good["close_adjusted"].is_null())

@@ -150,8 +150,9 @@ def _metadata(
         said += f"; and {others} month{'s' if others > 1 else ''} that {'were' if others > 1 else 'was'} judged before"
     if not concerned and well:
         said = f"{well}; but {said}"
-    first = (concerned or bad)[0]
-    next_ = remedy(key.asset_key.to_user_string(), key.name, first["first_session"], first["last_session"])
+    days = [row[end] for row in (concerned or bad) for end in ("first_session", "last_session") if row[end]]
+    first, last = min(days, default=None), max(days, default=None)
+    next_ = remedy(key.asset_key.to_user_string(), key.name, first, last)
     return {WHAT: said, NEXT: next_, **counts}
 
 

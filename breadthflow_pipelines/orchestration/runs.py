@@ -163,11 +163,13 @@ def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.da
     return max(start, min(day for day in due if day is not None))
 
 
-def last_problems(instance: dg.DagsterInstance) -> list[str]:
-    """What the last runs could not read: symbols, files, places of published counts, each with the reason."""
+def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
+    """What the last runs could not read: symbols, files, places of published counts; None where none read anything."""
     found: list[str] = []
-    for asset in ("bars", "exchange_breadth"):
-        said = totals.latest(instance, asset)
+    told = [said for asset in ("bars", "exchange_breadth") if (said := totals.latest(instance, asset))]
+    if not told:
+        return None
+    for said in told:
         found += said.get("problems", ())
         found += [f"{symbol}: could not be read" for symbol in said.get("symbols_failed", ())]
     return found

@@ -139,6 +139,8 @@ class Table:
         for line in _first_lines(piece):
             behind += len(line)
             (text,) = lines(line)
+            if "\r" in text.strip(_NOTHING + "\r"):
+                raise UnfitError("its lines end with CR alone; save it with LF or CR LF")
             if text.strip(_NOTHING):
                 break
             self._counts["blank"] += 1

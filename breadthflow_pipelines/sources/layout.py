@@ -189,7 +189,10 @@ class Layout:
             )
         found = naming.symbol_of_file(self._place, self._names, self._options.markets)
         if found is None:
-            raise UnfitError("no column holds the symbol, and the file's name is none")
+            raise UnfitError(
+                "no column holds the symbol, and the file's name is none; if it is one all the same, set "
+                f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME}"
+            )
         self.own_name = found if found == cells.spelled(self._place.stem) else None  # else Stooq says what it is
         return found
 

@@ -9,6 +9,7 @@ import io
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -132,12 +133,14 @@ def places(path: Path) -> list[Place]:
     tables = [name for name in members if _is_wanted(name)]
     if not tables:
         raise UnfitError(f"no {', '.join(TEXTS)} file is in it")
+    if twice := [name for name, times in Counter(tables).items() if times > 1]:
+        raise UnfitError(f"it has more than one member of the name {twice[0]}; which one is meant?")
     return [Place(path, name) for name in sorted(tables)]
 
 
 def _is_wanted(member: str) -> bool:
     parts = PurePosixPath(member).parts
-    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    hidden = any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in parts)
     return not hidden and is_table(member) and not member.lower().endswith((ARCHIVE, ".parquet"))
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -15,7 +15,7 @@ from psycopg2.extras import execute_values
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.spelling import meant, spelled
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.bulk import Merged, execute, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import noting, noting_of
 
@@ -163,15 +163,43 @@ def stored_bars(database: Database, securities: pl.Series, start: dt.date, end: 
     )
 
 
-def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> int:
-    """Keep rows that broke the contract, once each however often they come; returns how many were new."""
+def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> tuple[int, list[str]]:
+    """Keep rows that broke the contract, once each however often they come; how many are new, and all fingerprints."""
     shown = rejected.select(
         "symbol", "session", "open", "high", "low", "close", "volume", "close_adjusted", "reasons", "raw"
     ).sort(pl.all().exclude("reasons"))
     # Rows without text have the names that they had before text was kept.
     named = shown.with_columns(reasons=pl.concat_list("reasons", "raw").list.drop_nulls()).drop("raw")
     rows = shown.with_columns(source=pl.lit(source), run_id=pl.lit(run_id), fingerprint=fingerprints(named, source))
-    return merge(database, tables.rejected_bars, rows).inserted if rows.height else 0
+    new = merge(database, tables.rejected_bars, rows).inserted if rows.height else 0
+    return new, rows["fingerprint"].to_list()
+
+
+def settle_rejected_bars(
+    database: Database,
+    source: str,
+    days: tuple[dt.date, dt.date],
+    seen: Collection[str],
+    answered: Collection[str],
+    *,
+    whole: bool,
+) -> None:
+    """Mark broken rows of these days, and those without a day, that the source did not give again; others are back.
+
+    seen: fingerprints of the rows that it just gave. answered: symbols that were read. whole: everything was, so that
+    rows of symbols which the source has no more are gone as well.
+    """
+    gone = (
+        "UPDATE rejected_bars SET gone_at = now() WHERE gone_at IS NULL AND source = $1 "
+        "AND (session IS NULL OR session BETWEEN $2 AND $3) AND NOT fingerprint = ANY(string_to_array($4, ' ')) "
+        "AND ($5 OR symbol IN (SELECT jsonb_array_elements_text(($6::text)::jsonb)))"
+    )
+    back = (
+        "UPDATE rejected_bars SET gone_at = NULL "
+        "WHERE gone_at IS NOT NULL AND fingerprint = ANY(string_to_array($1, ' '))"
+    )
+    names = " ".join(seen)
+    execute(database, [(gone, (source, *days, names, whole, json.dumps(sorted(answered)))), (back, (names,))])
 
 
 def fingerprints(rows: pl.DataFrame, origin: str) -> pl.Series:
@@ -298,7 +326,7 @@ def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date)
     return fetch(
         database,
         "SELECT symbol, session, open, high, low, close, volume, reasons FROM rejected_bars r "
-        "WHERE source = $1 AND session BETWEEN $2 AND $3 AND NOT EXISTS ("
+        "WHERE source = $1 AND session BETWEEN $2 AND $3 AND gone_at IS NULL AND NOT EXISTS ("
         "SELECT FROM security_symbols s JOIN bars b USING (security_id) WHERE s.symbol = r.symbol "
         "AND daterange(s.valid_from, s.valid_to) @> r.session AND b.session = r.session) ORDER BY session, symbol",
         (source, start, end),

@@ -67,7 +67,6 @@ def held_message(database: Database, asset: str, mine: Mapping[str, Hold], end: 
     gates = {gate: list(rows) for gate, rows in groupby(every, key=lambda hold: hold["gate"])}
     gate = min(gates, key=lambda name: gates[name][0]["session"])
     what = "; ".join(f"{told(rows)} ({name})" for name, rows in gates.items())
-    month = verdicts.faults_of(gates[gate])[f"{first:%Y-%m}"]
     whom = "" if any(hold["universe"] == EVERY for hold in mine.values()) else f" of {', '.join(sorted(mine))}"
-    next_ = remedy(GATES[gate], gate, month.first, month.last)
+    next_ = remedy(GATES[gate], gate, gates[gate][0]["session"], gates[gate][-1]["session"])
     return f"{asset}{whom} is held from {first} on: {what}.{NEXT_LINE}{next_}"

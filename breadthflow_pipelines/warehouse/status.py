@@ -289,11 +289,12 @@ def rejected(
 ) -> list[Row]:
     """Rows that broke the contract of bars, with all their reasons, and bars that rules speak against, oldest first.
 
-    reason: any part of one. status: ``rejected``, or one of the quarantine's; without it all but those that lapsed.
+    reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
+    lapsed or are gone.
     """
     own = {"source": source, "symbol": _as_stored(database, symbol), "status": status}
     where, values = _where(own, first, last)
-    spoken = "status <> 'lapsed'" if status is None else "true"
+    spoken = "status NOT IN ('lapsed', 'gone')" if status is None else "true"
     query = f"{_REJECTED} WHERE {where} AND {spoken} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY {_ORDER}"
     return _rows(database, query, [*values, reason or ""])
 
@@ -301,7 +302,8 @@ def rejected(
 _ORDER = "session, symbol, reason"
 _REJECTED = """
 SELECT * FROM (
-    SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason, 'rejected' AS status,
+    SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason,
+           CASE WHEN gone_at IS NULL THEN 'rejected' ELSE 'gone' END AS status,
            open, high, low, close, volume, raw, NULL::jsonb AS evidence, rejected_at AS found_at,
            NULL::timestamptz AS decided_at, NULL AS decided_by,
            NULL AS decision, run_id
@@ -428,7 +430,7 @@ def overview(database: Database) -> dict[str, list[Row]]:
         "rejected": _rows(
             database,
             "SELECT source, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
-            "FROM rejected_bars, unnest(reasons) AS reason GROUP BY source, reason "
+            "FROM rejected_bars, unnest(reasons) AS reason WHERE gone_at IS NULL GROUP BY source, reason "
             "UNION ALL SELECT exchange, reason, count(*), min(session), max(session) FROM rejected_counts "
             "GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
             [],

@@ -123,6 +123,12 @@ rejected_bars = sa.Table(
     _column("raw", sa.Text(), "what could not be read, as it stands in the file; null: nothing", nullable=True),
     _column("run_id", sa.Text(), "the run that met it first"),
     _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    _column(
+        "gone_at",
+        sa.DateTime(timezone=True),
+        "when the source, read again, did not have it any more; null: it has it",
+        nullable=True,
+    ),
     sa.CheckConstraint("cardinality(reasons) > 0", name="has_reason"),
     comment="Rows that broke the contract of bars, as they came, with the reasons",
 )

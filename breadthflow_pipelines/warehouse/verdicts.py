@@ -117,8 +117,8 @@ def failing(database: Database) -> list[Row]:
         database,
         """
         SELECT asset, check_name AS check, min(severity) AS severity, min(since) AS since, count(*) AS months,
-               sum(failing)::bigint AS failing, (array_agg(first_session ORDER BY month))[1] AS first,
-               (array_agg(last_session ORDER BY month))[1] AS last, (array_agg(said ORDER BY month))[1] AS said
+               sum(failing)::bigint AS failing, min(first_session) AS first, max(last_session) AS last,
+               (array_agg(said ORDER BY month))[1] AS said
           FROM verdicts v
          WHERE failing > 0 AND (check_name <> %s OR month = (SELECT max(month) FROM verdicts w
                                                              WHERE w.check_name = v.check_name))

@@ -96,7 +96,7 @@ SAYS: dict[str, tuple[tuple[int, str], ...]] = {
     "members --universe small --without-bars": ((2, EMPTY), *[(0, "VANISHED")] * 3),
     "rejected": ((2, EMPTY), *[(0, "high below low")] * 3),
     "holes": ((0, "Nothing is held."), (0, "bars_keep_contract"), (0, f"accept-hole {HELD}"), (0, "Nothing is held.")),
-    "problems": ((0, "could read everything"), *[(0, "could read everything")] * 3),
+    "problems": ((2, "No run has read anything yet.\nNext: breadthflow run"), *[(0, "could read everything")] * 3),
     "status": ((0, EMPTY), (0, BROKEN), (0, f"no bars on {HELD}"), (0, "Universes")),
     "indicators --family mcclellan": ((0, "mcclellan_oscillator"),) * 4,
     "sources": ((0, "files"),) * 4,
@@ -147,6 +147,27 @@ def test_of_a_store_of_which_nothing_could_be_computed(ask: Ask) -> None:
 @pytest.mark.usefixtures("halfway")
 def test_of_a_store_that_is_held_from_the_middle_on(ask: Ask) -> None:
     _all(ask, 2)
+
+
+def test_accepting_one_hole_of_two_says_which_one_still_holds(halfway: Store, ask: Ask) -> None:
+    other = dt.date(2023, 8, 3)
+    halfway.execute(f"DELETE FROM bars WHERE session = '{other}'")
+    halfway.check("bars_complete")
+    answer = ask(f"accept-hole {HELD} --reason lost")
+    assert answer.status == 0
+    assert f"Something else still holds: symbol_signals is held from {other} on: no bars on {other}" in answer.said
+    assert ask("status").said.count(f"--from {other} --to {other}") > 0
+    answer = ask(f"accept-hole {other} --reason lost")
+    assert f"Everything from {other} on is made by the next run" in answer.said
+
+
+def test_two_held_sessions_are_accepted_by_the_command_that_is_named(halfway: Store, ask: Ask) -> None:
+    other = dt.date(2023, 8, 3)
+    halfway.execute(f"DELETE FROM bars WHERE session = '{other}'")
+    halfway.check("bars_complete")
+    assert f'accept-hole {HELD} --to {other} --reason "..."' in ask("breadth --universe small").said
+    assert ask(f"accept-hole {HELD} --to {other} --reason lost").status == 0
+    assert ask("holes").said.count("lost") == 2
 
 
 def _all(ask: Ask, state: int) -> None:

@@ -15,9 +15,9 @@ from breadthflow_pipelines.orchestration import gates, runs
 from breadthflow_pipelines.orchestration.partitions import Span, range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import decisions, holds, market, verdicts
+from breadthflow_pipelines.warehouse import decisions, holds, market, status, verdicts
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
-from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
+from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, FIRST, LAST, SESSIONS
 from breadthflow_pipelines_tests.orchestration.test_quarantine import plant
 
 DAY = dt.date(2023, 6, 15)
@@ -388,6 +388,32 @@ class TestOtherGates:
         store.small.write()
         assert alone(store, "bars", months=(dt.date(2023, 8, 1), dt.date(2023, 8, 31))) is None
         assert held(store) == []
+
+    @pytest.mark.parametrize("away", [True, False])
+    def test_broken_rows_hold_nothing_once_the_source_has_them_no_more(self, store: Store, *, away: bool) -> None:
+        """A file that is taken away, or mended, is as if it had never been: its rows stay on record alone."""
+        good = store.small.rows.pop("AAA")
+        store.small.write()
+        broken = store.small.bars / ("junk.csv" if away else "aaa.csv")
+        lines = [",".join(map(str, row)) for row in good]
+        header = (store.small.bars / "bbb.csv").read_text().splitlines()[0]
+        broken.write_text("\n".join([header, *(line.replace(line.split(",")[1], "-1", 1) for line in lines)]))
+        assert store.run().exit_status == 1
+        assert {gate for gate, _, _ in held(store)} == {"bars_keep_contract"}
+        count = "SELECT count(*) FROM rejected_bars WHERE gone_at IS NULL"
+        if away:
+            broken.unlink()
+        else:
+            store.small.rows["AAA"] = good
+            store.small.write()
+        assert store.run().exit_status == 0
+        assert held(store) == []
+        ((after,),) = store.rows(count)
+        assert after == len(BROKEN)
+        gone = status.rejected(store.database, None, None, status="gone")
+        assert len(gone) == len(good)
+        assert {row["symbol"] for row in gone} == {"JUNK" if away else "AAA"}
+        assert store.run().rows_changed == 0
 
     def test_members_without_indicators_have_no_signals_made(
         self, filled: Store, monkeypatch: pytest.MonkeyPatch

@@ -201,6 +201,11 @@ def test_a_path_without_files_is_a_wrong_request(tmp_path: Path, path: str, mess
         # the header as it was read, and what is probably the matter
         ("bad.csv", ORDINARY.encode("utf-16"), "\\0O\\0p\\0e\\0n"),
         ("bad.csv", ORDINARY.encode("utf-16"), "(it looks like UTF-16; save it as UTF-8)"),
+        (
+            "bad.csv",
+            (ORDINARY + "2020-01-02,1,2,1,2,9\n").replace("\n", "\r").encode(),
+            "its lines end with CR alone; save it with LF or CR LF",
+        ),
         ("bad.csv", ORDINARY.replace(",", ";").encode(), "Date;Open;High;Low;Close;Volume (separated by semicolons"),
         ("bad.csv", ORDINARY.replace(",", "\t").encode(), "Date Open High Low Close Volume (separated by tabs"),
         ("bad.parquet", JUNK, "parquet"),
@@ -233,12 +238,18 @@ def test_where_no_file_can_be_read_the_source_does_not_answer(tmp_path: Path) ->
         Files(tmp_path).describe()
 
 
+NAMELESS = (
+    "no column holds the symbol, and the file's name is none; if it is one all the same, set "
+    "BREADTHFLOW_SOURCE_SYMBOL=filename"
+)
+
+
 def test_a_file_without_any_symbol_fails_for_nobody(tmp_path: Path) -> None:
     write(tmp_path / "good.csv", stooq("2020-01-02"))
     write(tmp_path / "prices of 2020.csv", stooq("2020-01-02"))
     _, outcomes, problems = load(Files(tmp_path))
     assert outcomes == {"GOOD": Outcome.FETCHED}
-    assert problems == [f"{tmp_path / 'prices of 2020.csv'}: no column holds the symbol, and the file's name is none"]
+    assert problems == [f"{tmp_path / 'prices of 2020.csv'}: {NAMELESS}"]
 
 
 def test_a_large_file_that_breaks_halfway_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -689,6 +700,18 @@ def test_what_cannot_be_unpacked_is_named(tmp_path: Path, name: str, content: by
     assert reason in unread[0]
 
 
+def test_members_that_lie_outside_their_archive_are_read_and_equal_names_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "up.zip", "w") as archive:
+        archive.writestr("../../aaa.us.txt", stooq("2020-01-02"))  # nothing is unpacked to anywhere
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("b.us.txt", stooq("2020-01-03"))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("b.us.txt", stooq("2020-01-06"))
+    bars, _, unread = load(Files(tmp_path))
+    assert bars.select("symbol", "session").rows() == [("AAA", dt.date(2020, 1, 2))]
+    assert unread == [f"{tmp_path / 'two.zip'}: it has more than one member of the name b.us.txt; which one is meant?"]
+
+
 def test_everything_else_in_a_directory_is_counted_and_the_first_named(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", stooq("2020-01-02"))
     for name in ("b.xlsx", "c.md", "sub/d.json", "sub/e.sqlite"):
@@ -739,7 +762,7 @@ def test_a_name_that_is_no_utf_8_goes_nowhere_as_it_is(tmp_path: Path) -> None:
     source = Files(tmp_path)
     assert source.securities()["symbol"].to_list() == ["GOOD", "X"]  # the column says whose bars the second one has
     (problem,) = load(source)[2]
-    assert problem == f"{tmp_path}/D\\xe9J\\xc0.csv: no column holds the symbol, and the file's name is none"
+    assert problem == f"{tmp_path}/D\\xe9J\\xc0.csv: {NAMELESS}"
     problem.encode()
 
 

@@ -410,18 +410,45 @@ def rejected(*rows: tuple[str, str | None, float | None], raw: str | None = None
 
 def test_a_rejected_row_is_kept_once_however_often_it_comes(database: Database) -> None:
     rows = rejected(("A", "2024-01-02", 1.0), ("A", None, float("nan")), ("A", "2024-01-03", None))
-    assert market.record_rejected_bars(database, rows, "s", "first") == 3
-    assert market.record_rejected_bars(database, rows.reverse(), "s", "second") == 0  # in whatever order
-    assert market.record_rejected_bars(database, rows.head(1), "another source", "third") == 1
+    assert market.record_rejected_bars(database, rows, "s", "first")[0] == 3
+    assert market.record_rejected_bars(database, rows.reverse(), "s", "second")[0] == 0  # in whatever order
+    assert market.record_rejected_bars(database, rows.head(1), "another source", "third")[0] == 1
     held = fetch(database, "SELECT source, run_id, count(*) FROM rejected_bars GROUP BY 1, 2 ORDER BY 1").rows()
     assert held == [("another source", "third", 1), ("s", "first", 3)]
 
 
+@pytest.mark.parametrize(
+    ("answered", "whole", "gone"),
+    [
+        ({"A", "B"}, True, ["A", "C", None]),  # all was read: C has no file any more
+        ({"A", "B"}, False, ["A"]),  # something could not be read, and C may be in it
+        ({"B"}, False, []),  # A itself could not
+    ],
+)
+def test_rows_that_a_source_does_not_give_again_are_gone_where_they_were_asked_for(
+    database: Database, answered: set[str], whole: bool, gone: list[str | None]
+) -> None:
+    def settle(seen: list[str]) -> list[str | None]:
+        days = (dt.date(2024, 1, 1), dt.date(2024, 1, 31))
+        market.settle_rejected_bars(database, "s", days, seen, answered, whole=whole)
+        return fetch(database, "SELECT symbol FROM rejected_bars WHERE gone_at IS NOT NULL ORDER BY 1")[
+            "symbol"
+        ].to_list()
+
+    first = rejected(("A", "2024-01-02", 1.0), ("B", "2024-01-02", 2.0), ("C", "2024-01-02", 3.0), (None, None, 4.0))
+    _, seen = market.record_rejected_bars(database, first, "s", "r")
+    market.record_rejected_bars(database, rejected(("A", "2024-02-01", 1.0)), "s", "r")  # of another month
+    market.record_rejected_bars(database, rejected(("A", "2024-01-02", 1.0)), "t", "r")  # of another source
+    assert settle(seen) == []
+    assert settle(market.record_rejected_bars(database, first[1:2], "s", "r")[1]) == gone
+    assert settle(seen) == []  # they are back
+
+
 def test_equal_rejected_rows_are_told_apart(database: Database) -> None:
     twins = rejected(("A", "2024-01-02", 1.0), ("A", "2024-01-02", 1.0), ("B", "2024-01-02", 1.0))
-    assert market.record_rejected_bars(database, twins, "s", "r") == 3
-    assert market.record_rejected_bars(database, twins, "s", "r") == 0
-    assert market.record_rejected_bars(database, twins.clear(), "s", "r") == 0
+    assert market.record_rejected_bars(database, twins, "s", "r")[0] == 3
+    assert market.record_rejected_bars(database, twins, "s", "r")[0] == 0
+    assert market.record_rejected_bars(database, twins.clear(), "s", "r")[0] == 0
 
 
 def test_the_text_of_a_rejected_row_is_kept_and_tells_rows_apart(database: Database) -> None:

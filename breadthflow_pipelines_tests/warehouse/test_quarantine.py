@@ -209,11 +209,11 @@ def test_the_list_has_rows_that_broke_the_contract_and_bars_that_rules_speak_aga
         ("BBB", "high below low; close outside the bar", "rejected"),
     ]
     assert every[0]["evidence"] == {"factor": 3.0}
-    assert len(status.rejected(held, D3, D4)) == 2
+    assert len(status.rejected(held, D3, D4)) == 1
     assert len(status.rejected(held, None, None, source="other")) == 1
     assert len(status.rejected(held, None, None, reason="OUTSIDE")) == 1
     assert len(status.rejected(held, None, None, symbol="AAA", status="quarantined")) == 1
     assert status.rejected(held, None, None, status="lapsed") == []
     execute(held, "UPDATE quarantined_bars SET status = 'lapsed'")
-    assert len(status.rejected(held, None, None)) == 2
+    assert len(status.rejected(held, None, None)) == 1
     assert len(status.rejected(held, None, None, status="lapsed")) == 1
