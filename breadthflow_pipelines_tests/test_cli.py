@@ -613,7 +613,7 @@ def test_published_counts_need_no_bar_source_and_are_remembered_until_once(
 def test_an_address_with_an_account_or_a_query_is_not_kept(
     where: str, kept: list[str], database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli._remember_publication(database, "XX", where)
+    cli.sources._remember_publication(database, "XX", where)
     assert [str(place) for place in publications.remembered(database).values()] == kept
     said = capsys.readouterr().err
     assert "geheim" not in said

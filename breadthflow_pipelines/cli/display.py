@@ -1,0 +1,120 @@
+"""How commands show what they found: tables, machine formats, reports of runs. Decides nothing."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from breadthflow_pipelines.cli.options import Format
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse import status as store
+from breadthflow_pipelines.warehouse.database import Database
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
+
+PIPED_WIDTH = 200  # columns where stdout is no terminal, so that nothing is cut
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+EVENTS_SHOWN = 5  # newest events of each universe after a run
+ROWS_SHOWN = 200  # in a table; machine formats have all of them
+PROBLEMS_SHOWN = 5  # of what could not be read, after a run
+
+
+def write_rows(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], short: Sequence[str], shape: Format, title: str
+) -> None:
+    """Write rows to stdout: these columns as CSV or JSON, the short list of them as a table."""
+    if shape is Format.CSV:
+        tables.write_csv(rows, columns, sys.stdout)
+    elif shape is Format.JSON:
+        tables.write_json(rows, columns, sys.stdout)
+    elif rows:
+        out.print(tables.table(title, marked(rows[-ROWS_SHOWN:]), short))
+        if len(rows) > ROWS_SHOWN:
+            err.print(f"The last {ROWS_SHOWN} of {len(rows):,} rows; --format csv has all of them.")
+
+
+def marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as a table shows them: an invented universe is called one in each."""
+    return [
+        {**row, "universe": f"{row['universe']} (synthetic)"} if row.get("synthetic") and "universe" in row else row
+        for row in rows
+    ]
+
+
+def titled(title: str, universes: Iterable[str], database: Database) -> str:
+    """The title, with those of its universes that are invented."""
+    invented = store.synthetic_universes(database) & set(universes)
+    return f"{title} (synthetic: {', '.join(sorted(invented))})" if invented else title
+
+
+def print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Print a table, unless it is empty."""
+    if rows:
+        out.print(tables.table(title, marked(rows), columns), "")
+
+
+def say_held(database: Database, universe: str | None, asset: str) -> None:
+    """Say where what was printed ends before its time, or is of an earlier run, because something holds it."""
+    if message := standing.held_of(database, universe, asset):
+        err.print(message, style="yellow", markup=False, soft_wrap=True)
+
+
+def show_report(report: "RunReport", *, synthetic: bool) -> None:
+    """Say on stderr what a run did: its rows, what it could not read, checks that failed, what ended it."""
+    rows = [
+        {"asset": asset, **{name.removeprefix("rows_"): count for name, count in figures.items()}}
+        for asset, figures in report.figures.items()
+    ]
+    columns = ("asset", "read", "inserted", "revised", "unchanged", "removed", "rejected")
+    err.print(tables.table("Rows", rows, columns))
+    if report.restated:
+        what = "history was" if report.restated == 1 else "histories were"
+        err.print(f"{report.restated} {what} restated by the source and stored anew; breadthflow status names them.")
+    for problem in report.problems[:PROBLEMS_SHOWN]:
+        err.print(f"could not read: {problem}", style="yellow", markup=False, soft_wrap=True)
+    if len(report.problems) > PROBLEMS_SHOWN:
+        more = len(report.problems) - PROBLEMS_SHOWN
+        err.print(f"could not read: {more:,} more; all of them: breadthflow problems", style="yellow", markup=False)
+    for outcome in report.checks:
+        if outcome.status in ("failed", "warned"):
+            _show_check(outcome)
+    show_trouble(report)
+    if report.trouble is None and "market_signals" not in report.figures:
+        err.print("Signals stay as they were: a check that protects them failed; do first what it says after Next.")
+    if report.trouble is None:
+        changed = f"{report.rows_changed:,} rows changed" if report.rows_changed else "nothing changed"
+        label = " The market is synthetic: its prices are invented." if synthetic else ""
+        err.print(f"Run {report.run_id[:8]} took {report.seconds:.1f} s; {changed}.{label}")
+
+
+def _show_check(outcome: "CheckOutcome") -> None:
+    style = "red" if outcome.status == "failed" else "yellow"
+    line = f"check {outcome.asset}.{outcome.name} {outcome.status}: {outcome.detail}"
+    err.print(line, style=style, markup=False, soft_wrap=True)  # a command in it can be copied
+
+
+def show_trouble(report: "RunReport") -> None:
+    """Say what ended a run, if anything did."""
+    if report.trouble is not None:
+        err.print(f"breadthflow: {report.trouble}", style="red", markup=False, soft_wrap=True)
+
+
+def show_latest(database: Database, universe: str | None = None) -> None:
+    """Print the newest signals of each universe, or of one."""
+    rows = store.latest_signals(database, EVENTS_SHOWN, universe)
+    synthetic = store.synthetic_universes(database)
+    for name in sorted({row["universe"] for row in rows}):
+        title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
+        shown = ("session", "rule", "action", "confidence", "value", "state", "signal_id")
+        out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
+    if rows:
+        err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Names and values in one line."""
+    return ", ".join(f"{name} {tables.text(value)}" for name, value in values.items())

@@ -1,0 +1,120 @@
+"""What commands are asked for: options that several of them share, and the reading of days, moments, names, places."""
+
+import datetime as dt
+import difflib
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from breadthflow_pipelines.errors import NEXT_LINE, RequestError
+from breadthflow_pipelines.places import place
+
+
+class Action(StrEnum):
+    """What a signal says."""
+
+    BUY = "buy"
+    SELL = "sell"
+    HOLD = "hold"
+
+
+class Format(StrEnum):
+    """How rows are written to stdout."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+class Status(StrEnum):
+    """Why a bar is on the list of those that rules speak against."""
+
+    REJECTED = "rejected"
+    QUARANTINED = "quarantined"
+    PROPOSED = "proposed"
+    DOUBTED = "doubted"
+    RELEASED = "released"
+    CONFIRMED = "confirmed"
+    LAPSED = "lapsed"
+    GONE = "gone"
+
+
+Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+From = Annotated[dt.datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+To = Annotated[dt.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+Universe = Annotated[str | None, typer.Option(help="Name of a universe; all of them without it.")]
+Segment = Annotated[str | None, typer.Option(help="ALL or a sector; every segment without it.")]
+DecidedSymbol = Annotated[str | None, typer.Argument(help="Whose bar, by its symbol on that day.")]
+DecidedDate = Annotated[dt.datetime | None, typer.Argument(formats=["%Y-%m-%d"], help="Its session.")]
+DecidedReason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
+DecidedRule = Annotated[str | None, typer.Option("--rule", help="With --proposals: only this rule's.")]
+DecidedBy = Annotated[str | None, typer.Option("--by", help="Who decides; the user of this computer without it.")]
+Proposals = Annotated[bool, typer.Option("--proposals", help="Every proposed bar instead of one.")]
+Shape = Annotated[Format, typer.Option("--format", help="How to write the rows.")]
+
+
+def names_in(
+    text: str | None, known: Sequence[str], what: str, help_: str, to_come: Callable[[], set[str]] = set
+) -> list[str]:
+    """The names in a list like A,B; none where it is not given. to_come: names that a run makes known."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        if name not in known and name in to_come():
+            raise RequestError(f"{name} is not computed in this store yet.{NEXT_LINE}breadthflow run")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f" Did you mean {', '.join(near)}?" if near else ""
+            raise RequestError(f"{name} is no {what}; {help_}.{hint}")
+    return list(dict.fromkeys(names))
+
+
+def moment_of(text: str | None) -> dt.datetime | None:
+    """The moment that --as-of means, in UTC.
+
+    Raises:
+        RequestError: it is none, or lies in the future.
+    """
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestError(
+            f"--as-of {text} is no moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
+        ) from None
+    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    if moment > dt.datetime.now(dt.UTC):
+        raise RequestError(f"--as-of {moment:%Y-%m-%d %H:%M} UTC lies in the future.")
+    return moment
+
+
+def check_rule(rule: str) -> None:
+    """Refuse a name that no rule has."""
+    from breadthflow_pipelines.signals.rules import RULES
+
+    if rule not in RULES:
+        raise RequestError(f"Rule {rule} is unknown; there are: {', '.join(RULES)}.")
+
+
+def day_range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date | None, dt.date | None]:
+    """The days of --from and --to; refused where the range ends before it begins."""
+    first, last = day_of(start), day_of(end)
+    if first is not None and last is not None and last < first:
+        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
+    return first, last
+
+
+def location(option: str, text: str) -> Path | str:
+    """The path or the address that an option names."""
+    try:
+        return place(text)
+    except ValueError as error:
+        raise RequestError(f"{option} cannot be used: {error}.") from None
+
+
+def day_of(moment: dt.datetime | None) -> dt.date | None:
+    """The day, which typer reads as a moment."""
+    return moment.date() if moment is not None else None

@@ -1,0 +1,384 @@
+"""Commands that only read the store: breadth, signals, members, status, and why a signal fired.
+
+They import neither Dagster nor polars.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.display import err, marked, out, pairs, print_filled, say_held, titled, write_rows
+from breadthflow_pipelines.cli.options import (
+    Action,
+    Format,
+    From,
+    Segment,
+    Shape,
+    To,
+    Universe,
+    check_rule,
+    day_of,
+    day_range,
+    moment_of,
+    names_in,
+)
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse import status as store
+from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.calendar_file import Change
+
+RUNS_SHOWN = 5
+_SIGNAL_SHORT = (
+    "session",
+    "universe",
+    "segment",
+    "rule",
+    "action",
+    "confidence",
+    "value",
+    "threshold",
+    "state",
+    "signal_id",
+)
+_SIGNAL_COLUMNS = (
+    *("signal_id", "universe", "segment", "session", "rule", "action", "confidence", "value", "threshold"),
+    *("calibrated", "state", "convention", "evidence", "synthetic"),
+)
+_BREADTH_KEY = ("universe", "segment", "session", "state")
+_BREADTH_SHORT = (
+    *_BREADTH_KEY,
+    *("members", "priced", "advances", "declines", "unchanged", "new_highs", "new_lows"),
+    *("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50"),
+)
+_SYMBOL_KEY = ("session", "universe", "symbol", "action", "confidence", "strength", "regime", "gated")
+_SYMBOL_SHORT = (
+    *("session", "symbol", "action", "confidence", "strength", "regime", "gated"),
+    *("rsi_14", "macd_histogram", "pct_from_high_252", "relative_strength", "volume_ratio_20"),
+)
+_MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
+_WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
+SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
+
+
+@app.command()
+def breadth(
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    start: From = None,
+    end: To = None,
+    segment: Segment = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Counts and indicators to print; see breadthflow indicators.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="TIMESTAMP", help="What the store said then, as in 2024-03-01T22:00; UTC without a zone."
+        ),
+    ] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print counts and indicators by session; csv and json carry every column unless some are named.
+
+    Example: breadthflow breadth --universe demo --from 2024-01-02 --columns trin,stix --format csv
+    """
+    moment = moment_of(as_of)
+    database = open_database(get_settings())
+    standing.check_known(database, universe)
+    known = store.breadth_columns(database)
+    named = names_in(columns, known, "count or indicator", "breadthflow indicators lists them", _indicator_names)
+    wanted = [*_BREADTH_KEY, *(name for name in named or known if name not in _BREADTH_KEY)]
+    rows = store.breadth(database, universe, *day_range(start, end), segment, wanted, moment)
+    short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
+    then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    write_rows(rows, [*wanted, "synthetic"], short, shape, titled(f"Breadth of {universe}{then}", [universe], database))
+    say_held(database, universe, "breadth_indicators")
+
+
+def _indicator_names() -> set[str]:
+    from breadthflow_pipelines.indicators.breadth import CATALOGUE
+
+    return set(CATALOGUE)
+
+
+@app.command()
+def indicators(
+    family: Annotated[str | None, typer.Option(help="Part of a family's name, such as volume.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """List every indicator: its formula, units and published source; docs/indicators.md tells more.
+
+    Example: breadthflow indicators --family mcclellan
+    """
+    from breadthflow_pipelines.indicators.breadth import CATALOGUE
+    from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
+    from breadthflow_pipelines.indicators.technical import TECHNICAL
+
+    every = [*CATALOGUE.values(), *TECHNICAL, RELATIVE_STRENGTH]
+    found = [indicator for indicator in every if family is None or family.lower() in indicator.family.lower()]
+    if not found:
+        families = ", ".join(dict.fromkeys(indicator.family for indicator in every))
+        raise RequestError(f"No family is called {family}; there are: {families}.")
+    rows = [
+        {
+            "name": indicator.name,
+            "family": indicator.family,
+            "formula": indicator.formula,
+            "units": indicator.units,
+            "parameters": dict(indicator.parameters),
+            "seed": indicator.seed,
+            "burn_in": indicator.burn_in,
+            "source": indicator.source,
+            "verified": indicator.verified,
+        }
+        for indicator in found
+    ]
+    write_rows(rows, list(rows[0]), ("name", "family", "units", "formula"), shape, f"{len(rows)} indicators")
+
+
+@app.command()
+def symbols(
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    start: From = None,
+    end: To = None,
+    symbol: Annotated[str | None, typer.Option(help="One member; all of them without it.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Only these signals.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print what the technical rules say of each member, strongest first; of the last session unless days are named.
+
+    Example: breadthflow symbols --universe demo --action buy
+    """
+    database = open_database(get_settings())
+    rows = store.symbols(database, universe, *day_range(start, end), symbol, action)
+    if not rows:
+        err.print("No signal matches.")
+    columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
+    write_rows(rows, columns, _SYMBOL_SHORT, shape, titled(f"Members of {universe}", [universe], database))
+    say_held(database, universe, "symbol_signals")
+
+
+@app.command()
+def members(
+    universe: Annotated[
+        str | None, typer.Option(help="Name of a universe; with --without-bars all without it.")
+    ] = None,
+    date: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Of that day, not of today.")
+    ] = None,
+    *,
+    without_bars: Annotated[
+        bool, typer.Option("--without-bars", help="Those of any day of which the store has no bar at all.")
+    ] = False,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print the members of a universe, since when they belong to it, and from when to when there are bars of them.
+
+    Example: breadthflow members --universe sp500 --without-bars
+    """
+    database = open_database(get_settings())
+    if without_bars and date is not None:
+        raise RequestError("--without-bars looks at all days; leave --date out.")
+    if universe is None and not without_bars:
+        raise RequestError(
+            "Name a universe, as in breadthflow members --universe sp500; breadthflow status lists them."
+        )
+    whom = universe or "all universes"
+    if without_bars:
+        found = store.members_without_bars(database, universe)
+        rows = [row | {"nearest": " or ".join(row["nearest"]) or None} for row in found]
+        title, columns = f"Members of {whom} without a bar", _WITHOUT_BARS
+        if not rows:
+            err.print(f"Every member of {whom} has bars.")
+    else:
+        assert universe is not None  # noqa: S101 - checked above
+        day = day_of(date) or dt.datetime.now(dt.UTC).date()
+        rows = store.members(database, universe, day)
+        title, columns = f"Members of {universe} on {day}", _MEMBERS
+        if not rows:
+            err.print(f"{universe} has no members on {day}.")
+    write_rows(rows, columns, columns, shape, titled(title, {row["universe"] for row in rows}, database))
+
+
+@app.command()
+def signals(
+    start: From = None,
+    end: To = None,
+    universe: Universe = None,
+    segment: Segment = None,
+    rule: Annotated[str | None, typer.Option(help="Name of a rule, such as zweig_breadth_thrust.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print signals, oldest first.
+
+    Example: breadthflow signals --universe demo --rule zweig_breadth_thrust
+    """
+    database = open_database(get_settings())
+    if rule is not None:
+        check_rule(rule)
+    rows = store.signals(database, *day_range(start, end), universe, segment, rule)
+    if not rows and "market_signals" in store.empty_tables(database):
+        raise RequestError(standing.why_nothing(database, universe, "market_signals"))
+    if not rows:
+        err.print("No signal matches.")
+    write_rows(
+        rows, _SIGNAL_COLUMNS, _SIGNAL_SHORT, shape, titled("Signals", {row["universe"] for row in rows}, database)
+    )
+    say_held(database, universe, "market_signals")
+
+
+@app.command()
+def score(
+    date: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")], universe: Universe = None
+) -> None:
+    """Print the breadth score (0 to 100) and the conviction (0 to 4) of a session, by universe and segment.
+
+    Example: breadthflow score --date 2024-01-31 --universe demo
+    """
+    database = open_database(get_settings())
+    rows = store.scores(database, date.date(), universe)
+    shown = ("universe", "segment", "rule", "value", "action", "confidence", "state", "signal_id")
+    out.print(
+        tables.table(
+            titled(f"Breadth score and conviction of {date.date()}", {r["universe"] for r in rows}, database),
+            marked(rows),
+            shown,
+        )
+    )
+    if any(row["state"] == "provisional" for row in rows):
+        final = [r for r in store.last_scores(database, universe, date.date()) if r["state"] == "final"]
+        print_filled("The last final ones", final, SCORE_SHORT)
+    say_held(database, universe, "market_signals")
+
+
+@app.command()
+def explain(signal_id: str) -> None:
+    """Print why a signal fired: its rule, published source, and the sessions and counts behind it.
+
+    Example: breadthflow explain 0123456789abcdef
+    """
+    from breadthflow_pipelines.signals.rules import RULES
+
+    database = open_database(get_settings())
+    row, sessions = store.signal(database, signal_id)
+    rule = RULES[row["rule"]]
+    title = (
+        f"{row['action'].upper()} {row['universe']} {row['segment']} at the close of {row['session']} ({row['state']})"
+    )
+    out.print(titled(title, [row["universe"]], database), style="bold")
+    out.print(f"Rule         {rule.name}: {rule.about}")
+    out.print(f"Source       {rule.source}")
+    levels = row["evidence"].get("levels", rule.thresholds)  # of a calibrated rule, those of the year
+    out.print(f"Parameters   {pairs({**rule.parameters, **levels})}")
+    out.print(f"Value        {tables.text(row['value'])} against {tables.text(row['threshold'])}")
+    out.print(f"Confidence   {tables.text(row['confidence'])}: strength of the evidence, not a probability")
+    if not row["calibrated"]:
+        out.print(f"Calibration  none: the thresholds were not published for {row['universe']} {row['segment']}")
+    _show_evidence(row["evidence"])
+    looked_at = sorted(rule.thrust.columns) if rule.thrust else ("zweig_ema", "mcclellan_oscillator_ratio")
+    columns = ("session", "members", "priced", "advances", "declines", *looked_at)
+    out.print(tables.table("Sessions", sessions, columns))
+
+
+def _show_evidence(evidence: dict[str, Any]) -> None:
+    for name, value in evidence.items():
+        if isinstance(value, dict) and value and all(isinstance(part, dict) for part in value.values()):
+            rows = [{name: part, **facts} for part, facts in value.items()]
+            out.print(tables.table("", rows, list(rows[0])))
+        elif name != "levels":  # they stand with the parameters
+            out.print(f"{name:<12} {pairs(value) if isinstance(value, dict) else tables.text(value)}")
+
+
+@app.command()
+def status() -> None:
+    """Print what the store holds: last sessions, coverage, rejected rows, last runs."""
+    settings = get_settings()
+    database = open_database(settings)
+    found = store.overview(database)
+    if not found["universes"]:
+        out.print(standing.why_nothing(database), markup=False, soft_wrap=True)
+    shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
+    print_filled("Universes", found["universes"], shown)
+    _print_checks(database)
+    print_filled("Last scores, and the last final ones", store.last_scores(database), SCORE_SHORT)
+    print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
+    print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
+    implausible = ("rule", "status", "synthetic", "bars", "first", "last")
+    print_filled("Bars that rules speak against", found["quarantined"], implausible)
+    print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
+    print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
+    lists = ("exchange", "first", "last", "sessions", "issues", "usual")
+    print_filled("Counts of another list of issues", found["other_lists"], lists)
+    print_filled(
+        "Calendar changes", _calendar_rows(found["calendar"], settings), ("session", "change", "reason", "applied")
+    )
+    print_filled("Revised bars", found["revised"], ("kind", "synthetic", "rows", "first", "last", "changed"))
+    restated = ("symbol", "synthetic", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
+    print_filled("Restated histories; those not stored anew yet come first", found["restated"], restated)
+    print_filled("To be made anew by the next run", found["due"], ("asset", "first", "changed"))
+    runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
+    print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
+
+
+def _print_checks(database: Database) -> None:
+    """What fails, what holds what, and which holes are accepted, each with what helps."""
+    from breadthflow_pipelines.gates import GATES, told
+    from breadthflow_pipelines.warehouse import holds, verdicts
+
+    failing = verdicts.failing(database)
+    print_filled("Checks that fail now", failing, ("check", "severity", "since", "months", "failing", "said"))
+    print_filled("Held: nothing is built from there on", _held_by_gate(holds.holding(database, GATES), told), _HELD)
+    for row in failing:
+        out.print(f"{row['check']}:  {row['next']}", markup=False)
+    if failing:
+        out.print("")
+    accepted = [{**row, "what": row["said"]} for row in holds.accepted(database)]
+    print_filled("Accepted holes; the session after a missing one counts as gap", accepted, _ACCEPTED)
+
+
+_HELD = ("gate", "universe", "from", "sessions", "since", "what")
+_ACCEPTED = ("session", "universe", "gate", "what", "decided_by", "decided_at", "reason")
+
+
+def _held_by_gate(rows: Sequence[dict[str, Any]], told: Callable[[Any], str]) -> list[dict[str, Any]]:
+    """The holds of each gate and universe in one row."""
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault((row["gate"], row["universe"]), []).append(row)
+    return [
+        {
+            "gate": gate,
+            "universe": "all" if universe == "*" else universe,
+            "from": same[0]["session"],
+            "sessions": len(same),
+            "since": min(row["since"] for row in same),
+            "what": told(same),
+        }
+        for (gate, universe), same in grouped.items()
+    ]
+
+
+def _calendar_rows(applied: Sequence[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    """The changes of the calendar that what is stored knows, and those that the file says and the next run makes."""
+    known = {(row["session"], row["change"]): {**row, "applied": row["applied_at"]} for row in applied}
+    changes: Sequence[Change] = ()
+    if settings.calendar_changes:
+        from breadthflow_pipelines.sessions import exchange_calendar
+
+        changes = exchange_calendar(settings.calendar, settings.calendar_changes).changes  # refuses what a run refuses
+    said = {(change.date, change.change): change.reason for change in changes if change.date >= settings.start_date}
+    to_come = [
+        {"session": session, "change": change, "reason": reason, "applied": "by the next run"}
+        for (session, change), reason in said.items()
+        if (session, change) not in known
+    ]
+    for key in known.keys() - said.keys():
+        known[key]["applied"] = "taken back by the next run"
+    return sorted([*known.values(), *to_come], key=lambda row: row["session"])

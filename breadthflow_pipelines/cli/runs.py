@@ -1,0 +1,164 @@
+"""Commands that run the pipeline or its checks, and what the last runs could not read."""
+
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.display import err, out, show_latest, show_report, show_trouble
+from breadthflow_pipelines.cli.options import Day, day_of
+from breadthflow_pipelines.errors import NEXT_LINE, RequestError
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import open_database
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from breadthflow_pipelines.orchestration.resources import Market
+    from breadthflow_pipelines.orchestration.runs import RunReport
+
+
+@app.command()
+def run(date: Day = None) -> None:
+    """Bring the store up to date through a session, then print the latest signals.
+
+    Example: breadthflow run
+    """
+    with orchestration() as (instance, market):
+        from breadthflow_pipelines.orchestration import partitions, runs
+        from breadthflow_pipelines.sources.protocol import label
+
+        closed = market.calendar.last_closed()
+        through = day_of(date) or closed
+        if through > closed:
+            raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
+        partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
+        first = runs.first_month_due(instance, market, through)
+        about = f"{label(market.source)}, through {through}"
+        report = watched(lambda: runs.run_months(instance, first, through, through), about)
+        show_report(report, synthetic=market.source.synthetic)
+        show_latest(market.store)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def backfill(
+    start: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")],
+    end: Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")],
+) -> None:
+    """Run every month that a range touches, in one run; may be repeated and interrupted.
+
+    Example: breadthflow backfill --from 2020-01-02 --to 2020-12-31
+    """
+    first, last = start.date(), end.date()
+    with orchestration() as (instance, market):
+        from breadthflow_pipelines.orchestration import partitions, runs
+        from breadthflow_pipelines.sources.protocol import label
+
+        partitions.check_within_history(first, last, market.settings, market.calendar)
+        through = min(last, market.calendar.last_closed())
+        about = f"{label(market.source)}, {first} to {through}"
+        report = watched(lambda: runs.run_months(instance, first, through, through), about)
+        show_report(report, synthetic=market.source.synthetic)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def check(
+    select: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Names of assets or checks; suites means all of theirs.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the results to this JUnit XML file.")] = None,
+    docs: Annotated[Path | None, typer.Option(help="Also make pages of what suites find in this directory.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the suites, which judge whole tables.")] = False,
+) -> None:
+    """Run asset checks alone; ends with 1 where one of severity error fails.
+
+    Example: breadthflow check --select bars,breadth_counts --junit checks.xml
+    """
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
+    with orchestration(source=False) as (instance, market):
+        from breadthflow_pipelines.orchestration import runs
+
+        names = [name.strip() for name in (select or "").split(",") if name.strip()]
+        place = docs.expanduser().absolute() if docs is not None else None
+        report = runs.run_checks(instance, market, names, suites=not quick, docs=place)
+    rows = [vars(outcome) for outcome in report.checks]
+    out.print(tables.table("", rows, ("status", "asset", "name", "detail")))
+    if junit is not None:
+        tables.write_junit(rows, report.seconds, junit)
+    if place is not None:
+        from breadthflow_pipelines.quality.engine import build_docs
+
+        err.print(f"Pages: {build_docs(place)}", soft_wrap=True)
+    show_trouble(report)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def problems() -> None:
+    """Print what the last runs could not read, and why, one line for each; nothing where all could be read.
+
+    Example: breadthflow problems
+    """
+    with orchestration(source=False) as (instance, _):
+        from breadthflow_pipelines.orchestration import runs
+
+        rows = runs.last_problems(instance)
+    if rows is None:
+        raise RequestError(f"No run has read anything yet.{NEXT_LINE}breadthflow run")
+    if not rows:
+        err.print("The last runs could read everything.")
+    for row in rows:
+        out.print(row, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
+    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made.
+
+    source: whether the source has to answer as well.
+    """
+    settings = get_settings()
+    open_database(settings)
+    from breadthflow_pipelines.orchestration.instance import WithoutCries, dagster_instance
+    from breadthflow_pipelines.orchestration.resources import Market
+
+    market = Market()
+    if source:
+        market.source.describe()
+    with redirect_stderr(WithoutCries(sys.stderr)), dagster_instance(settings) as instance:
+        yield instance, market
+
+
+def watched(work: "Callable[[], RunReport]", about: str) -> "RunReport":
+    """Do it while stderr shows how far each stage is."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from breadthflow_pipelines.observability.progress import watched_by
+
+    err.print(f"BreadthFlow: {about}")
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]:<20}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+        bars: dict[str, Any] = {}
+
+        def advance(stage: str, done: float, note: str) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=1.0, note="")
+            progress.update(bars[stage], completed=done, note=note)
+
+        with watched_by(advance):
+            return work()

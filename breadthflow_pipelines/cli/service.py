@@ -1,0 +1,63 @@
+"""Commands about what runs by itself and where it is stored: the UI and the daemon, alerts, the database."""
+
+from typing import Annotated
+
+import typer
+
+from breadthflow_pipelines.cli.app import app, database_app
+from breadthflow_pipelines.cli.display import err, out
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import dagster_url, open_database, upgrade
+
+
+@app.command()
+def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
+    """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
+    from breadthflow_pipelines.orchestration.hosting.serve import serve
+
+    raise typer.Exit(serve(get_settings(), port, lambda line: err.print(line, markup=False, soft_wrap=True)))
+
+
+@app.command("alert-test")
+def alert_test() -> None:
+    """Send a test message to every address of BREADTHFLOW_ALERT_URLS; ends with 3 where one did not take it.
+
+    Example: breadthflow alert-test
+    """
+    from breadthflow_pipelines.observability.alerts import Alert, deliver
+
+    urls = get_settings().alert_targets
+    if not urls:
+        raise RequestError("BREADTHFLOW_ALERT_URLS is not set, so nobody is told of what breaks; docs/operations.md.")
+    test = Alert("BreadthFlow: test", "Nothing broke: this is what an alert looks like.", "nowhere", "nothing")
+    deliveries = deliver(urls, test.title, test.body)
+    out.print(tables.table("Alerts", [vars(delivery) for delivery in deliveries], ("target", "taken", "reason")))
+    if not all(delivery.taken for delivery in deliveries):
+        raise typer.Exit(3)
+
+
+@database_app.command("upgrade")
+def database_upgrade() -> None:
+    """Bring the database's tables to this program's version."""
+    from breadthflow_pipelines.warehouse.database import HEAD, ensure_database, locate, revision
+
+    settings = get_settings()
+    database = locate(settings)
+    ensure_database(database.url)
+    before = revision(database)
+    upgrade(database)
+    dagster_url(settings)
+    out.print(
+        f"The database is at version {HEAD}" + (", as it was." if before == HEAD else f" (was {before or 'empty'}).")
+    )
+
+
+@database_app.command("url")
+def database_address() -> None:
+    """Print the embedded database's address, for psql and notebooks; starts it where it does not run."""
+    settings = get_settings()
+    if settings.database_url is not None:
+        raise RequestError("BREADTHFLOW_DATABASE_URL is set and may hold a password, so it is not printed.")
+    typer.echo(open_database(settings).url)
