@@ -439,30 +439,6 @@ def signals_keep_contract(context: dg.AssetCheckExecutionContext, market: Market
     return _judged_whole(context, market, contracts.SIGNALS, rows, may_be_empty=True)
 
 
-CHECKS = [
-    universe_has_members,
-    members_have_bars,
-    bars_keep_contract,
-    bars_complete,
-    bars_current,
-    every_symbol_answered,
-    quarantine_bounded,
-    session_plausible,
-    histories_plausible,
-    counts_keep_contract,
-    coverage_at_gate,
-    coverage_steady,
-    sums_complete,
-    published_keep_contract,
-    published_plausible,
-    publications_answered,
-    indicators_keep_contract,
-    signals_keep_contract,
-    members_have_indicators,
-    members_have_signals,
-]
-
-
 def _doubt(row: Mapping[str, Any]) -> str:
     """What a finding of indicators/plausibility.py that only doubts a bar says, in words."""
     seen = json.loads(row["evidence"])
@@ -483,3 +459,6 @@ def _too_large(row: Mapping[str, Any]) -> str:
 
 def _fallen(row: Mapping[str, Any]) -> str:
     return f"{row['universe']}: coverage fell to {100 * row['coverage']:.1f} % on {row['session']}"
+
+
+CHECKS = [found for found in globals().values() if isinstance(found, dg.AssetChecksDefinition)]
