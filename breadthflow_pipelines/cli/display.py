@@ -73,7 +73,7 @@ def show_report(report: "RunReport", *, synthetic: bool) -> None:
     err.print(tables.table("Rows", rows, columns))
     if report.restated:
         what = "history was" if report.restated == 1 else "histories were"
-        err.print(f"{report.restated} {what} restated by the source and stored anew; breadthflow status names them.")
+        err.print(f"{report.restated} {what} restated by the source and stored again; breadthflow status names them.")
     for problem in report.problems[:PROBLEMS_SHOWN]:
         err.print(f"could not read: {problem}", style="yellow", markup=False, soft_wrap=True)
     if len(report.problems) > PROBLEMS_SHOWN:

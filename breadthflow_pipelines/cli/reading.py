@@ -321,8 +321,8 @@ def status() -> None:
     )
     print_filled("Revised bars", found["revised"], ("kind", "synthetic", "rows", "first", "last", "changed"))
     restated = ("symbol", "synthetic", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
-    print_filled("Restated histories; those not stored anew yet come first", found["restated"], restated)
-    print_filled("To be made anew by the next run", found["due"], ("asset", "first", "changed"))
+    print_filled("Restated histories; those not stored again yet come first", found["restated"], restated)
+    print_filled("To be computed by the next run", found["due"], ("asset", "first", "changed"))
     runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
     print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
 

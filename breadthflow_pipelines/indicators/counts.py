@@ -98,7 +98,7 @@ def count_breadth(
     members, for counted sessions on which any member of the universe is priced. Counts are issues (Int64), volumes
     shares and dollars close * shares (Int64), points price units (Float64), coverage is priced/members; index_close
     stands with ALL only. Everything is computed on a security's whole history and masked by membership only here, so a
-    joining member needs no burn-in. Null where nobody could tell: directions, volumes and points with no member that
+    joining member needs no burn-in. Null where it is unknown: directions, volumes and points with no member that
     advanced, declined or stayed; above_N and new extremes with no able member; a sum beyond LARGEST. A bar above
     price.MOST_SUMMED or MOST_DOLLARS is counted as any other, and adds nothing to points and dollars.
 

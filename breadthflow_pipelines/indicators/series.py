@@ -1,6 +1,6 @@
 """What indicators are built from: a count, a share, a trend, a window, each over one series in session order.
 
-Null rule of all: a session on which nobody could tell is null, enters no recursion and no window, and leaves the state
+Null rule of all: a session of which nothing is known is null, enters no recursion and no window, and leaves the state
 of both alone. Indicators themselves are in issues.py, mcclellan.py, volume.py, extremes.py, participation.py, omens.py.
 """
 

@@ -1,4 +1,4 @@
-"""One reading of the source: chunks are judged and stored, and histories that came on another scale are fetched anew.
+"""One reading of the source: chunks are judged and stored, and histories that came on another scale are fetched again.
 
 What a restatement is, is said in contracts/restatements.py; why it is done this way in docs/decisions/restatements.md.
 """
@@ -136,7 +136,7 @@ class Ingest:
         return good
 
     def _scaled_as_stored(self, good: pl.DataFrame) -> pl.DataFrame:
-        """The bars of securities whose history is on their scale; the others wait until it is fetched anew.
+        """The bars of securities whose history is on their scale; the others wait until it is fetched again.
 
         Were they stored at once, a run that breaks off would leave a history on two scales.
         """

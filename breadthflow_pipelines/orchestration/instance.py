@@ -30,7 +30,7 @@ def configuration_file(name: str) -> Path:
     for place in (package, package.parent):
         if (place / name).is_file():
             return place / name
-    raise RequestError(f"{name} is missing from {package.parent}; install breadthflow anew.")
+    raise RequestError(f"{name} is missing from {package.parent}; reinstall breadthflow.")
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

@@ -2,7 +2,7 @@
 
 Each check judges its run's own months and stores what it says of each (warehouse/verdicts.py); its result is over all
 months that were ever judged. Dagster shows a result only until its asset is made again, so those that went out are
-reported anew, with the time at which they were judged (docs/decisions/gates.md).
+reported again, with the time at which they were judged (docs/decisions/gates.md).
 """
 
 import asyncio

@@ -64,7 +64,7 @@ class RunReport:
     checks: tuple[CheckOutcome, ...]
     trouble: BreadthFlowError | None = None
     problems: tuple[str, ...] = field(default=())
-    restated: int = 0  # securities whose whole history was stored anew
+    restated: int = 0  # securities whose whole history was stored again
 
     @property
     def rows_changed(self) -> int:

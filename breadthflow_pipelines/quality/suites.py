@@ -49,7 +49,7 @@ class Suite:
     """All that is expected of one table.
 
     key: the columns that name its rows. whole: judged from its first row on, whatever months a run is about, as it is
-    made anew from all of history or reaches back further than bars do.
+    recomputed from all of history or reaches back further than bars do.
     """
 
     table: str
@@ -238,12 +238,12 @@ def _breadth_counts() -> Suite:
             ),
             _none(
                 "counts_match_bars",
-                "Members and priced members are those of the memberships and the bars, counted anew.",
+                "Members and priced members are those of the memberships and the bars, counted again.",
                 inspection.COUNTS_UNLIKE_BARS,
             ),
             _none(
                 "moves_match_bars",
-                "Advances, declines and unchanged are those of the bars, counted anew.",
+                "Advances, declines and unchanged are those of the bars, counted again.",
                 inspection.MOVES_UNLIKE_BARS,
             ),
             _none(

@@ -294,7 +294,7 @@ class Stooq:
             return _Archive(path)
         page = path.is_file() and is_page(path.read_bytes()[:1024])
         if isinstance(self.place, str):
-            path.unlink(missing_ok=True)  # the next run asks for it anew
+            path.unlink(missing_ok=True)  # the next run asks for it again
         why = "it is a web page" if page else problems[path]
         kind = SourceError if isinstance(self.place, str) else RequestError  # an address may give a whole one next time
         raise kind(f"{shown(self.place)} is no archive that can be read: {why}. Fetch it again.")

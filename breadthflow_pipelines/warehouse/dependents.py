@@ -1,6 +1,6 @@
 """What is made of what, of the tables that are cut by month: a change in one makes the others due (recomputations.py).
 
-Indicators and signals of the market are not here: they are made anew from all of history in every run.
+Indicators and signals of the market are not here: they are recomputed from all of history in every run.
 """
 
 _OF_SOUND_BARS = ("breadth_counts", "price_indicators", "symbol_signals")

@@ -1,6 +1,6 @@
 """Tables that hold what catalogues of formulas compute: their columns come and go with the formulas.
 
-What such a table holds can be computed anew at any time, so a column needs no migration: it is added when a formula is
+What such a table holds can be recomputed at any time, so a column needs no migration: it is added when a formula is
 and taken away with it, and what it says of itself is what the formula says. tables.py has what stays.
 """
 

@@ -102,7 +102,7 @@ _STAGES = {
     "universe_sizes": """
         SELECT universe, session, count(*) AS members
           FROM memberships JOIN calendar ON during @> session GROUP BY universe, session""",
-    # Counted anew from bars and memberships, by other means than the pipeline's.
+    # Counted again from bars and memberships, by other means than the pipeline's.
     "recounted": """
         SELECT m.universe, b.session, c.previous, count(DISTINCT b.security_id) AS priced,
                count(DISTINCT b.security_id) FILTER (WHERE b.close > p.close) AS advances,

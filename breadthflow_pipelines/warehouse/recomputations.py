@@ -1,6 +1,6 @@
-"""What is to be computed anew, or read again, because something below it changed, and from which session on.
+"""What is to be recomputed, or read again, because something below it changed, and from which session on.
 
-A change is noted in the transaction that makes it, and forgotten once what is made of it was made anew: a run that is
+A change is noted in the transaction that makes it, and forgotten once what is made of it was recomputed: a run that is
 killed between the two leaves a note, and the next run does what is due.
 """
 

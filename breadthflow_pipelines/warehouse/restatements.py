@@ -1,4 +1,4 @@
-"""Histories that a source gave on another scale: which were noticed, and storing them anew.
+"""Histories that a source gave on another scale: which were noticed, and storing them again.
 
 How one is told from a correction is said in contracts/restatements.py.
 """

@@ -67,7 +67,7 @@ def forget_steps(database: Database, runs: list[OldRun]) -> int:
 
 
 def forget_superseded(database: Database, runs: list[OldRun]) -> int:
-    """Delete what those runs said of assets and checks that a later run said anew; returns how many events went."""
+    """Delete what those runs said of assets and checks that a later run said again; returns how many events went."""
     newer = (
         "SELECT FROM event_logs n WHERE n.asset_key = e.asset_key AND n.dagster_event_type = e.dagster_event_type "
         "AND n.id > e.id AND n.partition"
