@@ -12,7 +12,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 
-from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse import views
 from breadthflow_pipelines.warehouse.database import Database
 
 
@@ -81,13 +81,14 @@ def _alter(cursor: Cursor, table: str, gone: Sequence[str], new: Sequence[Measur
     drop, add = sql.SQL("DROP COLUMN {}"), sql.SQL("ADD COLUMN {} double precision CONSTRAINT {} CHECK ({})")
     steps = [drop.format(sql.Identifier(name)) for name in gone]
     steps += [add.format(sql.Identifier(m.name), _range(table, m), _bounds(m)) for m in new]
-    for view in tables.VIEWS.get(table, ()):
-        cursor.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(view)))
+    over = [view(columns) for view in views.FOLLOWING.get(table, ())]
+    for view in over:
+        cursor.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(view.name)))
     cursor.execute(sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), sql.SQL(", ").join(steps)))
-    for view, query in tables.VIEWS.get(table, {}).items():
-        cursor.execute(query(columns))
-        comment = sql.Literal(tables.VIEW_COMMENTS[view])
-        cursor.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(sql.Identifier(view), comment))
+    for view in over:
+        cursor.execute(view.statement)
+        comment = sql.Literal(view.comment)
+        cursor.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(sql.Identifier(view.name), comment))
     _comment(cursor, table, new)
 
 

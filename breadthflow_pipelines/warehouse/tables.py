@@ -4,7 +4,6 @@ The migrations bring a database to this shape; a test compares the two. Columns 
 not here but made by derived.py. Reading and writing is elsewhere in this room.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -523,20 +522,3 @@ breadth_revisions = sa.Table(
     _column("row", JSONB(), "the whole row as it was"),
     comment="Rows of counts, published counts and indicators that were changed or removed: what was known when",
 )
-
-_COUNTS_SHOWN = tuple(c.name for c in breadth_counts.columns if c.name not in ("convention", "computed_at"))
-
-
-def breadth_view(measures: Sequence[str]) -> str:
-    """The view that has counts and these indicators side by side."""
-    counts = ", ".join(name for name in _COUNTS_SHOWN if name not in _KEY)
-    columns = "".join(f", {name}" for name in measures)
-    return (
-        f"CREATE VIEW breadth AS SELECT {', '.join(_KEY)}, i.state, {counts}, doubts, issue_scale{columns} "
-        f"FROM all_counts JOIN breadth_indicators i USING ({', '.join(_KEY)})"
-    )
-
-
-# Views over derived tables, by table: they show its columns, so they are made anew with them.
-VIEWS: dict[str, dict[str, Callable[[Sequence[str]], str]]] = {"breadth_indicators": {"breadth": breadth_view}}
-VIEW_COMMENTS = {"breadth": "Counts and indicators side by side, as breadthflow breadth prints them"}

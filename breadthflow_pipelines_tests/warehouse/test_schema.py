@@ -11,7 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from breadthflow_pipelines.warehouse import migrations, tables
+from breadthflow_pipelines.warehouse import migrations, tables, views
 from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision
 from breadthflow_pipelines.warehouse.derived import Measure, fit
 
@@ -57,6 +57,27 @@ def test_the_checks_in_the_database_are_those_of_tables_py(
     tables.metadata.create_all(engine)
     engine.dispose()
     assert query(database, CHECKS) == query(twin, CHECKS)
+
+
+VIEWS = """
+SELECT relname, pg_get_viewdef(oid), obj_description(oid, 'pg_class') FROM pg_class
+ WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace ORDER BY 1
+"""
+
+
+def test_the_views_in_the_database_are_those_of_views_py(
+    database: Database, fresh_database: Callable[[str], str]
+) -> None:
+    twin = Database(fresh_database("template1"), None)
+    engine = sqlalchemy.create_engine("postgresql+psycopg2" + twin.url.removeprefix("postgresql"))
+    tables.metadata.create_all(engine)
+    engine.dispose()
+    with twin.connect() as connection, connection.cursor() as cursor:
+        for view in (*views.FIXED, *(view([]) for over in views.FOLLOWING.values() for view in over)):
+            cursor.execute(view.statement)
+            cursor.execute(f"COMMENT ON VIEW {view.name} IS %s", (view.comment,))
+    assert len(query(twin, VIEWS)) == 5
+    assert query(database, VIEWS) == query(twin, VIEWS)
 
 
 def test_every_table_view_and_column_says_what_it_is(database: Database) -> None:
