@@ -5,6 +5,7 @@ What was missed while the daemon was off is asked for by the sensor catch_up (se
 
 import datetime as dt
 from collections.abc import Callable
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -42,33 +43,41 @@ MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 
 
-def jobs() -> list[UnresolvedAssetJobDefinition]:
+class Jobs(NamedTuple):
     """The daily job over months, the import of published counts, and the checks alone.
 
     None judges by the clock: a run about 2020 is no worse because today is late (docs/decisions/freshness.md).
     """
+
+    daily: UnresolvedAssetJobDefinition
+    published: UnresolvedAssetJobDefinition
+    checks: UnresolvedAssetJobDefinition
+
+
+def jobs() -> Jobs:
+    """All jobs."""
     suites = dg.AssetSelection.checks(*SUITE_CHECKS)
     by_the_clock = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), LATE_CHECK) for name in WATCHED))
-    return [
-        dg.define_asset_job(
+    return Jobs(
+        daily=dg.define_asset_job(
             DAILY_JOB,
             selection=dg.AssetSelection.assets(*DAILY_ASSETS) - suites - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Fetch, validate, count, compute and signal, for the months of the run; published counts too.",
         ),
-        dg.define_asset_job(
+        published=dg.define_asset_job(
             PUBLISHED_JOB,
             selection=dg.AssetSelection.assets(*PUBLISHED_ASSETS) - suites - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Read an exchange's published counts, then compute and signal.",
         ),
-        dg.define_asset_job(
+        checks=dg.define_asset_job(
             CHECKS_JOB,
             selection=dg.AssetSelection.all_asset_checks() - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Judge all that is stored, suites included, without reading a source or computing anything.",
         ),
-    ]
+    )
 
 
 def daily_schedule(

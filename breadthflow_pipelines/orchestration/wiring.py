@@ -49,10 +49,10 @@ def build(settings: Settings) -> dg.Definitions:
         asset_checks=[*CHECKS, *SUITE_CHECKS, *late_checks()],
         jobs=all_jobs,
         schedules=[
-            daily_schedule(all_jobs[0], settings, calendar, first_due),
-            nightly_schedule(all_jobs[-1], calendar),
+            daily_schedule(all_jobs.daily, settings, calendar, first_due),
+            nightly_schedule(all_jobs.checks, calendar),
         ],
-        sensors=[*sensors(all_jobs[0], all_jobs[-1], settings), tidy_records()],
+        sensors=[*sensors(all_jobs.daily, all_jobs.checks, settings), tidy_records()],
         resources={"market": Market()},
         executor=dg.in_process_executor,
     )
