@@ -39,7 +39,7 @@ def asked(
     """The answer of a store that was brought up to date the evening before, or that is behind as ``due`` says."""
     on_time(moment)
     schedule = daily_schedule(
-        jobs()[0], Settings(start=start, calendar_changes=changes), NEW_YORK_S, lambda _, day: due(day)
+        jobs().daily, Settings(start=start, calendar_changes=changes), NEW_YORK_S, lambda _, day: due(day)
     )
     with tempfile.TemporaryDirectory() as place, dg.DagsterInstance.local_temp(place) as instance:
         answer = schedule(dg.build_schedule_context(instance, scheduled_execution_time=moment))
