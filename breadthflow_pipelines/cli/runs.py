@@ -31,7 +31,7 @@ def run(date: Day = None) -> None:
     Example: breadthflow run
     """
     with orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import partitions, runs
+        from breadthflow_pipelines.orchestration import partitions, planning, runs
         from breadthflow_pipelines.sources.protocol import label
 
         closed = market.calendar.last_closed()
@@ -39,7 +39,7 @@ def run(date: Day = None) -> None:
         if through > closed:
             raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
         partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
-        first = runs.first_month_due(instance, market, through)
+        first = planning.first_day_due(instance, market, through)
         about = f"{label(market.source)}, through {through}"
         report = watched(lambda: runs.run_months(instance, first, through, through), about)
         show_report(report, synthetic=market.source.synthetic)

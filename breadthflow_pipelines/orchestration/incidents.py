@@ -13,8 +13,8 @@ from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, HeldError,
 from breadthflow_pipelines.observability.alerts import Alert, Alerter
 from breadthflow_pipelines.orchestration.kept import Kept
 from breadthflow_pipelines.orchestration.lights import NEXT, WHAT
+from breadthflow_pipelines.orchestration.names import CHECKS_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
-from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.settings import Settings
 
 RETRY_TAG, ROOT_TAG = "dagster/retry_number", "dagster/root_run_id"

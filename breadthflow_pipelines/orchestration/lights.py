@@ -19,8 +19,8 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 
 from breadthflow_pipelines.gates import NAMED, remedy
+from breadthflow_pipelines.orchestration.names import LATE_CHECK
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import LATE_CHECK
 from breadthflow_pipelines.warehouse import verdicts
 from breadthflow_pipelines.warehouse.verdicts import ALL, NEWEST, Fault
 

@@ -15,28 +15,20 @@ from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
-from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import freshness, gates, lights, totals
+from breadthflow_pipelines.orchestration import freshness, lights, totals
 from breadthflow_pipelines.orchestration.execution import Executed, execute
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
 from breadthflow_pipelines.orchestration.instance import show_pools
-from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
-from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, range_tags
+from breadthflow_pipelines.orchestration.names import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
+from breadthflow_pipelines.orchestration.partitions import range_tags
+from breadthflow_pipelines.orchestration.planning import without_rows
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.suites import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.sources.protocol import Resumable
-from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
-from breadthflow_pipelines.warehouse import market as warehouse
-from breadthflow_pipelines.warehouse import recomputations
-from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
-from breadthflow_pipelines.warehouse.calendar import unknown
-from breadthflow_pipelines.warehouse.status import empty_tables
 
 log = logger(__name__)
 
@@ -128,39 +120,6 @@ def run_checks(
         for key in sorted(unjudged)
     ]
     return RunReport(report.run_id, report.seconds, {}, (*report.checks, *skipped), report.trouble)
-
-
-def first_month_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
-    """The first day that a run through ``through`` must read.
-
-    Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
-    that is new since, in which a day became a session since, of which the source could not give everything when last
-    asked, or whose bars may still change.
-    What is due because something below it changed needs no reading: see recomputing.py. What is held cannot be made,
-    so months are not read for it again each day; sessions without bars are asked for by themselves (gates.py).
-    """
-    start = market.settings.start_date
-    reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
-    if reach is None:
-        return start
-    held = {name for name in MONTHLY_ASSETS if gates.first_hold(market, name)}
-    of_bars = "breadth_counts" in held
-    if of_bars:
-        held.add("quarantined_bars")  # a check of bars ends a run before it comes to them
-    made = (name for name in MONTHLY_ASSETS if name not in held)
-    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in made))
-    missing = [month for month in Span(start, through, through).months if month not in done]
-    refresh = max(start, first_to_refresh(min(reach[1], through), market.calendar))
-    due = [
-        refresh,
-        *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
-        recomputations.due(market.store, "bars").first,
-        *(day for day in unknown(market.store, market.calendar.changes, start) if market.calendar.is_session(day)),
-        None if of_bars else breadth_warehouse.outdated_from(market.store, CONVENTION, start),
-        None if of_bars else symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
-        market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
-    ]
-    return max(start, min(day for day in due if day is not None))
 
 
 def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
@@ -297,14 +256,3 @@ def _names(key: dg.AssetCheckKey) -> set[str]:
     """What a check may be called by: its own name, its asset's, and that of all suites where it belongs to one."""
     own = {key.name, key.asset_key.to_user_string()}
     return own | {EVERY_SUITE} if key.name in SUITE_NAMES else own
-
-
-def without_rows(market: Market) -> set[str]:
-    """Assets whose checks would judge nothing: published counts were never imported, or no market was ever loaded."""
-    empty = empty_tables(market.store)
-    made_of_bars = {"securities", "universe_members", *MONTHLY_ASSETS}
-    return (
-        (made_of_bars if "securities" in empty else set())
-        | (empty & {"exchange_breadth"})
-        | ({"breadth_indicators", "market_signals"} if {"securities", "exchange_breadth"} <= empty else set())
-    )

@@ -12,32 +12,21 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from breadthflow_pipelines import sessions
+from breadthflow_pipelines.orchestration.names import (
+    CHECKS_JOB,
+    DAILY_ASSETS,
+    DAILY_JOB,
+    LATE_CHECK,
+    PUBLISHED_ASSETS,
+    PUBLISHED_JOB,
+    WATCHED,
+)
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
-DAILY_JOB = "bring_up_to_date"
-PUBLISHED_JOB = "import_published_counts"
-CHECKS_JOB = "run_checks"
-MARKET_ASSETS = (
-    "securities",
-    "universe_members",
-    "bars",
-    "quarantined_bars",
-    "breadth_counts",
-    "breadth_indicators",
-    "market_signals",
-    "price_indicators",
-    "symbol_signals",
-)
-DAILY_ASSETS = (*MARKET_ASSETS, "exchange_breadth")
-MONTHLY_ASSETS = ("bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals")
-PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
-# Those that hold sessions and always have the last one: quarantine has none on a good day.
-WATCHED = tuple(name for name in MARKET_ASSETS if name not in ("securities", "universe_members", "quarantined_bars"))
-LATE_CHECK = "last_session_in"  # of each of those; judged by the clock
 EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: nobody was there
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"

@@ -1,6 +1,6 @@
 """What happens by itself between two evenings: new files are run, what is missing is asked for, what breaks is told.
 
-Each is thin: what it decides is in arrivals.py, due.py and incidents.py. docs/operations.md is about all of them.
+Each is thin: what it decides is in arrivals.py, planning.py and incidents.py. docs/operations.md is about all of them.
 """
 
 import datetime as dt
@@ -18,19 +18,21 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.alerts import Alert
 from breadthflow_pipelines.orchestration import freshness, gates, incidents, lights, totals
 from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
-from breadthflow_pipelines.orchestration.due import (
+from breadthflow_pipelines.orchestration.instance import show_pools
+from breadthflow_pipelines.orchestration.kept import Kept
+from breadthflow_pipelines.orchestration.names import DAILY_JOB, MONTHLY_ASSETS
+from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
+from breadthflow_pipelines.orchestration.planning import (
     UNFINISHED,
     due_session,
     first_due,
     held_sessions,
     lacking,
     unfinished_run,
+    without_rows,
 )
-from breadthflow_pipelines.orchestration.instance import show_pools
-from breadthflow_pipelines.orchestration.kept import Kept
-from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MISSED_AFTER, MONTHLY_ASSETS
+from breadthflow_pipelines.orchestration.schedules import MISSED_AFTER
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.protocol import Outcome
@@ -316,8 +318,6 @@ def _never_judged(
     instance: dg.DagsterInstance, market: Market, keys: Collection[dg.AssetCheckKey]
 ) -> list[dg.AssetCheckKey]:
     """The checks that have something to judge and never did; none while runs work that may come to them."""
-    from breadthflow_pipelines.orchestration.runs import without_rows  # it builds what asks here
-
     if instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
         return []
     nothing = without_rows(market)

@@ -12,10 +12,10 @@ from breadthflow_pipelines.orchestration.assets.quarantine import quarantined_ba
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
 from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_asset, symbol_signals_asset
 from breadthflow_pipelines.orchestration.checks import CHECKS
-from breadthflow_pipelines.orchestration.due import first_due
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
 from breadthflow_pipelines.orchestration.partitions import monthly
+from breadthflow_pipelines.orchestration.planning import first_due
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs, nightly_schedule
 from breadthflow_pipelines.orchestration.sensors import sensors

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from breadthflow_pipelines.orchestration import runs, totals
+from breadthflow_pipelines.orchestration import planning, runs, totals
 from breadthflow_pipelines.orchestration.instance import dagster_instance
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -66,7 +66,7 @@ class Store:
 
     def daily(self, session: dt.date) -> runs.RunReport:
         """What ``breadthflow run --date session`` runs."""
-        first = runs.first_month_due(self.instance, self.market, session)
+        first = planning.first_day_due(self.instance, self.market, session)
         return runs.run_months(self.instance, first, session, session)
 
     def check(self, *select: str, suites: bool = False) -> runs.RunReport:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import status
@@ -108,7 +108,7 @@ def test_a_file_that_comes_later_changes_all_that_follows_the_days(
     assert lost > 10
     trade_on_saturday(filled.small)
     changes((CLOSED, "closed", "the exchange had no power"), (SATURDAY, "open", "made up for it"))
-    assert runs.first_month_due(filled.instance, filled.market, LAST) == SATURDAY
+    assert planning.first_day_due(filled.instance, filled.market, LAST) == SATURDAY
 
     report = filled.daily(LAST)
 
@@ -124,7 +124,7 @@ def test_a_file_that_comes_later_changes_all_that_follows_the_days(
     assert counted(filled, MONDAY, "gap") == (0,)
     assert_same(_made(filled), from_the_start("both"))
     assert filled.rows(NOTED) == [(0,)]
-    assert runs.first_month_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)
+    assert planning.first_day_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)
     assert filled.daily(LAST).rows_changed == 0
 
 
@@ -173,7 +173,7 @@ def test_whichever_run_sees_a_change_first_makes_it_known(
     assert [check.name for check in report.checks if check.status == "failed"] == []
     due = {row["asset"]: (row["first"], row["changed"]) for row in status.overview(filled.database)["due"]}
     assert due == {"bars": (SATURDAY, "calendar")}  # this run did not read July
-    assert runs.first_month_due(filled.instance, filled.market, LAST) == SATURDAY
+    assert planning.first_day_due(filled.instance, filled.market, LAST) == SATURDAY
     assert filled.daily(LAST).exit_status == 0
     assert_same(_made(filled), from_the_start("both"))
     assert filled.rows(NOTED) == [(0,)]
@@ -212,7 +212,7 @@ def test_a_day_that_closes_after_the_code_was_loaded_is_waited_for_by_nobody(
 
 def test_a_change_before_history_begins_is_nobody_s_business(filled: Store, changes: Callable[..., None]) -> None:
     changes((dt.date(1991, 3, 1), "closed", "long ago"))
-    assert runs.first_month_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)
+    assert planning.first_day_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)
 
 
 def test_the_small_market_has_the_days_of_these_tests() -> None:

@@ -13,7 +13,7 @@ from breadthflow_pipelines.orchestration import execution
 from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.liveness import process_tags
 from breadthflow_pipelines.orchestration.instance import CODE_LOCATION
-from breadthflow_pipelines.orchestration.schedules import CHECKS_JOB, DAILY_JOB
+from breadthflow_pipelines.orchestration.names import CHECKS_JOB, DAILY_JOB
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
 

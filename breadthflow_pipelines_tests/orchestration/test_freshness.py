@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.orchestration.freshness import with_freshness
-from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS
+from breadthflow_pipelines.orchestration.names import MARKET_ASSETS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings

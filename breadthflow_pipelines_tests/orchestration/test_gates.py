@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import HeldError, RequestError
-from breadthflow_pipelines.orchestration import gates, runs
+from breadthflow_pipelines.orchestration import gates, planning, runs
 from breadthflow_pipelines.orchestration.partitions import Span, range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
@@ -329,7 +329,7 @@ class TestFindingHoles:
         december = (dt.date(2023, 12, 1), LAST)
         for expected in ([december, (DAY, DAY)], [december]):
             asked.clear()
-            assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+            assert planning.first_day_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
             report = filled.daily(LAST)
             assert str(report.trouble).startswith(f"breadth_counts is held from {DAY} on")
             assert asked == expected
@@ -352,9 +352,9 @@ class TestFindingHoles:
         self, with_a_hole: Store, frozen: Callable[[dt.date], None]
     ) -> None:
         frozen(LAST)
-        assert runs.first_month_due(with_a_hole.instance, with_a_hole.market, LAST) == dt.date(2023, 12, 26)
+        assert planning.first_day_due(with_a_hole.instance, with_a_hole.market, LAST) == dt.date(2023, 12, 26)
         accept(with_a_hole)
-        assert runs.first_month_due(with_a_hole.instance, with_a_hole.market, LAST) == FIRST
+        assert planning.first_day_due(with_a_hole.instance, with_a_hole.market, LAST) == FIRST
 
 
 class TestOtherGates:

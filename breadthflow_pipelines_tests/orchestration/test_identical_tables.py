@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.orchestration.schedules import MARKET_ASSETS, MONTHLY_ASSETS
+from breadthflow_pipelines.orchestration.names import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines.warehouse import market
 from breadthflow_pipelines.warehouse import symbols as members

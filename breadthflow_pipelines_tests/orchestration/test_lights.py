@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from breadthflow_pipelines.orchestration import lights
+from breadthflow_pipelines.orchestration.names import DAILY_JOB
 from breadthflow_pipelines.orchestration.partitions import range_tags
-from breadthflow_pipelines.orchestration.schedules import DAILY_JOB
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.orchestration.conftest import Store

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import SourceError
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.assets import breadth
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines.sources.protocol import Chunk
@@ -270,8 +270,8 @@ def test_nothing_is_kept_of_what_did_not_change(filled: Store) -> None:
     assert filled.rows("SELECT count(*) FROM breadth_revisions WHERE session < '2023-12-01'") == [(0,)]
 
 
-def test_first_month_due_does_not_go_back_for_what_needs_no_reading(filled: Store) -> None:
+def test_first_day_due_does_not_go_back_for_what_needs_no_reading(filled: Store) -> None:
     filled.execute(
         "INSERT INTO recomputations (asset, first_session, cause) VALUES ('breadth_counts', '2023-02-01', 'bars')"
     )
-    assert runs.first_month_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)
+    assert planning.first_day_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)

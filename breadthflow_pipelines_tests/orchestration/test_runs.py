@@ -9,10 +9,10 @@ import pytest
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError, SourceError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.observability.progress import watched_by
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.assets import symbols
+from breadthflow_pipelines.orchestration.names import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
-from breadthflow_pipelines.orchestration.schedules import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
@@ -106,7 +106,7 @@ def test_report_says_what_was_read_and_how_every_check_went(filled: Store) -> No
 
 
 def test_empty_store_is_filled_from_the_first_month_of_history(store: Store) -> None:
-    assert runs.first_month_due(store.instance, store.market, LAST) == FIRST
+    assert planning.first_day_due(store.instance, store.market, LAST) == FIRST
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_empty_store_is_filled_from_the_first_month_of_history(store: Store) -> 
     ],
 )
 def test_filled_store_is_read_again_from_three_sessions_back(through: str, first: str, filled: Store) -> None:
-    due = runs.first_month_due(filled.instance, filled.market, dt.date.fromisoformat(through))
+    due = planning.first_day_due(filled.instance, filled.market, dt.date.fromisoformat(through))
     assert due == dt.date.fromisoformat(first)
 
 
@@ -127,12 +127,12 @@ def test_filled_store_is_read_again_from_three_sessions_back(through: str, first
 def test_months_of_which_one_asset_was_never_run_are_due(asset: str, filled: Store) -> None:
     # As in a store that was filled before there were any indicators of members.
     filled.instance.wipe_assets([dg.AssetKey(asset)])
-    assert runs.first_month_due(filled.instance, filled.market, LAST) == FIRST
+    assert planning.first_day_due(filled.instance, filled.market, LAST) == FIRST
 
 
 def test_assets_without_months_are_not_asked_for_any(filled: Store) -> None:
     filled.instance.wipe_assets([dg.AssetKey("breadth_indicators"), dg.AssetKey("market_signals")])
-    assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+    assert planning.first_day_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_assets_without_months_are_not_asked_for_any(filled: Store) -> None:
 )
 def test_counts_of_an_older_convention_are_due(where: str, first: str, filled: Store) -> None:
     assert filled.execute(f"UPDATE breadth_counts SET convention = {CONVENTION - 1} WHERE {where}") > 0
-    assert str(runs.first_month_due(filled.instance, filled.market, LAST)) == first
+    assert str(planning.first_day_due(filled.instance, filled.market, LAST)) == first
 
 
 def test_counts_before_the_first_month_of_history_are_never_due(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     filled.execute(f"UPDATE breadth_counts SET convention = {CONVENTION - 1} WHERE session < '2023-02-01'")
     monkeypatch.setenv("BREADTHFLOW_START", "2023-02")
     get_settings.cache_clear()
-    assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+    assert planning.first_day_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
 
 
 def test_run_makes_everything_of_an_older_convention_anew_once(filled: Store, one_shot: Contents) -> None:
@@ -167,7 +167,7 @@ def test_run_makes_everything_of_an_older_convention_anew_once(filled: Store, on
     for asset in ("breadth_counts", "price_indicators", "symbol_signals"):
         assert report.figures[asset]["rows_revised"] == len(one_shot[asset])
     assert_same(filled.contents(), one_shot)
-    assert runs.first_month_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
+    assert planning.first_day_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
     assert filled.daily(LAST).rows_changed == 0
 
 
@@ -175,7 +175,7 @@ def test_run_makes_everything_of_an_older_convention_anew_once(filled: Store, on
 def test_month_left_out_is_due_before_the_present_one(store: Store) -> None:
     store.run(FIRST, dt.date(2022, 11, 30))
     store.run(dt.date(2023, 12, 1), LAST)
-    assert runs.first_month_due(store.instance, store.market, LAST) == dt.date(2022, 12, 1)
+    assert planning.first_day_due(store.instance, store.market, LAST) == dt.date(2022, 12, 1)
 
 
 @pytest.mark.slow

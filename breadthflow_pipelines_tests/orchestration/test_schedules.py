@@ -11,7 +11,7 @@ import pytest
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.partitions import first_to_refresh
 from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs
 from breadthflow_pipelines.orchestration.wiring import build
@@ -143,7 +143,7 @@ def test_a_store_that_does_not_answer_is_asked_for_what_may_still_change(
     def gone(*_: object) -> dt.date:
         raise DatabaseError("The database cannot be reached.")
 
-    monkeypatch.setattr(runs, "first_month_due", gone)
+    monkeypatch.setattr(planning, "first_day_due", gone)
     request = tick(store, "2024-02-15", on_time)
     assert request.tags["dagster/asset_partition_range_start"] == "2024-02"
 

@@ -11,7 +11,7 @@ from dagster._core.definitions.run_status_sensor_definition import RunStatusSens
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.orchestration.lights import out
-from breadthflow_pipelines.orchestration.schedules import DAILY_JOB
+from breadthflow_pipelines.orchestration.names import DAILY_JOB
 from breadthflow_pipelines.orchestration.sensors import WAITS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings

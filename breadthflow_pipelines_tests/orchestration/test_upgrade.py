@@ -10,7 +10,7 @@ import sqlalchemy
 from alembic import command
 from psycopg2.extras import execute_values
 
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, database_name, revision, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
@@ -121,7 +121,7 @@ def test_run_after_an_upgrade_computes_everything_anew(
 ) -> None:
     frozen(dt.date(2024, 1, 31))  # nothing is provisional any more, as where one_shot was made
     upgrade(old.database)
-    assert runs.first_month_due(old.instance, old.market, LAST) == FIRST
+    assert planning.first_day_due(old.instance, old.market, LAST) == FIRST
 
     report = old.daily(LAST)
 

@@ -1,0 +1,128 @@
+"""What should be in the store by now, what of it is not, and from which day on a run must read. Runs nothing."""
+
+import datetime as dt
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from breadthflow_pipelines import sessions
+from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration import gates
+from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
+from breadthflow_pipelines.orchestration.names import DAILY_JOB, MONTHLY_ASSETS, WATCHED
+from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.schedules import EVENING
+from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sources.protocol import Resumable
+from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
+from breadthflow_pipelines.warehouse import recomputations
+from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
+from breadthflow_pipelines.warehouse.calendar import unknown
+from breadthflow_pipelines.warehouse.market import reach
+from breadthflow_pipelines.warehouse.status import empty_tables, last_sessions
+
+log = logger(__name__)
+
+SIGNALS = ("market_signals", "symbol_signals")  # of a short history there are none
+LOOKED_BACK = dt.timedelta(days=92)  # a table whose last row is older is said to have none
+UNFINISHED = [
+    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
+    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
+]
+
+
+def deadline(session: dt.date, calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.datetime:
+    """When a session is to be in the store: ``grace`` after the evening's run, or after the close where that is later.
+
+    A half day closes hours before the run that fetches it, so the close alone would not do.
+    """
+    evening = dt.datetime.combine(session, EVENING, ZoneInfo(calendar.timezone))
+    return max(evening, calendar.close_of(session)) + grace
+
+
+def due_session(calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.date:
+    """The last session that is to be in the store by now."""
+    now = sessions.present()
+    session = calendar.last_closed(now)
+    while session > calendar.first and deadline(session, calendar, grace) > now:
+        session = calendar.back(session, 1)
+    return session
+
+
+def held_sessions(market: Market, session: dt.date) -> dict[str, dt.date | None] | None:
+    """The last session through ``session`` that each watched table holds, or None where that lies months back.
+
+    None instead of all that where the store has no bars at all: nothing of it can be late.
+    """
+    synthetic = market.source.synthetic
+    held = last_sessions(market.store, WATCHED, session - LOOKED_BACK, session, synthetic=synthetic)
+    return held if any(held.values()) or reach(market.store, synthetic=synthetic) is not None else None
+
+
+def lacking(held: Mapping[str, dt.date | None], session: dt.date) -> list[str]:
+    """The tables that do not hold that session though they should. Signals are due only where there ever were some."""
+    return [name for name, last in held.items() if last != session and not (name in SIGNALS and last is None)]
+
+
+def first_due(instance: dg.DagsterInstance, session: dt.date) -> dt.date:
+    """The first day that a run through ``session`` must read; where that cannot be told, what may still change."""
+    market = Market()
+    try:
+        return first_day_due(instance, market, session)
+    except BreadthFlowError as error:  # the run will meet it too, and say so
+        log.warning("first_day_due_unknown", reason=str(error))
+        return first_to_refresh(session, market.calendar)
+
+
+def unfinished_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    """A daily run that waits or works, if there is one."""
+    found = instance.get_runs(dg.RunsFilter(job_name=DAILY_JOB, statuses=UNFINISHED), limit=1)
+    return found[0] if found else None
+
+
+def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
+    """The first day that a run through ``through`` must read.
+
+    Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
+    that is new since, in which a day became a session since, of which the source could not give everything when last
+    asked, or whose bars may still change.
+    What is due because something below it changed needs no reading: see recomputing.py. What is held cannot be made,
+    so months are not read for it again each day; sessions without bars are asked for by themselves (gates.py).
+    """
+    start = market.settings.start_date
+    held_days = reach(market.store, synthetic=market.source.synthetic)
+    if held_days is None:
+        return start
+    held = {name for name in MONTHLY_ASSETS if gates.first_hold(market, name)}
+    of_bars = "breadth_counts" in held
+    if of_bars:
+        held.add("quarantined_bars")  # a check of bars ends a run before it comes to them
+    made = (name for name in MONTHLY_ASSETS if name not in held)
+    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in made))
+    missing = [month for month in Span(start, through, through).months if month not in done]
+    refresh = max(start, first_to_refresh(min(held_days[1], through), market.calendar))
+    due = [
+        refresh,
+        *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
+        recomputations.due(market.store, "bars").first,
+        *(day for day in unknown(market.store, market.calendar.changes, start) if market.calendar.is_session(day)),
+        None if of_bars else breadth_warehouse.outdated_from(market.store, CONVENTION, start),
+        None if of_bars else symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
+        market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
+    ]
+    return max(start, min(day for day in due if day is not None))
+
+
+def without_rows(market: Market) -> set[str]:
+    """Assets whose checks would judge nothing: published counts were never imported, or no market was ever loaded."""
+    empty = empty_tables(market.store)
+    made_of_bars = {"securities", "universe_members", *MONTHLY_ASSETS}
+    return (
+        (made_of_bars if "securities" in empty else set())
+        | (empty & {"exchange_breadth"})
+        | ({"breadth_indicators", "market_signals"} if {"securities", "exchange_breadth"} <= empty else set())
+    )
