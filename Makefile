@@ -14,7 +14,7 @@ unexport VIRTUAL_ENV
 # --inexact: `make run` after `make test` leaves the test tools where they are.
 SYNC = $(UV) sync --frozen --inexact --no-default-groups --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
-.PHONY: run up test lint clean-venv python
+.PHONY: run up test test-all lint clean-venv python
 
 run: python $(BOOTSTRAP) ## bring the demo market up to date and print its signals
 	@$(SYNC)
@@ -24,9 +24,15 @@ up: python $(BOOTSTRAP) ## keep Postgres, Dagster's UI and its daemon running un
 	@$(SYNC)
 	$(BIN)/breadthflow up
 
-test: python $(BOOTSTRAP) ## every test, with coverage
+PYTEST = $(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: python $(BOOTSTRAP) ## the tests that somebody waits for, with coverage
 	@$(SYNC) --group test
-	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: python $(BOOTSTRAP) ## every test: whole markets, servers that are killed, days that pass; half an hour
+	@$(SYNC) --group test
+	$(PYTEST)
 
 lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container and workflow files
 	@$(SYNC) --group dev

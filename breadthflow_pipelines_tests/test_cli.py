@@ -526,6 +526,7 @@ def test_a_run_that_cannot_be_is_refused_with_the_reason(
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.slow
 def test_a_month_that_the_source_does_not_have_ends_with_1_and_says_which_session_is_missing(
     store: dict[str, object], tmp_path: Path
 ) -> None:

@@ -20,7 +20,8 @@ def test_five_are_named_and_the_others_counted(many: int, text: str) -> None:
 
 def test_sessions_of_one_finding_are_told_together_and_universes_apart() -> None:
     assert told(hold("bars_complete", day, "no bars") for day in DAYS) == (
-        "no bars on 1970-11-12, 1970-11-13, 1970-11-16, 1970-11-17, 1970-11-18 and 2 more"
+        "no bars on 1970-11-12, 1970-11-13, 1970-11-16, 1970-11-17, 1970-11-18 and 2 more "
+        "(breadthflow holes lists them)"
     )
     thin = [hold("coverage_at_gate", DAYS[0], said, universe) for universe, said in (("b", "2 of 9"), ("a", "1 of 9"))]
     assert told(thin) == "a: 1 of 9 on 1970-11-12; b: 2 of 9 on 1970-11-12"
@@ -35,7 +36,7 @@ def test_sessions_of_one_finding_are_told_together_and_universes_apart() -> None
         ("bars_complete", DAYS[0], DAYS[0], "backfill --from 1970-11-12 --to 1970-11-12; if the source has no more: "),
         ("bars_complete", DAYS[0], DAYS[2], 'accept-hole 1970-11-12 --to 1970-11-16 --reason "..."'),
         ("coverage_at_gate", DAYS[0], DAYS[0], "or set a lower BREADTHFLOW_COVERAGE_GATE"),
-        ("bars_keep_contract", DAYS[0], DAYS[1], "breadthflow rejected --from 1970-11-12 --to 1970-11-13; "),
+        ("bars_keep_contract", DAYS[0], DAYS[1], "breadthflow rejected --from 1970-11-01 --to 1970-11-30; "),
         ("quarantine_bounded", DAYS[0], DAYS[1], "confirm --proposals or release --proposals, with --reason; then "),
         ("members_have_indicators", DAYS[0], DAYS[0], "breadthflow backfill --from 1970-11-12 --to 1970-11-12"),
         ("bars_current", DAYS[0], DAYS[0], "breadthflow run"),  # a backfill of a day that has just closed is a run

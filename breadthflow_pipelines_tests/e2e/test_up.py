@@ -45,13 +45,18 @@ WORKS_LONG = (
 )
 
 
+def free_port() -> int:
+    """One that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Served:
     """A running `breadthflow up`."""
 
     def __init__(self, home: Path, start: str, **settings: object) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.home, self.settings = home, {"home": home, "start": start, **settings}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
@@ -206,12 +211,12 @@ def test_the_second_up_on_a_store_is_told_of_the_first_and_touches_nothing(
     with private_home() as other:
         taken = breadthflow("up", "--port", up.port, home=other)
     assert (taken.returncode, f"Port {up.port} is taken" in taken.stderr) == (2, True)
-    second = breadthflow("up", "--port", up.port + 1, **up.settings)
+    second = breadthflow("up", "--port", free_port(), **up.settings)
     assert second.returncode == 2
     assert f"http://127.0.0.1:{up.port}, process {up.process.pid}" in second.stderr
     url = breadthflow("db", "url", **up.settings).stdout.strip()
     with private_home() as other:
-        elsewhere = breadthflow("up", "--port", up.port + 1, home=other, database_url=url)
+        elsewhere = breadthflow("up", "--port", free_port(), home=other, database_url=url)
     assert elsewhere.returncode == 2
     assert f"breadthflow up, process {up.process.pid}, port {up.port}" in elsewhere.stderr
     assert sorted(process.pid for process in processes_of(home)) == before

@@ -285,6 +285,7 @@ class TestHoles:
 class TestFindingHoles:
     """Where holes are noticed, and who asks for them again."""
 
+    @pytest.mark.slow
     def test_months_that_were_never_run_between_others_are_holes(self, store: Store) -> None:
         assert store.run(FIRST, dt.date(2022, 11, 30)).trouble is None
         report = store.run(dt.date(2023, 2, 1), dt.date(2023, 2, 28))
@@ -301,6 +302,7 @@ class TestFindingHoles:
         assert held(store) == [("bars_complete", "*", last)]
         assert str(report.trouble).startswith(f"breadth_counts is held from {last} on")
 
+    @pytest.mark.slow
     def test_bars_deleted_behind_its_back_are_found_at_night_and_fetched_by_the_next_run(
         self, filled: Store, frozen: Callable[[dt.date], None], one_shot: Contents
     ) -> None:
@@ -316,6 +318,7 @@ class TestFindingHoles:
         filled.daily(LAST)
         assert_same(filled.contents(), one_shot)
 
+    @pytest.mark.slow
     def test_a_hole_that_the_source_cannot_fill_is_asked_for_once_a_day(
         self, filled: Store, frozen: Callable[[dt.date], None], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -126,6 +126,7 @@ def test_interrupted_backfill_repeated_gives_the_tables_of_one_backfill(
     assert_same(store.contents(), one_shot)
 
 
+@pytest.mark.slow
 def test_backfill_that_fails_between_two_shards_of_members_repeated_gives_the_tables_of_one_backfill(
     store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ def test_backfill_that_fails_between_two_shards_of_members_repeated_gives_the_ta
     assert_same(store.contents(), one_shot)
 
 
+@pytest.mark.slow
 def test_backfill_that_fails_between_two_years_of_signals_repeated_gives_the_tables_of_one_backfill(
     filled: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from breadthflow_pipelines.orchestration import lights
 from breadthflow_pipelines.orchestration.names import DAILY_JOB
@@ -50,6 +51,7 @@ def launched(store: Store, *months: dt.date) -> dg.ExecuteInProcessResult:
 class TestTrueOfTheAsset:
     """A run judges its own months, and the light is about all of them."""
 
+    @pytest.mark.slow
     def test_a_hole_of_an_old_month_stays_red_over_daily_runs_until_it_is_mended(
         self, filled: Store, frozen: Frozen
     ) -> None:
@@ -73,6 +75,7 @@ class TestTrueOfTheAsset:
         colour, said = light(filled, "bars", "bars_complete")
         assert (colour, said["failing"], said["failing_months"]) == ("green", 0, 0)
 
+    @pytest.mark.slow
     def test_an_old_failure_does_not_fail_a_run_about_another_month_and_turns_red_when_it_is_over(
         self, filled: Store
     ) -> None:
@@ -98,6 +101,7 @@ class TestTrueOfTheAsset:
         assert colour == "yellow"
         assert f"bars of {DAY} have no volume" in said["what"]
 
+    @pytest.mark.slow
     def test_a_suite_judged_for_one_month_keeps_what_it_knows_of_others(self, filled: Store, frozen: Frozen) -> None:
         frozen(LAST)
         filled.execute(f"DELETE FROM bars WHERE session = '{DAY}'")

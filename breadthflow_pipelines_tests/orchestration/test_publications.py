@@ -116,6 +116,7 @@ def test_a_run_of_one_import_reads_that_one_and_ends_where_it_cannot(filled: Sto
     assert held(filled) == {"ONE": 40}
 
 
+@pytest.mark.slow
 def test_the_account_of_an_address_is_used_and_written_nowhere(
     filled: Store, tmp_path: Path, configured: Callable[[str], None]
 ) -> None:

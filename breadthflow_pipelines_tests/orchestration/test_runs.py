@@ -156,6 +156,7 @@ def test_counts_before_the_first_month_of_history_are_never_due(filled: Store, m
     assert planning.first_day_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
 
 
+@pytest.mark.slow
 def test_run_makes_everything_of_an_older_convention_anew_once(filled: Store, one_shot: Contents) -> None:
     filled.execute(
         f"UPDATE breadth_counts SET convention = {CONVENTION - 1}, new_highs_20 = NULL, new_lows_20 = NULL",

@@ -150,6 +150,7 @@ class TestCatchUp:
         at("2023-12-29T23:51")
         assert months(catch_up.asked()) == ("2023-12", "2023-12")
 
+    @pytest.mark.slow
     def test_a_symbol_that_is_not_there_yet_is_waited_for_and_a_delisted_one_is_not(
         self, filled: Store, at: At
     ) -> None:

@@ -116,6 +116,7 @@ def test_upgrade_keeps_bars_counts_and_what_was_published(old: Store) -> None:
     assert old.rows("SELECT count(*) FROM breadth_indicators") == [(40,)]
 
 
+@pytest.mark.slow
 def test_run_after_an_upgrade_computes_everything_anew(
     old: Store, one_shot: Contents, frozen: Callable[[dt.date], None]
 ) -> None:

@@ -70,6 +70,7 @@ def store_checks(store: Store) -> list[tuple[str, str]]:
         return [(dg.AssetKey.from_db_string(asset).to_user_string(), name) for asset, name in cursor.fetchall()]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_steps_of_old_runs_go_and_nothing_that_is_known_of_an_asset(filled: Store) -> None:
     assert filled.daily(LAST).exit_status == 0
     before, events = known(filled), count(filled)
