@@ -54,13 +54,17 @@ def window_sum(values: pl.Expr, length: int) -> pl.Expr:
 
 
 def window_mean(values: pl.Expr, length: int) -> pl.Expr:
-    """Mean of the last ``length`` observations, made of these alone; null as window_sum.
+    """Mean of the last ``length`` observations, made of these alone; null as window_sum."""
+    return _of_observations(values, lambda observed: mean_of_last(observed, length))
 
-    Trap: rolling_mean carries the rounding of what has left the window along, and gives 100.00000000000001 per cent.
+
+def mean_of_last(values: pl.Expr, length: int) -> pl.Expr:
+    """Mean of the last ``length`` values, which are never null, made of these alone; null until there are so many.
+
+    Trap: rolling_mean carries the rounding of what has left the window along. It gives 100.00000000000001 per cent, and
+    less than nothing for prices above zero that were a quintillion times as high before.
     """
-    return _of_observations(
-        values, lambda observed: observed.map_batches(lambda known: moving_average(known, length), pl.Float64)
-    )
+    return values.map_batches(lambda known: moving_average(known, length), pl.Float64)
 
 
 def window_ratio(part: pl.Expr, whole: pl.Expr, length: int) -> pl.Expr:

@@ -16,7 +16,7 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.catalogue import Indicator
 from breadthflow_pipelines.indicators.price import HISTORY, YEAR, by_history
-from breadthflow_pipelines.indicators.series import share
+from breadthflow_pipelines.indicators.series import mean_of_last, share
 
 FAMILY = "Per symbol"
 
@@ -66,7 +66,7 @@ def wilder_sum(values: pl.Expr) -> pl.Expr:
 
 def sma(values: pl.Expr, length: int) -> pl.Expr:
     """Simple moving average of the last ``length`` bars, in the units of the values; null until they exist."""
-    return values.rolling_mean(length)
+    return mean_of_last(values, length)
 
 
 def ema(values: pl.Expr, length: int) -> pl.Expr:
@@ -214,7 +214,7 @@ def volume_ratio(volume: pl.Expr) -> pl.Expr:
     The bar itself is not in the mean, or a surge would soften its own yardstick. Trap: volume as traded makes it jump
     for twenty bars after a split.
     """
-    return share(volume, volume.rolling_mean(VOLUME_BARS).shift(1))
+    return share(volume, mean_of_last(volume, VOLUME_BARS).shift(1))
 
 
 def realised_volatility(close: pl.Expr) -> pl.Expr:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -49,6 +49,7 @@ def last(bars: list[Row]) -> Row:
     return indicators(bars).row(-1, named=True)
 
 
+@example(1034)  # a mean of prices that were a quintillion times as high lately
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6))
 def test_prices_of_any_size_give_numbers_within_their_bounds(seed: int) -> None:
@@ -130,6 +131,7 @@ def test_every_symbol_of_the_real_market_equals_ta_lib() -> None:
         assert_same(own, ours, ta_lib(own))
 
 
+@example(1034)  # a mean of prices that were a quintillion times as high lately
 @settings(max_examples=15, deadline=None)
 @given(markets())
 def test_random_markets_equal_ta_lib(market: Market) -> None:
