@@ -4,6 +4,7 @@ A gate has the name of its check. What fails is stored as holds (warehouse/holds
 hold it before it builds anything (orchestration/gates.py), whoever started the run.
 """
 
+import calendar
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -35,7 +36,6 @@ BY_MONTH = (REJECTED, CROWDED)  # one hold for a month, from its first session t
 ACCEPTABLE = (MISSING, REJECTED, THIN)  # holes in what the source gives: people may accept them
 EVERY = "*"  # in place of a universe: every one that is made of the bars
 
-ONE_DAY = dt.timedelta(days=1)
 NAMED = 5  # sessions, or findings, in one sentence
 
 Hold = Mapping[str, Any]  # a row of the view ``holding``: gate, universe, session, said, ...
@@ -45,6 +45,17 @@ def listed(items: Sequence[object], most: int = NAMED) -> str:
     """The first items, and how many more there are."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more
+
+
+def joined(parts: Sequence[str]) -> str:
+    """The first sentences, and how many more there are."""
+    more = f"; and {len(parts) - NAMED:,} more" if len(parts) > NAMED else ""
+    return "; ".join(parts[:NAMED]) + more
+
+
+def whom(universe: str) -> str:
+    """Whom a hold is of, as people read it."""
+    return "all" if universe == EVERY else universe
 
 
 def told(holds: Iterable[Hold]) -> str:
@@ -57,8 +68,7 @@ def told(holds: Iterable[Hold]) -> str:
         when = f"in {days[0]:%Y-%m}" if same[0]["gate"] in BY_MONTH else f"on {listed(days)}"
         when += " (breadthflow holes lists them)" if len(days) > NAMED else ""
         parts.append(f"{'' if universe == EVERY else f'{universe}: '}{said} {when}")
-    more = f"; and {len(parts) - NAMED:,} more" if len(parts) > NAMED else ""
-    return "; ".join(parts[:NAMED]) + more
+    return joined(parts)
 
 
 def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date | None = None) -> str:
@@ -66,7 +76,8 @@ def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date |
     first, last = (first or last), (last or first)
     hole = (first, last)
     if check in BY_MONTH and first and last:  # its hold stands at one session, and what it found is in all of the month
-        first, last = first.replace(day=1), (last.replace(day=28) + dt.timedelta(days=4)).replace(day=1) - ONE_DAY
+        first = first.replace(day=1)
+        last = last.replace(day=calendar.monthrange(last.year, last.month)[1])
     days = "" if first is None else f" --from {first} --to {last}"
     again = f"breadthflow backfill{days}" if days else "breadthflow run"
     if check == CROWDED:

@@ -23,8 +23,9 @@ from breadthflow_pipelines.cli.options import (
     day_range,
 )
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.gates import GATES, remedy, told, whom
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse import holds, standing, verdicts
 from breadthflow_pipelines.warehouse import status as store
 from breadthflow_pipelines.warehouse.database import open_database
 
@@ -126,8 +127,7 @@ def _decide(
     from breadthflow_pipelines.observability.logs import logger
     from breadthflow_pipelines.warehouse import decisions
 
-    if not reason.strip():
-        raise RequestError("--reason is empty: say why, for whoever reads it in a year.")
+    _check_reason(reason)
     if proposals == (symbol is not None) or (symbol is None) != (date is None) or (rule is not None and not proposals):
         raise RequestError("Name a bar, as in GNW 2008-09-29, or say --proposals, with --rule for those of one rule.")
     database = open_database(get_settings())
@@ -163,12 +163,9 @@ def accept_hole(
 
     Example: breadthflow accept-hole 1970-11-16 --reason "the vendor has no bar of that day"
     """
-    from breadthflow_pipelines.gates import told
     from breadthflow_pipelines.observability.logs import logger
-    from breadthflow_pipelines.warehouse import holds, verdicts
 
-    if not reason.strip():
-        raise RequestError("--reason is empty: say why, for whoever reads it in a year.")
+    _check_reason(reason)
     first, last = day_range(session, end or session)
     assert first is not None  # noqa: S101 - the argument is required
     assert last is not None  # noqa: S101 - it is the same where none is given
@@ -201,15 +198,12 @@ def holes(
 
     Example: breadthflow holes --gate bars_complete --format csv
     """
-    from breadthflow_pipelines.gates import GATES, remedy
-    from breadthflow_pipelines.warehouse import holds
-
     if gate is not None and gate not in GATES:
         raise RequestError(f"{gate} holds nothing; there are: {', '.join(GATES)}.")
     database = open_database(get_settings())
     rows = [*holds.holding(database, GATES), *holds.accepted(database)]
     rows = [
-        {**row, "universe": "all" if row["universe"] == "*" else row["universe"]}
+        {**row, "universe": whom(row["universe"])}
         for row in sorted(rows, key=lambda row: (row["session"], row["gate"], row["universe"]))
         if gate in (None, row["gate"])
     ]
@@ -221,6 +215,11 @@ def holes(
     for name in sorted({row["gate"] for row in open_}):
         days = [row["session"] for row in open_ if row["gate"] == name]
         err.print(f"{name}:  {remedy(GATES[name], name, days[0], days[-1])}", markup=False, soft_wrap=True)
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise RequestError("--reason is empty: say why, for whoever reads it in a year.")
 
 
 def _user() -> str:

@@ -4,7 +4,7 @@ They import neither Dagster nor pandas when they run; polars only where they ask
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,9 +26,10 @@ from breadthflow_pipelines.cli.options import (
     names_in,
 )
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.gates import GATES, told, whom
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
-from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse import holds, standing, verdicts
 from breadthflow_pipelines.warehouse import status as store
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
 
@@ -65,7 +66,7 @@ _SYMBOL_SHORT = (
 )
 _MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
 _WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
-SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
+_SCORE_SHORT = ("universe", "session", "state", "rule", "value", "action")
 
 
 @app.command()
@@ -190,13 +191,13 @@ def members(
         raise RequestError(
             "Name a universe, as in breadthflow members --universe sp500; breadthflow status lists them."
         )
-    whom = universe or "all universes"
+    of = universe or "all universes"
     if without_bars:
         found = store.members_without_bars(database, universe)
         rows = [row | {"nearest": " or ".join(row["nearest"]) or None} for row in found]
-        title, columns = f"Members of {whom} without a bar", _WITHOUT_BARS
+        title, columns = f"Members of {of} without a bar", _WITHOUT_BARS
         if not rows:
-            err.print(f"Every member of {whom} has bars.")
+            err.print(f"Every member of {of} has bars.")
     else:
         assert universe is not None  # noqa: S101 - checked above
         day = day_of(date) or dt.datetime.now(dt.UTC).date()
@@ -254,7 +255,7 @@ def score(
     )
     if any(row["state"] == "provisional" for row in rows):
         final = [r for r in store.last_scores(database, universe, date.date()) if r["state"] == "final"]
-        print_filled("The last final ones", final, SCORE_SHORT)
+        print_filled("The last final ones", final, _SCORE_SHORT)
     say_held(database, universe, "market_signals")
 
 
@@ -307,7 +308,7 @@ def status() -> None:
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     print_filled("Universes", found["universes"], shown)
     _print_checks(database)
-    print_filled("Last scores, and the last final ones", store.last_scores(database), SCORE_SHORT)
+    print_filled("Last scores, and the last final ones", store.last_scores(database), _SCORE_SHORT)
     print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
     implausible = ("rule", "status", "synthetic", "bars", "first", "last")
@@ -329,12 +330,9 @@ def status() -> None:
 
 def _print_checks(database: Database) -> None:
     """What fails, what holds what, and which holes are accepted, each with what helps."""
-    from breadthflow_pipelines.gates import GATES, told
-    from breadthflow_pipelines.warehouse import holds, verdicts
-
     failing = verdicts.failing(database)
     print_filled("Checks that fail now", failing, ("check", "severity", "since", "months", "failing", "said"))
-    print_filled("Held: nothing is built from there on", _held_by_gate(holds.holding(database, GATES), told), _HELD)
+    print_filled("Held: nothing is built from there on", _held_by_gate(holds.holding(database, GATES)), _HELD)
     for row in failing:
         out.print(f"{row['check']}:  {row['next']}", markup=False)
     if failing:
@@ -347,7 +345,7 @@ _HELD = ("gate", "universe", "from", "sessions", "since", "what")
 _ACCEPTED = ("session", "universe", "gate", "what", "decided_by", "decided_at", "reason")
 
 
-def _held_by_gate(rows: Sequence[dict[str, Any]], told: Callable[[Any], str]) -> list[dict[str, Any]]:
+def _held_by_gate(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The holds of each gate and universe in one row."""
     grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
@@ -355,7 +353,7 @@ def _held_by_gate(rows: Sequence[dict[str, Any]], told: Callable[[Any], str]) ->
     return [
         {
             "gate": gate,
-            "universe": "all" if universe == "*" else universe,
+            "universe": whom(universe),
             "from": same[0]["session"],
             "sessions": len(same),
             "since": min(row["since"] for row in same),

@@ -166,17 +166,17 @@ def _lookalike(row: Mapping[str, Any]) -> str:
 def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Of each month's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
     span = _span(context, market)
-    gates.judge_bars(market, span, context.run.run_id)
-    held = int(_held(market, span.start, span.end)["bars"].sum())
-    rejected = gates.rejected_rows(market, span)
-    return _gate(context, market, span, rejected_share(rejected.height, held), {"rows": shown(rejected)})
+    held, rejected = _held(market, span.start, span.end), gates.rejected_rows(market, span)
+    gates.judge_rejected(market, span, held, rejected, context.run.run_id)
+    well = rejected_share(rejected.height, int(held["bars"].sum()))
+    return _gate(context, market, span, well, {"rows": shown(rejected)})
 
 
 @dg.asset_check(asset="bars", blocking=True)
 def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every session between the first and the last one held has bars: a hole would turn the day after it into gaps."""
     span = _span(context, market)
-    gates.judge_bars(market, span, context.run.run_id)
+    gates.judge_missing(market, span, _held(market, span.start, span.end), context.run.run_id)
     return _gate(context, market, span, f"every session {_days(span)} that is due has bars")
 
 

@@ -29,7 +29,7 @@ from breadthflow_pipelines.warehouse import holds as warehouse
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import verdicts
 from breadthflow_pipelines.warehouse.breadth import settling_coverage
-from breadthflow_pipelines.warehouse.bulk import execute
+from breadthflow_pipelines.warehouse.bulk import Statement, execute
 from breadthflow_pipelines.warehouse.standing import held_message
 from breadthflow_pipelines.warehouse.symbols import settling_members
 
@@ -70,38 +70,53 @@ def holding(market: Market, asset: str) -> Held:
     return Held(asset, warehouse.first_held(market.store, asset))
 
 
-def judge_bars(market: Market, span: Span, run_id: str, *, asked: Sequence[tuple[dt.date, dt.date]] = ()) -> None:
-    """Hold from sessions of these days without bars, and from months with too many broken rows; lift what is mended.
+def judge_missing(
+    market: Market, span: Span, held: pl.DataFrame, run_id: str, *, asked: Sequence[tuple[dt.date, dt.date]] = ()
+) -> None:
+    """Hold from sessions of these days without bars; lift what is mended.
 
-    asked: days, from and through, for which the source was just asked.
+    held: session and bars of the span. asked: days, from and through, for which the source was just asked.
     """
     if span.is_empty:
         return
-    store, synthetic = market.store, market.source.synthetic
-    reach = bars_warehouse.reach(store, synthetic=synthetic)
-    held = bars_warehouse.sessions_held(store, span.start, span.end, synthetic=synthetic)
+    reach = bars_warehouse.reach(market.store, synthetic=market.source.synthetic)
     expected = market.calendar.between(max(span.start, reach[0]), min(span.end, reach[1])) if reach else []
-    rejected = rejected_rows(market, span)
-    found = {MISSING: missing_sessions(expected, held["session"]), REJECTED: broken_months(rejected, held)}
-    before = _accepted(market)
-    days = (span.start, span.end)
-    execute(
-        store,
-        [
-            *(
-                warehouse.settling(gate, *warehouse.listing(rows.to_dicts()), days, run_id, synthetic=synthetic)
-                for gate, rows in found.items()
-            ),
-            *(warehouse.asked_for(first, last) for first, last in asked),
-        ],
-    )
-    for gate, universe, session in before - _accepted(market):
-        log.warning("acceptance_lapsed", gate=gate, universe=universe, session=str(session), why="nothing is missing")
     none = verdicts.Fault(1, "there are no bars at all")
-    verdicts.record_gate(
-        store, MISSING, span.months, run_id=run_id, besides=None if reach else dict.fromkeys(span.months, none)
+    _settle(
+        market,
+        MISSING,
+        missing_sessions(expected, held["session"]),
+        span,
+        run_id,
+        also=[warehouse.asked_for(first, last) for first, last in asked],
+        besides=None if reach else dict.fromkeys(span.months, none),
     )
-    verdicts.record_gate(store, REJECTED, span.months, run_id=run_id)
+
+
+def judge_rejected(market: Market, span: Span, held: pl.DataFrame, rejected: pl.DataFrame, run_id: str) -> None:
+    """Hold from months with too many broken rows; lift what is mended. held: session and bars of the span."""
+    if not span.is_empty:
+        _settle(market, REJECTED, broken_months(rejected, held), span, run_id)
+
+
+def _settle(
+    market: Market,
+    gate: str,
+    found: pl.DataFrame,
+    span: Span,
+    run_id: str,
+    *,
+    also: Sequence[Statement] = (),
+    besides: verdicts.Faults | None = None,
+) -> None:
+    """Make the holds of a gate of bars be those that were found, with the verdict of each month."""
+    rows, days = warehouse.listing(found.to_dicts()), (span.start, span.end)
+    before = _accepted(market)
+    settling = warehouse.settling(gate, *rows, days, run_id, synthetic=market.source.synthetic)
+    execute(market.store, [settling, *also])
+    for lapsed, universe, session in before - _accepted(market):
+        log.warning("acceptance_lapsed", gate=lapsed, universe=universe, session=str(session), why="nothing is missing")
+    verdicts.record_gate(market.store, gate, span.months, run_id=run_id, besides=besides)
 
 
 def rejected_rows(market: Market, span: Span) -> pl.DataFrame:
@@ -134,7 +149,10 @@ def judge_read(
     months |= {day.strftime(FORMAT) for day in stale if not market.calendar.is_session(day)}
     asked = [*again, *([] if own.is_empty else [(own.start, own.end)])]
     for start, end in _stretches(months, own):
-        judge_bars(market, Span(start, end, own.through), run_id, asked=asked)
+        span = Span(start, end, own.through)
+        held = bars_warehouse.sessions_held(market.store, start, end, synthetic=market.source.synthetic)
+        judge_missing(market, span, held, run_id, asked=asked)
+        judge_rejected(market, span, held, rejected_rows(market, span), run_id)
 
 
 def to_ask_for_again(market: Market, own: Span) -> list[tuple[dt.date, dt.date]]:

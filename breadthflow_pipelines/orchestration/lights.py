@@ -18,7 +18,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionResolvedStatus,
 )
 
-from breadthflow_pipelines.gates import NAMED, remedy
+from breadthflow_pipelines.gates import joined, remedy
 from breadthflow_pipelines.orchestration.names import LATE_CHECK
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import verdicts
@@ -39,7 +39,7 @@ def by_month(rows: Iterable[Mapping[str, Any]], said: Callable[[Mapping[str, Any
     faults = {}
     for month, group in months.items():
         sessions = [row["session"] for row in group if row["session"] is not None]
-        said_of = _joined([said(row) for row in group])
+        said_of = joined([said(row) for row in group])
         faults[month] = Fault(len(group), said_of, min(sessions, default=None), max(sessions, default=None))
     return faults
 
@@ -144,7 +144,7 @@ def _metadata(
     concerned = [row for row in bad if row["month"] in own]
     # The same may be wrong in many months: a price that is too large, a symbol that did not answer.
     each = dict.fromkeys(f"{row['said']} (since {row['since']:%Y-%m-%d})" for row in (concerned or bad))
-    said = _joined(list(each))
+    said = joined(list(each))
     others = len(bad) - len(concerned)
     if concerned and others:
         said += f"; and {others} month{'s' if others > 1 else ''} that {'were' if others > 1 else 'was'} judged before"
@@ -208,11 +208,6 @@ def _differ(light: dg.AssetCheckEvaluation, shown: dg.AssetCheckEvaluation | Non
         return (one.passed, severity, *(one.metadata[name].value for name in COUNTS if name in one.metadata))
 
     return shown is None or told(light) != told(shown)
-
-
-def _joined(parts: Sequence[str]) -> str:
-    more = f"; and {len(parts) - NAMED:,} more" if len(parts) > NAMED else ""
-    return "; ".join(parts[:NAMED]) + more
 
 
 def _completed(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:

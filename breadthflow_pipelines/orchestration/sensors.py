@@ -15,6 +15,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.gates import listed
 from breadthflow_pipelines.observability.alerts import Alert
 from breadthflow_pipelines.orchestration import freshness, gates, incidents, lights, totals
 from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
@@ -306,8 +307,7 @@ def _name_unreadable(
 
 
 def _named(files: list[Arrived]) -> str:
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-    return ", ".join(file.path for file in files[:NAMED]) + more
+    return listed([file.path for file in files], NAMED)
 
 
 def _over(told: Mapping[str, object], why: str) -> dg.SensorResult:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 import psycopg2
 import psycopg2.errors
 from psycopg2 import sql
+from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
     from breadthflow_pipelines.settings import Settings
+
+Row = dict[str, Any]  # of an answer, by column
 
 NAME = "breadthflow"
 HEAD = "0010"  # the newest migration; kept here because importing Alembic to ask costs most of a second
@@ -72,6 +75,22 @@ class Database:
             yield
         finally:
             connection.close()
+
+
+def rows_of(
+    database: Database, query: str | sql.Composed, values: Sequence[object] | Mapping[str, object] | None = None
+) -> list[Row]:
+    """The answer to a query with psycopg2's marks, by column.
+
+    Raises:
+        DatabaseError: the server did not answer to the end.
+    """
+    try:
+        with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+            cursor.execute(query, values)
+            return [dict(row) for row in cursor.fetchall()]
+    except psycopg2.OperationalError as error:
+        raise DatabaseError(f"The database went away: {str(error).strip().splitlines()[0]}") from None
 
 
 def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> BreadthFlowError | None:

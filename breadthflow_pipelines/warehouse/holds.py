@@ -9,19 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, listed
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.dependents import MADE_OF
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.warehouse.bulk import Parameter, Statement
 
-Row = dict[str, Any]
 
 _KEY = "gate, universe, synthetic, session"
 
@@ -82,13 +81,6 @@ def unheld(scope: str, parameters: Sequence[Parameter], held: Mapping[str, dt.da
         return scope, parameters
     first = f"(((${len(parameters) + 1}::text)::jsonb) ->> universe)::date"
     return f"({scope}) AND session < coalesce({first}, 'infinity')", (*parameters, json.dumps(held, default=str))
-
-
-def rows_of(database: Database, query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> list[Row]:
-    """The answer to a query with psycopg2's marks."""
-    with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(query, values)
-        return [dict(row) for row in cursor.fetchall()]
 
 
 def first_held(database: Database, asset: str) -> dict[str, Row]:
@@ -212,6 +204,5 @@ def _decide(
 
 def _none(what: str, first: dt.date, last: dt.date, there: Sequence[dt.date]) -> RequestError:
     days = f"on {first}" if first == last else f"from {first} through {last}"
-    more = f" and {len(there) - 5} more" if len(there) > 5 else ""
-    named = f"there is: {', '.join(map(str, there[:5]))}{more}" if there else "there is no hole that could be decided"
+    named = f"there is: {listed(there)}" if there else "there is no hole that could be decided"
     return RequestError(f"{what.capitalize()} {days}; {named}. breadthflow holes lists them.")

@@ -7,8 +7,7 @@ from itertools import groupby
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.gates import EVERY, GATES, HELD_BY, Hold, remedy, told
 from breadthflow_pipelines.warehouse import holds, verdicts
-from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.holds import rows_of
+from breadthflow_pipelines.warehouse.database import Database, rows_of
 
 EMPTY = f"The store is empty.{NEXT_LINE}breadthflow run"
 
@@ -19,15 +18,14 @@ def check_known(database: Database, universe: str) -> None:
     Raises:
         RequestError: says why nothing was computed, or which universes there are.
     """
+    if rows_of(database, "SELECT FROM breadth_indicators WHERE universe = %s LIMIT 1", [universe]):
+        return
     rows = rows_of(
         database,
-        "SELECT DISTINCT universe, true AS computed FROM breadth_indicators "
-        "UNION SELECT DISTINCT universe, false FROM universe_members "
-        "UNION SELECT DISTINCT exchange, false FROM exchange_breadth ORDER BY 1",
+        "SELECT universe FROM breadth_indicators UNION SELECT universe FROM universe_members "
+        "UNION SELECT exchange FROM exchange_breadth ORDER BY 1",
     )
-    if any(row["computed"] and row["universe"] == universe for row in rows):
-        return
-    names = sorted({row["universe"] for row in rows})
+    names = [row["universe"] for row in rows]
     if universe in names or not names:
         raise RequestError(why_nothing(database, universe if names else None))
     raise RequestError(f"Universe {universe} is unknown; there are: {', '.join(names)}.")

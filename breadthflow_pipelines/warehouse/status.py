@@ -5,20 +5,16 @@ Rows of a universe or of a security say whether it is ``synthetic``: a store may
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.known import KEPT, known_then
 from breadthflow_pipelines.warehouse.naming import as_stored
-
-Row = dict[str, Any]
 
 _SIGNAL_COLUMNS = (
     "signal_id, universe, segment, session, rule, action, confidence, value, threshold, calibrated, state, convention, "
@@ -36,7 +32,7 @@ def breadth_columns(database: Database) -> list[str]:
         "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = 'breadth'::regclass AND attnum > 0 "
         "ORDER BY attnum"
     )
-    return [row["name"] for row in _rows(database, query, [])]
+    return [row["name"] for row in rows_of(database, query, [])]
 
 
 def breadth(
@@ -60,7 +56,7 @@ def breadth(
     query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
     if as_of is not None:
         query = _known_then(database, as_of) + query
-    rows = _rows(database, query, values)
+    rows = rows_of(database, query, values)
     if not rows and as_of is not None:
         raise _nothing_then(database, universe, as_of)
     if not rows:
@@ -71,7 +67,7 @@ def breadth(
 
 def _known_then(database: Database, as_of: dt.datetime) -> sql.Composed:
     """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then."""
-    views = _rows(
+    views = rows_of(
         database,
         "SELECT pg_get_viewdef('all_counts'::regclass) AS all_counts, pg_get_viewdef('breadth'::regclass) AS breadth",
         [],
@@ -89,7 +85,7 @@ def _nothing_then(database: Database, universe: str, as_of: dt.datetime) -> Requ
         "SELECT least((SELECT min(computed_at) FROM breadth_indicators WHERE universe = %s), (SELECT min(known_from) "
         "FROM breadth_revisions WHERE universe = %s AND relation = 'breadth_indicators')) AS first"
     )
-    first = _rows(database, query, [universe, universe])[0]["first"]
+    first = rows_of(database, query, [universe, universe])[0]["first"]
     return RequestError(
         f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no such breadth of {universe} was known; the store's first is of "
         f"{first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
@@ -113,7 +109,7 @@ def symbols(
     symbol = _as_stored(database, symbol)
     if first is None and last is None:
         query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
-        first = last = _rows(database, query, [universe])[0]["last"]
+        first = last = rows_of(database, query, [universe])[0]["last"]
         if first is None:
             held = standing.held_of(database, universe, "symbol_signals")
             raise RequestError(
@@ -122,7 +118,7 @@ def symbols(
                 "and published counts have no members."
             )
     where, values = _where({"universe": universe, "symbol": symbol, "action": action}, first, last)
-    rows = _rows(
+    rows = rows_of(
         database,
         "SELECT symbol, s.*, p.*, synthetic FROM symbol_signals s "
         "JOIN price_indicators p USING (universe, session, security_id) "
@@ -146,7 +142,7 @@ def members(database: Database, universe: str, day: dt.date) -> list[Row]:
     Raises:
         RequestError: the universe has no members at all; says which have.
     """
-    rows = _rows(
+    rows = rows_of(
         database,
         "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, "
         "own.first AS first_bar, own.last AS last_bar "
@@ -169,7 +165,7 @@ def members_without_bars(database: Database, universe: str | None = None) -> lis
     """
     if universe is not None:
         _with_members(database, universe)
-    rows = _rows(
+    rows = rows_of(
         database,
         "WITH reach AS (SELECT min(own.first) AS first, max(own.last) AS last "
         f"FROM securities CROSS JOIN LATERAL {_OWN_BARS} own) "
@@ -179,7 +175,7 @@ def members_without_bars(database: Database, universe: str | None = None) -> lis
         "ORDER BY universe, symbol, valid_from",
         [universe],
     )
-    known = _rows(
+    known = rows_of(
         database,
         "SELECT DISTINCT symbol FROM security_symbols s "
         "WHERE EXISTS (SELECT FROM bars WHERE bars.security_id = s.security_id)",
@@ -196,7 +192,7 @@ _OWN_BARS = (
 
 
 def _with_members(database: Database, universe: str) -> None:
-    found = _rows(database, "SELECT DISTINCT universe FROM universe_members ORDER BY 1", [])
+    found = rows_of(database, "SELECT DISTINCT universe FROM universe_members ORDER BY 1", [])
     names = [row["universe"] for row in found]
     if universe not in names:
         if not names:
@@ -218,12 +214,12 @@ def signals(
     where, values = _where({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
     query = f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
-    return _marked(database, _rows(database, query, values))
+    return _marked(database, rows_of(database, query, values))
 
 
 def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:
     """Of each universe (or one) as a whole: score and conviction of its last session, and its last few events."""
-    return _rows(
+    return rows_of(
         database,
         f"""
         WITH ranked AS (
@@ -247,7 +243,7 @@ def scores(database: Database, session: dt.date, universe: str | None) -> list[R
     found = [row for row in signals(database, session, session, universe, None, None) if row["rule"] in _MEASURES]
     if not found:
         where, values = _where({"universe": universe, "rule": "breadth_score"}, None, None)
-        reach = _rows(
+        reach = rows_of(
             database, f"SELECT min(session) AS f, max(session) AS l FROM market_signals WHERE {where}", values
         )[0]
         if reach["f"] is None:
@@ -265,7 +261,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     Raises:
         RequestError: no signal has that id.
     """
-    found = _rows(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
+    found = rows_of(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))
@@ -274,7 +270,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     armed = row["evidence"].get("armed_session", str(row["session"]))
     key = [row["universe"], row["segment"], armed, row["session"]]
     query = "SELECT * FROM breadth WHERE universe = %s AND segment = %s AND session BETWEEN %s AND %s ORDER BY session"
-    return row, _rows(database, query, key)
+    return row, rows_of(database, query, key)
 
 
 def rejected(
@@ -296,7 +292,7 @@ def rejected(
     where, values = _where(own, first, last)
     spoken = "status NOT IN ('lapsed', 'gone')" if status is None else "true"
     query = f"{_REJECTED} WHERE {where} AND {spoken} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY {_ORDER}"
-    return _rows(database, query, [*values, reason or ""])
+    return rows_of(database, query, [*values, reason or ""])
 
 
 _ORDER = "session, symbol, reason"
@@ -326,7 +322,7 @@ def rejected_counts(
     Raises:
         RequestError: no such exchange; says which there are.
     """
-    known = _rows(
+    known = rows_of(
         database, "SELECT exchange FROM exchange_breadth UNION SELECT exchange FROM rejected_counts ORDER BY 1", []
     )
     names = [row["exchange"] for row in known]
@@ -334,7 +330,7 @@ def rejected_counts(
         there = f"there are: {', '.join(names)}" if names else "none were imported: run breadthflow import-breadth"
         raise RequestError(f"There are no published counts of {exchange}; {there}.")
     where, values = _where({"exchange": exchange}, first, last)
-    return _rows(
+    return rows_of(
         database,
         "SELECT session, exchange, exchange || '_' || series || '.csv' AS file, line, value, reason, rejected_at, "
         f"run_id FROM rejected_counts WHERE {where} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY file, line",
@@ -347,7 +343,7 @@ def last_scores(database: Database, universe: str | None = None, through: dt.dat
 
     through: the last session to look at; without it the last that is stored.
     """
-    found = _rows(
+    found = rows_of(
         database,
         """
         WITH told AS (
@@ -373,7 +369,7 @@ def _marked(database: Database, rows: list[Row]) -> list[Row]:
 def synthetic_universes(database: Database) -> set[str]:
     """The universes that have members which do not exist."""
     query = "SELECT DISTINCT universe FROM universe_members JOIN securities USING (security_id) WHERE synthetic"
-    return {row["universe"] for row in _rows(database, query, [])}
+    return {row["universe"] for row in rows_of(database, query, [])}
 
 
 def empty_tables(database: Database) -> set[str]:
@@ -383,13 +379,13 @@ def empty_tables(database: Database) -> set[str]:
         *("breadth_counts", "breadth_indicators", "market_signals", "price_indicators", "symbol_signals"),
     )
     query = "SELECT " + ", ".join(f"EXISTS (SELECT FROM {name}) AS {name}" for name in names)
-    return {name for name, filled in _rows(database, query, [])[0].items() if not filled}
+    return {name for name, filled in rows_of(database, query, [])[0].items() if not filled}
 
 
 def any_bars(database: Database) -> bool:
     """Whether a bar is stored, or was turned away."""
     query = "SELECT EXISTS (SELECT FROM bars) OR EXISTS (SELECT FROM rejected_bars) AS any"
-    return bool(_rows(database, query, [])[0]["any"])
+    return bool(rows_of(database, query, [])[0]["any"])
 
 
 # By table, whose rows a session has: published counts have universes too, and say nothing of bars.
@@ -410,14 +406,14 @@ def last_sessions(
     for table in tables:
         query = "SELECT max(session) AS last " + _OF_BARS[table] + " AND session BETWEEN %(since)s AND %(through)s"
         values = {"synthetic": synthetic, "since": since, "through": through}
-        found[table] = _rows(database, sql.SQL(query).format(sql.Identifier(table)), values)[0]["last"]
+        found[table] = rows_of(database, sql.SQL(query).format(sql.Identifier(table)), values)[0]["last"]
     return found
 
 
 def overview(database: Database) -> dict[str, list[Row]]:
     """What the store holds: bars by source, universes with their last session, what was rejected or doubted and why."""
     return {
-        "bars": _rows(
+        "bars": rows_of(
             database,
             # Twice as fast as count(DISTINCT), which sorts.
             "WITH each AS (SELECT source, min(session) AS first, max(session) AS last, count(*) AS bars "
@@ -426,8 +422,8 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "FROM each GROUP BY source ORDER BY source",
             [],
         ),
-        "universes": _rows(database, _UNIVERSES, []),
-        "rejected": _rows(
+        "universes": rows_of(database, _UNIVERSES, []),
+        "rejected": rows_of(
             database,
             "SELECT source, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
             "FROM rejected_bars, unnest(reasons) AS reason WHERE gone_at IS NULL GROUP BY source, reason "
@@ -435,37 +431,37 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
             [],
         ),
-        "quarantined": _rows(
+        "quarantined": rows_of(
             database,
             "SELECT rule, status, synthetic, count(*) AS bars, min(session) AS first, max(session) AS last "
             "FROM quarantined_bars JOIN securities USING (security_id) WHERE status <> 'lapsed' "
             "GROUP BY rule, status, synthetic ORDER BY 1, 2, 3",
             [],
         ),
-        "doubted": _rows(
+        "doubted": rows_of(
             database,
             "SELECT exchange, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
             "FROM exchange_breadth, unnest(doubts) AS reason GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
             [],
         ),
-        "units": _rows(
+        "units": rows_of(
             database,
             "SELECT exchange, volume_unit, min(session) AS first, max(session) AS last, count(*) AS sessions "
             "FROM exchange_breadth WHERE volume_unit IS NOT NULL GROUP BY exchange, volume_unit ORDER BY 1, 3",
             [],
         ),
-        "other_lists": _rows(database, _OTHER_LISTS, []),
-        "calendar": _rows(
+        "other_lists": rows_of(database, _OTHER_LISTS, []),
+        "calendar": rows_of(
             database, "SELECT session, change, reason, applied_at FROM calendar_changes ORDER BY session, change", []
         ),
-        "revised": _rows(
+        "revised": rows_of(
             database,
             "SELECT coalesce(kind, 'unknown') AS kind, synthetic, count(*) AS rows, min(session) AS first, "
             "max(session) AS last, max(revised_at) AS changed FROM bar_revisions JOIN securities USING (security_id) "
             "GROUP BY 1, 2 ORDER BY 1, 2",
             [],
         ),
-        "restated": _rows(
+        "restated": rows_of(
             database,
             "SELECT symbol, synthetic, price_ratio, adjusted_ratio, noticed_at AS noticed, applied_at AS stored_anew "
             "FROM restatements r JOIN securities USING (security_id) "
@@ -474,7 +470,7 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "ORDER BY applied_at IS NULL DESC, noticed_at DESC, symbol LIMIT 10",
             [],
         ),
-        "due": _rows(
+        "due": rows_of(
             database,
             "SELECT asset, min(first_session) AS first, string_agg(DISTINCT cause, ', ' ORDER BY cause) AS changed "
             "FROM recomputations GROUP BY asset ORDER BY asset",
@@ -513,9 +509,9 @@ SELECT i.universe, min(i.session) AS first, max(i.session) AS last,
 def last_runs(dagster_url: str, most: int) -> list[Row]:
     """The newest runs that Dagster's own database knows of; none where it was never used."""
     database = Database(dagster_url, None)
-    if not _rows(database, "SELECT to_regclass('runs') AS runs", [])[0]["runs"]:
+    if not rows_of(database, "SELECT to_regclass('runs') AS runs", [])[0]["runs"]:
         return []
-    return _rows(
+    return rows_of(
         database,
         "SELECT run_id, pipeline_name AS job, status, to_timestamp(start_time) AS started, "
         "round((end_time - start_time)::numeric, 1) AS seconds FROM runs ORDER BY id DESC LIMIT %s",
@@ -537,11 +533,11 @@ def _nothing(
 ) -> RequestError:
     standing.check_known(database, universe)
     query = "SELECT DISTINCT segment FROM breadth_indicators WHERE universe = %s ORDER BY segment"
-    segments = [row["segment"] for row in _rows(database, query, [universe])]
+    segments = [row["segment"] for row in rows_of(database, query, [universe])]
     if segment is not None and segment not in segments:
         return RequestError(f"Universe {universe} has no segment {segment}; there are: {', '.join(segments)}.")
     query = "SELECT min(session) AS f, max(session) AS l FROM breadth_indicators WHERE universe = %s"
-    reach = _rows(database, query, [universe])[0]
+    reach = rows_of(database, query, [universe])[0]
     held = standing.held_of(database, universe, "breadth_indicators") if first and first > reach["l"] else None
     return RequestError(
         f"No breadth of {universe} from {first or 'the beginning'} through {last or 'the end'}: "
@@ -554,12 +550,3 @@ def _as_stored(database: Database, symbol: str | None) -> str | None:
         return None
     with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         return as_stored(cursor, symbol)
-
-
-def _rows(database: Database, query: str | sql.Composed, values: Sequence[object] | Mapping[str, object]) -> list[Row]:
-    try:
-        with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(query, values)
-            return [dict(row) for row in cursor.fetchall()]
-    except psycopg2.OperationalError as error:
-        raise DatabaseError(f"The database went away: {str(error).strip().splitlines()[0]}") from None

@@ -6,15 +6,12 @@ A check is true of its asset and not of one run: it passes where no month that w
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg2.extras import execute_values
 
 from breadthflow_pipelines.gates import GATES, Hold, remedy, told
-from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.holds import holding, rows_of
-
-Row = dict[str, Any]
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.holds import holding
 
 ALL = "all"  # the month of a verdict about the whole table
 

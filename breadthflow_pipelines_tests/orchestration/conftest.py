@@ -12,6 +12,7 @@ import pytest
 
 from breadthflow_pipelines.orchestration import planning, runs, totals
 from breadthflow_pipelines.orchestration.instance import dagster_instance
+from breadthflow_pipelines.orchestration.names import MARKET_ASSETS
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import get_settings
@@ -25,17 +26,7 @@ Contents = dict[str, list[tuple[Any, ...]]]
 
 # What is written about a row and not in it: two stores that agree may differ in these.
 _PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at", "found_at")
-TABLES = (
-    *("securities", "security_symbols", "universe_members", "bars", "rejected_bars"),
-    *(
-        "quarantined_bars",
-        "breadth_counts",
-        "breadth_indicators",
-        "market_signals",
-        "price_indicators",
-        "symbol_signals",
-    ),
-)
+TABLES = (*MARKET_ASSETS, "security_symbols", "rejected_bars")
 
 
 def assert_same(found: Contents, expected: Contents) -> None:

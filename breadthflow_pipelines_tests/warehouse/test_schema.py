@@ -48,14 +48,18 @@ def test_the_migrations_lead_to_what_tables_py_says(database: Database, engine: 
     assert differences == []
 
 
-def test_the_checks_in_the_database_are_those_of_tables_py(
-    database: Database, fresh_database: Callable[[str], str]
-) -> None:
-    """Alembic compares no check constraints, so a twin made from tables.py is asked for its own."""
+@pytest.fixture
+def twin(fresh_database: Callable[[str], str]) -> Database:
+    """A store that is made from tables.py and not by migrations."""
     twin = Database(fresh_database("template1"), None)
     engine = sqlalchemy.create_engine("postgresql+psycopg2" + twin.url.removeprefix("postgresql"))
     tables.metadata.create_all(engine)
     engine.dispose()
+    return twin
+
+
+def test_the_checks_in_the_database_are_those_of_tables_py(database: Database, twin: Database) -> None:
+    """Alembic compares no check constraints, so the twin is asked for its own."""
     assert query(database, CHECKS) == query(twin, CHECKS)
 
 
@@ -65,13 +69,7 @@ SELECT relname, pg_get_viewdef(oid), obj_description(oid, 'pg_class') FROM pg_cl
 """
 
 
-def test_the_views_in_the_database_are_those_of_views_py(
-    database: Database, fresh_database: Callable[[str], str]
-) -> None:
-    twin = Database(fresh_database("template1"), None)
-    engine = sqlalchemy.create_engine("postgresql+psycopg2" + twin.url.removeprefix("postgresql"))
-    tables.metadata.create_all(engine)
-    engine.dispose()
+def test_the_views_in_the_database_are_those_of_views_py(database: Database, twin: Database) -> None:
     with twin.connect() as connection, connection.cursor() as cursor:
         for view in (*views.FIXED, *(view([]) for over in views.FOLLOWING.values() for view in over)):
             cursor.execute(view.statement)
