@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.places import place, shown
+from breadthflow_pipelines.locations import place, shown
 
 
 def _default_home() -> Path:

@@ -16,11 +16,11 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines import cli
-from breadthflow_pipelines.indicators.breadth import INDICATOR_COLUMNS
+from breadthflow_pipelines.indicators.breadth_catalogue import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS
+from breadthflow_pipelines.signals.market import SIGNAL_COLUMNS
 from breadthflow_pipelines.warehouse import publications
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from breadthflow_pipelines.indicators import extremes, issues, mcclellan, omens, participation, relative, volume
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES

@@ -129,7 +129,7 @@ def test_addresses_of_alerts_are_secrets_each_of_its_own(monkeypatch: pytest.Mon
     assert Settings(alert_urls=None).alert_targets == ()
 
 
-def test_places_of_published_counts_are_named_by_exchange_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locations_of_published_counts_are_named_by_exchange_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     address = "https://me:hunter2@host/a,b/NASDAQ_"  # a comma that stands before no name is part of the address
     monkeypatch.setenv("BREADTHFLOW_EXCHANGE_BREADTH", f" NYSE = ~/nyse, NASDAQ={address},AMEX=https://host/AMEX_ ")
     monkeypatch.setenv("HOME", "/home/somebody")

@@ -18,16 +18,22 @@ import polars as pl
 
 from breadthflow_pipelines.contracts.bars import bar_contract
 from breadthflow_pipelines.contracts.verdict import judge
-from breadthflow_pipelines.indicators import conventions, published, relative, score, series, technical, thrusts
-from breadthflow_pipelines.indicators.breadth import CATALOGUE, FAMILIES, INDICATOR_COLUMNS, breadth_indicators
-from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators import conventions, relative, score, series, technical, thrusts
+from breadthflow_pipelines.indicators.breadth_catalogue import (
+    CATALOGUE,
+    FAMILIES,
+    INDICATOR_COLUMNS,
+    breadth_indicators,
+)
 from breadthflow_pipelines.indicators.counts import ALL, COUNT_COLUMNS, count_breadth, roster
+from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.signals import calibration, conviction, rules, symbols
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES, Rule
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
+from breadthflow_pipelines.trust import count_guards
 
 DOCS = Path(__file__).resolve().parent
 PAGE, FIGURES = DOCS / "indicators.md", DOCS / "figures.json"
@@ -95,11 +101,11 @@ def _of_the_symbol(bars: pl.DataFrame, members: pl.DataFrame) -> dict[str, float
 
 def _published_indicators(directory: Path) -> pl.DataFrame:
     counts = read_published_counts(directory, EXCHANGE, exchange_calendar("XNYS")).counts
-    judged = published.judge_published(counts.with_columns(exchange=pl.lit(EXCHANGE)))
+    judged = count_guards.judge_published(counts.with_columns(exchange=pl.lit(EXCHANGE)))
     usable = judged.select(
         "session",
-        *(pl.when("issues_usable").then(name).alias(name) for name in published.ISSUES),
-        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")) for name in published.VOLUMES),
+        *(pl.when("issues_usable").then(name).alias(name) for name in count_guards.ISSUES),
+        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")) for name in count_guards.VOLUMES),
         universe="exchange",
         segment=pl.lit(ALL),
     )
@@ -314,8 +320,8 @@ hold. A buy is held back while the universe's breadth score is {rules.SELL_AT:g}
 
 
 def _guards() -> str:
-    named = dict.fromkeys((*published.AGAINST_ISSUES, *published.AGAINST_VOLUMES))
-    speaks = (("issues", published.AGAINST_ISSUES), ("volumes", published.AGAINST_VOLUMES))
+    named = dict.fromkeys((*count_guards.AGAINST_ISSUES, *count_guards.AGAINST_VOLUMES))
+    speaks = (("issues", count_guards.AGAINST_ISSUES), ("volumes", count_guards.AGAINST_VOLUMES))
     guards = _table(
         ("doubted", "not used then"),
         ((name, " and ".join(what for what, against in speaks if name in against)) for name in named),
@@ -324,7 +330,7 @@ def _guards() -> str:
 ## Guards on published counts
 
 A row of published counts is judged by itself and the rows before it. What is doubted is kept, shown, and left out as
-null; nothing is mended ({_link(published)}). The limits and what they find are in
+null; nothing is mended ({_link(count_guards)}). The limits and what they find are in
 [published-counts](decisions/published-counts.md).
 
 {guards}
@@ -347,7 +353,7 @@ HOW_TO = """
 4. Run `python docs/make_indicators.py`, with `--figures` where `../shared/market` is there.
 
 The store's column with its range, the contract's bounds, the lineage, `breadthflow indicators` and this page follow by
-themselves ([warehouse/derived.py](../breadthflow_pipelines/warehouse/derived.py)). A count that nobody makes yet is
+themselves ([formula_columns.py](../breadthflow_pipelines/warehouse/formula_columns.py)). A new count is
 added in `indicators/counts.py` and needs a migration.
 
 ## How to add a rule

@@ -23,7 +23,7 @@ from breadthflow_pipelines.cli.options import (
     day_range,
 )
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.gates import GATES, remedy, told, whom
+from breadthflow_pipelines.model.gates import GATES, remedy, told, whom
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, standing, verdicts
 from breadthflow_pipelines.warehouse import status as store

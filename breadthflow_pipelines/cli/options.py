@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
-from breadthflow_pipelines.places import place
+from breadthflow_pipelines.locations import place
 
 
 class Action(StrEnum):

@@ -26,7 +26,7 @@ from breadthflow_pipelines.cli.options import (
     names_in,
 )
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.gates import GATES, told, whom
+from breadthflow_pipelines.model.gates import GATES, told, whom
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import holds, standing, verdicts
@@ -104,7 +104,7 @@ def breadth(
 
 
 def _indicator_names() -> set[str]:
-    from breadthflow_pipelines.indicators.breadth import CATALOGUE
+    from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 
     return set(CATALOGUE)
 
@@ -118,7 +118,7 @@ def indicators(
 
     Example: breadthflow indicators --family mcclellan
     """
-    from breadthflow_pipelines.indicators.breadth import CATALOGUE
+    from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
     from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
     from breadthflow_pipelines.indicators.technical import TECHNICAL
 

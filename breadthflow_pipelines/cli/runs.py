@@ -129,7 +129,7 @@ def orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance"
     """
     settings = get_settings()
     open_database(settings)
-    from breadthflow_pipelines.orchestration.instance import WithoutCries, dagster_instance
+    from breadthflow_pipelines.orchestration.hosting.instance import WithoutCries, dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
     market = Market()

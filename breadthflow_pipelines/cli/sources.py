@@ -79,7 +79,7 @@ def import_breadth(
 
 def _remember_publication(database: Database, exchange: str, where: Path | str | None) -> None:
     """Have every run read an exchange's counts from there, or from nowhere; say so."""
-    from breadthflow_pipelines.places import shown
+    from breadthflow_pipelines.locations import shown
     from breadthflow_pipelines.warehouse import publications
 
     named = get_settings().publications.get(exchange)

@@ -28,6 +28,7 @@ ALL = "ALL"  # the segment that holds every member of a universe; the others are
 OUTAGE_SHARE = 0.9  # of the usual coverage: with less than that, a part of the bars has not come in
 OUTAGE_SESSIONS = 21  # prior sessions, one month, whose median is the usual coverage
 
+ISSUES = ("advances", "declines", "unchanged", "new_highs", "new_lows")  # counts of issues, which follow the list
 _DIRECTIONS = ("advances", "declines", "unchanged")
 MOVED_COLUMNS = (
     *("up_volume", "down_volume", "unchanged_volume"),
@@ -157,3 +158,16 @@ def roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     )
     everyone = members.lazy().join(sessions.lazy(), how="cross").filter(belongs)
     return everyone.select("universe", "sector", "session", "security_id").collect()
+
+
+def comparable(counts: pl.DataFrame) -> pl.DataFrame:
+    """The same counts, with ISSUES (Float64) of a row of another list as the usual list would have had them.
+
+    counts: ISSUES and, where there are published counts among them, ``issue_scale``: the usual total over the row's
+    own, null where they are one. Shares such as A / (A + D) stay what they were; sums and differences over sessions
+    are in issues of one list.
+    """
+    if "issue_scale" not in counts.columns:
+        return counts
+    scale = pl.col("issue_scale").fill_null(1.0)
+    return counts.with_columns(pl.col(name).cast(pl.Float64) * scale for name in ISSUES)

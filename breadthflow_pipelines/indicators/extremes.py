@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.issues import TOTAL
 from breadthflow_pipelines.indicators.series import burn_in, count, share, trend, window_mean
 

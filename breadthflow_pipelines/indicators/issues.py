@@ -5,7 +5,7 @@ Each formula is a function over counts of one series in session order; its entry
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.series import burn_in, count, share, trend, window_mean, window_ratio
 
 FAMILY = "Advances and declines"

@@ -5,7 +5,7 @@ All of them rest on two trends of one series, T10 and T5, the 10 % and the 5 % t
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.entry import Indicator
 from breadthflow_pipelines.indicators.issues import NET, A, D, rana
 from breadthflow_pipelines.indicators.series import burn_in, count, trend
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.extremes import NH, NL
 from breadthflow_pipelines.indicators.issues import NET, TOTAL
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND, mcclellan_oscillator

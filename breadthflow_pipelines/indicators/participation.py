@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.price import AVERAGES
 from breadthflow_pipelines.indicators.series import count, share
 

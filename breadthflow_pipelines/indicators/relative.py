@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.entry import Indicator
 from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.indicators.technical import FAMILY, ROC_LONG
 

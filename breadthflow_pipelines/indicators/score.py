@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import KEY
+from breadthflow_pipelines.indicators.counts import KEY, comparable
 from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
-from breadthflow_pipelines.indicators.published import comparable
 from breadthflow_pipelines.indicators.series import share, trend
 
 

@@ -14,7 +14,7 @@ import math
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.entry import Indicator
 from breadthflow_pipelines.indicators.price import HISTORY, YEAR, by_history
 from breadthflow_pipelines.indicators.series import mean_of_last, share
 

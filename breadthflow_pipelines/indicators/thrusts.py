@@ -1,6 +1,6 @@
 """Threshold events: one small machine that arms, fires once, arms again and merges repeats. Knows no rules, no actions.
 
-Which levels are published, and by whom, is in signals/rules.py; what an event is worth in signals/signals.py.
+Which levels are published, and by whom, is in signals/rules.py; what an event is worth in signals/market.py.
 """
 
 import math

@@ -16,19 +16,19 @@ import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
-from breadthflow_pipelines.contracts.gates import rejected_share
 from breadthflow_pipelines.contracts.verdict import REASONS, ContractError, judge
-from breadthflow_pipelines.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
 from breadthflow_pipelines.indicators.counts import MOST_DOLLARS, OUTAGE_SESSIONS, coverage_lost
-from breadthflow_pipelines.indicators.plausibility import LONG_SILENCE, silent_sessions
 from breadthflow_pipelines.indicators.price import MOST_SUMMED
-from breadthflow_pipelines.orchestration import gates, lights, totals
+from breadthflow_pipelines.model.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
+from breadthflow_pipelines.orchestration import gates, ingest_figures, lights
+from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.describe import shown
-from breadthflow_pipelines.orchestration.measures import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, months_between, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
+from breadthflow_pipelines.trust.bar_rules import LONG_SILENCE, silent_sessions
+from breadthflow_pipelines.trust.completeness import rejected_share
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
 from breadthflow_pipelines.warehouse import holds as holds_warehouse
 from breadthflow_pipelines.warehouse import market as market_warehouse
@@ -202,7 +202,7 @@ def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.A
 def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
-    read = totals.latest(context.instance, "bars")
+    read = ingest_figures.latest(context.instance, "bars")
     failed, problems = list(read.get("symbols_failed", ())), list(read.get("problems", ()))
     unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
     said = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
@@ -344,7 +344,7 @@ def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Mark
 @dg.asset_check(asset="exchange_breadth")
 def publications_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every place that published counts are read from could be read; where one could not, what is stored stays."""
-    problems = list(totals.latest(context.instance, "exchange_breadth").get("problems", ()))
+    problems = list(ingest_figures.latest(context.instance, "exchange_breadth").get("problems", ()))
     fault = listed(problems) if problems else None
     return _whole(context, market, fault, well="every place was read", failing=len(problems), warn=True)
 
@@ -440,7 +440,7 @@ def signals_keep_contract(context: dg.AssetCheckExecutionContext, market: Market
 
 
 def _doubt(row: Mapping[str, Any]) -> str:
-    """What a finding of indicators/plausibility.py that only doubts a bar says, in words."""
+    """What a finding of trust/bar_rules.py that only doubts a bar says, in words."""
     seen = json.loads(row["evidence"])
     before, close = (text(seen[name]) for name in ("close_before", "close"))
     if row["rule"] == LONG_SILENCE:

@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.orchestration import totals
-from breadthflow_pipelines.orchestration.failures import retried_if_unreachable
+from breadthflow_pipelines.orchestration import ingest_figures
 from breadthflow_pipelines.orchestration.partitions import FORMAT, WHOLE
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.step_failures import retried_if_unreachable
 from breadthflow_pipelines.warehouse.bulk import Merged
-from breadthflow_pipelines.warehouse.derived import Measure
+from breadthflow_pipelines.warehouse.formula_columns import Measure
 from breadthflow_pipelines.warehouse.tables import metadata as tables
 
 OWNERS = ["team:breadthflow"]
@@ -61,11 +61,11 @@ def stored_asset(
 
 
 def _told_once(compute: Callable[..., dg.MaterializeResult[Any]]) -> Callable[..., dg.MaterializeResult[Any]]:
-    """The same, with what it says of its run kept in one place instead of in many (totals.py)."""
+    """The same, with what it says of its run kept in one place instead of in many (ingest_figures.py)."""
 
     @wraps(compute)
     def told(*args: Any, **kwargs: Any) -> dg.MaterializeResult[Any]:
-        totals.tell(compute(*args, **kwargs).metadata or {})
+        ingest_figures.tell(compute(*args, **kwargs).metadata or {})
         return dg.MaterializeResult()
 
     return told
@@ -116,7 +116,7 @@ def monthly_metadata(
     counted: Mapping[str, Mapping[str, int]] | None = None,
     always: Mapping[str, Any] | None = None,
 ) -> None:
-    """Give each month's materialization its own figures, which the UI plots; those of the whole run are in totals.py.
+    """Give each month's materialization its own figures, which the UI plots; a run's own are in ingest_figures.py.
 
     rows: has ``session``; figures are aggregations over a month's rows. counted: more figures, each by month. always:
     what is to be said of every month.

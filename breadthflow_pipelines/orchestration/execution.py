@@ -21,7 +21,7 @@ from dagster._core.snap import snapshot_from_execution_plan
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._utils.interrupts import capture_interrupts
 
-from breadthflow_pipelines.orchestration.instance import CODE_LOCATION
+from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
 
 POLL_SECONDS = 2.0  # between two looks at whether somebody ended the run in the UI
 _ENDED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)

@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
+from breadthflow_pipelines.model.datasets import LATE_CHECK, MARKET_ASSETS, WATCHED
 from breadthflow_pipelines.orchestration import lights
-from breadthflow_pipelines.orchestration.names import LATE_CHECK, MARKET_ASSETS, WATCHED
 from breadthflow_pipelines.orchestration.planning import due_session, held_sessions, lacking
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar

@@ -11,9 +11,8 @@ import dagster as dg
 import polars as pl
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
-from breadthflow_pipelines.contracts.gates import broken_months, missing_sessions
 from breadthflow_pipelines.errors import HeldError
-from breadthflow_pipelines.gates import MISSING, REJECTED, THIN, Hold
+from breadthflow_pipelines.model.gates import MISSING, REJECTED, THIN, Hold
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.partitions import (
     FORMAT,
@@ -25,6 +24,7 @@ from breadthflow_pipelines.orchestration.partitions import (
 )
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
+from breadthflow_pipelines.trust.completeness import broken_months, missing_sessions
 from breadthflow_pipelines.warehouse import holds as warehouse
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import verdicts

@@ -1,6 +1,6 @@
 """One reading of the source: chunks are judged and stored, and histories that came on another scale are fetched again.
 
-What a restatement is, is said in contracts/restatements.py; why it is done this way in docs/decisions/restatements.md.
+What a restatement is, is said in trust/restatements.py; why it is done this way in docs/decisions/restatements.md.
 """
 
 import datetime as dt
@@ -12,13 +12,13 @@ import polars as pl
 
 from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.identity import resolve_bars
-from breadthflow_pipelines.contracts.restatements import excessive, restated
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, Resumable, label
+from breadthflow_pipelines.trust.restatements import excessive, restated
 from breadthflow_pipelines.warehouse import market as warehouse
 from breadthflow_pipelines.warehouse import restatements
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged

@@ -18,8 +18,8 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionResolvedStatus,
 )
 
-from breadthflow_pipelines.gates import joined, remedy
-from breadthflow_pipelines.orchestration.names import LATE_CHECK
+from breadthflow_pipelines.model.datasets import LATE_CHECK
+from breadthflow_pipelines.model.gates import joined, remedy
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import verdicts
 from breadthflow_pipelines.warehouse.verdicts import ALL, NEWEST, Fault

@@ -9,13 +9,12 @@ import dagster as dg
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS, WATCHED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration import gates
-from breadthflow_pipelines.orchestration.measures import SYMBOL, VOTES
-from breadthflow_pipelines.orchestration.names import DAILY_JOB, MONTHLY_ASSETS, WATCHED
+from breadthflow_pipelines.orchestration.catalogue_columns import SYMBOL, VOTES
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import EVENING
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
@@ -27,6 +26,7 @@ from breadthflow_pipelines.warehouse.status import empty_tables, last_sessions
 
 log = logger(__name__)
 
+EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 SIGNALS = ("market_signals", "symbol_signals")  # of a short history there are none
 LOOKED_BACK = dt.timedelta(days=92)  # a table whose last row is older is said to have none
 UNFINISHED = [
@@ -90,7 +90,7 @@ def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date
     Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
     that is new since, in which a day became a session since, of which the source could not give everything when last
     asked, or whose bars may still change.
-    What is due because something below it changed needs no reading: see recomputing.py. What is held cannot be made,
+    What is due because something below it changed needs no reading (pending_changes.py). What is held cannot be made,
     so months are not read for it again each day; sessions without bars are asked for by themselves (gates.py).
     """
     start = market.settings.start_date

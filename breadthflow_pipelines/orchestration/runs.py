@@ -15,18 +15,18 @@ from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import freshness, lights, totals
+from breadthflow_pipelines.orchestration import freshness, ingest_figures, lights
 from breadthflow_pipelines.orchestration.execution import Executed, execute
+from breadthflow_pipelines.orchestration.hosting.instance import show_pools
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
-from breadthflow_pipelines.orchestration.instance import show_pools
-from breadthflow_pipelines.orchestration.names import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import without_rows
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.suites import DOCS_TAG, SUITE_NAMES
+from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 
@@ -125,7 +125,7 @@ def run_checks(
 def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
     """What the last runs could not read: symbols, files, places of published counts; None where none read anything."""
     found: list[str] = []
-    told = [said for asset in ("bars", "exchange_breadth") if (said := totals.latest(instance, asset))]
+    told = [said for asset in ("bars", "exchange_breadth") if (said := ingest_figures.latest(instance, asset))]
     if not told:
         return None
     for said in told:
@@ -169,7 +169,7 @@ def _report(executed: Executed, seconds: float) -> RunReport:
     figures: dict[str, dict[str, int]] = {}
     problems: list[str] = []
     restated = 0
-    for asset, said in totals.of_events(executed.events).items():
+    for asset, said in ingest_figures.of_events(executed.events).items():
         rows = {name: said[name] for name in _FIGURES if isinstance(said.get(name), int)}
         if rows:  # published counts have none where none are configured
             figures[asset] = rows

@@ -11,15 +11,15 @@ from breadthflow_pipelines.orchestration.assets.market import bars_asset, securi
 from breadthflow_pipelines.orchestration.assets.quarantine import quarantined_bars_asset
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
 from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_asset, symbol_signals_asset
+from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs, nightly_schedule
+from breadthflow_pipelines.orchestration.automation.sensors import sensors
 from breadthflow_pipelines.orchestration.checks import CHECKS
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
 from breadthflow_pipelines.orchestration.partitions import monthly
 from breadthflow_pipelines.orchestration.planning import first_due
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs, nightly_schedule
-from breadthflow_pipelines.orchestration.sensors import sensors
-from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
+from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from breadthflow_pipelines.warehouse import inspection
-from breadthflow_pipelines.warehouse.derived import Measure
+from breadthflow_pipelines.warehouse.formula_columns import Measure
 
 Severity = Literal["error", "warn"]
 

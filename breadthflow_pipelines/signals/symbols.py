@@ -12,8 +12,8 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.series import share
+from breadthflow_pipelines.signals.market import DECIMALS
 from breadthflow_pipelines.signals.rules import BUY_AT, SELL_AT
-from breadthflow_pipelines.signals.signals import DECIMALS
 
 KEY = ("universe", "security_id", "session")
 

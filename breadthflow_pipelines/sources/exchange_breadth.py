@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
-from breadthflow_pipelines.sources import cells, delimited
+from breadthflow_pipelines.sources import delimited, parsing
 from breadthflow_pipelines.sources.tree import opened
 from breadthflow_pipelines.sources.unfit import refusing, shortened
 from breadthflow_pipelines.sources.web import Web, is_page
@@ -151,7 +151,7 @@ def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: s
     number = pl.col("number")
     read = (
         lines.with_columns(
-            session=cells.known(pl.col("date").str.to_date("%Y%m%d", strict=False)),
+            session=parsing.known(pl.col("date").str.to_date("%Y%m%d", strict=False)),
             number=pl.col("value").cast(pl.Float64, strict=False),
             count=pl.coalesce(
                 pl.col("value").cast(pl.Int64, strict=False),

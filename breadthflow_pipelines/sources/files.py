@@ -16,8 +16,8 @@ from typing import NamedTuple
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, printable
-from breadthflow_pipelines.places import shown
-from breadthflow_pipelines.sources import cells, naming, tree
+from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.sources import naming, parsing, tree
 from breadthflow_pipelines.sources.layout import Options, place_of
 from breadthflow_pipelines.sources.protocol import (
     MEMBER_SCHEMA,
@@ -334,7 +334,7 @@ class Files:
         if self.options.symbol:
             return naming.symbol_by_setting(place, self.options.symbol)
         said = naming.in_directories(place).get("symbol")
-        return cells.spelled(said) if said else naming.symbol_of_file(place, [], self.options.markets)
+        return parsing.spelled(said) if said else naming.symbol_of_file(place, [], self.options.markets)
 
 
 def _look_into(number: int, table: Table) -> pl.DataFrame:
@@ -359,7 +359,7 @@ def _look_into(number: int, table: Table) -> pl.DataFrame:
     return found.select(
         table=pl.lit(number, pl.Int64),
         written="written" if by_column else pl.lit(None, pl.String),
-        symbol=cells.spelled_column("written") if by_column else "written",
+        symbol=parsing.spelled_column("written") if by_column else "written",
         year=pl.col("year").fill_null(reach.year),
         first="first",
         last="last",
@@ -395,7 +395,7 @@ def _clashes(held: pl.DataFrame) -> dict[str, str]:
 
 def _with_our_symbols(bars: pl.DataFrame, clashes: Mapping[str, str]) -> pl.DataFrame:
     """The bars with symbols spelled as ours; those of clashing ones without it and with the reason."""
-    ours = cells.spelled_column("symbol")
+    ours = parsing.spelled_column("symbol")
     if not clashes:
         return bars.with_columns(symbol=ours)
     clashing = ours.is_in(list(clashes))

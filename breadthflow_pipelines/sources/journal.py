@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.protocol import Outcome
 from breadthflow_pipelines.sources.unfit import refusing
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from breadthflow_pipelines.errors import RequestError, printable
-from breadthflow_pipelines.sources import cells, naming
+from breadthflow_pipelines.sources import naming, parsing
 from breadthflow_pipelines.sources.delimited import Turned
 from breadthflow_pipelines.sources.naming import key
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, UNREAD_SCHEMA
@@ -180,7 +180,7 @@ class Layout:
             return found
         said = self._in_directory("symbol")
         if said is not None:
-            return cells.spelled(said)
+            return parsing.spelled(said)
         if directory := naming.directory_of_something(self._place):
             raise UnfitError(
                 f"no column holds the symbol; if the directory {printable(directory)} does, set "
@@ -193,17 +193,17 @@ class Layout:
                 "no column holds the symbol, and the file's name is none; if it is one all the same, set "
                 f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME}"
             )
-        self.own_name = found if found == cells.spelled(self._place.stem) else None  # else Stooq says what it is
+        self.own_name = found if found == parsing.spelled(self._place.stem) else None  # else Stooq says what it is
         return found
 
     def _wanted_of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Without rows of hours and minutes, and of other markets; Stooq's tables may have them side by side."""
         kept = rows
         if self._period is not None:
-            kept = kept.filter(cells.text(str(self._period)).str.to_uppercase() == "D")
+            kept = kept.filter(parsing.text(str(self._period)).str.to_uppercase() == "D")
         if self._options.only_markets and self.by_column:
             endings = "|".join(self._options.markets)
-            kept = kept.filter(cells.text(str(self._columns["symbol"])).str.contains(rf"(?i)\.({endings})$"))
+            kept = kept.filter(parsing.text(str(self._columns["symbol"])).str.contains(rf"(?i)\.({endings})$"))
         self.passed_over += rows.height - kept.height
         self._settle_companies(kept)
         return kept
@@ -213,7 +213,7 @@ class Layout:
         place = self._columns.get("symbol", self._companies)
         if place is None or key(self._names[place]) != "name" or "symbol" in self._options.columns:
             return
-        named = rows.select(cells.text(str(place)).unique()).to_series()
+        named = rows.select(parsing.text(str(place)).unique()).to_series()
         named = named.filter(named != "")
         if self._companies is None:
             if named.is_empty() or named.str.contains(_TICKER).mean() >= TICKERS:  # type: ignore[operator]
@@ -234,20 +234,20 @@ class Layout:
     def _where(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         """The symbol and the session of each row."""
         at = self._columns.get("symbol")
-        symbol = cells.symbol(str(at)) if at is not None else pl.repeat(self._own, pl.len(), dtype=pl.String)
+        symbol = parsing.symbol(str(at)) if at is not None else pl.repeat(self._own, pl.len(), dtype=pl.String)
         if at is not None and self._stooq:
             symbol = naming.symbol_of_stooq_column(symbol, self._options.markets)
         at = self._columns.get("session")
         if at is None:
             return {"symbol": symbol, "session": pl.repeat(self._said_day, pl.len(), dtype=pl.Date)}
-        return {"symbol": symbol, "session": cells.day(str(at), rows.schema[str(at)])}
+        return {"symbol": symbol, "session": parsing.day(str(at), rows.schema[str(at)])}
 
     @cached_property
     def _said_day(self) -> dt.date:
         """The day that a directory says."""
         said = self._in_directory("session")
         frame = pl.DataFrame({"said": [said]}, schema={"said": pl.String})
-        day = frame.select(cells.day("said", pl.String())).item()
+        day = frame.select(parsing.day("said", pl.String())).item()
         if not isinstance(day, dt.date):
             raise UnfitError(f"its directory says {said}, which is no day")
         return day
@@ -258,7 +258,7 @@ class Layout:
             return pl.lit(None, pl.Float64)
         if rows.schema[str(at)] == pl.Date:
             raise UnfitError(f"its column {self._named(ours)} holds days and no numbers")
-        return cells.number(str(at), rows.schema[str(at)])
+        return parsing.number(str(at), rows.schema[str(at)])
 
     def _moments(self, rows: pl.DataFrame, found: pl.DataFrame) -> pl.Series:
         """The sessions, those that are written as moments among them; the first that is neither is remembered."""
@@ -267,7 +267,7 @@ class Layout:
             return found["session"]
         zone = self._options.zone
         session = found.with_columns(cell=rows[str(at)]).select(
-            pl.coalesce("session", cells.day_of_moment("cell", zone))
+            pl.coalesce("session", parsing.day_of_moment("cell", zone))
         )
         unread = rows.filter(session.to_series().is_null())[str(at)]
         self.unread_day = self.unread_day or next((printable(str(cell)) for cell in unread.drop_nulls()), "")
@@ -278,14 +278,14 @@ class Layout:
         bars = bars.with_columns(session=self._moments(rows, bars))
         self._refuse_another_header(rows, bars)
         written = [ours for ours in self._columns if self._is_written(ours, rows) and bars[ours].null_count()]
-        texts = rows.select(cells.text(str(self._columns[ours])).alias(ours) for ours in written)
+        texts = rows.select(parsing.text(str(self._columns[ours])).alias(ours) for ours in written)
         lost = {ours: bars[ours].is_null() & (texts[ours] != "") for ours in written}
         if not any(those.any() for those in lost.values()):
             return bars
         kept = texts.with_columns(pl.when(pl.lit(those)).then(ours).alias(ours) for ours, those in lost.items())
         faulty = {
             ours: pl.col(ours).is_not_null()
-            & (pl.lit(ours == "symbol") | ~pl.col(ours).str.to_lowercase().is_in(cells.MISSING))
+            & (pl.lit(ours == "symbol") | ~pl.col(ours).str.to_lowercase().is_in(parsing.MISSING))
             for ours in written
         }
         told = kept.select(

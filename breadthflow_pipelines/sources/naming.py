@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources import parsing
 from breadthflow_pipelines.sources.tree import TEXTS, Place
 
 STOOQ_MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # as Stooq marks them: aapl.us
@@ -45,7 +45,7 @@ def symbol_of_file(place: Place, names: Sequence[str], markets: Sequence[str]) -
         match = (_STOOQ_MEMBER.fullmatch(place.stem) if is_member else None) or _STOOQ_DOWNLOAD.fullmatch(place.stem)
     if match is not None and _SYMBOL.fullmatch(match["ticker"]):
         return symbol_of_stooq(match["ticker"], match["market"], markets)
-    return cells.spelled(place.stem) if _SYMBOL.fullmatch(place.stem) else None
+    return parsing.spelled(place.stem) if _SYMBOL.fullmatch(place.stem) else None
 
 
 def symbol_of_stooq(ticker: str, market: str, markets: Sequence[str]) -> str:
@@ -67,7 +67,7 @@ def symbol_by_setting(place: Place, setting: str) -> str | None:
         bare = path[: len(path) - len(place.ending)] + place.ending.removesuffix(".gz").removesuffix(".zst")
         match = pattern(setting).fullmatch(path) or pattern(setting).fullmatch(bare)
         found = match["symbol"] if match else ""
-    return cells.spelled(found) if cells.is_symbol(found) else None
+    return parsing.spelled(found) if parsing.is_symbol(found) else None
 
 
 @lru_cache(maxsize=8)
@@ -82,7 +82,7 @@ def in_directories(place: Place) -> dict[str, str]:
     """What directories named ``column=value`` say, by the column's key; Hive, Spark, DuckDB and Polars write such."""
     pairs = (part.split("=", 1) for part in place.parts[:-1] if "=" in part)
     said = {key(name): unquote(value) for name, value in pairs if value != _NO_VALUE}
-    return {name: value for name, value in said.items() if cells.is_symbol(value)}
+    return {name: value for name, value in said.items() if parsing.is_symbol(value)}
 
 
 def directory_of_something(place: Place) -> str | None:

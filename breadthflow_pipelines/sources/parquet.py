@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as arrow_parquet
 
-from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources import parsing
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.unfit import UnfitError
 
@@ -132,7 +132,7 @@ def _days(values: pa.Array, exchange: str) -> pl.Series:
 
 def _local_days(seconds: pl.Series, zone: str) -> pl.Series:
     days = seconds // _DAY
-    known = days.is_between(cells.FIRST_DAY + 1, cells.LAST_DAY - 1).fill_null(value=False)
+    known = days.is_between(parsing.FIRST_DAY + 1, parsing.LAST_DAY - 1).fill_null(value=False)
     moments = (seconds.zip_with(known, pl.Series([0])) * _TICKS["us"]).cast(pl.Datetime("us"))
     local = moments.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
     return local.cast(pl.Int32).cast(pl.Int64).zip_with(known, days)
@@ -140,7 +140,7 @@ def _local_days(seconds: pl.Series, zone: str) -> pl.Series:
 
 def _dates(days: pl.Series, name: str) -> pl.Series:
     """Days since 1970 as dates; as text where one of them is in no year that a date can have."""
-    known = days.is_between(cells.FIRST_DAY, cells.LAST_DAY) | days.is_null()
+    known = days.is_between(parsing.FIRST_DAY, parsing.LAST_DAY) | days.is_null()
     dates = days.zip_with(known, pl.Series([None], dtype=pl.Int64)).cast(pl.Int32).cast(pl.Date).alias(name)
     if known.all():
         return dates

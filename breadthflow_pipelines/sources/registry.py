@@ -18,8 +18,8 @@ from breadthflow_pipelines.sources.exchange_breadth import fetch_published_count
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.layout import Options
-from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.protocol import Source
+from breadthflow_pipelines.sources.throttle import Manners
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.spelling import meant

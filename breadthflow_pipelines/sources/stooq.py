@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, SourceError, printable
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming
 from breadthflow_pipelines.sources.delimited import lines
 from breadthflow_pipelines.sources.layout import Options

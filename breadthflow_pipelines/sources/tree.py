@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from breadthflow_pipelines.errors import printable
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.unfit import UnfitError, reason
 
 TEXTS = (".csv", ".txt")

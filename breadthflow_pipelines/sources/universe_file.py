@@ -10,8 +10,8 @@ from typing import NamedTuple
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, printable
-from breadthflow_pipelines.places import shown
-from breadthflow_pipelines.sources import cells, delimited
+from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.sources import delimited, parsing
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
 from breadthflow_pipelines.sources.tree import opened
 from breadthflow_pipelines.sources.unfit import WORDS, refusing, shortened
@@ -119,9 +119,9 @@ def _member(line: int, row: Sequence[str]) -> _Member:
 def _symbol(text: str) -> str:
     if not text:
         raise ValueError("no symbol")
-    if not cells.is_symbol(text):
+    if not parsing.is_symbol(text):
         raise ValueError(f"symbol {_quoted(text)} cannot be one")
-    return cells.spelled(text)
+    return parsing.spelled(text)
 
 
 def _date(column: str, text: str) -> dt.date:

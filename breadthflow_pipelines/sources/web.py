@@ -10,8 +10,8 @@ from typing import TypeVar
 import requests
 
 from breadthflow_pipelines.errors import SourceError
-from breadthflow_pipelines.places import shown
-from breadthflow_pipelines.sources.manners import Manners, StopAskingError, retry_after
+from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.sources.throttle import Manners, StopAskingError, retry_after
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
 CHECK_TIMEOUT = 5.0  # seconds; whether somebody answers at all

@@ -18,7 +18,7 @@ import lxml.html
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, SourceError
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
 from breadthflow_pipelines.sources.tree import opened
 from breadthflow_pipelines.sources.unfit import refusing

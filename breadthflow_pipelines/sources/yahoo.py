@@ -24,10 +24,9 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFException, YFRateLimitError
 
 from breadthflow_pipelines.errors import SourceError
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.journal import Journal
-from breadthflow_pipelines.sources.manners import Manners, StopAskingError, retry_after
 from breadthflow_pipelines.sources.protocol import (
     BAR_SCHEMA,
     MEMBER_SCHEMA,
@@ -36,6 +35,7 @@ from breadthflow_pipelines.sources.protocol import (
     Description,
     Outcome,
 )
+from breadthflow_pipelines.sources.throttle import Manners, StopAskingError, retry_after
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 from breadthflow_pipelines.spelling import spelled
 

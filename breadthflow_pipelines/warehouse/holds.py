@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, listed
+from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, listed
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.dependents import MADE_OF
 

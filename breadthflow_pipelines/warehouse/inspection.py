@@ -14,7 +14,7 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.derived import Measure
+from breadthflow_pipelines.warehouse.formula_columns import Measure
 
 YEAR = 252  # sessions before one's own that "usual" is made of
 ENOUGH = 20  # of them; with fewer nothing can be called usual

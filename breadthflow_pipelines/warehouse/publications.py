@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from breadthflow_pipelines.places import place
+from breadthflow_pipelines.locations import place
 from breadthflow_pipelines.warehouse.database import Database
 
 

@@ -1,13 +1,13 @@
 """Bars that rules speak against: what they are judged from, and what was found.
 
-What becomes of a finding is said elsewhere (contracts/quarantine.py); what people decide of it is in decisions.py.
+What becomes of a finding is said elsewhere (trust/quarantine.py); what people decide of it is in decisions.py.
 """
 
 import datetime as dt
 
 import polars as pl
 
-from breadthflow_pipelines.gates import CROWDED, EVERY
+from breadthflow_pipelines.model.gates import CROWDED, EVERY
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database

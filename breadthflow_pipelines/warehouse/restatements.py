@@ -1,6 +1,6 @@
 """Histories that a source gave on another scale: which were noticed, and storing them again.
 
-How one is told from a correction is said in contracts/restatements.py.
+How one is told from a correction is said in trust/restatements.py.
 """
 
 import polars as pl

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
-from breadthflow_pipelines.gates import EVERY, GATES, HELD_BY, Hold, remedy, told
+from breadthflow_pipelines.model.gates import EVERY, GATES, HELD_BY, Hold, remedy, told
 from breadthflow_pipelines.warehouse import holds, verdicts
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 

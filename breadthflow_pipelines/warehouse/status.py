@@ -13,7 +13,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
-from breadthflow_pipelines.warehouse.known import KEPT, known_then
+from breadthflow_pipelines.warehouse.history import KEPT, known_then
 from breadthflow_pipelines.warehouse.naming import as_stored
 
 _SIGNAL_COLUMNS = (

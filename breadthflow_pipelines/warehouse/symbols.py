@@ -6,11 +6,11 @@ from types import MappingProxyType
 
 import polars as pl
 
-from breadthflow_pipelines.gates import UNTOLD
+from breadthflow_pipelines.model.gates import UNTOLD
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.derived import Measure, fit, new_columns
+from breadthflow_pipelines.warehouse.formula_columns import Measure, fit, new_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.market import yearly
 

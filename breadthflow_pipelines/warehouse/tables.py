@@ -1,7 +1,7 @@
 """What the store holds: tables, columns, comments and the constraints that keep nonsense out.
 
 The migrations bring a database to this shape; a test compares the two. Columns that follow a catalogue of formulas are
-not here but made by derived.py. Reading and writing is elsewhere in this room.
+not here but made by formula_columns.py. Reading and writing is elsewhere in this room.
 """
 
 from typing import Any

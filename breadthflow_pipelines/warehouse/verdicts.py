@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from psycopg2.extras import execute_values
 
-from breadthflow_pipelines.gates import GATES, Hold, remedy, told
+from breadthflow_pipelines.model.gates import GATES, Hold, remedy, told
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.holds import holding
 

@@ -1,6 +1,6 @@
 """The views that all reading goes through, as the store has them. Migrations make them from frozen texts of their own.
 
-Tables are in tables.py. A view over a table whose columns follow a catalogue is made again with it (derived.py).
+Tables are in tables.py. A view over a table whose columns follow a catalogue follows it (formula_columns.py).
 """
 
 from collections.abc import Sequence

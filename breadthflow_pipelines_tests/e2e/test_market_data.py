@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.warehouse.database import NAME, Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.e2e.conftest import Command

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from breadthflow_pipelines.orchestration.instance import configuration_file
+from breadthflow_pipelines.orchestration.hosting.instance import configuration_file
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, environment
 from breadthflow_pipelines_tests.inbox import Inbox

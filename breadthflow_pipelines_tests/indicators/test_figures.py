@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.indicators.breadth import CATALOGUE, breadth_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE, breadth_indicators
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "decisions" / "published-figures.md"

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from breadthflow_pipelines.indicators.breadth import CATALOGUE, breadth_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE, breadth_indicators
 from breadthflow_pipelines.indicators.counts import count_breadth
 from breadthflow_pipelines_tests.indicators.markets import (
     Row,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from breadthflow_pipelines.indicators.breadth import breadth_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.score import COMPONENTS, breadth_score
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts

@@ -13,8 +13,8 @@ import dagster as dg
 import exchange_calendars
 import pytest
 
+from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration import runs
-from breadthflow_pipelines.orchestration.names import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
-from breadthflow_pipelines.orchestration.names import MONTHLY_ASSETS
+from breadthflow_pipelines.model.datasets import MONTHLY_ASSETS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import breadth, market
 from breadthflow_pipelines_tests.orchestration.conftest import Store

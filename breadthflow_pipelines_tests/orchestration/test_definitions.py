@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines import definitions
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
-from breadthflow_pipelines.orchestration.instance import configuration_file, show_pools
-from breadthflow_pipelines.orchestration.names import MONTHLY_ASSETS
-from breadthflow_pipelines.orchestration.suites import SUITE_NAMES
+from breadthflow_pipelines.model.datasets import MONTHLY_ASSETS
+from breadthflow_pipelines.orchestration.hosting.instance import configuration_file, show_pools
+from breadthflow_pipelines.orchestration.suite_checks import SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.signals.rules import RULES

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from dagster._core.storage.dagster_run import RunsFilter
 
+from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB
 from breadthflow_pipelines.orchestration import execution
 from breadthflow_pipelines.orchestration.execution import execute
+from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
 from breadthflow_pipelines.orchestration.hosting.liveness import process_tags
-from breadthflow_pipelines.orchestration.instance import CODE_LOCATION
-from breadthflow_pipelines.orchestration.names import CHECKS_JOB, DAILY_JOB
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
 

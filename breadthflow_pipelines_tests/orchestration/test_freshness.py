@@ -5,8 +5,8 @@ import datetime as dt
 import dagster as dg
 import pytest
 
+from breadthflow_pipelines.model.datasets import MARKET_ASSETS
 from breadthflow_pipelines.orchestration.freshness import with_freshness
-from breadthflow_pipelines.orchestration.names import MARKET_ASSETS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings

@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.orchestration.names import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines.warehouse import market
 from breadthflow_pipelines.warehouse import symbols as members

@@ -7,15 +7,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from breadthflow_pipelines.model.datasets import DAILY_JOB
 from breadthflow_pipelines.orchestration import lights
-from breadthflow_pipelines.orchestration.names import DAILY_JOB
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines_tests.orchestration.automation.test_sensors import Sensor
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST, SESSIONS
 from breadthflow_pipelines_tests.orchestration.test_gates import DAY, alone, without
-from breadthflow_pipelines_tests.orchestration.test_sensors import Sensor
 
 Frozen = Callable[[dt.date], None]
 JUNE = (dt.date(2023, 6, 1), dt.date(2023, 6, 30))

@@ -8,10 +8,10 @@ import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError, SourceError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.observability.progress import watched_by
 from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.orchestration.names import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files

@@ -11,7 +11,7 @@ from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.sources import registry
-from breadthflow_pipelines.sources.manners import Manners
+from breadthflow_pipelines.sources.throttle import Manners
 from breadthflow_pipelines.sources.yahoo import ATTEMPTS
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.sources.vendor import ERROR, NEW_YORK, Clock, YahooVendor, serve

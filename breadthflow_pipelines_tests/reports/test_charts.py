@@ -8,11 +8,11 @@ from urllib.parse import unquote
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.indicators.breadth import breadth_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
 from breadthflow_pipelines.reports import svg
 from breadthflow_pipelines.reports.charts import freshest, indicator_charts, signal_charts
-from breadthflow_pipelines.signals.signals import market_signals
+from breadthflow_pipelines.signals.market import market_signals
 
 FOLDED_FROM = 1000  # characters of Markdown that Dagster's UI hides behind a click
 MOST_BYTES = 25_000  # of all charts of an asset: they are stored with every run

@@ -5,7 +5,7 @@ import exchange_calendars
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.thrusts import threshold_events
 from breadthflow_pipelines.signals.rules import CALIBRATED, DIMENSIONS, EVENTS, RULES, Rule
 from breadthflow_pipelines_tests.signals.values import COLUMNS, frame

@@ -17,7 +17,7 @@ from breadthflow_pipelines.sources.exchange_breadth import (
     fetch_published_counts,
     read_published_counts,
 )
-from breadthflow_pipelines.sources.manners import Manners
+from breadthflow_pipelines.sources.throttle import Manners
 from breadthflow_pipelines.sources.web import ATTEMPTS, Web
 from breadthflow_pipelines_tests.sources.vendor import ERROR, PAGE, Clock, FileVendor, serve
 

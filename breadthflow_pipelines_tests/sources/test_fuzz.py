@@ -30,9 +30,9 @@ from breadthflow_pipelines.sources.exchange_breadth import SERIES, read_publishe
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.layout import Options
-from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.protocol import Outcome, Source
 from breadthflow_pipelines.sources.stooq import Stooq
+from breadthflow_pipelines.sources.throttle import Manners
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.sources.wikipedia import sp500

@@ -12,7 +12,6 @@ import pytest
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.sources import stooq
 from breadthflow_pipelines.sources.files import Files
-from breadthflow_pipelines.sources.manners import Manners
 from breadthflow_pipelines.sources.protocol import (
     MEMBER_SCHEMA,
     READ_SCHEMA,
@@ -23,6 +22,7 @@ from breadthflow_pipelines.sources.protocol import (
     Outcome,
 )
 from breadthflow_pipelines.sources.stooq import Stooq
+from breadthflow_pipelines.sources.throttle import Manners
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines_tests.sources.vendor import PAGE, Clock, FileVendor, serve
 

@@ -8,7 +8,7 @@ import pytest
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.sources import web as web_module
-from breadthflow_pipelines.sources.manners import BURST, Manners, StopAskingError, retry_after
+from breadthflow_pipelines.sources.throttle import BURST, Manners, StopAskingError, retry_after
 from breadthflow_pipelines.sources.web import ATTEMPTS, Web, is_page
 from breadthflow_pipelines_tests.sources.vendor import (
     ERROR,

@@ -10,7 +10,7 @@ import pytest
 
 from breadthflow_pipelines.cli import main
 from breadthflow_pipelines.errors import RequestError, SourceError
-from breadthflow_pipelines.sources.manners import Manners
+from breadthflow_pipelines.sources.throttle import Manners
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.sources.wikipedia import (

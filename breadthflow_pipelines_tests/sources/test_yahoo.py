@@ -11,8 +11,8 @@ from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources import yahoo
 from breadthflow_pipelines.sources.journal import Journal
-from breadthflow_pipelines.sources.manners import LONGEST_WAIT, Manners
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, Chunk, Outcome
+from breadthflow_pipelines.sources.throttle import LONGEST_WAIT, Manners
 from breadthflow_pipelines.sources.yahoo import ATTEMPTS, IN_A_ROW, Needed, Yahoo
 from breadthflow_pipelines_tests.sources.vendor import (
     ERROR,

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.warehouse import breadth, tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.derived import Measure
+from breadthflow_pipelines.warehouse.formula_columns import Measure
 from breadthflow_pipelines.warehouse.market import record_members, record_securities
 from breadthflow_pipelines.warehouse.status import synthetic_universes
 

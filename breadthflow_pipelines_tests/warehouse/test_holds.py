@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.gates import EVERY, MISSING, THIN
+from breadthflow_pipelines.model.gates import EVERY, MISSING, THIN
 from breadthflow_pipelines.warehouse import breadth, holds, verdicts
 from breadthflow_pipelines.warehouse.bulk import execute
 from breadthflow_pipelines.warehouse.database import Database

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 
 from breadthflow_pipelines.warehouse import migrations, tables, views
 from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision
-from breadthflow_pipelines.warehouse.derived import Measure, fit
+from breadthflow_pipelines.warehouse.formula_columns import Measure, fit
 
 
 @pytest.fixture

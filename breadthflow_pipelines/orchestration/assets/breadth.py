@@ -11,13 +11,13 @@ from pydantic import Field
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import ContractError, require
 from breadthflow_pipelines.errors import RequestError, SourceError
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
-from breadthflow_pipelines.indicators.breadth import breadth_indicators as compute_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import AVERAGES, WARM_UP_BARS
-from breadthflow_pipelines.indicators.published import judge_published, scope_stretches, unit_stretches
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
+from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH, BREADTH_BOUNDS, origins
 from breadthflow_pipelines.orchestration.describe import (
     marked,
     merge_metadata,
@@ -28,13 +28,13 @@ from breadthflow_pipelines.orchestration.describe import (
     stored_asset,
 )
 from breadthflow_pipelines.orchestration.gates import holding, judge_coverage, refuse_held
-from breadthflow_pipelines.orchestration.measures import BREADTH, BREADTH_BOUNDS, origins
 from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, span_of
-from breadthflow_pipelines.orchestration.recomputing import Work, catching_up
+from breadthflow_pipelines.orchestration.pending_changes import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.sources.registry import published_directory
+from breadthflow_pipelines.trust.count_guards import judge_published, scope_stretches, unit_stretches
 from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse import market as bars_warehouse
 from breadthflow_pipelines.warehouse import publications as publications_warehouse

@@ -26,7 +26,7 @@ from breadthflow_pipelines.orchestration.describe import (
 from breadthflow_pipelines.orchestration.gates import judge_read
 from breadthflow_pipelines.orchestration.ingest import RESTATED, Ingest
 from breadthflow_pipelines.orchestration.partitions import span_of
-from breadthflow_pipelines.orchestration.recomputing import settle_calendar
+from breadthflow_pipelines.orchestration.pending_changes import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Outcome, Reading, label
 from breadthflow_pipelines.sources.tree import told_others

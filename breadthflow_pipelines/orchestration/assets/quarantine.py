@@ -1,6 +1,6 @@
 """Bars that cannot be right are left out before anything is made of bars, and doubtful ones are told of.
 
-The rules: indicators/plausibility.py.
+The rules: trust/bar_rules.py.
 """
 
 import datetime as dt
@@ -8,17 +8,7 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.contracts.quarantine import DECIDED, LEFT_OUT, excessive, first_changed, settle, undecided
-from breadthflow_pipelines.gates import CROWDED
-from breadthflow_pipelines.indicators.plausibility import (
-    DOUBTS,
-    LATER_BARS,
-    LONG_SILENCE,
-    RULES,
-    WARM_UP_BARS,
-    doubtful,
-    implausible,
-)
+from breadthflow_pipelines.model.gates import CROWDED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
@@ -28,8 +18,18 @@ from breadthflow_pipelines.orchestration.describe import (
     stored_asset,
 )
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
-from breadthflow_pipelines.orchestration.recomputing import catching_up
+from breadthflow_pipelines.orchestration.pending_changes import catching_up
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.trust.bar_rules import (
+    DOUBTS,
+    LATER_BARS,
+    LONG_SILENCE,
+    RULES,
+    WARM_UP_BARS,
+    doubtful,
+    implausible,
+)
+from breadthflow_pipelines.trust.quarantine import DECIDED, LEFT_OUT, excessive, first_changed, settle, undecided
 from breadthflow_pipelines.warehouse import quarantine as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate

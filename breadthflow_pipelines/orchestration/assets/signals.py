@@ -5,7 +5,7 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
@@ -19,9 +19,9 @@ from breadthflow_pipelines.orchestration.describe import (
 from breadthflow_pipelines.orchestration.gates import holding, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.reports.charts import MEASURES, signal_charts
+from breadthflow_pipelines.signals.market import changed_signals
+from breadthflow_pipelines.signals.market import market_signals as compute_signals
 from breadthflow_pipelines.signals.rules import RULES
-from breadthflow_pipelines.signals.signals import changed_signals
-from breadthflow_pipelines.signals.signals import market_signals as compute_signals
 from breadthflow_pipelines.warehouse import breadth as warehouse
 from breadthflow_pipelines.warehouse.status import synthetic_universes
 

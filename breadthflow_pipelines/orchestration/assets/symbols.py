@@ -17,6 +17,14 @@ from breadthflow_pipelines.indicators.technical import ROC_LONG, roc, technical_
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import universe_members
 from breadthflow_pipelines.orchestration.assets.signals import market_signals
+from breadthflow_pipelines.orchestration.catalogue_columns import (
+    PER_SYMBOL,
+    SYMBOL,
+    SYMBOL_BOUNDS,
+    VOTE_BOUNDS,
+    VOTES,
+    origins,
+)
 from breadthflow_pipelines.orchestration.describe import (
     marked,
     merge_metadata,
@@ -26,16 +34,8 @@ from breadthflow_pipelines.orchestration.describe import (
     stored_asset,
 )
 from breadthflow_pipelines.orchestration.gates import judge_members, refuse_held
-from breadthflow_pipelines.orchestration.measures import (
-    PER_SYMBOL,
-    SYMBOL,
-    SYMBOL_BOUNDS,
-    VOTE_BOUNDS,
-    VOTES,
-    origins,
-)
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
-from breadthflow_pipelines.orchestration.recomputing import Work, catching_up
+from breadthflow_pipelines.orchestration.pending_changes import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals

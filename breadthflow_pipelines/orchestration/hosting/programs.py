@@ -68,8 +68,8 @@ def _wait_for(socket: str) -> None:
 
 
 def _end_dead_runs() -> None:
+    from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
     from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs
-    from breadthflow_pipelines.orchestration.instance import dagster_instance
     from breadthflow_pipelines.settings import get_settings
 
     with dagster_instance(get_settings()) as instance:

@@ -15,6 +15,7 @@ from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.observability.rotation import rotate
 from breadthflow_pipelines.orchestration.hosting.claim import Holder, claimed
 from breadthflow_pipelines.orchestration.hosting.family import end, family, run_workers
+from breadthflow_pipelines.orchestration.hosting.instance import prepare_dagster_home
 from breadthflow_pipelines.orchestration.hosting.services import (
     CODE_SERVER,
     DAEMON,
@@ -25,7 +26,6 @@ from breadthflow_pipelines.orchestration.hosting.services import (
     client_name,
 )
 from breadthflow_pipelines.orchestration.hosting.supervisor import Hurried, Say, Supervisor, sentence
-from breadthflow_pipelines.orchestration.instance import prepare_dagster_home
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
 from breadthflow_pipelines.warehouse.database import dagster_url, open_database
@@ -139,8 +139,8 @@ def _mark_dead_runs(settings: Settings, dagster: str) -> None:
     try:
         if not presence.unfinished_runs(dagster):
             return
+        from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
         from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs
-        from breadthflow_pipelines.orchestration.instance import dagster_instance
 
         with dagster_instance(settings) as instance:
             end_dead_runs(instance, nobody_launches=True)

@@ -15,8 +15,8 @@ from breadthflow_pipelines.errors import DiskFullError
 from breadthflow_pipelines.orchestration.hosting import programs
 from breadthflow_pipelines.orchestration.hosting.claim import Holder
 from breadthflow_pipelines.orchestration.hosting.family import MARK
+from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
 from breadthflow_pipelines.orchestration.hosting.supervisor import Child, Hurried, never
-from breadthflow_pipelines.orchestration.instance import CODE_LOCATION
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
 from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer, private_directory, ran_out_of_space

@@ -11,7 +11,7 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration.kept import Kept
+from breadthflow_pipelines.orchestration.stored_text import Kept
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url
 from breadthflow_pipelines.warehouse.retention import (

@@ -19,9 +19,9 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from breadthflow_pipelines.model.datasets import DAILY_JOB
 from breadthflow_pipelines.orchestration.hosting import liveness
 from breadthflow_pipelines.orchestration.hosting.liveness import PROCESS_TAG, Maker, WatchedRunLauncher
-from breadthflow_pipelines.orchestration.names import DAILY_JOB
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.conftest import wait_until

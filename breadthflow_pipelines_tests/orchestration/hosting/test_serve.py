@@ -14,6 +14,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.orchestration.hosting import serve as serving
 from breadthflow_pipelines.orchestration.hosting.claim import Holder, claimed
+from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION, WORKSPACE, configuration_file
 from breadthflow_pipelines.orchestration.hosting.serve import serve
 from breadthflow_pipelines.orchestration.hosting.services import (
     HOST,
@@ -22,7 +23,6 @@ from breadthflow_pipelines.orchestration.hosting.services import (
     client_name,
     code_socket,
 )
-from breadthflow_pipelines.orchestration.instance import CODE_LOCATION, WORKSPACE, configuration_file
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer
 from breadthflow_pipelines.warehouse.presence import Claim

@@ -9,10 +9,10 @@ import dagster as dg
 import psycopg2
 import pytest
 
+from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.hosting import tidying
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_records
-from breadthflow_pipelines.orchestration.kept import Kept
-from breadthflow_pipelines.orchestration.names import MARKET_ASSETS, MONTHLY_ASSETS
+from breadthflow_pipelines.orchestration.stored_text import Kept
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST

@@ -6,7 +6,7 @@ import pytest
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.derived import Measure, fit, new_columns
+from breadthflow_pipelines.warehouse.formula_columns import Measure, fit, new_columns
 
 LINE, SHARE = Measure("ad_line", "running sum of A - D"), Measure("zweig_ema", "a share", 0, 1)
 ROW = "('u', 'ALL', '2024-01-02', 'final', true, 2"

@@ -12,8 +12,8 @@ import pytest
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.orchestration import planning
+from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs
 from breadthflow_pipelines.orchestration.partitions import first_to_refresh
-from breadthflow_pipelines.orchestration.schedules import daily_schedule, jobs
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings, get_settings

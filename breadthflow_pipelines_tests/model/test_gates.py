@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from breadthflow_pipelines.gates import accepting, listed, remedy, told
+from breadthflow_pipelines.model.gates import accepting, listed, remedy, told
 
 DAYS = [dt.date(1970, 11, day) for day in (12, 13, 16, 17, 18, 19, 20)]
 

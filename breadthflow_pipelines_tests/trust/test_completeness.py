@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.contracts.gates import FOUND, broken_months, missing_sessions
+from breadthflow_pipelines.trust.completeness import FOUND, broken_months, missing_sessions
 
 DAYS = [dt.date(1970, 11, day) for day in (12, 13, 16, 17, 18)]
 

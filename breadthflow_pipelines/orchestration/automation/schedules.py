@@ -12,7 +12,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from breadthflow_pipelines import sessions
-from breadthflow_pipelines.orchestration.names import (
+from breadthflow_pipelines.model.datasets import (
     CHECKS_JOB,
     DAILY_ASSETS,
     DAILY_JOB,
@@ -22,12 +22,12 @@ from breadthflow_pipelines.orchestration.names import (
     WATCHED,
 )
 from breadthflow_pipelines.orchestration.partitions import range_tags
-from breadthflow_pipelines.orchestration.suites import SUITE_CHECKS
+from breadthflow_pipelines.orchestration.planning import EVENING
+from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
-EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: nobody was there
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 

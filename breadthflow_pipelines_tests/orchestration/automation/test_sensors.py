@@ -10,9 +10,9 @@ import pytest
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 
 from breadthflow_pipelines.errors import SourceError
+from breadthflow_pipelines.model.datasets import DAILY_JOB
+from breadthflow_pipelines.orchestration.automation.sensors import WAITS
 from breadthflow_pipelines.orchestration.lights import out
-from breadthflow_pipelines.orchestration.names import DAILY_JOB
-from breadthflow_pipelines.orchestration.sensors import WAITS
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files

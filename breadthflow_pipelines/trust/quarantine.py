@@ -1,6 +1,6 @@
 """What becomes of findings against bars: when a rule has found too many to be believed, and which decisions still hold.
 
-Pure. The rules are in indicators/plausibility.py, the rows in warehouse/quarantine.py.
+Pure. The rules are in trust/bar_rules.py, the rows in warehouse/quarantine.py.
 """
 
 import datetime as dt

@@ -1,6 +1,6 @@
 """What happens by itself between two evenings: new files are run, what is missing is asked for, what breaks is told.
 
-Each is thin: what it decides is in arrivals.py, planning.py and incidents.py. docs/operations.md is about all of them.
+Each is thin: what it decides is in file_arrivals.py, planning.py and alert_messages.py (docs/operations.md).
 """
 
 import datetime as dt
@@ -15,13 +15,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.gates import listed
+from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS
+from breadthflow_pipelines.model.gates import listed
 from breadthflow_pipelines.observability.alerts import Alert
-from breadthflow_pipelines.orchestration import freshness, gates, incidents, lights, totals
-from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
-from breadthflow_pipelines.orchestration.instance import show_pools
-from breadthflow_pipelines.orchestration.kept import Kept
-from breadthflow_pipelines.orchestration.names import DAILY_JOB, MONTHLY_ASSETS
+from breadthflow_pipelines.orchestration import freshness, gates, ingest_figures, lights
+from breadthflow_pipelines.orchestration.automation import alert_messages
+from breadthflow_pipelines.orchestration.automation.file_arrivals import Arrived, Folder, Known, key, look, ranges
+from breadthflow_pipelines.orchestration.automation.schedules import MISSED_AFTER
+from breadthflow_pipelines.orchestration.hosting.instance import show_pools
 from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.planning import (
     UNFINISHED,
@@ -33,7 +34,7 @@ from breadthflow_pipelines.orchestration.planning import (
     without_rows,
 )
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.schedules import MISSED_AFTER
+from breadthflow_pipelines.orchestration.stored_text import Kept
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.protocol import Outcome
@@ -142,8 +143,8 @@ def catch_up(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
             return dg.SkipReason(" ".join(hold[1].splitlines()))  # no run would read that session
         tries = int(told["tries"])
         if tries == len(WAITS):
-            alert = incidents.given_up(session, missing, tries)
-            incidents.alerter(context.instance, market.settings).send(alert)
+            alert = alert_messages.given_up(session, missing, tries)
+            alert_messages.alerter(context.instance, market.settings).send(alert)
             return _over(told, f"it was asked for {tries} times, and {missing}")
         at = _not_before(context.instance, market.calendar, session, told)
         if sessions.present() < at:
@@ -171,7 +172,7 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         show_pools(context.instance, MONTHLY_ASSETS)
-        alerts = incidents.alerter(context.instance, settings)
+        alerts = alert_messages.alerter(context.instance, settings)
         alerts.send_what_was_not()
         market = Market()
         session = due_session(market.calendar, dt.timedelta(hours=settings.late_after_hours))
@@ -186,7 +187,7 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
         said = f"{session} is late in {', '.join(late)}." if late else f"{session} is in."
         if late and now != told:
             hold = gates.first_hold(market, "symbol_signals") if "bars" not in late else None
-            alerts.send(incidents.late_session(session, late, held, hold[1] if hold else None))
+            alerts.send(alert_messages.late_session(session, late, held, hold[1] if hold else None))
         events = freshness.to_report(context.instance, market)
         said += " Checks were told." if events else ""
         return dg.SensorResult(asset_events=events, cursor=json.dumps(now), skip_reason=said)
@@ -234,10 +235,10 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
         description="Tells BREADTHFLOW_ALERT_URLS which run failed, why, and what to run next.",
     )
     def sensor(context: dg.RunFailureSensorContext) -> None:
-        alert = incidents.failed_run(
+        alert = alert_messages.failed_run(
             context.dagster_run,
             list(context.get_step_failure_events()),
-            incidents.evaluations_of(context.instance, context.dagster_run.run_id),
+            alert_messages.evaluations_of(context.instance, context.dagster_run.run_id),
             context.failure_event.message or "It ended without saying why.",
         )
         _tell(context, settings, alert)
@@ -258,7 +259,7 @@ def alert_failed_checks(settings: Settings) -> dg.SensorDefinition:
     )
     def sensor(context: dg.RunStatusSensorContext) -> None:
         run = context.dagster_run
-        alert = incidents.failed_checks(run, incidents.evaluations_of(context.instance, run.run_id))
+        alert = alert_messages.failed_checks(run, alert_messages.evaluations_of(context.instance, run.run_id))
         if alert is not None:
             _tell(context, settings, alert)
 
@@ -266,7 +267,7 @@ def alert_failed_checks(settings: Settings) -> dg.SensorDefinition:
 
 
 def _tell(context: dg.RunStatusSensorContext, settings: Settings, alert: Alert) -> None:
-    done = incidents.alerter(context.instance, settings).send(alert)
+    done = alert_messages.alerter(context.instance, settings).send(alert)
     context.log.info("%s: %s", alert.fingerprint, done)
 
 
@@ -302,8 +303,8 @@ def _name_unreadable(
     for name, problem in problems.items():
         context.log.warning("%s cannot be read: %s", name, problem)
     if problems:
-        alert = incidents.unreadable_files(str(folder.path), problems)
-        incidents.alerter(context.instance, settings).send(alert)
+        alert = alert_messages.unreadable_files(str(folder.path), problems)
+        alert_messages.alerter(context.instance, settings).send(alert)
 
 
 def _named(files: list[Arrived]) -> str:
@@ -345,7 +346,7 @@ def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> 
 
 def _outcomes(instance: dg.DagsterInstance, session: dt.date) -> Counter[str]:
     """How many symbols of each outcome the last run of the session's month had."""
-    return Counter(totals.latest(instance, "bars", session.strftime(FORMAT)).get("symbols", {}))
+    return Counter(ingest_figures.latest(instance, "bars", session.strftime(FORMAT)).get("symbols", {}))
 
 
 def _not_before(

@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.sources import cells
+from breadthflow_pipelines.sources import parsing
 
 NEW_YORK, TOKYO = "America/New_York", "Asia/Tokyo"
 
@@ -40,7 +40,7 @@ NEW_YORK, TOKYO = "America/New_York", "Asia/Tokyo"
     ],
 )
 def test_the_day_of_a_moment(cell: str, zone: str, day: str | None) -> None:
-    found = pl.DataFrame({"cell": [cell]}).select(cells.day_of_moment("cell", zone)).item()
+    found = pl.DataFrame({"cell": [cell]}).select(parsing.day_of_moment("cell", zone)).item()
     assert found == (dt.date.fromisoformat(day) if day else None)
 
 
@@ -62,7 +62,7 @@ def test_the_day_of_a_moment(cell: str, zone: str, day: str | None) -> None:
     ],
 )
 def test_the_day_of_a_cell(cell: str, day: str | None) -> None:
-    found = pl.DataFrame({"cell": [cell]}).select(cells.day("cell", pl.String())).item()
+    found = pl.DataFrame({"cell": [cell]}).select(parsing.day("cell", pl.String())).item()
     assert found == (dt.date.fromisoformat(day) if day else None)
 
 
@@ -85,7 +85,7 @@ def test_the_day_of_a_cell(cell: str, day: str | None) -> None:
     ],
 )
 def test_the_number_of_a_cell(cell: str, number: float | None) -> None:
-    assert pl.DataFrame({"cell": [cell]}).select(cells.number("cell", pl.String())).item() == number
+    assert pl.DataFrame({"cell": [cell]}).select(parsing.number("cell", pl.String())).item() == number
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_the_number_of_a_cell(cell: str, number: float | None) -> None:
     ],
 )
 def test_what_can_be_a_symbol(cell: str, symbol: str | None) -> None:
-    assert pl.DataFrame({"cell": [cell]}).select(cells.symbol("cell")).item() == symbol
-    assert cells.is_symbol(cell.strip()) == (symbol is not None)
+    assert pl.DataFrame({"cell": [cell]}).select(parsing.symbol("cell")).item() == symbol
+    assert parsing.is_symbol(cell.strip()) == (symbol is not None)
 
 
 @pytest.mark.parametrize(
@@ -113,5 +113,5 @@ def test_what_can_be_a_symbol(cell: str, symbol: str | None) -> None:
     [("aapl", "AAPL"), ("brk-b", "BRK-B"), ("AMpB", "AMpB"), ("AMPB", "AMPB"), ("7203.t", "7203.T"), ("Aapl", "Aapl")],
 )
 def test_small_letters_alone_are_capitals_and_mixed_ones_are_kept(written: str, ours: str) -> None:
-    assert cells.spelled(written) == ours
-    assert pl.DataFrame({"cell": [written]}).select(cells.spelled_column("cell")).item() == ours
+    assert parsing.spelled(written) == ours
+    assert pl.DataFrame({"cell": [written]}).select(parsing.spelled_column("cell")).item() == ours

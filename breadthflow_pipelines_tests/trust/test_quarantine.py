@@ -5,8 +5,8 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.contracts.quarantine import excessive, first_changed, settle, undecided
 from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.trust.quarantine import excessive, first_changed, settle, undecided
 
 DAYS = exchange_calendar("XNYS").between(dt.date(2024, 1, 2), dt.date(2024, 2, 29))
 DAY, MONTH = DAYS[5], dt.date(2024, 1, 1)

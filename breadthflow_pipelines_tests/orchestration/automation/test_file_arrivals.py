@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.orchestration import arrivals
-from breadthflow_pipelines.orchestration.arrivals import Arrived, Folder, Known, key, look, ranges
+from breadthflow_pipelines.orchestration.automation import file_arrivals
+from breadthflow_pipelines.orchestration.automation.file_arrivals import Arrived, Folder, Known, key, look, ranges
 from breadthflow_pipelines.sources.layout import Options
 
 HEADER = "symbol,session,open,high,low,close,volume\n"
@@ -214,7 +214,7 @@ def test_a_share_that_is_away_for_a_while_brings_no_old_news(watcher: Watcher, t
 
 
 def test_a_folder_of_too_many_files_is_refused(watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrivals, "MOST_FILES", 2)
+    monkeypatch.setattr(file_arrivals, "MOST_FILES", 2)
     for number in range(3):
         watcher.put(f"{number}.csv", bars("2024-01-05"))
     with pytest.raises(RequestError, match="more than 2 files; name a folder for new ones only"):
@@ -222,7 +222,7 @@ def test_a_folder_of_too_many_files_is_refused(watcher: Watcher, monkeypatch: py
 
 
 def test_what_is_known_of_files_that_are_gone_is_bounded(watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrivals, "MOST_GONE", 2)
+    monkeypatch.setattr(file_arrivals, "MOST_GONE", 2)
     for number in range(5):
         path = watcher.put(f"{number}.csv", bars(f"2024-01-0{number + 2}"))
         watcher.look()
@@ -240,9 +240,9 @@ def test_files_that_take_several_looks_to_read_are_news_together(
     for number in range(3):
         watcher.put(f"{number}.csv", bars("2024-01-05"))
     watcher.look()
-    clock = iter(range(1_000))
+    clock, pause = iter(range(1_000)), file_arrivals.LOOK_SECONDS  # one file in each look
     with monkeypatch.context() as slow:
-        slow.setattr(arrivals.time, "monotonic", lambda: next(clock) * arrivals.LOOK_SECONDS)  # one file in each look
+        slow.setattr(file_arrivals.time, "monotonic", lambda: next(clock) * pause)
         assert watcher.look() == watcher.look() == []
     assert watcher.look() == ["0.csv", "1.csv", "2.csv"]
     assert watcher.look() == []

@@ -11,7 +11,8 @@ import pytest
 
 from breadthflow_pipelines.contracts.bars import bar_contract
 from breadthflow_pipelines.contracts.verdict import judge
-from breadthflow_pipelines.indicators.plausibility import (
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.trust.bar_rules import (
     DECIMAL_POINT,
     LATER_BARS,
     LONG_SILENCE,
@@ -26,7 +27,6 @@ from breadthflow_pipelines.indicators.plausibility import (
     implausible,
     silent_sessions,
 )
-from breadthflow_pipelines.sessions import exchange_calendar
 
 SESSIONS = exchange_calendar("XNYS").between(dt.date(2010, 1, 4), dt.date(2010, 6, 30))
 SCHEMA = {"security_id": pl.Int64, "session": pl.Date} | dict.fromkeys(

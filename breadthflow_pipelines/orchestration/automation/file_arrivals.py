@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
-from breadthflow_pipelines.places import shown
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import tree
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.layout import Options

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from breadthflow_pipelines.gates import EVERY
+from breadthflow_pipelines.model.gates import EVERY
 
 MOST_REJECTED = 0.01  # of the rows of a month; a source of which more is broken is not to be built on
 FEW_REJECTED = 5  # so few broken rows say nothing about a source, however small the market

@@ -8,11 +8,11 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.contracts.breadth import SIGNALS
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.indicators.breadth import breadth_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state
 from breadthflow_pipelines.indicators.score import COMPONENTS
+from breadthflow_pipelines.signals.market import SIGNAL_COLUMNS, changed_signals, market_signals, signal_id
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES
-from breadthflow_pipelines.signals.signals import SIGNAL_COLUMNS, changed_signals, market_signals, signal_id
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
 from breadthflow_pipelines_tests.signals import values
 

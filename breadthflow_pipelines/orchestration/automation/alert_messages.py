@@ -10,11 +10,11 @@ from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, HeldError, UnreachableError
+from breadthflow_pipelines.model.datasets import CHECKS_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.observability.alerts import Alert, Alerter
-from breadthflow_pipelines.orchestration.kept import Kept
 from breadthflow_pipelines.orchestration.lights import NEXT, WHAT
-from breadthflow_pipelines.orchestration.names import CHECKS_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
+from breadthflow_pipelines.orchestration.stored_text import Kept
 from breadthflow_pipelines.settings import Settings
 
 RETRY_TAG, ROOT_TAG = "dagster/retry_number", "dagster/root_run_id"

@@ -14,25 +14,23 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.contracts.breadth import PUBLISHED
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.indicators.breadth import breadth_indicators
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
-from breadthflow_pipelines.indicators.published import (
-    ISSUES,
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
+from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, ISSUES, comparable
+from breadthflow_pipelines.indicators.thrusts import Condition, Thrust, threshold_events
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+from breadthflow_pipelines.trust.count_guards import (
     ISSUES_COPIED,
     SHARES_SWAPPED,
     TOTAL_FAR,
     VOLUME_FAR,
     VOLUMES,
     VOLUMES_COPIED,
-    comparable,
     first_unit,
     judge_published,
     scope_stretches,
     unit_stretches,
 )
-from breadthflow_pipelines.indicators.thrusts import Condition, Thrust, threshold_events
-from breadthflow_pipelines.sessions import exchange_calendar
-from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines_tests.indicators.markets import usable_counts
 
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from breadthflow_pipelines.indicators.breadth import breadth_indicators
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
 from breadthflow_pipelines.indicators.mcclellan import FAST_TREND, SLOW_TREND
 from breadthflow_pipelines.indicators.series import SETTLED, burn_in, window_mean

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-ISSUES = ("advances", "declines", "unchanged", "new_highs", "new_lows")
 VOLUMES = ("up_volume", "down_volume", "unchanged_volume")
 UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 
@@ -73,7 +72,7 @@ def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
     - volume_unit (Int64): shares per published unit, one of UNITS. Null where no volume moved or nobody said, and at
       the start until a row has issues and volume. A row of VOLUME_FAR has the unit of the last row that fitted.
     - usual_issues (Float64): the exchange's usual total, where the row's own is that of another list of issues; else
-      null. Such a row is as good as any, but its counts are not those of its neighbours: see comparable.
+      null. Such a row is as good as any, but its counts are not those of its neighbours: see comparable (counts.py).
     - doubts (List[String], never null): the rules that the row fails.
     - issues_usable, volume_usable (Boolean, never null): no rule speaks against ISSUES or VOLUMES of the row; volumes
       without a unit are not usable. A usable count may still be null, for a rule is silent where it cannot be asked.
@@ -137,19 +136,6 @@ def scope_stretches(judged: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("stretch")
     )
-
-
-def comparable(counts: pl.DataFrame) -> pl.DataFrame:
-    """The same counts, with ISSUES (Float64) of a row of another list as the usual list would have had them.
-
-    counts: ISSUES and, where there are published counts among them, ``issue_scale``: the usual total over the row's
-    own, null where they are one. Shares such as A / (A + D) stay what they were; sums and differences over sessions
-    are in issues of one list.
-    """
-    if "issue_scale" not in counts.columns:
-        return counts
-    scale = pl.col("issue_scale").fill_null(1.0)
-    return counts.with_columns(pl.col(name).cast(pl.Float64) * scale for name in ISSUES)
 
 
 def moved_far() -> pl.Expr:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breadthflow_pipelines.contracts.restatements import excessive, restated
 from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.trust.restatements import excessive, restated
 
 DAYS = exchange_calendar("XNYS").between(dt.date(2024, 1, 2), dt.date(2024, 3, 28))[:40]
 CLOSES = [50.13, 50.87, 49.94, 51.02, 51.02, 52.6, 48.35, 47.11, 47.9, 49.05]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines.places import place, shown
+from breadthflow_pipelines.locations import place, shown
 
 
 @pytest.mark.parametrize(

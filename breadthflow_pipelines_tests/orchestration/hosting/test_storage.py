@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines.orchestration import storage as storage_module
-from breadthflow_pipelines.orchestration.instance import prepare_dagster_home
-from breadthflow_pipelines.orchestration.storage import PooledPostgresStorage
+from breadthflow_pipelines.orchestration.hosting import storage as storage_module
+from breadthflow_pipelines.orchestration.hosting.instance import prepare_dagster_home
+from breadthflow_pipelines.orchestration.hosting.storage import PooledPostgresStorage
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse.database import Database, table_names
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer

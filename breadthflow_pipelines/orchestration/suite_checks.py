@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.orchestration import lights, measures
+from breadthflow_pipelines.orchestration import catalogue_columns, lights
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_START_TAG, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
@@ -53,7 +53,7 @@ def suite_check(suite: Suite) -> dg.AssetChecksDefinition:
     return checks
 
 
-SUITES = suites(measures.BREADTH, measures.SYMBOL, measures.VOTES)
+SUITES = suites(catalogue_columns.BREADTH, catalogue_columns.SYMBOL, catalogue_columns.VOTES)
 SUITE_CHECKS = [suite_check(suite) for suite in SUITES]
 SUITE_NAMES = frozenset(expectation.name for suite in SUITES for expectation in suite.expectations)
 

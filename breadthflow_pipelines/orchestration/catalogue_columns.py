@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from breadthflow_pipelines.indicators.breadth import CATALOGUE
-from breadthflow_pipelines.indicators.catalogue import Indicator
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
+from breadthflow_pipelines.indicators.entry import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
 from breadthflow_pipelines.indicators.technical import TECHNICAL
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS
-from breadthflow_pipelines.warehouse.derived import Measure
+from breadthflow_pipelines.warehouse.formula_columns import Measure
 
 Bounds = dict[str, tuple[float | None, float | None]]
 

@@ -7,11 +7,10 @@ What fires on the values is in thrusts.py, what they add up to in score.py and c
 import polars as pl
 
 from breadthflow_pipelines.indicators import extremes, issues, mcclellan, omens, participation, volume
-from breadthflow_pipelines.indicators.catalogue import Indicator
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import KEY
+from breadthflow_pipelines.indicators.counts import KEY, comparable
+from breadthflow_pipelines.indicators.entry import Indicator
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND
-from breadthflow_pipelines.indicators.published import comparable
 from breadthflow_pipelines.indicators.series import SETTLED, burn_in
 
 FAMILIES = (issues, mcclellan, volume, extremes, participation, omens)
