@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-VOLUMES = ("up_volume", "down_volume", "unchanged_volume")
+from breadthflow_pipelines.model.counts import VOLUMES
+
 UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 
 USUAL_ROWS = 21  # rows before, one month, whose median is the usual level; from the twelfth on a new level is the usual
