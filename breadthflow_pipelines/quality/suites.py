@@ -19,7 +19,7 @@ from breadthflow_pipelines.model.vocabulary import (
     STATES,
 )
 from breadthflow_pipelines.warehouse import inspection
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 Severity = Literal["error", "warn"]
 
@@ -64,11 +64,11 @@ class Suite:
 
 
 def suites(
-    breadth: Sequence[Measure] = (), members: Sequence[Measure] = (), votes: Sequence[Measure] = ()
+    breadth: Sequence[FormulaColumn] = (), members: Sequence[FormulaColumn] = (), votes: Sequence[FormulaColumn] = ()
 ) -> list[Suite]:
     """The suite of every stored table.
 
-    breadth, members, votes: the measured columns of breadth_indicators, price_indicators and symbol_signals.
+    breadth, members, votes: the columns of formulas in breadth_indicators, price_indicators and symbol_signals.
     """
     return [
         _universe_members(),
@@ -264,7 +264,7 @@ def _breadth_counts() -> Suite:
     )
 
 
-def _breadth_indicators(measures: Sequence[Measure]) -> Suite:
+def _breadth_indicators(formulas: Sequence[FormulaColumn]) -> Suite:
     return Suite(
         "breadth_indicators",
         KEY,
@@ -281,7 +281,7 @@ def _breadth_indicators(measures: Sequence[Measure]) -> Suite:
             _none(
                 "indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("breadth_indicators", KEY, measures),
+                inspection.out_of_bounds("breadth_indicators", KEY, formulas),
             ),
         ),
         whole=True,
@@ -317,7 +317,7 @@ def _market_signals() -> Suite:
     )
 
 
-def _price_indicators(measures: Sequence[Measure]) -> Suite:
+def _price_indicators(formulas: Sequence[FormulaColumn]) -> Suite:
     return Suite(
         "price_indicators",
         MEMBER_KEY,
@@ -332,13 +332,13 @@ def _price_indicators(measures: Sequence[Measure]) -> Suite:
             _none(
                 "member_indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("price_indicators", MEMBER_KEY, measures),
+                inspection.out_of_bounds("price_indicators", MEMBER_KEY, formulas),
             ),
         ),
     )
 
 
-def _symbol_signals(measures: Sequence[Measure]) -> Suite:
+def _symbol_signals(formulas: Sequence[FormulaColumn]) -> Suite:
     return Suite(
         "symbol_signals",
         MEMBER_KEY,
@@ -357,7 +357,7 @@ def _symbol_signals(measures: Sequence[Measure]) -> Suite:
                 _none(
                     "votes_within_bounds",
                     "Every rule votes between -1 and 1, or not at all.",
-                    inspection.out_of_bounds("symbol_signals", MEMBER_KEY, measures),
+                    inspection.out_of_bounds("symbol_signals", MEMBER_KEY, formulas),
                 )
             ),
         ),

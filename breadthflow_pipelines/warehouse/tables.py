@@ -5,7 +5,7 @@ not here but made by formula_columns.py. Reading and writing is elsewhere in thi
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
@@ -14,10 +14,8 @@ from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBL
 from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
     ALL,
-    BAR_CHANGES,
     BAR_VALUES,
     DECIDED,
-    HOLE_DECISIONS,
     PRICES,
     STATES,
     STATUSES,
@@ -151,6 +149,8 @@ rejected_bars = sa.Table(
 
 REVISABLE = (*BAR_VALUES, "source")
 
+BarChange = Literal["restatement", "correction"]
+
 bar_revisions = sa.Table(
     "bar_revisions",
     metadata,
@@ -166,7 +166,7 @@ bar_revisions = sa.Table(
     _column("old_run_id", sa.Text(), "the run that had written the old values"),
     _column("old_ingested_at", sa.DateTime(timezone=True), "since when they had been known"),
     _column("kind", sa.Text(), "restatement, correction; null: changed before they were told apart", nullable=True),
-    _among("kind", BAR_CHANGES, "kind_known"),
+    _among("kind", get_args(BarChange), "kind_known"),
     comment="Every value of a bar that a source changed later, old and new",
 )
 
@@ -298,6 +298,8 @@ holds = sa.Table(
     comment="What must not be built on; the view holding has those that nobody accepted",
 )
 
+HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
+
 hole_decisions = sa.Table(
     "hole_decisions",
     metadata,
@@ -366,8 +368,8 @@ def _counted(count: Count) -> "sa.Column[Any]":
 
 
 def _held_above_zero(count: Count) -> bool:
-    # The tables as they were first made hold no member above a mean to it.
-    return count.unit not in (Unit.SHARE, Unit.LEVEL) and not count.name.startswith("above_")
+    # The migrations give no such constraint to members above a mean.
+    return count.unit not in (Unit.FRACTION, Unit.LEVEL) and not count.name.startswith("above_")
 
 
 def _within_able(able: str, counts: Sequence[str]) -> sa.CheckConstraint:
