@@ -12,7 +12,7 @@ from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
-from breadthflow_pipelines.warehouse.sql import any_of, called_on, own_bars, spaced
+from breadthflow_pipelines.warehouse.sql import any_of, own_bars, spaced, valid_on
 
 _OF = ("universe", "symbol")
 
@@ -116,7 +116,7 @@ def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date,
         database,
         "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s "
         "JOIN sound_bars b USING (security_id) "
-        f"WHERE {called_on('s', 'b.session')} AND b.session BETWEEN $1 AND $2 "
+        f"WHERE {valid_on('s', 'b.session')} AND b.session BETWEEN $1 AND $2 "
         f"AND {any_of('s.symbol', '$3', 'text')} ORDER BY b.session",
         (start, end, spaced(symbols.values())),
     )
@@ -132,7 +132,7 @@ def too_large(database: Database, start: dt.date, end: dt.date, close: float, do
         database,
         "SELECT symbol, count(*) AS sessions, min(session) AS first, max(session) AS last, max(close) AS close "
         "FROM sound_bars b JOIN security_symbols n ON n.security_id = b.security_id "
-        f"AND {called_on('n', 'session')} "
+        f"AND {valid_on('n', 'session')} "
         "WHERE session BETWEEN $1 AND $2 AND (close > $3 OR close * volume > $4) "
         "AND EXISTS (SELECT FROM universe_members m WHERE m.security_id = b.security_id) "
         "GROUP BY symbol ORDER BY 5 DESC, 1",

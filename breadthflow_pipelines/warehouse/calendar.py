@@ -12,7 +12,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import change_notes, session_notes
 from breadthflow_pipelines.warehouse.rejection_store import record_rejected_bars
-from breadthflow_pipelines.warehouse.sql import any_of, called_on, spaced
+from breadthflow_pipelines.warehouse.sql import any_of, spaced, valid_on
 
 IsSession = Callable[[dt.date], bool]
 _SCHEMA = {"session": pl.Date, "change": pl.String, "reason": pl.String}
@@ -59,7 +59,7 @@ def _put_aside(database: Database, days: Collection[dt.date], rule: str) -> None
         database,
         "SELECT symbol, session, open, high, low, close, volume::float8, close_adjusted, source, run_id FROM bars "
         "LEFT JOIN security_symbols n ON n.security_id = bars.security_id "
-        f"AND {called_on('n', 'session')} WHERE {_DAYS}",
+        f"AND {valid_on('n', 'session')} WHERE {_DAYS}",
         (spaced(days),),
     ).with_columns(reasons=pl.lit([rule]), raw=pl.lit(None, pl.String))
     for (source, run_id), rows in bars.group_by("source", "run_id"):

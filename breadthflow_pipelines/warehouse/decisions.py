@@ -13,7 +13,7 @@ from breadthflow_pipelines.model.gates import CROWDED
 from breadthflow_pipelines.model.vocabulary import CONFIRMED, LAPSED, LEFT_OUT, PROPOSED
 from breadthflow_pipelines.warehouse.database import Database, Row
 from breadthflow_pipelines.warehouse.recomputations import note_change
-from breadthflow_pipelines.warehouse.sql import bar_fingerprint, called_on, quoted
+from breadthflow_pipelines.warehouse.sql import bar_fingerprint, quoted, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import stored_symbol
 
 BY_HAND = "by hand"  # the rule of a bar that somebody confirmed as wrong and no rule had found
@@ -61,7 +61,7 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
         cursor.execute(
             "SELECT security_id, EXISTS (SELECT FROM bars b WHERE b.security_id = n.security_id "
             "AND session = %(session)s) AS priced FROM security_symbols n "
-            f"WHERE symbol = %(symbol)s AND {called_on('n', '%(session)s')}",
+            f"WHERE symbol = %(symbol)s AND {valid_on('n', '%(session)s')}",
             values,
         )
         found = cursor.fetchone()

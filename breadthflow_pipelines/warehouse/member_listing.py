@@ -6,7 +6,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
-from breadthflow_pipelines.warehouse.sql import called_on, has_bars, own_bars
+from breadthflow_pipelines.warehouse.sql import has_bars, own_bars, valid_on
 from breadthflow_pipelines.warehouse.universe_listing import made_of_bars
 
 
@@ -23,7 +23,7 @@ def members(database: Database, universe: str, day: dt.date) -> list[Row]:
         "SELECT universe, m.symbol, name, sector, m.valid_from, m.valid_to, "
         "own.first AS first_bar, own.last AS last_bar "
         f"FROM universe_members m JOIN securities USING (security_id) CROSS JOIN LATERAL {own_bars('securities')} own "
-        f"WHERE universe = %s AND {called_on('m', '%s')} ORDER BY m.symbol",
+        f"WHERE universe = %s AND {valid_on('m', '%s')} ORDER BY m.symbol",
         [universe, day],
     )
     if not rows:

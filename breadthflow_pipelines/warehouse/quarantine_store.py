@@ -14,7 +14,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.holds import settling
 from breadthflow_pipelines.warehouse.recomputations import change_notes
-from breadthflow_pipelines.warehouse.sql import bar_fingerprint, called_on, spaced
+from breadthflow_pipelines.warehouse.sql import bar_fingerprint, spaced, valid_on
 
 _COLUMNS = ", ".join(f"{c.name}::text" if c.name == "evidence" else c.name for c in tables.quarantined_bars.c)
 
@@ -75,7 +75,7 @@ def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataF
         "SELECT q.session, symbol, synthetic, rule, status, evidence::text, reason FROM quarantined_bars q "
         "JOIN securities s USING (security_id) "
         "LEFT JOIN security_symbols n ON n.security_id = q.security_id "
-        f"AND {called_on('n', 'q.session')} "
+        f"AND {valid_on('n', 'q.session')} "
         f"WHERE q.session BETWEEN $1 AND $2 AND status <> '{LAPSED}' ORDER BY session DESC, symbol, rule",
         (start, end),
     )

@@ -11,7 +11,7 @@ from breadthflow_pipelines.model.vocabulary import BAR_VALUES
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import execute, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.sql import any_of, called_on, spaced
+from breadthflow_pipelines.warehouse.sql import any_of, spaced, valid_on
 
 
 def record_rejected_bars(database: Database, rejected: pl.DataFrame, source: str, run_id: str) -> tuple[int, list[str]]:
@@ -57,7 +57,7 @@ def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date)
         "SELECT symbol, session, open, high, low, close, volume, reasons FROM rejected_bars r "
         "WHERE source = $1 AND session BETWEEN $2 AND $3 AND gone_at IS NULL AND NOT EXISTS ("
         "SELECT FROM security_symbols s JOIN bars b USING (security_id) WHERE s.symbol = r.symbol "
-        f"AND {called_on('s', 'r.session')} AND b.session = r.session) ORDER BY session, symbol",
+        f"AND {valid_on('s', 'r.session')} AND b.session = r.session) ORDER BY session, symbol",
         (source, start, end),
     )
 

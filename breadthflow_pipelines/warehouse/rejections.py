@@ -8,7 +8,7 @@ import datetime as dt
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import LAPSED
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
-from breadthflow_pipelines.warehouse.sql import called_on, conditions
+from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 
 
@@ -48,7 +48,7 @@ SELECT * FROM (
            q.evidence, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id
       FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
       LEFT JOIN security_symbols n
-             ON n.security_id = q.security_id AND {called_on("n", "q.session")}
+             ON n.security_id = q.security_id AND {valid_on("n", "q.session")}
 ) AS listed
 """
 

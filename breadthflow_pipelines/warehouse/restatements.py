@@ -11,7 +11,7 @@ from breadthflow_pipelines.warehouse.bar_store import bar_rows, keep_bar_revisio
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
-from breadthflow_pipelines.warehouse.sql import any_of, called_on, spaced
+from breadthflow_pipelines.warehouse.sql import any_of, spaced, valid_on
 
 _OF_THESE = any_of("security_id", "$1", "bigint")
 LEFT_BEHIND = "on the scale before a restatement"
@@ -73,7 +73,7 @@ _REJECT = (
     f"INSERT INTO rejected_bars (fingerprint, source, symbol, {', '.join(_VALUES)}, reasons, run_id) "
     "SELECT md5(concat_ws(' ', t.source, t.security_id, " + ", ".join(f"t.{name}" for name in _VALUES) + ")), "
     "t.source, (SELECT symbol FROM security_symbols n WHERE n.security_id = t.security_id "
-    f"AND {called_on('n', 't.session')}), "
+    f"AND {valid_on('n', 't.session')}), "
     + ", ".join(f"t.{name}" for name in _VALUES)
     + f", ARRAY['{LEFT_BEHIND}'], t.run_id "
     "FROM {gone} ON CONFLICT DO NOTHING"

@@ -10,7 +10,7 @@ from breadthflow_pipelines.model.vocabulary import ALL, ARMED_SESSION, BREADTH_S
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.overview import empty_tables
-from breadthflow_pipelines.warehouse.sql import called_on, conditions
+from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
@@ -146,7 +146,7 @@ def symbol_signals(
         "SELECT symbol, s.*, p.*, synthetic FROM symbol_signals s "
         "JOIN price_indicators p USING (universe, session, security_id) "
         "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id) "
-        f"WHERE {called_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
+        f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
         values,
     )
     if not rows and symbol is not None and action is None:

@@ -37,9 +37,9 @@ def conditions(
     return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]
 
 
-def called_on(symbols: str, day: str) -> str:
-    """A condition on ``security_symbols``, under that alias: the symbol is the security's on the day."""
-    return f"daterange({symbols}.valid_from, {symbols}.valid_to) @> {day}"
+def valid_on(interval: str, day: str) -> str:
+    """A condition on a symbol or a membership, under that alias: it is valid on the day."""
+    return f"daterange({interval}.valid_from, {interval}.valid_to) @> {day}"
 
 
 def bar_fingerprint(prefix: str = "") -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.model.gates import CROWDED
-from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LEFT_OUT, PROPOSED, QUARANTINED
+from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LEFT_OUT, PRICES, PROPOSED, QUARANTINED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
@@ -50,7 +50,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         made_of={
             "security_id": [("bars", "security_id")],
             "session": [("bars", "session")],
-            "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
+            "evidence": [("bars", name) for name in (*PRICES, "volume")],
         },
         partitions_def=months,
         pool="quarantined_bars",
