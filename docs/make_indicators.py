@@ -25,9 +25,11 @@ from breadthflow_pipelines.indicators.breadth_catalogue import (
     INDICATOR_COLUMNS,
     breadth_indicators,
 )
-from breadthflow_pipelines.indicators.counts import ALL, COUNT_COLUMNS, count_breadth, roster
+from breadthflow_pipelines.indicators.counts import count_breadth, roster
 from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.signals import calibration, conviction, rules, symbols
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES, Rule
@@ -354,7 +356,7 @@ HOW_TO = """
 
 The store's column with its range, the contract's bounds, the lineage, `breadthflow indicators` and this page follow by
 themselves ([formula_columns.py](../breadthflow_pipelines/warehouse/formula_columns.py)). A new count is
-added in `indicators/counts.py` and needs a migration.
+an entry in `model/counts.py`, its expression in `indicators/counts.py`, and a migration ([model](decisions/model.md)).
 
 ## How to add a rule
 

@@ -9,17 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from breadthflow_pipelines.model.vocabulary import (
+    ACTIONS,
+    KEY,
+    MEMBER_KEY,
+    MOST_ADJUSTED,
+    MOST_PRICE,
+    MOST_VOLUME,
+    STATES,
+)
 from breadthflow_pipelines.warehouse import inspection
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 Severity = Literal["error", "warn"]
 
-MOST_PRICE = 1e24  # as the contract of bars has it; NaN and infinity lie outside
-MOST_ADJUSTED_CLOSE = 1e30  # the same of a million times that
-MOST_VOLUME = 1e15  # as the contract of bars has it
+MOST_ADJUSTED_CLOSE = MOST_PRICE * MOST_ADJUSTED  # NaN and infinity lie outside
 LARGEST = 1.7e308  # beyond every figure of a signal
-ACTIONS = ("buy", "sell", "hold")
-STATES = ("provisional", "final")
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,11 @@ class Suite:
 
 
 def suites(
-    breadth: Sequence[Measure] = (), members: Sequence[Measure] = (), votes: Sequence[Measure] = ()
+    breadth: Sequence[FormulaColumn] = (), members: Sequence[FormulaColumn] = (), votes: Sequence[FormulaColumn] = ()
 ) -> list[Suite]:
     """The suite of every stored table.
 
-    breadth, members, votes: the measured columns of breadth_indicators, price_indicators and symbol_signals.
+    breadth, members, votes: the columns of formulas in breadth_indicators, price_indicators and symbol_signals.
     """
     return [
         _universe_members(),
@@ -205,14 +210,13 @@ def _exchange_breadth() -> Suite:
 
 
 def _breadth_counts() -> Suite:
-    key = ("universe", "segment", "session")
     columns = "universe, segment, session, members, priced"
     return Suite(
         "breadth_counts",
-        key,
+        KEY,
         (
             _filled("counts_exist", "There are counts."),
-            _once("counts_unique", "A segment of a universe has one row of a session.", key),
+            _once("counts_unique", "A segment of a universe has one row of a session.", KEY),
             _none(
                 "counts_of_sessions",
                 "Every row is of a closed session of the exchange.",
@@ -260,14 +264,13 @@ def _breadth_counts() -> Suite:
     )
 
 
-def _breadth_indicators(measures: Sequence[Measure]) -> Suite:
-    key = ("universe", "segment", "session")
+def _breadth_indicators(formulas: Sequence[FormulaColumn]) -> Suite:
     return Suite(
         "breadth_indicators",
-        key,
+        KEY,
         (
             _filled("indicators_exist", "There are indicators."),
-            _once("indicators_unique", "A segment of a universe has one row of a session.", key),
+            _once("indicators_unique", "A segment of a universe has one row of a session.", KEY),
             _none(
                 "indicators_of_known_counts",
                 "Every row is made of counts that are stored.",
@@ -278,7 +281,7 @@ def _breadth_indicators(measures: Sequence[Measure]) -> Suite:
             _none(
                 "indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("breadth_indicators", key, measures),
+                inspection.out_of_bounds("breadth_indicators", KEY, formulas),
             ),
         ),
         whole=True,
@@ -298,7 +301,7 @@ def _market_signals() -> Suite:
             _once(
                 "signals_unique",
                 "A rule says one thing of a segment and session.",
-                ("universe", "segment", "session", "rule"),
+                (*KEY, "rule"),
             ),
             _none(
                 "signals_of_known_breadth",
@@ -314,14 +317,13 @@ def _market_signals() -> Suite:
     )
 
 
-def _price_indicators(measures: Sequence[Measure]) -> Suite:
-    key = ("universe", "session", "security_id")
+def _price_indicators(formulas: Sequence[FormulaColumn]) -> Suite:
     return Suite(
         "price_indicators",
-        key,
+        MEMBER_KEY,
         (
             _filled("member_indicators_exist", "There are indicators of members."),
-            _once("member_indicators_unique", "A member has one row of a session.", key),
+            _once("member_indicators_unique", "A member has one row of a session.", MEMBER_KEY),
             _none(
                 "member_indicators_of_bars",
                 "Every row is made of a bar that is stored.",
@@ -330,19 +332,18 @@ def _price_indicators(measures: Sequence[Measure]) -> Suite:
             _none(
                 "member_indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("price_indicators", key, measures),
+                inspection.out_of_bounds("price_indicators", MEMBER_KEY, formulas),
             ),
         ),
     )
 
 
-def _symbol_signals(measures: Sequence[Measure]) -> Suite:
-    key = ("universe", "session", "security_id")
+def _symbol_signals(formulas: Sequence[FormulaColumn]) -> Suite:
     return Suite(
         "symbol_signals",
-        key,
+        MEMBER_KEY,
         (
-            _last(_once("symbol_signals_unique", "A member has one signal of a session.", key)),
+            _last(_once("symbol_signals_unique", "A member has one signal of a session.", MEMBER_KEY)),
             _last(
                 _none(
                     "symbol_signals_of_indicators",
@@ -356,7 +357,7 @@ def _symbol_signals(measures: Sequence[Measure]) -> Suite:
                 _none(
                     "votes_within_bounds",
                     "Every rule votes between -1 and 1, or not at all.",
-                    inspection.out_of_bounds("symbol_signals", key, measures),
+                    inspection.out_of_bounds("symbol_signals", MEMBER_KEY, formulas),
                 )
             ),
         ),

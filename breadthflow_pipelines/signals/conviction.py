@@ -5,8 +5,8 @@ Eight rules on advances and declines tell of one fact: each rule belongs to one 
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.thrusts import session_number
+from breadthflow_pipelines.model.vocabulary import KEY
 from breadthflow_pipelines.signals.rules import CONVICTION_SESSIONS, DIMENSIONS, RULES, Dimension
 
 FULL = 4  # the dimensions there are; conviction runs from 0 to this

@@ -25,6 +25,7 @@ from yfinance.exceptions import YFException, YFRateLimitError
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.model.vocabulary import PRICES
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.protocol import (
@@ -58,7 +59,6 @@ COLUMNS = {  # what history() must give, and what we call it
     "Volume": "volume",
     "Adj Close": "close_adjusted",
 }
-PRICES = ("open", "high", "low", "close")
 Needed = tuple[dt.date | None, dt.date | None]  # first day and first day out of a symbol's use; None: without limit
 
 

@@ -1,6 +1,6 @@
 """What must not be built on, as far as bars tell it: sessions without any, and months with too many broken rows.
 
-Pure. What counts and findings tell is said beside their tables (warehouse/breadth.py, quarantine.py, symbols.py); what
+Pure. What counts and findings tell is said beside their tables (warehouse/breadth_store.py and its neighbours); what
 a hold does is in orchestration/gates.py.
 """
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-VOLUMES = ("up_volume", "down_volume", "unchanged_volume")
+from breadthflow_pipelines.model.counts import DIRECTIONS, VOLUMES
+
 UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 
 USUAL_ROWS = 21  # rows before, one month, whose median is the usual level; from the twelfth on a new level is the usual
@@ -153,9 +154,8 @@ def issues_copied() -> pl.Expr:
 
     Only of exchanges with COPY_ISSUES issues, or where the volumes are that row's too. Null where A or D is.
     """
-    issues = ("advances", "declines", "unchanged")
-    many = _seen_before(COPY_ISSUES_ROWS, *issues) & (_moved + pl.col("unchanged").fill_null(0) >= COPY_ISSUES)
-    return many | (_seen_before(COPY_ISSUES_ROWS, *issues, *VOLUMES) & _volumes_tell())
+    many = _seen_before(COPY_ISSUES_ROWS, *DIRECTIONS) & (_moved + pl.col("unchanged").fill_null(0) >= COPY_ISSUES)
+    return many | (_seen_before(COPY_ISSUES_ROWS, *DIRECTIONS, *VOLUMES) & _volumes_tell())
 
 
 def volumes_copied() -> pl.Expr:

@@ -1,12 +1,14 @@
 """What becomes of findings against bars: when a rule has found too many to be believed, and which decisions still hold.
 
-Pure. The rules are in trust/bar_rules.py, the rows in warehouse/quarantine.py.
+Pure. The rules are in trust/bar_rules.py, the rows in warehouse/quarantine_store.py.
 """
 
 import datetime as dt
 from collections.abc import Collection
 
 import polars as pl
+
+from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LAPSED, LEFT_OUT, PROPOSED, QUARANTINED
 
 # Bounds of one rule, in securities: however long one share's bars repeat, that is one fault. In twelve years of 604
 # stocks no rule spoke against more than 6 of them in a month or 1 in a session, so what is beyond is a changed feed or
@@ -15,9 +17,6 @@ MOST_OF_MONTH = 0.001  # of the month's bars ...
 FEW_OF_MONTH = 5  # ... or so many, however small the market
 MOST_OF_SESSION = 0.01  # of the session's bars ...
 FEW_OF_SESSION = 3
-
-DECIDED = ("released", "confirmed")
-LEFT_OUT = ("quarantined", "confirmed")  # as the store's view sound_bars has it
 
 _KEY = ["security_id", "session", "rule"]
 _MONTH = pl.col("session").dt.truncate("1mo")
@@ -80,12 +79,12 @@ def settle(
         pl.when(decided)
         .then("old_status")
         .when(is_found & pl.col("exceeded").fill_null(value=False))
-        .then(pl.lit("proposed"))
+        .then(pl.lit(PROPOSED))
         .when(is_found & pl.col("rule").is_in(list(doubts)))
-        .then(pl.lit("doubted"))
+        .then(pl.lit(DOUBTED))
         .when(is_found)
-        .then(pl.lit("quarantined"))
-        .otherwise(pl.lit("lapsed"))
+        .then(pl.lit(QUARANTINED))
+        .otherwise(pl.lit(LAPSED))
     )
     return rows.select(
         *_KEY,

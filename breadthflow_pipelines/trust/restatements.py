@@ -7,7 +7,7 @@ overlap of what is stored and what came can show it.
 
 import polars as pl
 
-from breadthflow_pipelines.contracts.bars import PRICES
+from breadthflow_pipelines.model.vocabulary import PRICES
 
 JITTER = 2e-6  # relative; vendors ship single-precision numbers that wobble in the seventh digit
 FACTOR_ERROR = 1e-4  # relative; vendors round the factors that they multiply by
