@@ -10,6 +10,7 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import ARMED_SESSION
 from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
@@ -267,7 +268,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
             raise RequestError(standing.why_nothing(database, asset="market_signals"))
         raise RequestError(f"No signal has the id {signal_id}: copy one from breadthflow signals.")
     row = found[0]
-    armed = row["evidence"].get("armed_session", str(row["session"]))
+    armed = row["evidence"].get(ARMED_SESSION, str(row["session"]))
     key = [row["universe"], row["segment"], armed, row["session"]]
     query = "SELECT * FROM breadth WHERE universe = %s AND segment = %s AND session BETWEEN %s AND %s ORDER BY session"
     return row, rows_of(database, query, key)

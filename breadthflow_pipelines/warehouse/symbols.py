@@ -7,6 +7,7 @@ from types import MappingProxyType
 import polars as pl
 
 from breadthflow_pipelines.model.gates import UNTOLD
+from breadthflow_pipelines.model.vocabulary import HELD_BACK
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
@@ -88,7 +89,7 @@ def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
         database,
         "SELECT universe, session, value AS score FROM market_signals "
         "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session BETWEEN $1 AND $2 "
-        "AND evidence->'held_back' IS NULL",
+        f"AND evidence->'{HELD_BACK}' IS NULL",
         (start, end),
     )
 
