@@ -20,7 +20,7 @@ from breadthflow_pipelines.contracts.bars import (
     with_usable_adjusted,
 )
 from breadthflow_pipelines.contracts.verdict import judge
-from breadthflow_pipelines.quality import suites
+from breadthflow_pipelines.quality import market_suites
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
 
@@ -137,8 +137,8 @@ def test_an_adjusted_close_that_nobody_can_use_is_null_and_the_bar_is_kept(
 
 
 def test_suites_hold_stored_bars_to_no_narrower_bounds_than_the_contract() -> None:
-    assert (suites.MOST_PRICE, suites.MOST_VOLUME) == (MOST_PRICE, MOST_VOLUME)
-    assert suites.MOST_ADJUSTED_CLOSE >= MOST_PRICE * MOST_ADJUSTED
+    assert (market_suites.MOST_PRICE, market_suites.MOST_VOLUME) == (MOST_PRICE, MOST_VOLUME)
+    assert market_suites.MOST_ADJUSTED_CLOSE >= MOST_PRICE * MOST_ADJUSTED
     # What is made of the bounds is still a number: a return, its square, a square of prices.
     assert (100 * MOST_PRICE / LEAST_PRICE) ** 2 < 1e308
     assert MOST_PRICE * MOST_VOLUME < 1e308
