@@ -14,6 +14,7 @@ from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, Chunk, Outcome
 from breadthflow_pipelines.sources.throttle import LONGEST_WAIT, Manners
 from breadthflow_pipelines.sources.yahoo import ATTEMPTS, IN_A_ROW, Needed, Yahoo
+from breadthflow_pipelines.sources.yahoo_client import bars_of_history
 from breadthflow_pipelines_tests.sources.vendor import (
     ERROR,
     PAGE,
@@ -400,7 +401,7 @@ def test_a_frame_of_yfinance_s_that_lacks_a_column_is_refused_by_name() -> None:
 
     frame = pd.DataFrame({"Open": [1.0], "Close": [1.0]}, index=pd.DatetimeIndex(["2024-03-04"], tz="UTC"))
     with pytest.raises(Exception, match=r"yfinance .* gives no High, Low, Volume, Adj Close; it has Open, Close"):
-        yahoo._bars("X", frame)
+        bars_of_history("X", frame)
 
 
 def test_a_split_between_two_fetches_comes_as_yahoo_tells_it(vendor: YahooVendor, source: Callable[..., Yahoo]) -> None:
