@@ -9,7 +9,7 @@ from breadthflow_pipelines.errors import printable
 SCHEMES = ("http", "https", "file")
 
 
-def place(text: str | Path) -> Path | str:
+def location(text: str | Path) -> Path | str:
     """The absolute path that ``text`` means, or the address itself where it is one of http or https.
 
     Raises:

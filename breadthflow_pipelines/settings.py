@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.locations import place, shown
+from breadthflow_pipelines.locations import location, shown
 
 
 def _default_home() -> Path:
@@ -97,12 +97,12 @@ class Settings(BaseSettings):
     @field_validator("home", "universe_file", "drop_folder", "calendar_changes")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return Path(place(value)) if value is not None else None
+        return Path(location(value)) if value is not None else None
 
     @field_validator("source_path", mode="before")
     @classmethod
     def _place(cls, value: Path | str | None) -> Path | str | None:
-        return place(value) if value is not None else None
+        return location(value) if value is not None else None
 
     @field_validator("symbols", "markets", mode="before")
     @classmethod
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
                 "write it as exchange=place,exchange=place, for example NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_"
             )
         for where in named.values():
-            place(where)
+            location(where)
         if value is not None and len(named) < len(_parts(value)):
             raise ValueError("it names an exchange twice; keep one place for each")
         return value
@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     @property
     def publications(self) -> dict[str, Path | str]:
         """By exchange, the directory or the address that its published counts are read from."""
-        return {exchange: place(where) for exchange, where in _named_places(self.exchange_breadth).items()}
+        return {exchange: location(where) for exchange, where in _named_places(self.exchange_breadth).items()}
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
-from breadthflow_pipelines.sources.layout import Options, place_of
+from breadthflow_pipelines.sources.layout import Options, column_index
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.tables import Table
-from breadthflow_pipelines.sources.tree import Place
-from breadthflow_pipelines.sources.unfit import UnfitError, costing_itself, refusing
+from breadthflow_pipelines.sources.tree import TableFile
+from breadthflow_pipelines.sources.unreadable import UnreadableError, noting_failure, refusing
 
 _CONTENTS = pl.Schema(
     {
@@ -36,7 +36,7 @@ _CONTENTS = pl.Schema(
 
 @dataclass
 class Index:
-    """What lies in the files. Tables are numbered by their place in ``tables``.
+    """What lies in the files. Tables are numbered by their file in ``tables``.
 
     contents: one row for each symbol and year of a table: table, written, symbol, year, first, last, rows, reach;
     symbol is null where it cannot be read or clashes. unusable: by number of a table, why it cannot be used; unopened:
@@ -45,7 +45,7 @@ class Index:
     that look like ours and are not used, and in how many tables.
     """
 
-    tables: list[Place] = field(default_factory=list)
+    tables: list[TableFile] = field(default_factory=list)
     contents: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_CONTENTS))
     unusable: dict[int, str] = field(default_factory=dict)
     unopened: dict[str, str] = field(default_factory=dict)
@@ -72,9 +72,9 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
     named: dict[int, str] = {}
     accounts: dict[int, Account] = {}
     with tree.Reader() as reader:
-        for number, place in enumerate(found.tables):
-            with costing_itself(number, found.unusable), reader.open(place) as stream:
-                table = Table(stream, place, options)
+        for number, file in enumerate(found.tables):
+            with noting_failure(number, found.unusable), reader.open(file) as stream:
+                table = Table(stream, file, options)
                 found.headers.update(table.names)
                 contents.append(_contents(number, table))
                 accounts[number] = table.account
@@ -106,10 +106,10 @@ def _tables(path: Path, ignored: Collection[Path]) -> Index:
         present = [other for other in ignored if other.exists()]
     result = Index(unopened=dict(found.problems), others=tuple(found.others))
     for file in found.files:
-        with costing_itself(shown(file), result.unopened):
-            result.tables += tree.places(file) if not any(file.samefile(other) for other in present) else []
+        with noting_failure(shown(file), result.unopened):
+            result.tables += tree.tables_in(file) if not any(file.samefile(other) for other in present) else []
     if not result.tables and not result.unopened:
-        others = "; ".join(tree.told_others(result.others, "it"))
+        others = "; ".join(tree.note_of_others(result.others, "it"))
         raise RequestError(
             f"{where} holds no {', '.join(tree.ENDINGS)} file; set BREADTHFLOW_SOURCE_PATH"
             f"{f' ({others})' if others else ''}."
@@ -117,7 +117,7 @@ def _tables(path: Path, ignored: Collection[Path]) -> Index:
     return result
 
 
-def _searched(path: Path) -> tree.Found:
+def _searched(path: Path) -> tree.Listing:
     where = shown(path)
     if path.is_dir():
         return tree.search(path)
@@ -125,16 +125,16 @@ def _searched(path: Path) -> tree.Found:
         raise RequestError(f"{where} does not exist; set BREADTHFLOW_SOURCE_PATH to a file or a directory.")
     if not path.is_file() or not tree.is_table(path.name):
         raise RequestError(f"{where} is none of {', '.join(tree.ENDINGS)}; set BREADTHFLOW_SOURCE_PATH.")
-    return tree.Found([path])
+    return tree.Listing([path])
 
 
 def _check_columns(found: Index, path: Path, options: Options) -> None:
     """Refuse a mapping that names a column which no table and no directory has."""
-    in_directories = [name for place in found.tables for name in naming.in_directories(place)]
+    in_directories = [name for file in found.tables for name in naming.in_directories(file)]
     strangers = [
         f"{ours}={theirs}"
         for ours, theirs in options.columns.items()
-        if place_of(theirs, (*found.headers, *in_directories)) is None
+        if column_index(theirs, (*found.headers, *in_directories)) is None
     ]
     if strangers and found.headers:
         raise RequestError(f"No file in {shown(path)} has the columns mapped as {', '.join(strangers)}.")
@@ -154,19 +154,19 @@ def _contents(number: int, table: Table) -> pl.DataFrame:
     day = session_known()
     blocks = [
         found.group_by(written="symbol", year=day.dt.year()).agg(first=day.min(), last=day.max(), rows=pl.len())
-        for found in table.places()
+        for found in table.symbols_and_sessions()
     ]
     found = pl.concat(blocks) if blocks else pl.DataFrame()
     if found.is_empty():
         hours = "it has bars of hours or minutes, and none of a day"
-        raise UnfitError(hours if table.layout.passed_over else "it holds no rows")
+        raise UnreadableError(hours if table.layout.passed_over else "it holds no rows")
     if len(blocks) > 1:
         same = found.group_by("written", "year", maintain_order=True)
         found = same.agg(pl.col("first").min(), pl.col("last").max(), pl.col("rows").sum())
     reach = found["last"].max()
     if not isinstance(reach, dt.date):
         unread = table.layout.unread_day
-        raise UnfitError(f"not a single date can be read in it{f', as in {unread}' if unread else ''}")
+        raise UnreadableError(f"not a single date can be read in it{f', as in {unread}' if unread else ''}")
     by_column = table.layout.by_column
     return found.select(
         table=pl.lit(number, pl.Int64),
@@ -187,7 +187,7 @@ def _clashes(contents: pl.DataFrame) -> dict[str, str]:
     return {symbol: ", ".join(written) for symbol, written in clashing.iter_rows()}
 
 
-def _ambiguous_names(tables: Mapping[int, Place], symbols: Mapping[int, str]) -> dict[int, str]:
+def _ambiguous_names(tables: Mapping[int, TableFile], symbols: Mapping[int, str]) -> dict[int, str]:
     """Of tables that take their symbol from their name, those where the name may be no symbol: by number, and why.
 
     Names beside each other that differ by case only may be one share or two. Where there are more directories than
@@ -215,7 +215,7 @@ def _ambiguous_names(tables: Mapping[int, Place], symbols: Mapping[int, str]) ->
     return faults
 
 
-def _by_case_only(one: Place, other: Place) -> bool:
+def _by_case_only(one: TableFile, other: TableFile) -> bool:
     """Whether two files lie beside each other and have one name in different letters."""
     beside = one.parts[:-1] == other.parts[:-1]
     return beside and one.stem != other.stem and one.stem.lower() == other.stem.lower()

@@ -25,9 +25,9 @@ from breadthflow_pipelines.sources.protocol import (
     Reading,
 )
 from breadthflow_pipelines.sources.tables import Table
-from breadthflow_pipelines.sources.tree import Place
-from breadthflow_pipelines.sources.unfit import costing_itself
+from breadthflow_pipelines.sources.tree import TableFile
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
+from breadthflow_pipelines.sources.unreadable import noting_failure
 
 STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
 
@@ -65,7 +65,7 @@ class Files:
 
     def describe(self) -> Description:
         found = self._index
-        notes = list(tree.told_others(found.others, shown(self.path)))
+        notes = list(tree.note_of_others(found.others, shown(self.path)))
         if found.unused:
             named = ", ".join(f"{name} (in {_files(number)})" for name, number in sorted(found.unused.items()))
             notes.append(f"columns that look like ours and are not used: {named}; see BREADTHFLOW_SOURCE_COLUMNS")
@@ -166,7 +166,7 @@ class Files:
         frames = []
         for number in batch.tables:
             if number not in unreadable:
-                with costing_itself(number, unreadable):
+                with noting_failure(number, unreadable):
                     frames += list(self._rows(reader, number, batch.chunks, wanted))
         bars = pl.concat(frames) if frames else pl.DataFrame()
         if len(batch.chunks) > 1 and frames:
@@ -214,12 +214,12 @@ class Files:
                 outcomes[symbol] = Outcome.NOT_YET if symbol in reach and reach[symbol] < start else Outcome.ABSENT
         return outcomes
 
-    def _supposed_symbol(self, place: Place) -> str | None:
+    def _supposed_symbol(self, file: TableFile) -> str | None:
         """The symbol whose bars an unreadable file probably holds."""
         if self.options.symbol:
-            return naming.symbol_by_setting(place, self.options.symbol)
-        said = naming.in_directories(place).get("symbol")
-        return parsing.spelled(said) if said else naming.symbol_of_file(place, [], self.options.markets)
+            return naming.symbol_by_setting(file, self.options.symbol)
+        said = naming.in_directories(file).get("symbol")
+        return parsing.spelled(said) if said else naming.symbol_of_file(file, [], self.options.markets)
 
 
 def _lies_within(sessions: pl.Series, start: dt.date, end: dt.date) -> bool:

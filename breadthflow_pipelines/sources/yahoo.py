@@ -28,7 +28,7 @@ from breadthflow_pipelines.sources.protocol import (
     Description,
     Outcome,
 )
-from breadthflow_pipelines.sources.throttle import Manners, StopAskingError
+from breadthflow_pipelines.sources.throttle import StopAskingError, Throttle
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 from breadthflow_pipelines.sources.yahoo_client import (
     ChangedAnswerError,
@@ -76,7 +76,7 @@ class Yahoo:
         symbols: Mapping[str, Needed],
         calendar: ExchangeCalendar,
         journal: Journal,
-        manners: Manners,
+        throttle: Throttle,
         cache: Path,
         *,
         instruments: Path | None = None,
@@ -91,9 +91,9 @@ class Yahoo:
         self.members_from = members_from
         self._calendar = calendar
         self._last_closed = last_closed or calendar.last_closed
-        self._manners = manners
+        self._throttle = throttle
         self._cache = cache
-        self._session = YahooSession(manners, gateway)
+        self._session = YahooSession(throttle, gateway)
 
     def describe(self) -> Description:
         """Its symbols, and the library it uses. Asks Yahoo once whether it answers.
@@ -159,7 +159,7 @@ class Yahoo:
         }
         call = _Call(self, start, end)
         YfData.cache_get.cache_clear()  # else a long process would get yesterday's answers again
-        self._manners.begin()
+        self._throttle.begin()
         for batch in _batches([symbol for symbol in asked if symbol not in done]):
             for chunk in call.ask(batch):
                 yield chunk
@@ -200,7 +200,7 @@ class Yahoo:
 
     def rest(self, attempt: int, wanted: float | None) -> None:
         """Wait before asking again."""
-        self._manners.rest(attempt, wanted)
+        self._throttle.rest(attempt, wanted)
 
     def _due(self, start: dt.date, end: dt.date) -> list[str]:
         return [

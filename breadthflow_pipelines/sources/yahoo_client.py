@@ -17,7 +17,7 @@ from curl_cffi import requests
 
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
-from breadthflow_pipelines.sources.throttle import Manners, retry_after
+from breadthflow_pipelines.sources.throttle import Throttle, retry_after
 from breadthflow_pipelines.spelling import spelled
 
 HOST = "https://query2.finance.yahoo.com"
@@ -62,15 +62,15 @@ class YahooSession(requests.Session[requests.Response]):
     an unknown symbol, a server error and a page of HTML, and repeats every refused request at once.
     """
 
-    def __init__(self, manners: Manners, gateway: str | None) -> None:
+    def __init__(self, throttle: Throttle, gateway: str | None) -> None:
         super().__init__(impersonate="chrome")
-        self._manners = manners
+        self._throttle = throttle
         self._gateway = gateway.rstrip("/") if gateway else None
         self.where = f"{shown(self._gateway)} (for Yahoo)" if self._gateway else "Yahoo"
 
     def request(self, method: Any, url: str, *args: Any, **options: Any) -> requests.Response:
         """Send one request of yfinance's as soon as the throttle allows."""
-        self._manners.ask()
+        self._throttle.ask()
         answer = super().request(method, self._routed(url), *args, **options)
         if CHART in url:
             _judge(answer, history="period1" in (options.get("params") or {}))
