@@ -192,7 +192,7 @@ class Yahoo:
 
     def newest(self, end: dt.date) -> dt.date:
         """The last session through ``end``."""
-        return self._calendar.back(end, 0)
+        return self._calendar.on_or_before(end)
 
     def may_come(self, end: dt.date) -> bool:
         """Whether a symbol that has no rows through ``end`` may still get them."""

@@ -157,7 +157,7 @@ def test_a_session_that_has_not_closed_yet_is_refused(calendar: ExchangeCalendar
 )
 def test_a_row_of_a_day_on_which_new_york_stayed_closed_is_refused(calendar: ExchangeCalendar, day: str) -> None:
     closed = dt.date.fromisoformat(day)
-    around = [{"session": calendar.back(closed, 0)}, {"session": calendar.back(closed, -1)}]
+    around = [{"session": calendar.on_or_before(closed)}, {"session": calendar.back(closed, -1)}]
     assert reasons(calendar, around[0], {"session": closed}, around[1]) == [["no closed session of XNYS"]]
 
 
