@@ -11,8 +11,9 @@ import polars as pl
 from common import CALENDAR, in_turn, show
 
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE, breadth_indicators
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, KEY
 from breadthflow_pipelines.indicators.thrusts import threshold_events
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.vocabulary import KEY
 from breadthflow_pipelines.signals.conviction import conviction
 from breadthflow_pipelines.signals.rules import EVENTS
 

@@ -17,8 +17,8 @@ import pytest
 
 from breadthflow_pipelines import cli
 from breadthflow_pipelines.indicators.breadth_catalogue import INDICATOR_COLUMNS
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.market import SIGNAL_COLUMNS
 from breadthflow_pipelines.warehouse import publications

@@ -25,9 +25,11 @@ from breadthflow_pipelines.indicators.breadth_catalogue import (
     INDICATOR_COLUMNS,
     breadth_indicators,
 )
-from breadthflow_pipelines.indicators.counts import ALL, COUNT_COLUMNS, count_breadth, roster
+from breadthflow_pipelines.indicators.counts import count_breadth, roster
 from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.signals import calibration, conviction, rules, symbols
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES, Rule

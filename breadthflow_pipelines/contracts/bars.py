@@ -4,18 +4,17 @@ import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts.verdict import REASONS, Verdict, contract, judge
+from breadthflow_pipelines.model.vocabulary import (
+    BAR_VALUES,
+    LEAST_PRICE,
+    MOST_ADJUSTED,
+    MOST_PRICE,
+    MOST_VOLUME,
+    PRICES,
+    ROUNDING,
+)
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, UNREAD_SCHEMA
-
-PRICES = ("open", "high", "low", "close")
-# A price per share. Eight reverse splits in a row have lifted a share's past to 5e15, coins are traded at 1e-10; what
-# lies beyond could not be squared, or divided by its opposite, and stay a number.
-LEAST_PRICE, MOST_PRICE = 1e-15, 1e24
-MOST_VOLUME = 1e15  # shares of one company in one session: more than all exchanges trade in a decade
-# An adjusted close in closes: dividends of a century leave a thousandth, splits that a plain close does not know a
-# hundred-thousandfold.
-MOST_ADJUSTED = 1e6
-ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is no fault
 
 _KEY = ["symbol", "session"]
 
@@ -94,5 +93,5 @@ def _finite(column: str) -> pl.Expr:
 
 def _distinct_rows() -> pl.Expr:
     """How many different rows this row's symbol and session have."""
-    values = pl.struct([*_KEY, *PRICES, "volume", "close_adjusted"])
+    values = pl.struct([*_KEY, *BAR_VALUES])
     return values.hash().n_unique().over(_KEY)  # ten times faster than comparing the values themselves

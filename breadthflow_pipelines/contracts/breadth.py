@@ -7,27 +7,14 @@ import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts.verdict import contract
+from breadthflow_pipelines.model.counts import BY_ABLE, DIRECTIONS, Unit
+from breadthflow_pipelines.model.counts import COUNTS as COUNTED
+from breadthflow_pipelines.model.counts import PUBLISHED as ISSUED
+from breadthflow_pipelines.model.vocabulary import ACTIONS, STATES
 
 _KEY = {"universe": pl.String, "segment": pl.String, "session": pl.Date}
 _MEMBER = {"universe": pl.String, "session": pl.Date, "security_id": pl.Int64}
-_WINDOWS = (20, 50, 100, 150, 200)
-_EXTREMES = {"": "able_252", "_20": "able_extremes_20", "_total_return": "able_252_total_return"}
-_WHOLE = (
-    *("members", "priced", "advances", "declines", "unchanged", "no_prior", "gap"),
-    *("up_volume", "down_volume", "unchanged_volume", "up_dollars", "down_dollars"),
-    *(f"{kind}_{n}" for n in _WINDOWS for kind in ("above", "able")),
-    *(f"new_{extreme}{kind}" for kind in _EXTREMES for extreme in ("highs", "lows")),
-    *_EXTREMES.values(),
-)
-_POINTS = ("points_gained", "points_lost")
-_ABLE = (*(f"able_{n}" for n in _WINDOWS), *_EXTREMES.values())
 Bounds = Mapping[str, tuple[float | None, float | None]]
-_ISSUED = (
-    *("advances", "declines", "unchanged", "up_volume", "down_volume", "unchanged_volume"),
-    *("new_highs", "new_lows"),
-)
-_ACTIONS = ("buy", "sell", "hold")
-_STATES = ("provisional", "final")
 
 
 def _or_null(rule: pl.Expr) -> pl.Expr:
@@ -41,22 +28,29 @@ def _key_rules(*key: str) -> dict[str, pl.Expr]:
     }
 
 
-_moved = pl.sum_horizontal(pl.col("advances", "declines", "unchanged").fill_null(0))
+def _within_able(*names: str) -> pl.Expr:
+    """Of each of these counts: no more did it than could."""
+    within = (pl.col(name) <= pl.col(able) for able, counts in BY_ABLE.items() for name in counts if name in names)
+    return pl.all_horizontal(_or_null(rule) for rule in within)
+
+
+_moved = pl.sum_horizontal(pl.col(DIRECTIONS).fill_null(0))
+_able_counts = [name for counts in BY_ABLE.values() for name in counts]
+_above_means = [name for name in _able_counts if name.startswith("above_")]
+_sums = [count.name for count in COUNTED if count.unit not in (Unit.SHARE, Unit.LEVEL)]
+_levels = [count.name for count in COUNTED if count.unit in (Unit.PRICE, Unit.LEVEL)]
 
 COUNTS = contract(
     "breadth_counts",
     {
         **_KEY,
-        **dict.fromkeys(_WHOLE, pl.Int64),
-        **dict.fromkeys(("coverage", *_POINTS, "index_close"), pl.Float64),
+        **{count.name: pl.Int64 if count.whole else pl.Float64 for count in COUNTED},
         "convention": pl.Int32,
     },
     {
         **_key_rules(*_KEY),
-        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in (*_WHOLE, *_POINTS)),
-        "points or index not finite": pl.all_horizontal(
-            _or_null(pl.col(c).is_finite()) for c in (*_POINTS, "index_close")
-        ),
+        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _sums),
+        "points or index not finite": pl.all_horizontal(_or_null(pl.col(c).is_finite()) for c in _levels),
         "priced members not between none and all": pl.col("priced")
         .is_between(0, pl.col("members"))
         .fill_null(value=False),
@@ -66,17 +60,12 @@ COUNTS = contract(
         "a priced member is not counted exactly once": (
             _moved + pl.col("no_prior") + pl.col("gap") == pl.col("priced")
         ).fill_null(value=False),
-        "moves known in part": pl.sum_horizontal(pl.col("advances", "declines", "unchanged").is_null()).is_in([0, 3]),
+        "moves known in part": pl.sum_horizontal(pl.col(DIRECTIONS).is_null()).is_in([0, 3]),
         "able members not between none and all priced": pl.all_horizontal(
-            pl.col(able).is_between(0, pl.col("priced")).fill_null(value=False) for able in _ABLE
+            pl.col(able).is_between(0, pl.col("priced")).fill_null(value=False) for able in BY_ABLE
         ),
-        "more members above a mean than able": pl.all_horizontal(
-            _or_null(pl.col(f"above_{n}") <= pl.col(f"able_{n}")) for n in _WINDOWS
-        ),
-        "more new highs or lows than able": pl.all_horizontal(
-            _or_null(pl.max_horizontal(f"new_highs{kind}", f"new_lows{kind}") <= pl.col(able))
-            for kind, able in _EXTREMES.items()
-        ),
+        "more members above a mean than able": _within_able(*_above_means),
+        "more new highs or lows than able": _within_able(*(name for name in _able_counts if name not in _above_means)),
         "convention missing": pl.col("convention").is_not_null(),
     },
 )
@@ -96,7 +85,7 @@ def indicators(bounds: Bounds) -> pa.DataFrameSchema:
         {
             **_key_rules(*_KEY),
             **_bounded(bounds),
-            "state unknown": pl.col("state").is_in(_STATES),
+            "state unknown": pl.col("state").is_in(STATES),
             "settled or convention missing": pl.all_horizontal(pl.col("settled", "convention").is_not_null()),
         },
     )
@@ -130,7 +119,7 @@ def symbol_signals(bounds: Bounds) -> pa.DataFrameSchema:
         {
             **_key_rules(*_MEMBER),
             **_bounded(bounds),
-            "action unknown": pl.col("action").is_in(_ACTIONS),
+            "action unknown": pl.col("action").is_in(ACTIONS),
             "confidence outside 0 to 1": pl.col("confidence").is_between(0, 1).fill_null(value=False),
             "strength outside -1 to 1": pl.col("strength").is_between(-1, 1).fill_null(value=False),
             "regime outside 0 to 100": _or_null(pl.col("regime").is_between(0, 100)),
@@ -169,12 +158,12 @@ SIGNALS = contract(
     {
         **_key_rules(*_KEY, "rule"),
         "signal_id missing or repeated": pl.col("signal_id").is_not_null() & pl.col("signal_id").is_unique(),
-        "action unknown": pl.col("action").is_in(_ACTIONS),
+        "action unknown": pl.col("action").is_in(ACTIONS),
         "confidence outside 0 to 1": pl.col("confidence").is_between(0, 1).fill_null(value=False),
         "value or threshold not finite": pl.all_horizontal(
             pl.col(c).is_finite().fill_null(value=False) for c in ("value", "threshold")
         ),
-        "state unknown": pl.col("state").is_in(_STATES),
+        "state unknown": pl.col("state").is_in(STATES),
         "calibrated, convention or evidence missing": pl.all_horizontal(
             pl.col("calibrated", "convention", "evidence").is_not_null()
         ),
@@ -186,7 +175,7 @@ PUBLISHED = contract(
     {
         "exchange": pl.String,
         "session": pl.Date,
-        **dict.fromkeys(_ISSUED, pl.Int64),
+        **dict.fromkeys(ISSUED, pl.Int64),
         "index_close": pl.Float64,
         "volume_unit": pl.Int64,
         "usual_issues": pl.Float64,
@@ -195,7 +184,7 @@ PUBLISHED = contract(
     },
     {
         **_key_rules("exchange", "session"),
-        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _ISSUED),
+        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in ISSUED),
         "index not a positive number": _or_null((pl.col("index_close") > 0) & pl.col("index_close").is_finite()),
         "usual issues not a positive number": _or_null(
             (pl.col("usual_issues") > 0) & pl.col("usual_issues").is_finite()

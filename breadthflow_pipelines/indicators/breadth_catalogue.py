@@ -8,10 +8,11 @@ import polars as pl
 
 from breadthflow_pipelines.indicators import extremes, issues, mcclellan, omens, participation, volume
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import KEY, comparable
+from breadthflow_pipelines.indicators.counts import comparable
 from breadthflow_pipelines.indicators.entry import Indicator
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND
 from breadthflow_pipelines.indicators.series import SETTLED, burn_in
+from breadthflow_pipelines.model.vocabulary import KEY
 
 FAMILIES = (issues, mcclellan, volume, extremes, participation, omens)
 CATALOGUE: dict[str, Indicator] = {indicator.name: indicator for family in FAMILIES for indicator in family.INDICATORS}

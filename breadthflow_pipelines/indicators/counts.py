@@ -10,35 +10,22 @@ import polars as pl
 
 from breadthflow_pipelines.indicators import price
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS, COUNTS, DIRECTED, DIRECTIONS, ISSUES
+from breadthflow_pipelines.model.vocabulary import ALL, AVERAGES, KEY
 
-KEY = ("universe", "segment", "session")
 LARGEST = 2**63 - 1  # that a count can be
-COUNT_COLUMNS = (
-    *("members", "priced", "coverage"),
-    *("advances", "declines", "unchanged", "no_prior", "gap"),
-    *("up_volume", "down_volume", "unchanged_volume", "up_dollars", "down_dollars", "points_gained", "points_lost"),
-    *(f"{kind}_{window}" for window in price.AVERAGES for kind in ("above", "able")),
-    *("new_highs", "new_lows", "able_252"),
-    *("new_highs_20", "new_lows_20", "able_extremes_20"),
-    *("new_highs_total_return", "new_lows_total_return", "able_252_total_return"),
-    "index_close",
-)
-ALL = "ALL"  # the segment that holds every member of a universe; the others are its sectors
 
 OUTAGE_SHARE = 0.9  # of the usual coverage: with less than that, a part of the bars has not come in
 OUTAGE_SESSIONS = 21  # prior sessions, one month, whose median is the usual coverage
-
-ISSUES = ("advances", "declines", "unchanged", "new_highs", "new_lows")  # counts of issues, which follow the list
-_DIRECTIONS = ("advances", "declines", "unchanged")
-MOVED_COLUMNS = (
-    *("up_volume", "down_volume", "unchanged_volume"),
-    *("up_dollars", "down_dollars", "points_gained", "points_lost"),
-)
 
 _rose, _fell = pl.col("direction") == 1, pl.col("direction") == -1
 MOST_DOLLARS = 1e17  # close * volume of one bar; all exchanges of the world together trade less in a session
 _paid = pl.col("close") * pl.col("volume")
 _dollars = pl.when((pl.col("close") <= price.MOST_SUMMED) & (_paid <= MOST_DOLLARS)).then(_paid).round().cast(pl.Int64)
+
+# Volumes, dollars and points of those that moved or stayed.
+_MOVED = tuple(count.name for count in COUNTS if count.able == DIRECTED and count.name not in DIRECTIONS)
+_WIDE = tuple(count.name for count in COUNTS if count.name in _MOVED and count.whole)
 
 # What one bar adds to each count. All are whole numbers, so that no sum depends on the order of its parts.
 _MARKS = {
@@ -55,7 +42,7 @@ _MARKS = {
     "down_dollars": pl.when(_fell).then(_dollars),
     "points_gained": pl.when(_rose).then("points"),
     "points_lost": pl.when(_fell).then("points"),
-    **{f"{kind}_{window}": pl.col(f"{kind}_{window}") for window in price.AVERAGES for kind in ("above", "able")},
+    **{f"{kind}_{window}": pl.col(f"{kind}_{window}") for window in AVERAGES for kind in ("above", "able")},
     "new_highs": pl.col("new_high"),
     "new_lows": pl.col("new_low"),
     "able_252": pl.col("able_252"),
@@ -68,19 +55,10 @@ _MARKS = {
 }
 
 # What a session's volumes and dollars come to may be more than a count can be: it is summed in twice the width.
-_SUMMED_AS = {name: pl.Int128 if name in MOVED_COLUMNS else pl.Int64 for name in _MARKS}
-_WIDE = tuple(name for name in MOVED_COLUMNS if not name.startswith("points"))
+_SUMMED_AS = {count.name: pl.Int128 if count.name in _MOVED else pl.Int64 for count in COUNTS if count.name in _MARKS}
 
 # How many could have added to a count: where nobody could, the count is null.
-_TOLD_BY = {
-    **dict.fromkeys((*_DIRECTIONS, *MOVED_COLUMNS), "told"),
-    **{f"above_{window}": f"able_{window}" for window in price.AVERAGES},
-    **{
-        f"new_{extreme}{kind}": able
-        for extreme in ("highs", "lows")
-        for kind, able in (("", "able_252"), ("_20", "able_extremes_20"), ("_total_return", "able_252_total_return"))
-    },
-}
+_ABLE = {count.name: count.able for count in COUNTS if count.able is not None}
 NO_INDEX = pl.DataFrame(schema={"universe": pl.String, "session": pl.Date, "index_close": pl.Float64})
 
 
@@ -119,8 +97,8 @@ def count_breadth(
     return (
         pl.concat([whole, sectors.drop_nulls("segment")], how="diagonal")
         .join(seen, on=["universe", "session"], how="semi")
-        .with_columns(coverage=pl.col("priced") / pl.col("members"), told=pl.sum_horizontal(_DIRECTIONS))
-        .with_columns(pl.when(pl.col(able) > 0).then(name).alias(name) for name, able in _TOLD_BY.items())
+        .with_columns(coverage=pl.col("priced") / pl.col("members"), **{DIRECTED: pl.sum_horizontal(DIRECTIONS)})
+        .with_columns(pl.when(pl.col(able) > 0).then(name).alias(name) for name, able in _ABLE.items())
         .with_columns(pl.col("points_gained", "points_lost").cast(pl.Float64) / price.TICK_PARTS)
         .with_columns(pl.when(pl.col(name) <= LARGEST).then(name).cast(pl.Int64).alias(name) for name in _WIDE)
         .join(index.with_columns(segment=pl.lit(ALL)), on=KEY, how="left")

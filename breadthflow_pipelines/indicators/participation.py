@@ -3,8 +3,8 @@
 import polars as pl
 
 from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
-from breadthflow_pipelines.indicators.price import AVERAGES
 from breadthflow_pipelines.indicators.series import count, share
+from breadthflow_pipelines.model.vocabulary import AVERAGES
 
 FAMILY = "Participation"
 

@@ -13,10 +13,8 @@ import polars as pl
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
+from breadthflow_pipelines.model.vocabulary import AVERAGES, MONTH, YEAR
 
-AVERAGES = (20, 50, 100, 150, 200)  # bars: the moving averages that "per cent above" is published for
-YEAR = 252  # bars: the look-back of new highs and new lows
-MONTH = 20  # bars: the look-back of short-term highs and lows
 WARM_UP_BARS = YEAR  # own bars of each security that must precede the first session to be counted
 # Relative: a close nearer to its average than this is at it. Rounding of a 200-bar sum is some 1e-15, a tick far more.
 TIE = 1e-9

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import KEY, comparable
+from breadthflow_pipelines.indicators.counts import comparable
 from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
 from breadthflow_pipelines.indicators.series import share, trend
+from breadthflow_pipelines.model.vocabulary import KEY
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import math
 import polars as pl
 
 from breadthflow_pipelines.indicators.entry import Indicator
-from breadthflow_pipelines.indicators.price import HISTORY, YEAR, by_history
+from breadthflow_pipelines.indicators.price import HISTORY, by_history
 from breadthflow_pipelines.indicators.series import mean_of_last, share
+from breadthflow_pipelines.model.vocabulary import YEAR
 
 FAMILY = "Per symbol"
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import KEY
+from breadthflow_pipelines.model.vocabulary import KEY
 
 Relation = Literal["above", "below", "at_or_above", "at_or_below"]
 

@@ -1,9 +1,58 @@
-"""Words that several rooms write and read: columns, values of columns, keys of evidence. Imports nothing.
+"""Words that several rooms write and read: columns, values of columns, keys of evidence. Imports nothing else of ours.
 
-What is said once belongs where it is said. What assets are called is in datasets.py, what is counted in counts.py.
+What only one room speaks of belongs there. What assets are called is in datasets.py, what is counted in counts.py,
+which checks hold what in gates.py.
 """
+
+from typing import Literal, get_args
+
+# A row of breadth: counts, indicators and signals all have one for each of these.
+KEY = ("universe", "segment", "session")
+MEMBER_KEY = ("universe", "session", "security_id")  # a row of one member
+ALL = "ALL"  # the segment that holds every member of a universe; the others are its sectors
+
+# A bar.
+PRICES = ("open", "high", "low", "close")
+BAR_VALUES = (*PRICES, "volume", "close_adjusted")
+# A price per share. Eight reverse splits in a row have lifted a share's past to 5e15, coins are traded at 1e-10; what
+# lies beyond could not be squared, or divided by its opposite, and stay a number.
+LEAST_PRICE, MOST_PRICE = 1e-15, 1e24
+MOST_VOLUME = 1e15  # shares of one company in one session: more than all exchanges trade in a decade
+# An adjusted close in closes: dividends of a century leave a thousandth, splits that a plain close does not know a
+# hundred-thousandfold.
+MOST_ADJUSTED = 1e6
+ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is no fault
+
+# Windows, in a security's own bars.
+AVERAGES = (20, 50, 100, 150, 200)  # the moving averages that "per cent above" is published for
+YEAR = 252  # the look-back of new highs and new lows
+MONTH = 20  # the look-back of short-term highs and lows
+
+# What a signal says, and whether a session may still change.
+Action = Literal["buy", "sell", "hold"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+State = Literal["provisional", "final"]
+STATES: tuple[State, ...] = get_args(State)
+
+# Rules that say something of every session, not of some.
+BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
+SESSION_RULES = (BREADTH_SCORE, CONVICTION)
 
 # Keys of a market signal's evidence that others than its writer read.
 LEVELS = "levels"  # by name, the levels that the rule was held to; of a calibrated rule, those of the year
 ARMED_SESSION = "armed_session"  # the last session on which the event was armed
 HELD_BACK = "held_back"  # what the rule said of a session that lost much of its coverage
+
+# What becomes of a bar that a rule speaks against.
+PROPOSED, QUARANTINED, DOUBTED = "proposed", "quarantined", "doubted"
+RELEASED, CONFIRMED, LAPSED = "released", "confirmed", "lapsed"
+STATUSES = (PROPOSED, QUARANTINED, DOUBTED, RELEASED, CONFIRMED, LAPSED)
+DECIDED = (RELEASED, CONFIRMED)  # somebody signed it
+LEFT_OUT = (QUARANTINED, CONFIRMED)  # it keeps the bar out of sound_bars
+
+# What becomes of a hole.
+HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
+
+# How a source changed a bar.
+BarChange = Literal["restatement", "correction"]
+BAR_CHANGES: tuple[BarChange, ...] = get_args(BarChange)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
+from breadthflow_pipelines.model.vocabulary import ACTIONS, KEY, STATES
 from breadthflow_pipelines.quality.expectations import (
-    ACTIONS,
-    STATES,
     Suite,
     between,
     expectation,
@@ -24,14 +23,13 @@ LARGEST = 1.7e308  # beyond every figure of a signal
 
 def breadth_counts() -> Suite:
     """The suite of counts."""
-    key = ("universe", "segment", "session")
     columns = "universe, segment, session, members, priced"
     return Suite(
         "breadth_counts",
-        key,
+        KEY,
         (
             not_empty("counts_exist", "There are counts."),
-            unique("counts_unique", "A segment of a universe has one row of a session.", key),
+            unique("counts_unique", "A segment of a universe has one row of a session.", KEY),
             no_rows(
                 "counts_of_sessions",
                 "Every row is of a closed session of the exchange.",
@@ -81,13 +79,12 @@ def breadth_counts() -> Suite:
 
 def breadth_indicators(measures: Sequence[Measure]) -> Suite:
     """The suite of indicators; measures: their columns."""
-    key = ("universe", "segment", "session")
     return Suite(
         "breadth_indicators",
-        key,
+        KEY,
         (
             not_empty("indicators_exist", "There are indicators."),
-            unique("indicators_unique", "A segment of a universe has one row of a session.", key),
+            unique("indicators_unique", "A segment of a universe has one row of a session.", KEY),
             no_rows(
                 "indicators_of_known_counts",
                 "Every row is made of counts that are stored.",
@@ -98,7 +95,7 @@ def breadth_indicators(measures: Sequence[Measure]) -> Suite:
             no_rows(
                 "indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("breadth_indicators", key, measures),
+                inspection.out_of_bounds("breadth_indicators", KEY, measures),
             ),
         ),
         whole=True,
@@ -119,7 +116,7 @@ def market_signals() -> Suite:
             unique(
                 "signals_unique",
                 "A rule says one thing of a segment and session.",
-                ("universe", "segment", "session", "rule"),
+                (*KEY, "rule"),
             ),
             no_rows(
                 "signals_of_known_breadth",

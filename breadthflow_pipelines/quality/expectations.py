@@ -10,9 +10,6 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warn"]
 
-ACTIONS = ("buy", "sell", "hold")
-STATES = ("provisional", "final")
-
 
 @dataclass(frozen=True)
 class Expectation:

@@ -1,11 +1,10 @@
 """What is expected of what the sources give: memberships, bars, and counts that exchanges publish."""
 
+from breadthflow_pipelines.model.vocabulary import MOST_ADJUSTED, MOST_PRICE, MOST_VOLUME
 from breadthflow_pipelines.quality.expectations import Suite, between, no_rows, not_empty, ordered, unique, usual
 from breadthflow_pipelines.warehouse import inspection
 
-MOST_PRICE = 1e24  # as the contract of bars has it; NaN and infinity lie outside
-MOST_ADJUSTED_CLOSE = 1e30  # the same of a million times that
-MOST_VOLUME = 1e15  # as the contract of bars has it
+MOST_ADJUSTED_CLOSE = MOST_PRICE * MOST_ADJUSTED  # NaN and infinity are outside of all bounds
 
 
 def universe_members() -> Suite:

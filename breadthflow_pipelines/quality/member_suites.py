@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from breadthflow_pipelines.model.vocabulary import ACTIONS, MEMBER_KEY
 from breadthflow_pipelines.quality.expectations import (
-    ACTIONS,
     Suite,
     between,
     never_blocking,
@@ -18,13 +18,12 @@ from breadthflow_pipelines.warehouse.formula_columns import Measure
 
 def price_indicators(measures: Sequence[Measure]) -> Suite:
     """The suite of members' indicators; measures: their columns."""
-    key = ("universe", "session", "security_id")
     return Suite(
         "price_indicators",
-        key,
+        MEMBER_KEY,
         (
             not_empty("member_indicators_exist", "There are indicators of members."),
-            unique("member_indicators_unique", "A member has one row of a session.", key),
+            unique("member_indicators_unique", "A member has one row of a session.", MEMBER_KEY),
             no_rows(
                 "member_indicators_of_bars",
                 "Every row is made of a bar that is stored.",
@@ -33,7 +32,7 @@ def price_indicators(measures: Sequence[Measure]) -> Suite:
             no_rows(
                 "member_indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("price_indicators", key, measures),
+                inspection.out_of_bounds("price_indicators", MEMBER_KEY, measures),
             ),
         ),
     )
@@ -41,12 +40,11 @@ def price_indicators(measures: Sequence[Measure]) -> Suite:
 
 def symbol_signals(measures: Sequence[Measure]) -> Suite:
     """The suite of members' signals, which nothing is built from; measures: the columns of votes."""
-    key = ("universe", "session", "security_id")
     return Suite(
         "symbol_signals",
-        key,
+        MEMBER_KEY,
         (
-            never_blocking(unique("symbol_signals_unique", "A member has one signal of a session.", key)),
+            never_blocking(unique("symbol_signals_unique", "A member has one signal of a session.", MEMBER_KEY)),
             never_blocking(
                 no_rows(
                     "symbol_signals_of_indicators",
@@ -62,7 +60,7 @@ def symbol_signals(measures: Sequence[Measure]) -> Suite:
                 no_rows(
                     "votes_within_bounds",
                     "Every rule votes between -1 and 1, or not at all.",
-                    inspection.out_of_bounds("symbol_signals", key, measures),
+                    inspection.out_of_bounds("symbol_signals", MEMBER_KEY, measures),
                 )
             ),
         ),

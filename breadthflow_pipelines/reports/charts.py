@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from breadthflow_pipelines.model.vocabulary import ALL, KEY, SESSION_RULES
 from breadthflow_pipelines.reports import svg
 from breadthflow_pipelines.reports.svg import Area, Line, Marks, figure
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
@@ -17,7 +18,6 @@ from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SE
 SESSIONS = 250
 RECENT = 60  # sessions of the miniature
 YEARS = 10
-MEASURES = ("breadth_score", "conviction")  # rules that say something of every session
 MCCLELLAN = "mcclellan_oscillator_ratio"
 _COLOURS = {"buy": svg.UP, "sell": svg.DOWN, "hold": svg.SOFT}
 
@@ -31,7 +31,7 @@ def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str
     if universe is None:
         return {}
     title = named(universe, synthetic)
-    whole = _whole(indicators.join(counts, on=["universe", "segment", "session"]), universe)
+    whole = _whole(indicators.join(counts, on=KEY), universe)
     rows, now = whole.tail(SESSIONS), whole.row(-1, named=True)
     told = [f"{_told(now['advances'])} rose, {_told(now['declines'])} fell", *_trend(now)]
     shown = {
@@ -57,7 +57,7 @@ def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str])
     title = named(universe, synthetic)
     rows, fired = _whole(indicators, universe), _whole(signals, universe)
     now = rows.row(-1, named=True)
-    score, conviction = (_said(fired, rule, now["session"]) for rule in MEASURES)
+    score, conviction = (_said(fired, rule, now["session"]) for rule in SESSION_RULES)
     thrusts = fired.filter(rule="zweig_breadth_thrust")
     told = [f"score {_told(score['value'])}, {score['action']}" if score else "no score yet", *_trend(now)]
     shown = {
@@ -67,7 +67,7 @@ def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str])
         "Zweig thrusts": f"{thrusts.height}, last {thrusts['session'][-1]}" if thrusts.height else "none",
         "last event": _last_event(fired),
     }
-    measured = {rule: _measured(rows, fired, rule) for rule in MEASURES}
+    measured = {rule: _measured(rows, fired, rule) for rule in SESSION_RULES}
     return {
         "now": _words(title, now, told, shown),
         "score_lately": _miniature(f"{title}, breadth score", measured["breadth_score"]["value"], (SELL_AT, BUY_AT)),
@@ -101,7 +101,7 @@ def named(universe: str, synthetic: Collection[str]) -> str:
 
 
 def _whole(rows: Frame, universe: str) -> Frame:
-    return rows.filter(universe=universe, segment="ALL").sort("session")
+    return rows.filter(universe=universe, segment=ALL).sort("session")
 
 
 def _said(fired: Frame, rule: str, session: dt.date) -> Row | None:
@@ -110,7 +110,7 @@ def _said(fired: Frame, rule: str, session: dt.date) -> Row | None:
 
 
 def _last_event(fired: Frame) -> str:
-    events = fired.filter(~pl.col("rule").is_in(MEASURES))
+    events = fired.filter(~pl.col("rule").is_in(SESSION_RULES))
     if events.is_empty():
         return "none"
     last = events.row(-1, named=True)
@@ -232,7 +232,7 @@ def _zweig(rows: Frame, thrusts: Frame, title: str) -> str:
 
 def _events(rows: Frame, fired: Frame, title: str) -> str:
     """A row for each rule of events, a mark for each event, in the colour of its action."""
-    events = fired.filter(~pl.col("rule").is_in(MEASURES))
+    events = fired.filter(~pl.col("rule").is_in(SESSION_RULES))
     recent = rows.filter(pl.col("session") >= pl.col("session").max().dt.offset_by(f"-{YEARS}y"))
     events = events.filter(pl.col("session") >= recent["session"][0])
     by_rule = {

@@ -13,8 +13,8 @@ from itertools import takewhile
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import ALL, KEY
 from breadthflow_pipelines.indicators.thrusts import EVENT_SCHEMA, Condition, Thrust, session_number, threshold_events
+from breadthflow_pipelines.model.vocabulary import ALL, KEY
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES, Rule
 
 # How far levels may be moved from the neutral value, in published distances. A constant, so no history enters it; finer

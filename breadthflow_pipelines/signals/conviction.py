@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.thrusts import session_number
+from breadthflow_pipelines.model.vocabulary import KEY
 from breadthflow_pipelines.signals.explanation import ConvictionEvidence, LastThrust, encoded
 from breadthflow_pipelines.signals.rules import CONVICTION_SESSIONS, DIMENSIONS, RULES, Dimension
 

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from breadthflow_pipelines.model.vocabulary import ARMED_SESSION, HELD_BACK, LEVELS
+from breadthflow_pipelines.model.vocabulary import ARMED_SESSION, BREADTH_SCORE, CONVICTION, HELD_BACK, LEVELS
 from breadthflow_pipelines.signals.rules import RULES, Rule
-
-BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
 
 Row = Mapping[str, object]
 Text = Callable[[object], str]  # how one value is written for people

@@ -12,14 +12,13 @@ from typing import Any
 import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import ALL, KEY, coverage_lost
+from breadthflow_pipelines.indicators.counts import coverage_lost
 from breadthflow_pipelines.indicators.score import COMPONENTS, NEUTRAL, SPAN, breadth_score
 from breadthflow_pipelines.indicators.thrusts import threshold_events
+from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, CONVICTION, KEY
 from breadthflow_pipelines.signals.calibration import CHOSEN, calibrated_events, stretched
 from breadthflow_pipelines.signals.conviction import FULL, conviction, conviction_evidence
 from breadthflow_pipelines.signals.explanation import (
-    BREADTH_SCORE,
-    CONVICTION,
     Armed,
     Calibration,
     EventEvidence,

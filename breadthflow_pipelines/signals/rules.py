@@ -14,6 +14,7 @@ from breadthflow_pipelines.indicators import score
 from breadthflow_pipelines.indicators.issues import ZWEIG_TREND
 from breadthflow_pipelines.indicators.mcclellan import FAST_TREND, SLOW_TREND
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
+from breadthflow_pipelines.model.vocabulary import Action
 
 BUY_AT = 60.0  # score: the weighted mean z of the past year is at least +0.6
 SELL_AT = 40.0  # score: it is at most -0.6
@@ -28,7 +29,6 @@ DESMOND_SESSIONS = 30  # Desmond 2002: 90 % down days of one decline lie up to t
 OMEN_REPEATS = 30  # Miekka, in Morris 2006: further omens within 30 sessions are ignored
 OMEN_PAIR_DAYS = 36  # McHugh: a second omen within 36 calendar days confirms the first
 
-Action = Literal["buy", "sell", "hold"]
 Dimension = Literal["advances", "participation", "highs", "up_volume"]
 DIMENSIONS: tuple[Dimension, ...] = ("advances", "highs", "participation", "up_volume")
 

@@ -14,22 +14,14 @@ import polars as pl
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources import delimited, parsing
 from breadthflow_pipelines.sources.tree import opened
 from breadthflow_pipelines.sources.unreadable import refusing, shortened
 from breadthflow_pipelines.sources.web import Web, is_page
 
-SERIES: Mapping[str, str] = {
-    "advn": "advances",
-    "decln": "declines",
-    "unchn": "unchanged",
-    "advv": "up_volume",
-    "declv": "down_volume",
-    "unchv": "unchanged_volume",
-    "newhi": "new_highs",
-    "newlo": "new_lows",
-}
+SERIES: Mapping[str, str] = {count.series: count.name for count in COUNTS if count.series and count.whole}
 INDEX = "index"  # the level of the exchange's index, the one series that is no count
 NEEDED = ("advn", "decln")  # without both there is no breadth; every other series may be missing
 MOST_PUBLISHED = 1e12  # issues, shares or points; fifty times the greatest volume, and a count in any unit of volume

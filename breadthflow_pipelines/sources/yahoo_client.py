@@ -16,6 +16,7 @@ import yfinance
 from curl_cffi import requests
 
 from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.model.vocabulary import PRICES
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
 from breadthflow_pipelines.sources.throttle import Throttle, retry_after
 from breadthflow_pipelines.spelling import spelled
@@ -32,7 +33,6 @@ COLUMNS = {  # columns that history() must give, and our names for them
     "Volume": "volume",
     "Adj Close": "close_adjusted",
 }
-PRICES = ("open", "high", "low", "close")
 
 
 class UnknownSymbolError(Exception):

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-VOLUMES = ("up_volume", "down_volume", "unchanged_volume")
+from breadthflow_pipelines.model.counts import VOLUMES
+
 UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 
 USUAL_ROWS = (

@@ -8,6 +8,8 @@ from collections.abc import Collection
 
 import polars as pl
 
+from breadthflow_pipelines.model.vocabulary import DECIDED, LEFT_OUT
+
 # Bounds of one rule, in securities: a share whose bars repeat for weeks is one fault. In twelve years of 604 stocks no
 # rule found more than 6 of them in a month or 1 in a session. More means a changed feed or a wrong rule, and neither is
 # repaired by leaving out bars.
@@ -15,9 +17,6 @@ MOST_OF_MONTH = 0.001  # of the month's bars ...
 FEW_OF_MONTH = 5  # ... or so many, however small the market
 MOST_OF_SESSION = 0.01  # of the session's bars ...
 FEW_OF_SESSION = 3
-
-DECIDED = ("released", "confirmed")
-LEFT_OUT = ("quarantined", "confirmed")  # as the store's view sound_bars has it
 
 _KEY = ["security_id", "session", "rule"]
 _MONTH = pl.col("session").dt.truncate("1mo")

@@ -7,7 +7,7 @@ of stored and fetched bars can show it.
 
 import polars as pl
 
-from breadthflow_pipelines.contracts.bars import PRICES
+from breadthflow_pipelines.model.vocabulary import PRICES
 
 JITTER = 2e-6  # relative; single-precision numbers of vendors vary in the seventh digit
 FACTOR_ERROR = 1e-4  # relative; vendors round their factors

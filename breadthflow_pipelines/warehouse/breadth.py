@@ -7,6 +7,7 @@ from types import MappingProxyType
 import polars as pl
 
 from breadthflow_pipelines.model.gates import THIN
+from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
@@ -66,7 +67,7 @@ def settling_coverage(gate: float, start: dt.date, end: dt.date, run_id: str) ->
     found = (
         "SELECT universe, session, 1 - coverage AS missing, format('%s of %s members priced (%s %%, gate %s %%)', "
         "priced, members, to_char(100 * coverage, 'FM990.0'), $2::text) AS said FROM breadth_counts "
-        "WHERE segment = 'ALL' AND coverage < $1::double precision AND session BETWEEN $3 AND $4"
+        f"WHERE segment = '{ALL}' AND coverage < $1::double precision AND session BETWEEN $3 AND $4"
     )
     return settling(THIN, found, (gate, f"{100 * gate:g}", start, end), (start, end), run_id)
 
@@ -138,6 +139,6 @@ def coverage(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     return fetch(
         database,
         "SELECT universe, session, members, priced, coverage FROM breadth_counts "
-        "WHERE segment = 'ALL' AND session BETWEEN $1 AND $2 ORDER BY universe, session",
+        f"WHERE segment = '{ALL}' AND session BETWEEN $1 AND $2 ORDER BY universe, session",
         (start, end),
     )

@@ -13,6 +13,9 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
+from breadthflow_pipelines.model.counts import PUBLISHED
+from breadthflow_pipelines.model.gates import MISSING
+from breadthflow_pipelines.model.vocabulary import ALL, ROUNDING
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import Measure
 
@@ -25,7 +28,6 @@ OTHER_UNIT = 10  # times the usual volume, or a tenth: half days have a third, l
 OTHER_ISSUES = 1.5  # times the usual number of issues, or less than its inverse
 RESIZED = 0.25  # of a universe's members joining or leaving at once
 MEMORY = "256MB"  # for sorting a few million rows without the disk
-ROUNDING = 1e-4  # as the contract of bars has it
 _LARGEST = 1.7976931348623157e308  # beyond every finite number; NaN sorts above it
 
 Row = dict[str, object]
@@ -166,12 +168,12 @@ BARS_OUTSIDE = f"""
     SELECT security_id, session, open, high, low, close FROM judged_bars
      WHERE NOT (open BETWEEN low * {1 - ROUNDING} AND high * {1 + ROUNDING})
         OR NOT (close BETWEEN low * {1 - ROUNDING} AND high * {1 + ROUNDING})"""
-SESSIONS_WITHOUT_BARS = """
+SESSIONS_WITHOUT_BARS = f"""
     SELECT session FROM calendar
      WHERE judged AND session BETWEEN (SELECT min(session) FROM session_figures)
                                   AND (SELECT max(session) FROM session_figures)
        AND NOT EXISTS (SELECT FROM session_figures f WHERE f.session = calendar.session)
-       AND NOT EXISTS (SELECT FROM accepted_holes a WHERE a.gate = 'bars_complete' AND a.session = calendar.session)"""
+       AND NOT EXISTS (SELECT FROM accepted_holes a WHERE a.gate = '{MISSING}' AND a.session = calendar.session)"""
 BARS_FEW = _unlike_the_year("session_figures", "bars", "avg(bars) OVER past", f"bars < {LEAST_BARS} * usual")
 BARS_WITHOUT_VOLUME = _unlike_the_year(
     "session_figures", "zero_share", "avg(zero_share) OVER past", f"zero_share > usual + {MORE_ZEROS}"
@@ -187,12 +189,10 @@ VOLUME_OF_ANOTHER_UNIT = _unlike_the_year(
 PUBLICATIONS_WITHOUT_COUNTS = """
     SELECT exchange, place FROM publications p
      WHERE NOT EXISTS (SELECT FROM exchange_breadth e WHERE e.exchange = p.exchange)"""
-PUBLISHED_NEGATIVE = """
+PUBLISHED_NEGATIVE = f"""
     SELECT exchange, session, name, value
       FROM judged_exchange_breadth CROSS JOIN LATERAL (VALUES
-           ('advances', advances), ('declines', declines), ('unchanged', unchanged), ('up_volume', up_volume),
-           ('down_volume', down_volume), ('unchanged_volume', unchanged_volume), ('new_highs', new_highs),
-           ('new_lows', new_lows)) AS counts(name, value)
+           {", ".join(f"('{name}', {name})" for name in PUBLISHED)}) AS counts(name, value)
      WHERE value < 0"""
 SESSIONS_NOT_PUBLISHED = """
     SELECT exchange, calendar.session
@@ -213,37 +213,38 @@ COUNTS_NOT_ADDING_UP = """
     SELECT universe, segment, session, advances, declines, unchanged, no_prior, gap, priced FROM judged_breadth_counts
      WHERE coalesce(advances, 0) + coalesce(declines, 0) + coalesce(unchanged, 0) + no_prior + gap
            IS DISTINCT FROM priced"""
-SECTORS_ABOVE_WHOLE = """
+SECTORS_ABOVE_WHOLE = f"""
     SELECT w.universe, w.session, w.members, s.members AS of_sectors, w.priced, s.priced AS priced_of_sectors
       FROM judged_breadth_counts w
       JOIN (SELECT universe, session, sum(members) AS members, sum(priced) AS priced
-              FROM judged_breadth_counts WHERE segment <> 'ALL' GROUP BY universe, session) s USING (universe, session)
-     WHERE w.segment = 'ALL' AND (s.members > w.members OR s.priced > w.priced)"""
+              FROM judged_breadth_counts WHERE segment <> '{ALL}' GROUP BY universe, session) s
+           USING (universe, session)
+     WHERE w.segment = '{ALL}' AND (s.members > w.members OR s.priced > w.priced)"""
 # Here and below, a session without any bars is left to the suite of bars, which says it once.
-COUNTS_UNLIKE_BARS = """
+COUNTS_UNLIKE_BARS = f"""
     SELECT universe, session, c.members, z.members AS members_by_interval, c.priced, r.priced AS members_with_bars
       FROM judged_breadth_counts c JOIN recounted r USING (universe, session)
       LEFT JOIN universe_sizes z USING (universe, session)
-     WHERE segment = 'ALL' AND (c.members IS DISTINCT FROM z.members OR c.priced IS DISTINCT FROM r.priced)"""
-MOVES_UNLIKE_BARS = """
+     WHERE segment = '{ALL}' AND (c.members IS DISTINCT FROM z.members OR c.priced IS DISTINCT FROM r.priced)"""
+MOVES_UNLIKE_BARS = f"""
     SELECT universe, session, c.advances, r.advances AS rising, c.declines, r.declines AS falling, c.unchanged,
            r.unchanged AS equal
       FROM judged_breadth_counts c JOIN recounted r USING (universe, session)
-     WHERE segment = 'ALL'
+     WHERE segment = '{ALL}'
        AND (coalesce(c.advances, 0), coalesce(c.declines, 0), coalesce(c.unchanged, 0))
            <> (r.advances, r.declines, r.unchanged)
        AND EXISTS (SELECT FROM session_figures f WHERE f.session = r.previous)"""
-SESSIONS_NOT_COUNTED = """
+SESSIONS_NOT_COUNTED = f"""
     SELECT universe, session, r.priced AS members_with_bars
       FROM recounted r
       JOIN (SELECT universe, min(session) AS first, max(session) AS last
-              FROM breadth_counts WHERE segment = 'ALL' GROUP BY universe) reach USING (universe)
+              FROM breadth_counts WHERE segment = '{ALL}' GROUP BY universe) reach USING (universe)
      WHERE session BETWEEN first AND last
-       AND NOT EXISTS (SELECT FROM breadth_counts c WHERE c.universe = r.universe AND c.segment = 'ALL'
+       AND NOT EXISTS (SELECT FROM breadth_counts c WHERE c.universe = r.universe AND c.segment = '{ALL}'
                                                       AND c.session = r.session)"""
 UNCHANGED_UNLIKE = _unlike_the_year(
     "(SELECT universe, session, unchanged / nullif(advances + declines + unchanged, 0)::float8 AS unchanged_share "
-    "FROM breadth_counts WHERE segment = 'ALL')",
+    f"FROM breadth_counts WHERE segment = '{ALL}')",
     "unchanged_share",
     "avg(unchanged_share) OVER past",
     f"unchanged_share > usual + {MORE_UNCHANGED}",

@@ -5,6 +5,7 @@ How one is told from a correction is said in trust/restatements.py.
 
 import polars as pl
 
+from breadthflow_pipelines.model.vocabulary import BAR_VALUES
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
@@ -68,7 +69,7 @@ def record_restated(database: Database, bars: pl.DataFrame, source: str, run_id:
     )
 
 
-_VALUES = ("session", *tables.PRICES, "volume", "close_adjusted")
+_VALUES = ("session", *BAR_VALUES)
 _REJECT = (
     f"INSERT INTO rejected_bars (fingerprint, source, symbol, {', '.join(_VALUES)}, reasons, run_id) "
     "SELECT md5(concat_ws(' ', t.source, t.security_id, " + ", ".join(f"t.{name}" for name in _VALUES) + ")), "

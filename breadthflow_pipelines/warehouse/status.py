@@ -10,7 +10,7 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import ARMED_SESSION
+from breadthflow_pipelines.model.vocabulary import ALL, ARMED_SESSION, BREADTH_SCORE, SESSION_RULES
 from breadthflow_pipelines.spelling import Lookalikes
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
@@ -21,10 +21,6 @@ _SIGNAL_COLUMNS = (
     "signal_id, universe, segment, session, rule, action, confidence, value, threshold, calibrated, state, convention, "
     "evidence"
 )
-
-
-# Rules that say something of every session, not of some.
-_MEASURES = ("breadth_score", "conviction")
 
 
 def breadth_columns(database: Database) -> list[str]:
@@ -227,11 +223,11 @@ def latest_signals(database: Database, events: int, universe: str | None = None)
             SELECT {_SIGNAL_COLUMNS}, rule = ANY(%s) AS is_measure,
                    row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
                                       ORDER BY session DESC, rule) AS nth
-              FROM market_signals WHERE segment = 'ALL' AND universe = coalesce(%s, universe))
+              FROM market_signals WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
         SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
          ORDER BY universe, session, is_measure, rule
         """,
-        [list(_MEASURES), list(_MEASURES), universe, events],
+        [list(SESSION_RULES), list(SESSION_RULES), universe, events],
     )
 
 
@@ -241,9 +237,9 @@ def scores(database: Database, session: dt.date, universe: str | None) -> list[R
     Raises:
         RequestError: there is none; says which sessions have one.
     """
-    found = [row for row in signals(database, session, session, universe, None, None) if row["rule"] in _MEASURES]
+    found = [row for row in signals(database, session, session, universe, None, None) if row["rule"] in SESSION_RULES]
     if not found:
-        where, values = _where({"universe": universe, "rule": "breadth_score"}, None, None)
+        where, values = _where({"universe": universe, "rule": BREADTH_SCORE}, None, None)
         reach = rows_of(
             database, f"SELECT min(session) AS f, max(session) AS l FROM market_signals WHERE {where}", values
         )[0]
@@ -346,17 +342,17 @@ def last_scores(database: Database, universe: str | None = None, through: dt.dat
     """
     found = rows_of(
         database,
-        """
+        f"""
         WITH told AS (
             SELECT universe, session, state, rule, value, action, max(session) OVER (PARTITION BY universe) AS last,
                    max(session) FILTER (WHERE state = 'final') OVER (PARTITION BY universe) AS last_final
               FROM market_signals
-             WHERE segment = 'ALL' AND rule = ANY(%s) AND universe = coalesce(%s, universe)
+             WHERE segment = '{ALL}' AND rule = ANY(%s) AND universe = coalesce(%s, universe)
                AND session <= coalesce(%s, session))
         SELECT universe, session, state, rule, value, action FROM told WHERE session IN (last, last_final)
          ORDER BY universe, session, rule
         """,
-        [list(_MEASURES), universe, through],
+        [list(SESSION_RULES), universe, through],
     )
     return _marked(database, found)
 
@@ -493,17 +489,17 @@ SELECT exchange, min(session) AS first, max(session) AS last, count(*) AS sessio
   FROM told WHERE usual_issues IS NOT NULL GROUP BY exchange, stretch ORDER BY 1, 2
 """
 
-_UNIVERSES = """
+_UNIVERSES = f"""
 SELECT i.universe, min(i.session) AS first, max(i.session) AS last,
        (array_agg(i.state ORDER BY i.session DESC))[1] AS state,
        (array_agg(c.members ORDER BY i.session DESC))[1] AS members,
        (array_agg(c.priced ORDER BY i.session DESC))[1] AS priced,
        (array_agg(c.coverage ORDER BY i.session DESC))[1] AS coverage,
-       (SELECT count(*) FROM market_signals s WHERE s.universe = i.universe AND s.segment = 'ALL') AS signals,
+       (SELECT count(*) FROM market_signals s WHERE s.universe = i.universe AND s.segment = '{ALL}') AS signals,
        EXISTS (SELECT FROM universe_members m JOIN securities USING (security_id)
                 WHERE m.universe = i.universe AND synthetic) AS synthetic
   FROM breadth_indicators i LEFT JOIN breadth_counts c USING (universe, segment, session)
- WHERE segment = 'ALL' GROUP BY i.universe ORDER BY i.universe
+ WHERE segment = '{ALL}' GROUP BY i.universe ORDER BY i.universe
 """
 
 

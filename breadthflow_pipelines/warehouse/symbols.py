@@ -7,7 +7,7 @@ from types import MappingProxyType
 import polars as pl
 
 from breadthflow_pipelines.model.gates import UNTOLD
-from breadthflow_pipelines.model.vocabulary import HELD_BACK
+from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, HELD_BACK
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
@@ -88,7 +88,7 @@ def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     return fetch(
         database,
         "SELECT universe, session, value AS score FROM market_signals "
-        "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session BETWEEN $1 AND $2 "
+        f"WHERE rule = '{BREADTH_SCORE}' AND segment = '{ALL}' AND session BETWEEN $1 AND $2 "
         f"AND evidence->'{HELD_BACK}' IS NULL",
         (start, end),
     )
@@ -112,9 +112,9 @@ def settling_members(start: dt.date, end: dt.date, run_id: str) -> Statement:
     return settling(UNTOLD, found, (start, end), (start, end), run_id)
 
 
-_MEMBERS_TOLD = """
+_MEMBERS_TOLD = f"""
     WITH c AS (SELECT universe, session, priced FROM breadth_counts
-                WHERE segment = 'ALL' AND session BETWEEN $1 AND $2),
+                WHERE segment = '{ALL}' AND session BETWEEN $1 AND $2),
          i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
                 WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
          s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = 'buy') AS buys,

@@ -4,10 +4,25 @@ The migrations bring a database to this shape; a test compares the two. Columns 
 not here but made by formula_columns.py. Reading and writing is elsewhere in this room.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
+
+from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBLISHED, Count, Unit
+from breadthflow_pipelines.model.vocabulary import (
+    ACTIONS,
+    ALL,
+    BAR_CHANGES,
+    BAR_VALUES,
+    DECIDED,
+    HOLE_DECISIONS,
+    PRICES,
+    STATES,
+    STATUSES,
+)
+from breadthflow_pipelines.warehouse.sql import quoted
 
 metadata = sa.MetaData(
     naming_convention={
@@ -41,6 +56,10 @@ def _finite(*columns: str) -> list[sa.CheckConstraint]:
 
 def _within(low: float, high: float, *columns: str) -> list[sa.CheckConstraint]:
     return [sa.CheckConstraint(f"{c} BETWEEN {low} AND {high}", name=f"{c}_range") for c in columns]
+
+
+def _among(column: str, values: Sequence[str], name: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(f"{column} IN ({quoted(values)})", name=name)
 
 
 def _not_negative(*columns: str) -> list[sa.CheckConstraint]:
@@ -87,8 +106,6 @@ universe_members = sa.Table(
     comment="Point-in-time members of each universe, as half-open intervals",
 )
 
-PRICES = ("open", "high", "low", "close")
-
 bars = sa.Table(
     "bars",
     metadata,
@@ -117,7 +134,7 @@ rejected_bars = sa.Table(
     _column("source", sa.Text(), "who supplied it"),
     _column("symbol", sa.Text(), "as supplied", nullable=True),
     _column("session", sa.Date(), "as supplied", nullable=True),
-    *[_number(p, "as supplied") for p in (*PRICES, "volume", "close_adjusted")],
+    *[_number(p, "as supplied") for p in BAR_VALUES],
     _column("reasons", ARRAY(sa.Text()), "the rules that it breaks"),
     _column("raw", sa.Text(), "what could not be read, as it stands in the file; null: nothing", nullable=True),
     _column("run_id", sa.Text(), "the run that met it first"),
@@ -132,7 +149,7 @@ rejected_bars = sa.Table(
     comment="Rows that broke the contract of bars, as they came, with the reasons",
 )
 
-REVISABLE = (*PRICES, "volume", "close_adjusted", "source")
+REVISABLE = (*BAR_VALUES, "source")
 
 bar_revisions = sa.Table(
     "bar_revisions",
@@ -149,7 +166,7 @@ bar_revisions = sa.Table(
     _column("old_run_id", sa.Text(), "the run that had written the old values"),
     _column("old_ingested_at", sa.DateTime(timezone=True), "since when they had been known"),
     _column("kind", sa.Text(), "restatement, correction; null: changed before they were told apart", nullable=True),
-    sa.CheckConstraint("kind IN ('restatement', 'correction')", name="kind_known"),
+    _among("kind", BAR_CHANGES, "kind_known"),
     comment="Every value of a bar that a source changed later, old and new",
 )
 
@@ -213,9 +230,6 @@ calendar_changes = sa.Table(
     comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as what is stored has them",
 )
 
-STATUSES = ("proposed", "quarantined", "doubted", "released", "confirmed", "lapsed")
-LEFT_OUT = ("quarantined", "confirmed")  # of them, those that keep a bar out of sound_bars
-
 quarantined_bars = sa.Table(
     "quarantined_bars",
     metadata,
@@ -231,9 +245,9 @@ quarantined_bars = sa.Table(
     _column("decided_by", sa.Text(), "who", nullable=True),
     _column("reason", sa.Text(), "and why", nullable=True),
     sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
-    sa.CheckConstraint(f"status IN ({', '.join(map(repr, STATUSES))})", name="status_known"),
+    _among("status", STATUSES, "status_known"),
     sa.CheckConstraint(
-        "(status IN ('released', 'confirmed')) = (num_nonnulls(decided_at, decided_by, reason) = 3) "
+        f"(status IN ({quoted(DECIDED)})) = (num_nonnulls(decided_at, decided_by, reason) = 3) "
         "AND num_nonnulls(decided_at, decided_by, reason) IN (0, 3)",
         name="decision_is_signed",
     ),
@@ -284,8 +298,6 @@ holds = sa.Table(
     comment="What must not be built on; the view holding has those that nobody accepted",
 )
 
-HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
-
 hole_decisions = sa.Table(
     "hole_decisions",
     metadata,
@@ -297,19 +309,8 @@ hole_decisions = sa.Table(
     _column("decided_at", sa.DateTime(timezone=True), "when", server_default=NOW),
     _column("decided_by", sa.Text(), "who, or which run"),
     _column("reason", sa.Text(), "why"),
-    sa.CheckConstraint(f"decision IN ({', '.join(map(repr, HOLE_DECISIONS))})", name="decision_known"),
+    _among("decision", HOLE_DECISIONS, "decision_known"),
     comment="Every decision on a hole; the last one counts, for no more than was missing then",
-)
-
-PUBLISHED = (
-    "advances",
-    "declines",
-    "unchanged",
-    "up_volume",
-    "down_volume",
-    "unchanged_volume",
-    "new_highs",
-    "new_lows",
 )
 
 exchange_breadth = sa.Table(
@@ -350,8 +351,6 @@ rejected_counts = sa.Table(
     comment="Rows of published counts that broke their contract, with the reason",
 )
 
-_KEY = ("universe", "segment", "session")
-
 
 def _key() -> "list[sa.Column[Any]]":
     return [
@@ -361,79 +360,42 @@ def _key() -> "list[sa.Column[Any]]":
     ]
 
 
-AVERAGES = (20, 50, 100, 150, 200)
-# How many could, by the counts that depend on it.
-_ABLE = {f"above_{n}": f"able_{n}" for n in AVERAGES}
-_EXTREMES = {"": "able_252", "_20": "able_extremes_20", "_total_return": "able_252_total_return"}
-_COUNTED = ("members", "priced", "no_prior", "gap", *_ABLE.values(), *_EXTREMES.values())
-_MOVED = (
-    *("up_volume", "down_volume", "unchanged_volume"),
-    *("up_dollars", "down_dollars", "points_gained", "points_lost"),
-)
-_EXTREME_COUNTS = tuple(f"new_{extreme}{kind}" for kind in _EXTREMES for extreme in ("highs", "lows"))
+def _counted(count: Count) -> "sa.Column[Any]":
+    kind: sa.types.TypeEngine[Any] = sa.BigInteger() if count.whole else DOUBLE_PRECISION()
+    return _column(count.name, kind, count.about, nullable=count.nullable)
+
+
+def _held_above_zero(count: Count) -> bool:
+    # The tables as they were first made hold no member above a mean to it.
+    return count.unit not in (Unit.SHARE, Unit.LEVEL) and not count.name.startswith("above_")
+
+
+def _within_able(able: str, counts: Sequence[str]) -> sa.CheckConstraint:
+    """No more did it than could, and no more could than have a bar."""
+    most = counts[0] if len(counts) == 1 else f"greatest({', '.join(counts)})"
+    name = counts[0].replace("new_highs", "extremes")  # highs and lows are held to it together
+    return sa.CheckConstraint(f"{most} <= {able} AND {able} <= priced", name=f"{name}_able")
+
 
 breadth_counts = sa.Table(
     "breadth_counts",
     metadata,
     *_key(),
-    _column("members", sa.BigInteger(), "members of the universe on that session"),
-    _column("priced", sa.BigInteger(), "members with a bar"),
-    _column("coverage", DOUBLE_PRECISION(), "priced / members"),
-    _count("advances", "members that closed above the session before; null where nobody could tell"),
-    _count("declines", "members that closed below it"),
-    _count("unchanged", "members that closed exactly at it"),
-    _column("no_prior", sa.BigInteger(), "priced members with no earlier bar"),
-    _column("gap", sa.BigInteger(), "priced members whose last bar is older than the session before"),
-    _count("up_volume", "shares traded in advancing members"),
-    _count("down_volume", "shares traded in declining members"),
-    _count("unchanged_volume", "shares traded in unchanged members"),
-    _count("up_dollars", "close * shares of advancing members"),
-    _count("down_dollars", "close * shares of declining members"),
-    _number("points_gained", "sum of the rises of advancing members, in price units"),
-    _number("points_lost", "sum of the falls of declining members, in price units"),
-    *[
-        column
-        for n in AVERAGES
-        for column in (
-            _count(f"above_{n}", f"members that closed above the mean of their last {n} closes"),
-            _column(f"able_{n}", sa.BigInteger(), f"priced members with {n} bars"),
-        )
-    ],
-    _count("new_highs", "members whose high is above that of their prior 252 bars"),
-    _count("new_lows", "members whose low is below that of their prior 252 bars"),
-    _column("able_252", sa.BigInteger(), "priced members with 252 earlier bars"),
-    _count("new_highs_20", "members whose high is above that of their prior 20 bars"),
-    _count("new_lows_20", "members whose low is below that of their prior 20 bars"),
-    _column("able_extremes_20", sa.BigInteger(), "priced members with 20 earlier bars"),
-    _count("new_highs_total_return", "as new_highs, of prices with dividends reinvested"),
-    _count("new_lows_total_return", "as new_lows, of prices with dividends reinvested"),
-    _column("able_252_total_return", sa.BigInteger(), "priced members with 252 earlier bars and adjusted closes"),
-    _number("index_close", "level of the universe's index, where one is configured; with ALL only"),
+    *[_counted(count) for count in COUNTS],
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
-    *_not_negative("advances", "declines", "unchanged", *_MOVED, *_EXTREME_COUNTS, *_COUNTED),
-    *_finite("points_gained", "points_lost", "index_close"),
+    *_not_negative(*(count.name for count in COUNTS if _held_above_zero(count))),
+    *_finite(*(count.name for count in COUNTS if count.unit in (Unit.PRICE, Unit.LEVEL))),
     *_within(0, 1, "coverage"),
-    sa.CheckConstraint("priced BETWEEN 1 AND members OR (priced = 0 AND segment <> 'ALL')", name="priced_members"),
-    sa.CheckConstraint("num_nulls(advances, declines, unchanged) IN (0, 3)", name="directions_told_together"),
+    sa.CheckConstraint(f"priced BETWEEN 1 AND members OR (priced = 0 AND segment <> '{ALL}')", name="priced_members"),
+    sa.CheckConstraint(f"num_nulls({', '.join(DIRECTIONS)}) IN (0, 3)", name="directions_told_together"),
     sa.CheckConstraint(
-        "coalesce(advances + declines + unchanged, 0) + no_prior + gap = priced", name="every_priced_member_once"
+        f"coalesce({' + '.join(DIRECTIONS)}, 0) + no_prior + gap = priced", name="every_priced_member_once"
     ),
     sa.CheckConstraint("abs(coverage * members - priced) < 0.000001", name="coverage_as_stated"),
-    *[
-        sa.CheckConstraint(f"{above} <= {able} AND {able} <= priced", name=f"{above}_able")
-        for above, able in _ABLE.items()
-    ],
-    *[
-        sa.CheckConstraint(
-            f"greatest(new_highs{kind}, new_lows{kind}) <= {able} AND {able} <= priced", name=f"extremes{kind}_able"
-        )
-        for kind, able in _EXTREMES.items()
-    ],
+    *[_within_able(able, counts) for able, counts in BY_ABLE.items()],
     comment="Breadth counted from bars, per universe, segment and session",
 )
-
-STATE = "state IN ('provisional', 'final')"
 
 breadth_indicators = sa.Table(
     "breadth_indicators",
@@ -443,7 +405,7 @@ breadth_indicators = sa.Table(
     _column("settled", sa.Boolean(), "whether the slowest recursion has forgotten its seed to one in a million"),
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
-    sa.CheckConstraint(STATE, name="state_known"),
+    _among("state", STATES, "state_known"),
     comment="Breadth indicators, recomputed whole from the counts; null until burn-in and where nobody could tell",
 )
 
@@ -479,7 +441,7 @@ symbol_signals = sa.Table(
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
     sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
-    sa.CheckConstraint("action IN ('buy', 'sell', 'hold')", name="action_known"),
+    _among("action", ACTIONS, "action_known"),
     *_within(0, 1, "confidence"),
     *_within(-1, 1, "strength"),
     *_within(0, 100, "regime"),
@@ -505,8 +467,8 @@ market_signals = sa.Table(
     _column("evidence", JSONB(), "what explain prints"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
     sa.UniqueConstraint("universe", "segment", "session", "rule"),
-    sa.CheckConstraint("action IN ('buy', 'sell', 'hold')", name="action_known"),
-    sa.CheckConstraint(STATE, name="state_known"),
+    _among("action", ACTIONS, "action_known"),
+    _among("state", STATES, "state_known"),
     *_within(0, 1, "confidence"),
     *_finite("value", "threshold"),
     comment="Signals of the market's breadth, each with the evidence that fired it",

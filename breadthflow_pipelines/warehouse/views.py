@@ -6,7 +6,9 @@ Tables are in tables.py. A view over a table whose columns follow a catalogue fo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from breadthflow_pipelines.warehouse.tables import LEFT_OUT, breadth_counts
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS, COUNTS, DIRECTIONS, Count, Unit
+from breadthflow_pipelines.model.vocabulary import ALL, KEY, LEFT_OUT
+from breadthflow_pipelines.warehouse.sql import quoted
 
 
 @dataclass(frozen=True)
@@ -23,33 +25,31 @@ class View:
         return f"CREATE VIEW {self.name} AS {self.query}"
 
 
-_KEY = ("universe", "segment", "session")
-_COUNTS = tuple(
-    column.name for column in breadth_counts.columns if column.name not in (*_KEY, "convention", "computed_at")
-)
-
 SOUND_BARS = View(
     "sound_bars",
     "SELECT * FROM bars b WHERE NOT EXISTS (SELECT FROM quarantined_bars q WHERE q.security_id = b.security_id "
-    f"AND q.session = b.session AND q.status IN ({', '.join(map(repr, LEFT_OUT))}))",
+    f"AND q.session = b.session AND q.status IN ({quoted(LEFT_OUT)}))",
     "The bars that everything is computed from: without those in quarantine",
 )
 
-# What exchanges publish, by the count that it is; a doubted row has none.
-_ISSUES = ("advances", "declines", "unchanged", "new_highs", "new_lows")
-_VOLUMES = ("up_volume", "down_volume", "unchanged_volume")
-_PUBLISHED = {
-    **{name: f"CASE WHEN issues_usable THEN {name} END" for name in _ISSUES},
-    **{name: f"CASE WHEN volume_usable THEN {name} * volume_unit END" for name in _VOLUMES},
-    "index_close": "index_close",
-}
+
+def _as_published(count: Count) -> str:
+    """A count as an exchange published it; a doubted row has none, and volumes are in shares."""
+    if count.series is None:
+        return "NULL"
+    if count.unit == Unit.ISSUES:
+        return f"CASE WHEN issues_usable THEN {count.name} END"
+    if count.unit == Unit.SHARES:
+        return f"CASE WHEN volume_usable THEN {count.name} * volume_unit END"
+    return count.name
+
 
 ALL_COUNTS = View(
     "all_counts",
-    f"SELECT {', '.join((*_KEY, *_COUNTS))}, NULL::text[] AS doubts, NULL::double precision AS issue_scale "
+    f"SELECT {', '.join((*KEY, *COUNT_COLUMNS))}, NULL::text[] AS doubts, NULL::double precision AS issue_scale "
     "FROM breadth_counts UNION ALL "
-    f"SELECT exchange, 'ALL', session, {', '.join(_PUBLISHED.get(name, 'NULL') for name in _COUNTS)}, doubts, "
-    "CASE WHEN issues_usable THEN usual_issues / (advances + declines + unchanged) END FROM exchange_breadth",
+    f"SELECT exchange, '{ALL}', session, {', '.join(map(_as_published, COUNTS))}, doubts, "
+    f"CASE WHEN issues_usable THEN usual_issues / ({' + '.join(DIRECTIONS)}) END FROM exchange_breadth",
     "Counts from bars and counts that an exchange published, in one shape",
 )
 
@@ -72,10 +72,10 @@ HOLDING = View(
 
 def breadth(indicators: Sequence[str]) -> View:
     """Counts beside these indicators, the columns that the table has now."""
-    columns = (*_KEY, "i.state", *_COUNTS, "doubts", "issue_scale", *indicators)
+    columns = (*KEY, "i.state", *COUNT_COLUMNS, "doubts", "issue_scale", *indicators)
     return View(
         "breadth",
-        f"SELECT {', '.join(columns)} FROM all_counts JOIN breadth_indicators i USING ({', '.join(_KEY)})",
+        f"SELECT {', '.join(columns)} FROM all_counts JOIN breadth_indicators i USING ({', '.join(KEY)})",
         "Counts and indicators side by side, as breadthflow breadth prints them",
     )
 

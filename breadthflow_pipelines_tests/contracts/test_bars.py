@@ -9,17 +9,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from breadthflow_pipelines.contracts.bars import (
-    LEAST_PRICE,
-    MOST_ADJUSTED,
-    MOST_PRICE,
-    MOST_VOLUME,
-    PRICES,
-    bar_contract,
-    judge_bars,
-    with_usable_adjusted,
-)
+from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.model.vocabulary import LEAST_PRICE, MOST_ADJUSTED, MOST_PRICE, MOST_VOLUME, PRICES
 from breadthflow_pipelines.quality import market_suites
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA

@@ -19,6 +19,7 @@ from breadthflow_pipelines.contracts.breadth import (
     symbol_signals,
 )
 from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.model import counts
 from breadthflow_pipelines.warehouse import tables
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -87,7 +88,7 @@ SIGNALLED = {
 ISSUED = {
     "exchange": "X",
     "session": dt.date(2024, 1, 2),
-    **dict.fromkeys(tables.PUBLISHED, 5),
+    **dict.fromkeys(counts.PUBLISHED, 5),
     "index_close": 99.5,
     "volume_unit": 1000,
     "doubts": [],
@@ -146,7 +147,7 @@ def reasons(contract: pa.DataFrameSchema, *rows: dict[str, object]) -> list[list
         (SIGNALS, SIGNALLED),
         (SIGNALS, SIGNALLED | {"confidence": 0.0, "action": "hold", "value": -1e9}),
         (PUBLISHED, ISSUED),
-        (PUBLISHED, ISSUED | dict.fromkeys(tables.PUBLISHED)),  # a series that ends early
+        (PUBLISHED, ISSUED | dict.fromkeys(counts.PUBLISHED)),  # a series that ends early
         (PUBLISHED, ISSUED | {"doubts": ["volume far from its level"], "volume_usable": False}),
         (PUBLISHED, ISSUED | {"volume_unit": None, "volume_usable": False}),  # no volume, so no unit to doubt
         (PRICE, PRICED),
@@ -267,7 +268,7 @@ def test_each_fault_of_members_and_publications_is_called_by_its_own_name_only(
     assert reasons(contract, row | {"session": dt.date(2024, 1, 3)}, row | change) == [[reason]]
 
 
-@pytest.mark.parametrize("series", tables.PUBLISHED)
+@pytest.mark.parametrize("series", counts.PUBLISHED)
 def test_a_negative_published_count_is_refused(series: str) -> None:
     assert reasons(PUBLISHED, ISSUED | {series: -1}) == [["a count is negative"]]
 

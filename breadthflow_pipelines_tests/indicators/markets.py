@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, ISSUES
-from breadthflow_pipelines.trust.count_guards import VOLUMES
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS, ISSUES, VOLUMES
 
 FIRST = dt.date(2020, 1, 1)
 Row = dict[str, Any]

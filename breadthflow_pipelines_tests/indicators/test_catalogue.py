@@ -12,10 +12,11 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE, INDICATOR_COLUMNS, breadth_indicators
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, ISSUES, KEY
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS, ISSUES, VOLUMES
+from breadthflow_pipelines.model.vocabulary import KEY
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
-from breadthflow_pipelines.trust.count_guards import VOLUMES, judge_published
+from breadthflow_pipelines.trust.count_guards import judge_published
 from breadthflow_pipelines_tests.indicators.markets import (
     Row,
     counts_frame,

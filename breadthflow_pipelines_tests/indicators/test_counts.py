@@ -12,8 +12,10 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators import price
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, KEY, breadth_state, count_breadth
+from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.vocabulary import AVERAGES, KEY
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines_tests.indicators.markets import (
     Row,
@@ -276,8 +278,8 @@ def test_security_ids_are_only_names(market: tuple[list[Row], list[Row], int]) -
 )
 def test_a_price_that_stands_still_is_never_above_its_average(closes: list[float]) -> None:
     last = only(count(flat_bars(closes), [member(1)], 260), 259)
-    assert [last[f"able_{n}"] for n in price.AVERAGES] == [1] * 5
-    assert [last[f"above_{n}"] for n in price.AVERAGES] == [0] * 5
+    assert [last[f"able_{n}"] for n in AVERAGES] == [1] * 5
+    assert [last[f"above_{n}"] for n in AVERAGES] == [0] * 5
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 / 3])  # prices in cents, and prices that no decimal writes down
@@ -289,7 +291,7 @@ def test_a_close_at_its_average_is_not_above_it_by_rounding(factor: float) -> No
     assert (last["able_20"], last["above_20"]) == (100, 0)
 
 
-@pytest.mark.parametrize("window", price.AVERAGES)
+@pytest.mark.parametrize("window", AVERAGES)
 def test_an_average_is_made_of_its_window_alone(window: int) -> None:
     closes = pl.Series([1e25, *(30 + math.sin(i) + i / 1000 for i in range(600))])
     whole = price.moving_average(closes, window)
@@ -300,7 +302,7 @@ def test_an_average_is_made_of_its_window_alone(window: int) -> None:
 
 def test_one_tick_over_a_flat_average_is_above_it() -> None:
     last = only(count(flat_bars([3000.0] * 259 + [3000.01]), [member(1)], 260), 259)
-    assert [last[f"above_{n}"] for n in price.AVERAGES] == [1] * 5
+    assert [last[f"above_{n}"] for n in AVERAGES] == [1] * 5
 
 
 def test_new_extremes_are_strict_and_wait_for_252_prior_bars() -> None:

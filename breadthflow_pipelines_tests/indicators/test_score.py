@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
-from breadthflow_pipelines.indicators.counts import KEY
 from breadthflow_pipelines.indicators.score import COMPONENTS, breadth_score
+from breadthflow_pipelines.model.vocabulary import KEY
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
 
 _FIRST = regime_counts(1, 1)[0]

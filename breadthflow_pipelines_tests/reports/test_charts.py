@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS
 from breadthflow_pipelines.reports import svg
 from breadthflow_pipelines.reports.charts import freshest, indicator_charts, signal_charts
 from breadthflow_pipelines.signals.market import market_signals

@@ -15,8 +15,9 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.contracts.breadth import PUBLISHED
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
-from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, ISSUES, comparable
+from breadthflow_pipelines.indicators.counts import comparable
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust, threshold_events
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS, ISSUES, VOLUMES
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.trust.count_guards import (
@@ -24,7 +25,6 @@ from breadthflow_pipelines.trust.count_guards import (
     SHARES_SWAPPED,
     TOTAL_FAR,
     VOLUME_FAR,
-    VOLUMES,
     VOLUMES_COPIED,
     first_unit,
     judge_published,

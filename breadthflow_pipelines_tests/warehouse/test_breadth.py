@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from breadthflow_pipelines.warehouse import breadth, tables
+from breadthflow_pipelines.model.counts import PUBLISHED
+from breadthflow_pipelines.warehouse import breadth
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import Measure
@@ -66,8 +67,8 @@ def test_coverage_speaks_of_whole_universes(database: Database) -> None:
 
 
 PUBLISHED = pl.DataFrame(
-    {"exchange": "X", "session": [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]} | dict.fromkeys(tables.PUBLISHED, 5),
-    schema_overrides=dict.fromkeys(tables.PUBLISHED, pl.Int64),
+    {"exchange": "X", "session": [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]} | dict.fromkeys(PUBLISHED, 5),
+    schema_overrides=dict.fromkeys(PUBLISHED, pl.Int64),
 ).with_columns(
     new_lows=pl.lit(None, pl.Int64),
     index_close=pl.lit(100.5),

@@ -14,7 +14,9 @@ from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators as compute_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
-from breadthflow_pipelines.indicators.price import AVERAGES, WARM_UP_BARS
+from breadthflow_pipelines.indicators.price import WARM_UP_BARS
+from breadthflow_pipelines.model.counts import COUNTS
+from breadthflow_pipelines.model.vocabulary import ALL, KEY
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.market import securities, universe_members
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH, BREADTH_BOUNDS, origins
@@ -43,19 +45,6 @@ from breadthflow_pipelines.warehouse.status import synthetic_universes
 
 GROUP = "breadth"
 
-_MEANS = tuple(f"{kind}_{window}" for window in AVERAGES for kind in ("above", "able"))
-_COUNTED_FROM: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("advances", "declines", "unchanged", "points_gained", "points_lost", *_MEANS), ("close",)),
-    **dict.fromkeys(("up_volume", "down_volume", "unchanged_volume"), ("close", "volume")),
-    **dict.fromkeys(("up_dollars", "down_dollars"), ("close", "volume")),
-    **dict.fromkeys(("new_highs", "new_highs_20"), ("high",)),
-    **dict.fromkeys(("new_lows", "new_lows_20"), ("low",)),
-    "new_highs_total_return": ("high", "close", "close_adjusted"),
-    "new_lows_total_return": ("low", "close", "close_adjusted"),
-    "able_252_total_return": ("close_adjusted",),
-    "index_close": ("close",),
-    **dict.fromkeys(("priced", "coverage", "no_prior", "gap", "able_252", "able_extremes_20"), ("session",)),
-}
 _TELLING = ("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50", "net_new_highs")
 _PLOTTED = {
     "net_advances": pl.col("advances") - pl.col("declines"),
@@ -161,8 +150,7 @@ def breadth_counts_asset(
         layer="counts",
         kinds={"pandera"},
         made_of={
-            **{c: [("bars", origin) for origin in origins] for c, origins in _COUNTED_FROM.items()},
-            "members": [("universe_members", "security_id")],
+            **{count.name: list(count.made_of) for count in COUNTS},
             "segment": [("securities", "sector")],
             "universe": [("universe_members", "universe")],
         },
@@ -240,13 +228,11 @@ def breadth_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.
         closed = market.calendar.last_closed()
         revisable_from = market.calendar.back(closed, REVISABLE_SESSIONS - 1)
         states = breadth_state(counts, market.settings.coverage_gate, revisable_from)
-        computed = compute_indicators(counts).join(
-            states.select("universe", "segment", "session", "state"), on=["universe", "segment", "session"]
-        )
+        computed = compute_indicators(counts).join(states.select(*KEY, "state"), on=KEY)
         contract = contracts.indicators(BREADTH_BOUNDS)
         merged = warehouse.record_indicators(market.store, require(contract, computed), BREADTH, held.firsts)
     advance("breadth indicators", 1, f"{computed.height} rows")
-    whole = computed.filter(segment="ALL").join(counts, on=["universe", "segment", "session"])
+    whole = computed.filter(segment=ALL).join(counts, on=KEY)
     latest = whole.sort("session").group_by("universe", maintain_order=True).last()
     synthetic = synthetic_universes(market.store)
     charts = indicator_charts(counts, computed, synthetic)

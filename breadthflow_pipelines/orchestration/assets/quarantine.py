@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.model.gates import CROWDED
+from breadthflow_pipelines.model.vocabulary import DECIDED, LEFT_OUT
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
@@ -29,7 +30,7 @@ from breadthflow_pipelines.trust.bar_rules import (
     doubtful,
     implausible,
 )
-from breadthflow_pipelines.trust.quarantine import DECIDED, LEFT_OUT, excessive, first_changed, settle, undecided
+from breadthflow_pipelines.trust.quarantine import excessive, first_changed, settle, undecided
 from breadthflow_pipelines.warehouse import quarantine as warehouse
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate

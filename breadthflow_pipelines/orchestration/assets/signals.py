@@ -7,6 +7,7 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.score import COMPONENTS
+from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
 from breadthflow_pipelines.orchestration.describe import (
@@ -18,7 +19,7 @@ from breadthflow_pipelines.orchestration.describe import (
 )
 from breadthflow_pipelines.orchestration.gates import holding, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.reports.charts import MEASURES, signal_charts
+from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.market import changed_signals
 from breadthflow_pipelines.signals.market import market_signals as compute_signals
 from breadthflow_pipelines.signals.rules import RULES
@@ -58,14 +59,14 @@ def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.Mate
         merged = warehouse.record_signals(market.store, signals, held.firsts)
     advance("market signals", 1, f"{signals.height} signals")
     by_rule = signals.group_by("universe", "rule", "action").agg(signals=pl.len(), last=pl.col("session").max())
-    latest = signals.filter(pl.col("segment") == "ALL").sort("session", descending=True)
+    latest = signals.filter(pl.col("segment") == ALL).sort("session", descending=True)
     synthetic = synthetic_universes(market.store)
     charts = signal_charts(indicators, signals, synthetic)
     refuse_held(context, market, held, unless_next=("symbol_signals",))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
-            **plotted(_measured(latest), MEASURES, synthetic),
+            **plotted(_measured(latest), SESSION_RULES, synthetic),
             "latest": shown(marked(latest.select(*_SHOWN), synthetic)),
             "final_signals_changed": changed.height,
             "changed": shown(marked(changed, synthetic), most=CHANGED_SHOWN),
@@ -78,5 +79,5 @@ def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.Mate
 
 def _measured(latest: pl.DataFrame) -> pl.DataFrame:
     """Of each universe the newest value of each measure, null where it has none; latest: newest first."""
-    newest = {rule: pl.col("value").filter(pl.col("rule") == rule).first() for rule in MEASURES}
+    newest = {rule: pl.col("value").filter(pl.col("rule") == rule).first() for rule in SESSION_RULES}
     return latest.group_by("universe").agg(**newest)
