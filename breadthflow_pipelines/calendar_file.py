@@ -1,4 +1,4 @@
-"""Days that a file of the user's closes or opens, each with the reason. What they do to the calendar: sessions.py."""
+"""Days that a file of the user's closes or opens, each with the reason. sessions.py applies them to the calendar."""
 
 import csv
 import datetime as dt
@@ -15,12 +15,12 @@ _COLUMNS = ["date", "change", "reason"]
 
 @dataclass(frozen=True)
 class Change:
-    """A day that is no session though the library has one (CLOSED), or is one though it has none (OPEN)."""
+    """A day that is not a session although the library has one (CLOSED), or is one although it has none (OPEN)."""
 
     date: dt.date
     change: str
     reason: str
-    line: int  # of the file that says so, from 1
+    line: int  # in the file, from 1
 
 
 def read_changes(file: Path) -> tuple[Change, ...]:

@@ -1,10 +1,10 @@
-"""What can go wrong for a user, and the exit status each kind ends with. Says nothing about how it is shown."""
+"""What can go wrong for a user, and the exit status of each kind. How errors are shown is in cli/."""
 
 NEXT_LINE = "\nNext: "  # before the command that helps, where a message has a line of its own for it
 
 
 class BreadthFlowError(Exception):
-    """One or two lines that say what was wrong, where, and what to do next; printable, whatever it speaks of."""
+    """One or two lines that say what was wrong, where, and what to do next; always printable."""
 
     exit_status = 1
 
@@ -13,7 +13,7 @@ class BreadthFlowError(Exception):
 
 
 class HeldError(BreadthFlowError):
-    """What was asked for must not be built yet: what holds it comes first, in a second line the command that helps."""
+    """Something holds what was requested: the message says what, and in a second line the command that helps."""
 
 
 class RequestError(BreadthFlowError):
@@ -23,7 +23,7 @@ class RequestError(BreadthFlowError):
 
 
 class DiskFullError(BreadthFlowError):
-    """A disk is full; the message names what lies on it. Trying again helps only after somebody has made room."""
+    """A disk is full; the message names what lies on it. Trying again helps only after space was freed."""
 
 
 class UnreachableError(BreadthFlowError):
@@ -33,7 +33,7 @@ class UnreachableError(BreadthFlowError):
 
 
 class SourceError(UnreachableError):
-    """A source cannot give what it was asked for; the message names the file or the address."""
+    """A source cannot deliver what was requested; the message names the file or the address."""
 
 
 class DatabaseError(UnreachableError):
@@ -41,7 +41,7 @@ class DatabaseError(UnreachableError):
 
 
 def printable(text: str) -> str:
-    """The text without what breaks a terminal, a database or JSON: NUL bytes, control characters, lone surrogates."""
+    """The text without characters that break a terminal, a database or JSON: NUL, control characters, surrogates."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _WRITTEN.get(char, "?") for char in text)

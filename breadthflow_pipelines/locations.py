@@ -1,4 +1,4 @@
-"""Where something is read from: a path, or an address http, https or file. Says what is meant; opens nothing."""
+"""Where something is read from: a path, or an http, https or file address. Parses locations; opens nothing."""
 
 import os
 from pathlib import Path
@@ -9,11 +9,11 @@ from breadthflow_pipelines.errors import printable
 SCHEMES = ("http", "https", "file")
 
 
-def place(text: str | Path) -> Path | str:
+def location(text: str | Path) -> Path | str:
     """The absolute path that ``text`` means, or the address itself where it is one of http or https.
 
     Raises:
-        ValueError: another scheme, an address without a host, or a home that nobody has; says what is possible.
+        ValueError: another scheme, an address without a host, or the home of an unknown user; says what is possible.
     """
     if isinstance(text, str) and "://" in text:
         parts = urlsplit(text)
@@ -33,9 +33,9 @@ def place(text: str | Path) -> Path | str:
 
 
 def shown(where: Path | str) -> str:
-    """A place as people may see it: an address without user, password and query, for those may be credentials.
+    """A location as people may see it: an address without user, password and query, which may be credentials.
 
-    Bytes of a path that are no UTF-8 stand as ``\\xe9``.
+    Bytes of a path that are not UTF-8 become ``\\xe9``.
     """
     if isinstance(where, Path):
         return printable(os.fsencode(where).decode("utf-8", "backslashreplace"))

@@ -1,6 +1,6 @@
 """The exchange's calendar: which days are sessions, and which session closed last. Knows no data.
 
-A library knows the days, and a file of the user's changes single ones of them: docs/decisions/calendar.md.
+The days come from a library, and a file of the user's changes single ones of them: docs/decisions/calendar.md.
 """
 
 import datetime as dt
@@ -30,32 +30,32 @@ _USUAL = 21  # sessions, a month: most of them close at the usual time
 
 
 def present() -> dt.datetime:
-    """The present moment (UTC). What depends on the time of day asks here, so that a test can say what it is."""
+    """The present moment (UTC). Code that depends on the time of day calls this, so that tests can set it."""
     return dt.datetime.now(dt.UTC)
 
 
 class ExchangeCalendar:
     """Sessions of one exchange, as dates in the exchange's own time zone.
 
-    changes: days that differ from what the library says. A day opened closes when the exchange usually does.
+    changes: days that differ from the library. A day that is opened closes at the exchange's usual time.
 
     Raises:
-        RequestError: no such exchange, or a change that changes nothing.
+        RequestError: there is no such exchange, or a change has no effect.
     """
 
     def __init__(self, name: str, changes: Sequence[Change] = ()) -> None:
         self.name = name
         self.changes = tuple(changes)
-        known = _known(name)
-        self.timezone = known.timezone
-        days = _changed(name, known, changes)
+        library = _library_calendar(name)
+        self.timezone = library.timezone
+        days = _changed(name, library, changes)
         self._dates: list[dt.date] = [date for date, _ in days]
         self._closes: list[dt.datetime] = [close for _, close in days]
         self._ordinals = {date: i for i, date in enumerate(self._dates)}
 
     @property
     def first(self) -> dt.date:
-        """The earliest session known."""
+        """The earliest session."""
         return self._dates[0]
 
     def is_session(self, date: dt.date) -> bool:
@@ -79,18 +79,22 @@ class ExchangeCalendar:
         return self._closes[self._ordinals[session]].replace(tzinfo=dt.UTC)
 
     def longest_break(self, years: int = 10) -> dt.timedelta:
-        """The most days between a session and the one after it, within the last years that are known."""
+        """The longest time between two consecutive sessions, within the last years of the calendar."""
         since = self._dates[-1] - dt.timedelta(days=366 * years)
         recent = self._dates[bisect_left(self._dates, since) :]
         return max(after - before for before, after in pairwise(recent))
 
+    def on_or_before(self, date: dt.date) -> dt.date:
+        """The last session that is not after ``date``."""
+        return self.back(date, 0)
+
     def back(self, date: dt.date, sessions: int) -> dt.date:
-        """The session ``sessions`` before the last one that is not after ``date`` (0: that session itself)."""
+        """The session that lies ``sessions`` sessions before the last one that is not after ``date``."""
         return self._dates[max(0, bisect_right(self._dates, date) - 1 - sessions)]
 
 
 def exchange_calendar(name: str, changes: Path | None = None) -> ExchangeCalendar:
-    """The calendar of that name, with the changes of that file; built once for what the file says now.
+    """The calendar of that name, with the changes of that file; cached by its content.
 
     Raises:
         RequestError: no such exchange, or a file that cannot be used; names the line.
@@ -104,21 +108,21 @@ def _calendar(name: str, changes: tuple[Change, ...]) -> ExchangeCalendar:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What a library says of an exchange: its sessions and, of each, when it closes (UTC, without saying so)."""
+class _LibraryCalendar:
+    """An exchange in a library: its sessions, and the time at which each closes (UTC, without a zone)."""
 
     timezone: str
     dates: list[dt.date]
     closes: list[dt.datetime]
 
 
-def _changed(name: str, known: _Known, changes: Sequence[Change]) -> list[tuple[dt.date, dt.datetime]]:
-    """The days of a library with the changes of a file."""
-    days = dict(zip(known.dates, known.closes, strict=True))
+def _changed(name: str, library: _LibraryCalendar, changes: Sequence[Change]) -> list[tuple[dt.date, dt.datetime]]:
+    """The library's days with the changes of a file."""
+    days = dict(zip(library.dates, library.closes, strict=True))
     for change in changes:
         is_session = change.date in days
-        if not known.dates[0] <= change.date <= known.dates[-1]:
-            reach = f"{known.dates[0]} to {known.dates[-1]}"
+        if not library.dates[0] <= change.date <= library.dates[-1]:
+            reach = f"{library.dates[0]} to {library.dates[-1]}"
             raise refused(change.line, f"{change.date} lies outside what is known of {name}, {reach}; remove the line")
         if change.change == CLOSED and not is_session:
             raise refused(change.line, f"{change.date} is no session of {name} anyway; remove the line")
@@ -127,27 +131,27 @@ def _changed(name: str, known: _Known, changes: Sequence[Change]) -> list[tuple[
         if change.change == CLOSED:
             del days[change.date]
         else:
-            days[change.date] = _usual_close(known, change.date)
+            days[change.date] = _usual_close(library, change.date)
     return sorted(days.items())
 
 
-def _usual_close(known: _Known, date: dt.date) -> dt.datetime:
-    """When a session of that day would close: at the time of day at which most sessions of the month before it did."""
-    zone = ZoneInfo(known.timezone)
-    until = max(_USUAL, bisect_left(known.dates, date))
-    around = range(until - _USUAL, min(until, len(known.dates)))
-    local = [known.closes[i].replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) for i in around]
+def _usual_close(library: _LibraryCalendar, date: dt.date) -> dt.datetime:
+    """When a session on that day would close: at the time at which most sessions of the month before closed."""
+    zone = ZoneInfo(library.timezone)
+    until = max(_USUAL, bisect_left(library.dates, date))
+    around = range(until - _USUAL, min(until, len(library.dates)))
+    local = [library.closes[i].replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) for i in around]
     # From midnight of the session's own date: some markets close after it.
     after = Counter(
-        close - dt.datetime.combine(known.dates[i], dt.time()) for i, close in zip(around, local, strict=True)
+        close - dt.datetime.combine(library.dates[i], dt.time()) for i, close in zip(around, local, strict=True)
     )
     close = dt.datetime.combine(date, dt.time()) + after.most_common(1)[0][0]
     return close.replace(tzinfo=zone).astimezone(dt.UTC).replace(tzinfo=None)
 
 
 @lru_cache(maxsize=4)
-def _known(name: str) -> _Known:
-    """What the library that is right about an exchange says of it."""
+def _library_calendar(name: str) -> _LibraryCalendar:
+    """The calendar of an exchange, from the library that is right about it."""
     try:
         exchange = exchange_calendars.resolve_alias(name)
     except exchange_calendars.errors.InvalidCalendarName:
@@ -157,16 +161,16 @@ def _known(name: str) -> _Known:
     if exchange == NEW_YORK:
         return _new_york()
     calendar = _build(name)
-    return _Known(str(calendar.tz), _dates(calendar.sessions), _moments(calendar.closes))
+    return _LibraryCalendar(str(calendar.tz), _dates(calendar.sessions), _moments(calendar.closes))
 
 
-def _new_york() -> _Known:
+def _new_york() -> _LibraryCalendar:
     import pandas as pd
-    import pandas_market_calendars  # other exchanges do without
+    import pandas_market_calendars  # not needed for other exchanges
 
     calendar = pandas_market_calendars.get_calendar("NYSE")
     end = dt.date(dt.datetime.now(dt.UTC).year + 1, 12, 31)
-    # The library's own list of days is this one and takes half a second: it works out holidays to 2200, and twice.
+    # The library's own list of days is the same, but takes half a second: it computes holidays to 2200, and twice.
     holidays = calendar.regular_holidays.holidays(FIRST_OF_NEW_YORK, end).union(
         pd.DatetimeIndex(calendar.adhoc_holidays).tz_localize(None)
     )
@@ -175,9 +179,9 @@ def _new_york() -> _Known:
     before, since = np.arange(first, five_days), np.arange(five_days, last + 1)
     open_ = [days[np.is_busday(days, week, closed)] for days, week in ((before, "1111110"), (since, "1111100"))]
     days = pd.DatetimeIndex(np.concatenate(open_))
-    # Without its opening times, to which others would be fitted row by row.
+    # Only closing times: with opening times, the library adjusts others to them row by row.
     times = calendar.schedule_from_days(days, start="market_close", end="market_close", force_special_times=False)
-    return _Known(str(calendar.tz), _dates(days), _moments(times["market_close"]))
+    return _LibraryCalendar(str(calendar.tz), _dates(days), _moments(times["market_close"]))
 
 
 def _dates(index: Any) -> list[dt.date]:
@@ -194,9 +198,9 @@ def _build(name: str) -> exchange_calendars.ExchangeCalendar:
     try:
         try:
             return exchange_calendars.get_calendar(name, start=f"{FIRST_YEAR}-01-01")
-        except ValueError:  # its holidays are recorded from later on
+        except ValueError:  # its holidays are recorded only from a later year on
             return exchange_calendars.get_calendar(name, start=exchange_calendars.get_calendar(name).bound_min())
-    except (ValueError, NotImplementedError):  # some of its calendars do not agree with newer versions of pandas
+    except (ValueError, NotImplementedError):  # some of its calendars fail with newer versions of pandas
         raise RequestError(
             f"BREADTHFLOW_CALENDAR={name} cannot be used: the installed exchange_calendars fails to build it."
         ) from None

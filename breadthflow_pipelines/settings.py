@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.locations import place, shown
+from breadthflow_pipelines.locations import location, shown
 
 
 def _default_home() -> Path:
@@ -28,7 +28,7 @@ _PAIRS_FOR = {
 
 
 class Settings(BaseSettings):
-    """What a user can choose; each field is read from ``BREADTHFLOW_<NAME>`` or from ``.env``."""
+    """What a user can choose. Each field is read from ``BREADTHFLOW_<NAME>`` or from ``.env``."""
 
     model_config = SettingsConfigDict(
         env_prefix="BREADTHFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -97,12 +97,12 @@ class Settings(BaseSettings):
     @field_validator("home", "universe_file", "drop_folder", "calendar_changes")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return Path(place(value)) if value is not None else None
+        return Path(location(value)) if value is not None else None
 
     @field_validator("source_path", mode="before")
     @classmethod
-    def _place(cls, value: Path | str | None) -> Path | str | None:
-        return place(value) if value is not None else None
+    def _location(cls, value: Path | str | None) -> Path | str | None:
+        return location(value) if value is not None else None
 
     @field_validator("symbols", "markets", mode="before")
     @classmethod
@@ -132,13 +132,13 @@ class Settings(BaseSettings):
     @field_validator("exchange_breadth")
     @classmethod
     def _publications(cls, value: SecretStr | None) -> SecretStr | None:
-        named = _named_places(value)
+        named = _by_exchange(value)
         if not all(named) or not all(named.values()):
             raise ValueError(
                 "write it as exchange=place,exchange=place, for example NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_"
             )
         for where in named.values():
-            place(where)
+            location(where)
         if value is not None and len(named) < len(_parts(value)):
             raise ValueError("it names an exchange twice; keep one place for each")
         return value
@@ -168,27 +168,27 @@ class Settings(BaseSettings):
         return _targets(self.alert_urls)
 
     def environment(self) -> dict[str, str]:
-        """What was chosen, as variables: a process that is given them means the same from any working directory."""
+        """The chosen settings as variables: they give another process the same settings in any working directory."""
         chosen = {"home", *self.model_fields_set}
         return {f"BREADTHFLOW_{name.upper()}": _written(getattr(self, name)) for name in sorted(chosen)}
 
     @property
     def publications(self) -> dict[str, Path | str]:
         """By exchange, the directory or the address that its published counts are read from."""
-        return {exchange: place(where) for exchange, where in _named_places(self.exchange_breadth).items()}
+        return {exchange: location(where) for exchange, where in _by_exchange(self.exchange_breadth).items()}
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown: the value of each setting that is declared a secret, and each of its addresses."""
-        # Of the places of published counts only addresses with an account or a query are: paths are in every message.
+        """What must never be shown: the value of each setting that is declared a secret, and each address in it."""
+        # Of locations of published counts, only addresses with an account or a query are secret; paths are in messages.
         values = [getattr(self, name) for name in type(self).model_fields if name != "exchange_breadth"]
         hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         addresses = [where for where in self.publications.values() if isinstance(where, str) and shown(where) != where]
         return (*hidden, *self.alert_targets, *addresses)
 
 
-def _named_places(pairs: SecretStr | None) -> dict[str, str]:
-    """What follows each NAME= ; a comma that stands before no other name is part of a path or an address."""
+def _by_exchange(pairs: SecretStr | None) -> dict[str, str]:
+    """The text after each ``NAME=``; a comma that is not followed by another name is part of a path or an address."""
     parts = [pair.partition("=") for pair in _parts(pairs)] if pairs else []
     return {exchange.strip(): where.strip() for exchange, _, where in parts}
 
@@ -198,7 +198,7 @@ def _parts(pairs: SecretStr) -> list[str]:
 
 
 def _written(value: object) -> str:
-    """A setting's value as its variable holds it; nothing is written as empty, which means the default."""
+    """A setting's value as its variable holds it; None becomes the empty text, which means the default."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict):

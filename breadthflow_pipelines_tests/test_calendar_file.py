@@ -109,7 +109,7 @@ def test_days_closed_are_no_sessions_to_anybody(hong_kong: ExchangeCalendar) -> 
         day(f"2023-{text}") for text in ("08-31", "09-04", "09-05", "09-06", "09-07", "09-11")
     ]
     assert hong_kong.back(day("2023-09-04"), 1) == day("2023-08-31")
-    assert hong_kong.back(day("2023-09-01"), 0) == day("2023-08-31")
+    assert hong_kong.on_or_before(day("2023-09-01")) == day("2023-08-31")
     assert hong_kong.last_closed(utc("2023-09-02T12:00")) == day("2023-08-31")
     assert hong_kong.last_closed(utc("2023-09-04T08:00")) == day("2023-09-04")  # 16:00 in Hong Kong
     assert hong_kong.close_of(day("2023-09-04")) == utc("2023-09-04T08:00")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines.locations import place, shown
+from breadthflow_pipelines.locations import location, shown
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from breadthflow_pipelines.locations import place, shown
     ],
 )
 def test_text_means_a_path_or_an_address(text: str, meant: Path | str) -> None:
-    assert place(text) == meant
+    assert location(text) == meant
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_text_means_a_path_or_an_address(text: str, meant: Path | str) -> None:
 )
 def test_other_addresses_are_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as refusal:
-        place(text)
+        location(text)
     assert "geheim" not in str(refusal.value)
 
 
@@ -53,4 +53,4 @@ def test_nobody_sees_credentials_of_an_address(where: Path | str, seen: str) -> 
 
 def test_a_relative_path_is_one_of_this_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert place("bars") == tmp_path / "bars"
+    assert location("bars") == tmp_path / "bars"

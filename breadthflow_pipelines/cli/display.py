@@ -1,7 +1,7 @@
 """How commands show what they found: tables, machine formats, reports of runs. Decides nothing."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -112,8 +112,3 @@ def show_latest(database: Database, universe: str | None = None) -> None:
         out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
-
-
-def pairs(values: Mapping[str, Any]) -> str:
-    """Names and values in one line."""
-    return ", ".join(f"{name} {tables.text(value)}" for name, value in values.items())

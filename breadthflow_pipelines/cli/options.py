@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
-from breadthflow_pipelines.locations import place
+from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
 
 
@@ -108,10 +108,10 @@ def day_range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.da
     return first, last
 
 
-def location(option: str, text: str) -> Path | str:
+def location_of(option: str, text: str) -> Path | str:
     """The path or the address that an option names."""
     try:
-        return place(text)
+        return location(text)
     except ValueError as error:
         raise RequestError(f"{option} cannot be used: {error}.") from None
 

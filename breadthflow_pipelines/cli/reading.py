@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, marked, out, pairs, print_filled, say_held, titled, write_rows
+from breadthflow_pipelines.cli.display import err, marked, out, print_filled, say_held, titled, write_rows
 from breadthflow_pipelines.cli.options import (
     Action,
     Format,
@@ -273,36 +273,15 @@ def explain(signal_id: str) -> None:
 
     Example: breadthflow explain 0123456789abcdef
     """
-    from breadthflow_pipelines.signals.rules import RULES
+    from breadthflow_pipelines.signals.explanation import explanation
 
     database = open_database(get_settings())
     row, sessions = signal_listing.signal(database, signal_id)
-    rule = RULES[row["rule"]]
-    title = (
-        f"{row['action'].upper()} {row['universe']} {row['segment']} at the close of {row['session']} ({row['state']})"
-    )
-    out.print(titled(title, [row["universe"]], database), style="bold")
-    out.print(f"Rule         {rule.name}: {rule.about}")
-    out.print(f"Source       {rule.source}")
-    levels = row["evidence"].get("levels", rule.thresholds)  # of a calibrated rule, those of the year
-    out.print(f"Parameters   {pairs({**rule.parameters, **levels})}")
-    out.print(f"Value        {tables.text(row['value'])} against {tables.text(row['threshold'])}")
-    out.print(f"Confidence   {tables.text(row['confidence'])}: strength of the evidence, not a probability")
-    if not row["calibrated"]:
-        out.print(f"Calibration  none: the thresholds were not published for {row['universe']} {row['segment']}")
-    _show_evidence(row["evidence"])
-    looked_at = sorted(rule.thrust.columns) if rule.thrust else ("zweig_ema", "mcclellan_oscillator_ratio")
-    columns = ("session", "members", "priced", "advances", "declines", *looked_at)
-    out.print(tables.table("Sessions", sessions, columns))
-
-
-def _show_evidence(evidence: dict[str, Any]) -> None:
-    for name, value in evidence.items():
-        if isinstance(value, dict) and value and all(isinstance(part, dict) for part in value.values()):
-            rows = [{name: part, **facts} for part, facts in value.items()]
-            out.print(tables.table("", rows, list(rows[0])))
-        elif name != "levels":  # they stand with the parameters
-            out.print(f"{name:<12} {pairs(value) if isinstance(value, dict) else tables.text(value)}")
+    explained = explanation(row, tables.text)
+    out.print(titled(explained.title, [row["universe"]], database), style="bold")
+    for part in explained.parts:
+        out.print(part if isinstance(part, str) else tables.table("", part, list(part[0])))
+    out.print(tables.table("Sessions", sessions, explained.columns))
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, show_latest, show_report
-from breadthflow_pipelines.cli.options import From, day_of, location
+from breadthflow_pipelines.cli.options import From, day_of, location_of
 from breadthflow_pipelines.cli.runs import orchestration, watched
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError, UnreachableError
 from breadthflow_pipelines.reports import tables
@@ -58,7 +58,7 @@ def import_breadth(
     from breadthflow_pipelines.sources.registry import published_directory
 
     settings = get_settings()
-    where = location("DIRECTORY", directory)
+    where = location_of("DIRECTORY", directory)
     # Of an address the run reads the copy: it may hold a password, which must not stand in the run's configuration.
     source = published_directory(settings, where, exchange)
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
@@ -111,13 +111,13 @@ def fetch_universe(
     Example: breadthflow fetch-universe sp500 universes/sp500.csv --from 2010-01-01
     """
     from breadthflow_pipelines.sources import wikipedia
-    from breadthflow_pipelines.sources.registry import manners
+    from breadthflow_pipelines.sources.registry import throttle
     from breadthflow_pipelines.sources.web import Web
 
     if name != wikipedia.UNIVERSE:
         raise RequestError(f"There is no universe {name} to fetch; there is: {wikipedia.UNIVERSE}.")
-    where = location("--page", page or wikipedia.PAGE)
-    found = wikipedia.sp500(Web(manners(get_settings())), where, day_of(start))
+    where = location_of("--page", page or wikipedia.PAGE)
+    found = wikipedia.sp500(Web(throttle(get_settings())), where, day_of(start))
     target = file.expanduser().absolute()
     came, went = wikipedia.write(found, target)
     for note in found.notes:

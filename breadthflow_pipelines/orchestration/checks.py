@@ -191,7 +191,7 @@ def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.A
     Of the asset it says so of the newest month that was run: a run about March is no worse because today is late.
     """
     span = _span(context, market)
-    expected = market.calendar.back(span.end, 0)
+    expected = market.calendar.on_or_before(span.end)
     held = _held(market, expected, expected)
     month = expected.strftime(FORMAT)
     if held.height:

@@ -16,7 +16,8 @@ from breadthflow_pipelines.orchestration import catalogue_columns, lights
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_START_TAG, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.quality.suites import Expectation, Suite, suites
+from breadthflow_pipelines.quality.expectations import Expectation, Suite
+from breadthflow_pipelines.quality.suites import suites
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.warehouse.inspection import YEAR, Days
 from breadthflow_pipelines.warehouse.verdicts import ALL, Fault

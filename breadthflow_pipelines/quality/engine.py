@@ -24,7 +24,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from sqlalchemy.pool import StaticPool
 
 from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.quality.suites import Expectation, Suite
+from breadthflow_pipelines.quality.expectations import Expectation, Suite
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.inspection import Days, OfMonth, Row, first_rows, rows_by_month, staged
 

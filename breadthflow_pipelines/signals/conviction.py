@@ -3,10 +3,14 @@
 Eight rules on advances and declines tell of one fact: each rule belongs to one dimension, and a dimension counts once.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from breadthflow_pipelines.indicators.thrusts import session_number
 from breadthflow_pipelines.model.vocabulary import KEY
+from breadthflow_pipelines.signals.explanation import ConvictionEvidence, LastThrust, encoded
 from breadthflow_pipelines.signals.rules import CONVICTION_SESSIONS, DIMENSIONS, RULES, Dimension
 
 FULL = 4  # the dimensions there are; conviction runs from 0 to this
@@ -19,27 +23,43 @@ def conviction(indicators: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     indicators: KEY and the columns of the rules, in any order, with the whole history; a column that is not there is
     unknown. events: rule and KEY, each on a session of the indicators.
 
-    Gives KEY, ``conviction`` (0 to 4), ``on`` and ``computable`` (dimensions, 0 to 4) and ``evidence``, sorted by KEY.
+    Gives KEY, ``conviction`` (0 to 4), ``on`` and ``computable`` (dimensions, 0 to 4), sorted by KEY, and of each of
+    DIMENSIONS ``NAME_known`` (whether it is computable) and ``NAME_fired`` and ``NAME_rules`` (the session of its last
+    thrust and the rules that fired then, sorted; null where it is not on).
+
     A dimension is computable where the value of any of its rules is known, and on while the last event of any of them,
     this session's or an earlier one's, is fewer than CONVICTION_SESSIONS sessions old: events, not levels, so that a
     market that merely stays strong does not keep it on. conviction = 4 * on / computable, null with fewer than LEAST
-    computable. evidence: JSON text with the computable dimensions and, of those that are on, the rules that fired last
-    and when. This project's own measure, after public thrust scoreboards; no published levels exist for it.
+    computable. This project's own measure, after public thrust scoreboards; no published levels exist for it.
     """
+    known = {dimension: f"{dimension}_known" for dimension in DIMENSIONS}
     rows = indicators.select(
-        *KEY, session_number(), *(_known(dimension, indicators).alias(dimension) for dimension in DIMENSIONS)
+        *KEY, session_number(), *(_known(dimension, indicators).alias(known[dimension]) for dimension in DIMENSIONS)
     ).sort(KEY)
     for dimension in DIMENSIONS:
         rows = _with_last_thrust(rows, dimension, events)
-    computable = pl.sum_horizontal(DIMENSIONS)
-    on = pl.sum_horizontal(pl.col(f"{dimension}_says").is_not_null() for dimension in DIMENSIONS)
+    computable = pl.sum_horizontal(known.values())
+    on = pl.sum_horizontal(pl.col(f"{dimension}_fired").is_not_null() for dimension in DIMENSIONS)
     return rows.select(
         *KEY,
         pl.when(computable >= LEAST).then(FULL * on / computable).alias("conviction"),
         on.alias("on"),
         computable.alias("computable"),
-        _evidence().alias("evidence"),
+        *(f"{dimension}_{fact}" for dimension in DIMENSIONS for fact in ("known", "fired", "rules")),
     )
+
+
+def conviction_evidence(rows: pl.DataFrame) -> pl.Series:
+    """The evidence of each row as it is stored. rows: what conviction() gives, in its order, and ``held_back``.
+
+    Evidence stays the same for weeks, so it is encoded once for each run of equal rows.
+    """
+    facts = ("known", "fired")  # the rules follow from the session on which they fired
+    same = [f"{dimension}_{fact}" for dimension in DIMENSIONS for fact in facts]
+    runs = rows.select(pl.struct(*KEY[:2], *same, "held_back").rle_id()).to_series()
+    first = rows.filter(runs.is_first_distinct())
+    texts = [encoded(_evidence(row)) for row in first.iter_rows(named=True)]
+    return pl.Series("evidence", texts, dtype=pl.String).gather(runs)
 
 
 def _rules(dimension: Dimension) -> list[str]:
@@ -54,40 +74,31 @@ def _known(dimension: Dimension, indicators: pl.DataFrame) -> pl.Expr:
 
 
 def _with_last_thrust(rows: pl.DataFrame, dimension: Dimension, events: pl.DataFrame) -> pl.DataFrame:
-    """Add ``DIMENSION_says``: the JSON of the thrust that holds the dimension on, null where it is not."""
-    last = (
+    """Add ``NAME_fired`` and ``NAME_rules``: the thrust that holds the dimension on, null where none does."""
+    fired, rules = f"{dimension}_fired", f"{dimension}_rules"
+    thrusts = (
         events.filter(pl.col("rule").is_in(_rules(dimension)))
         .group_by(KEY)
-        .agg(rules=pl.col("rule").sort().str.join('", "'))
-        .with_columns(
-            says=pl.concat_str(
-                pl.lit(f'"{dimension}": {{"fired": "'),
-                pl.col("session").cast(pl.String),
-                pl.lit('", "rules": ["'),
-                "rules",
-                pl.lit('"]}'),
-            )
-        )
-        .select(*KEY, "says")
+        .agg(pl.col("rule").sort().alias(rules))
+        .with_columns(pl.col("session").alias(fired))
     )
-    recent = pl.col("number") - pl.col("fired") < CONVICTION_SESSIONS
+    recent = pl.col("number") - pl.col("fired_number") < CONVICTION_SESSIONS
     return (
-        rows.join(last, on=KEY, how="left", maintain_order="left")
-        .with_columns(fired=pl.when(pl.col("says").is_not_null()).then("number"))
-        .with_columns(pl.col("fired", "says").forward_fill().over("universe", "segment"))
-        .with_columns(pl.when(dimension, recent).then("says").alias(f"{dimension}_says"))
-        .drop("fired", "says")
+        rows.join(thrusts, on=KEY, how="left", maintain_order="left")
+        .with_columns(fired_number=pl.when(pl.col(fired).is_not_null()).then("number"))
+        .with_columns(pl.col("fired_number", fired, rules).forward_fill().over("universe", "segment"))
+        .with_columns(pl.when(f"{dimension}_known", recent).then(pl.col(fired, rules)))
+        .drop("fired_number")
     )
 
 
-def _evidence() -> pl.Expr:
-    """Written as text, because a row per session of JSON built in Python would take longer than all the rest."""
-    names = (pl.when(dimension).then(pl.lit(f'"{dimension}"')) for dimension in DIMENSIONS)
-    says = (pl.col(f"{dimension}_says") for dimension in DIMENSIONS)
-    return pl.concat_str(
-        pl.lit('{"computable": ['),
-        pl.concat_str(names, separator=", ", ignore_nulls=True),
-        pl.lit('], "on": {'),
-        pl.concat_str(says, separator=", ", ignore_nulls=True),
-        pl.lit("}}"),
+def _evidence(row: Mapping[str, Any]) -> ConvictionEvidence:
+    return ConvictionEvidence(
+        computable=[dimension for dimension in DIMENSIONS if row[f"{dimension}_known"]],
+        on={
+            dimension: LastThrust(row[f"{dimension}_fired"], row[f"{dimension}_rules"])
+            for dimension in DIMENSIONS
+            if row[f"{dimension}_fired"]
+        },
+        held_back=row["held_back"],
     )

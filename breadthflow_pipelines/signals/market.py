@@ -6,8 +6,7 @@ enters it: the history cut at any signal gives the same signal.
 
 import datetime as dt
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -16,9 +15,18 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import coverage_lost
 from breadthflow_pipelines.indicators.score import COMPONENTS, NEUTRAL, SPAN, breadth_score
 from breadthflow_pipelines.indicators.thrusts import threshold_events
-from breadthflow_pipelines.model.vocabulary import ALL, KEY
+from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, CONVICTION, KEY
 from breadthflow_pipelines.signals.calibration import CHOSEN, calibrated_events, stretched
-from breadthflow_pipelines.signals.conviction import FULL, conviction
+from breadthflow_pipelines.signals.conviction import FULL, conviction, conviction_evidence
+from breadthflow_pipelines.signals.explanation import (
+    Armed,
+    Calibration,
+    EventEvidence,
+    Evidence,
+    ScoreEvidence,
+    ScorePart,
+    encoded,
+)
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, EVENTS, RULES, SELL_AT, levels
 
 SIGNAL_COLUMNS = (
@@ -42,8 +50,6 @@ ARMED = 0.25  # added for how prompt or how deep an event that was armed is; one
 CLEARANCE = 0.25  # added for clearing the firing level by a full margin
 UNCALIBRATED = 0.5  # what is left of the strength where the thresholds were published for another market
 DECIMALS = 6  # in evidence and confidence: what is stored does not change with the last bit of a float
-
-_json = json.JSONEncoder(sort_keys=True, default=str).encode  # one for all: there is a row per session
 
 
 def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +81,9 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
         state=pl.when("settled").then("state").otherwise(pl.lit("provisional")),
     )
     fired = pl.concat([threshold_events(indicators, EVENTS), calibrated_events(indicators)], how="diagonal")
-    found = pl.concat([_events(fired), _conviction(indicators, fired), _scores(counts, indicators)])
+    found = pl.concat(
+        [_events(fired, known), _conviction(indicators, fired, known), _scores(counts, indicators, known)]
+    )
     calibration = pl.when("calibrated").then(1.0).otherwise(UNCALIBRATED)
     names = found.select("rule", "universe", "segment", "session").iter_rows()
     return (
@@ -83,12 +91,7 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
             signal_id=pl.Series([signal_id(*name) for name in names], dtype=pl.String),
             convention=pl.lit(CONVENTION, pl.Int32),
         )
-        .join(known, on=KEY, how="left")
-        .with_columns(
-            confidence=(pl.col("strength") * calibration * pl.col("coverage")).round(DECIMALS),
-            action=pl.when("outage").then(pl.lit("hold")).otherwise("action"),
-            evidence=pl.when("outage").then(_HELD_BACK).otherwise("evidence"),
-        )
+        .with_columns(confidence=(pl.col("strength") * calibration * pl.col("coverage")).round(DECIMALS))
         .select(SIGNAL_COLUMNS)
         .sort("universe", "segment", "session", "rule")
     )
@@ -122,10 +125,32 @@ def signal_id(rule: str, universe: str, segment: str, session: dt.date) -> str:
     return hashlib.blake2b(f"{rule}|{universe}|{segment}|{session}".encode(), digest_size=8).hexdigest()
 
 
-_HELD_BACK = pl.concat_str(pl.col("evidence").str.head(-1), pl.lit(', "held_back": "'), "action", pl.lit('"}'))
+_FOUND = (
+    "rule",
+    *KEY,
+    "action",
+    "strength",
+    "value",
+    "threshold",
+    "calibrated",
+    "coverage",
+    "state",
+    "evidence",
+)
 
 
-def _events(events: pl.DataFrame) -> pl.DataFrame:
+def _held_back(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The rows with coverage and state, and ``held_back``: on a session with an outage the action, which becomes hold.
+
+    known: KEY, coverage, outage, state.
+    """
+    return rows.join(known, on=KEY, how="left", maintain_order="left").with_columns(
+        held_back=pl.when("outage").then("action"),
+        action=pl.when("outage").then(pl.lit("hold")).otherwise("action"),
+    )
+
+
+def _events(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Every event as a signal. events: in EVENT_SCHEMA and CHOSEN, which is null except for calibrated rules."""
     facts = pl.DataFrame(
         [
@@ -144,16 +169,12 @@ def _events(events: pl.DataFrame) -> pl.DataFrame:
         orient="row",
     )
     published = pl.col("universe").is_in(pl.col("published_for")) & (pl.col("segment") == ALL)
-    return events.join(facts, on="rule", how="left", maintain_order="left").select(
-        "rule",
-        *KEY,
-        "action",
-        _strength().alias("strength"),
-        "value",
-        "threshold",
-        (published | pl.col("stretch").is_not_null()).alias("calibrated"),
-        pl.Series("evidence", [_evidence(event) for event in _rounded(events).iter_rows(named=True)], dtype=pl.String),
-    )
+    found = _held_back(events.join(facts, on="rule", how="left", maintain_order="left"), known)
+    return found.with_columns(
+        strength=_strength(),
+        calibrated=published | pl.col("stretch").is_not_null(),
+        evidence=_encoded(map(_event_evidence, _rounded(found).iter_rows(named=True))),
+    ).select(_FOUND)
 
 
 def _strength() -> pl.Expr:
@@ -173,71 +194,64 @@ def _strength() -> pl.Expr:
     )
 
 
-def _evidence(event: Mapping[str, Any]) -> str:
+def _event_evidence(event: Mapping[str, Any]) -> EventEvidence:
     rule, stretch = RULES[event["rule"]], event["stretch"]
     thrust = rule.thrust if stretch is None else stretched(rule, stretch)
-    named = {name: round(level, DECIMALS) for name, level in (levels(thrust) if thrust else {}).items()}
-    said = {"margin": event["margin"], "levels": named}
-    if event["armed_session"]:
-        said |= {name: event[name] for name in ("armed_session", "gap", "extreme")}
-    if event["unknown"]:
-        said["unknown"] = event["unknown"]
-    if stretch is not None:
-        said["calibration"] = {name: event[name] for name in CHOSEN}
-    return _json(said)
-
-
-def _conviction(indicators: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    value = pl.col("conviction")
-    return (
-        conviction(indicators, events)
-        .drop_nulls("conviction")
-        .select(
-            pl.lit("conviction").alias("rule"),
-            *KEY,
-            pl.when(value >= CONVICTION_AT).then(pl.lit("buy")).otherwise(pl.lit("hold")).alias("action"),
-            (pl.col("on") / FULL).alias("strength"),
-            value.alias("value"),
-            pl.lit(CONVICTION_AT).alias("threshold"),
-            pl.lit(False).alias("calibrated"),
-            "evidence",
-        )
+    return EventEvidence(
+        margin=event["margin"],
+        levels={name: round(level, DECIMALS) for name, level in (levels(thrust) if thrust else {}).items()},
+        armed=Armed(event["armed_session"], event["gap"], event["extreme"]) if event["armed_session"] else None,
+        unknown=event["unknown"] or (),
+        calibration=None if stretch is None else Calibration(**{name: event[name] for name in CHOSEN}),
+        held_back=event["held_back"],
     )
 
 
-def _scores(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
+def _conviction(indicators: pl.DataFrame, events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    value = pl.col("conviction")
+    scored = (
+        conviction(indicators, events)
+        .drop_nulls("conviction")
+        .with_columns(
+            rule=pl.lit(CONVICTION),
+            action=pl.when(value >= CONVICTION_AT).then(pl.lit("buy")).otherwise(pl.lit("hold")),
+            strength=pl.col("on") / FULL,
+            value=value,
+            threshold=pl.lit(CONVICTION_AT),
+            calibrated=pl.lit(False),
+        )
+    )
+    found = _held_back(scored, known)
+    return found.with_columns(conviction_evidence(found)).select(_FOUND)
+
+
+def _scores(counts: pl.DataFrame, indicators: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     score = pl.col("score")
+    action = pl.when(score >= BUY_AT).then(pl.lit("buy")).when(score <= SELL_AT).then(pl.lit("sell"))
     scores = (
         breadth_score(counts, indicators)
         .drop_nulls("score")
         .with_columns(
-            action=pl.when(score >= BUY_AT).then(pl.lit("buy")).when(score <= SELL_AT).then(pl.lit("sell")),
+            rule=pl.lit(BREADTH_SCORE),
+            action=action.otherwise(pl.lit("hold")),
             value=score,
             threshold=pl.when(score >= NEUTRAL).then(BUY_AT).otherwise(SELL_AT),
             strength=(score - NEUTRAL).abs() / SPAN * pl.col("weight"),
+            calibrated=pl.lit(False),
         )
-        .with_columns(pl.col("action").fill_null("hold"))
     )
-    evidence = [
-        {
-            "components": {
-                name: {"value": row[name], "weight": part.weight, "z": row[f"{name}_z"]}
-                for name, part in COMPONENTS.items()
-            },
-            "weight": row["weight"],
-        }
-        for row in _rounded(scores).iter_rows(named=True)
-    ]
-    return scores.select(
-        pl.lit("breadth_score").alias("rule"),
-        *KEY,
-        "action",
-        "strength",
-        "value",
-        "threshold",
-        pl.lit(False).alias("calibrated"),
-        pl.Series("evidence", map(_json, evidence), dtype=pl.String),
-    )
+    found = _held_back(scores, known)
+    facts = _rounded(found.select(*COMPONENTS, *(f"{name}_z" for name in COMPONENTS), "weight", "held_back"))
+    return found.with_columns(evidence=_encoded(map(_score_evidence, facts.iter_rows(named=True)))).select(_FOUND)
+
+
+def _score_evidence(row: Mapping[str, Any]) -> ScoreEvidence:
+    parts = {name: ScorePart(row[name], part.weight, row[f"{name}_z"]) for name, part in COMPONENTS.items()}
+    return ScoreEvidence(parts, row["weight"], row["held_back"])
+
+
+def _encoded(evidence: Iterable[Evidence]) -> pl.Series:
+    return pl.Series(map(encoded, evidence), dtype=pl.String)
 
 
 def _rounded(rows: pl.DataFrame) -> pl.DataFrame:

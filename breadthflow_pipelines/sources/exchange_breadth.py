@@ -18,7 +18,7 @@ from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources import delimited, parsing
 from breadthflow_pipelines.sources.tree import opened
-from breadthflow_pipelines.sources.unfit import refusing, shortened
+from breadthflow_pipelines.sources.unreadable import refusing, shortened
 from breadthflow_pipelines.sources.web import Web, is_page
 
 SERIES: Mapping[str, str] = {count.series: count.name for count in COUNTS if count.series and count.whole}

@@ -14,7 +14,7 @@ from pathlib import Path
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.protocol import Outcome
-from breadthflow_pipelines.sources.unfit import refusing
+from breadthflow_pipelines.sources.unreadable import refusing
 
 BELIEVED = dt.timedelta(days=7)  # older answers are asked for again, older failures are no longer gone back for
 SETTLED = (Outcome.FETCHED, Outcome.ABSENT)  # asking again within a few days is no use

@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.sources import naming, parsing
-from breadthflow_pipelines.sources.delimited import Turned
+from breadthflow_pipelines.sources.delimited import RejectedLine
 from breadthflow_pipelines.sources.naming import key
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, UNREAD_SCHEMA
-from breadthflow_pipelines.sources.tree import Place
-from breadthflow_pipelines.sources.unfit import UnfitError, shortened
+from breadthflow_pipelines.sources.tree import TableFile
+from breadthflow_pipelines.sources.unreadable import UnreadableError, shortened
 
 # How a column may be called, as ``key`` writes it; the first one that a table has counts.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
@@ -76,17 +76,19 @@ class Layout:
     file's name. passed_over: rows that were not wanted. unread_day: what stood in the first cell that is no day.
 
     Raises:
-        UnfitError: a column is missing, or nothing says whose bars these are.
+        UnreadableError: a column is missing, or nothing says whose bars these are.
     """
 
-    def __init__(self, names: Sequence[str], place: Place, options: Options, symbol: str | None = None) -> None:
+    def __init__(self, names: Sequence[str], file: TableFile, options: Options, symbol: str | None = None) -> None:
         self._known = symbol
-        self._names, self._place, self._options = tuple(names), place, options
-        self._said = naming.in_directories(place)
+        self._names, self._file, self._options = tuple(names), file, options
+        self._said = naming.in_directories(file)
         self._columns = self._found()
         missing = [ours for ours in BAR_SCHEMA if ours not in self._columns and not self._may_lack(ours)]
         if missing:
-            raise UnfitError(f"no column for {', '.join(missing)}; its columns are {', '.join(names)}{_hint(names)}")
+            raise UnreadableError(
+                f"no column for {', '.join(missing)}; its columns are {', '.join(names)}{_hint(names)}"
+            )
         self.by_column = "symbol" in self._columns
         self.own_name: str | None = None
         self._own = None if self.by_column else self._own_symbol()
@@ -101,13 +103,13 @@ class Layout:
         self.unused = tuple(shortened(name, MOST_NAME) for name in surplus if _is_like_ours(name))
 
     @property
-    def placing(self) -> list[int]:
+    def key_columns(self) -> list[int]:
         """The places of the columns that say whose rows these are, and when."""
         numbers = [at for ours, at in self._columns.items() if ours in NUMBERS]
         return [at for at in self.wanted if at not in numbers] or self.wanted
 
     @property
-    def hoped(self) -> dict[int, pa.DataType]:
+    def expected(self) -> dict[int, pa.DataType]:
         """What columns of text probably hold: numbers and days."""
         return {
             at: pa.date32() if ours == "session" else pa.float64()
@@ -120,13 +122,13 @@ class Layout:
         """The place of the column with days."""
         return self._columns.get("session")
 
-    def bars(self, rows: pl.DataFrame, turned: Sequence[Turned] = ()) -> pl.DataFrame:
+    def bars(self, rows: pl.DataFrame, rejected: Sequence[RejectedLine] = ()) -> pl.DataFrame:
         """Those rows, and the lines that are none, in READ_SCHEMA; symbols as their column spells them.
 
         rows: the wanted columns, named by their place.
 
         Raises:
-            UnfitError: a column holds what it cannot hold, a second header, or companies that nothing tells apart.
+            UnreadableError: a column holds what it cannot hold, a second header, or companies that nothing tells apart.
         """
         rows = self._wanted_of(rows)
         bars = rows.select_seq(
@@ -134,28 +136,28 @@ class Layout:
         )
         if any(bars[ours].null_count() for ours in self._columns):
             bars = self._with_unread(rows, bars)
-        return pl.concat([bars, self._lines(turned)]) if turned else bars
+        return pl.concat([bars, self._lines(rejected)]) if rejected else bars
 
-    def places(self, rows: pl.DataFrame, turned: Sequence[Turned] = ()) -> pl.DataFrame:
+    def symbols_and_sessions(self, rows: pl.DataFrame, rejected: Sequence[RejectedLine] = ()) -> pl.DataFrame:
         """Only symbol and session of the same: what is where."""
         rows = self._wanted_of(rows)
         found = rows.select_seq(**self._where(rows))
         if found["session"].null_count():
             found = found.with_columns(session=self._moments(rows, found))
-        return pl.concat([found, self._lines(turned).select("symbol", "session")]) if turned else found
+        return pl.concat([found, self._lines(rejected).select("symbol", "session")]) if rejected else found
 
     def _found(self) -> dict[str, int]:
         """The place of each column of ours that the table has."""
         found: dict[str, int | None] = {}
         for ours in BAR_SCHEMA:
             if ours in self._options.columns:
-                found[ours] = place_of(self._options.columns[ours], self._names)
+                found[ours] = column_index(self._options.columns[ours], self._names)
             else:
-                places = (place_of(theirs, self._names) for theirs in SYNONYMS.get(ours, (ours,)))
-                found[ours] = next((place for place in places if place is not None), None)
+                indices = (column_index(theirs, self._names) for theirs in SYNONYMS.get(ours, (ours,)))
+                found[ours] = next((at for at in indices if at is not None), None)
         if self._options.symbol or self._known:
             del found["symbol"]
-        return {ours: place for ours, place in found.items() if place is not None}
+        return {ours: at for ours, at in found.items() if at is not None}
 
     def _may_lack(self, ours: str) -> bool:
         if ours == "symbol" and self._options.symbol:
@@ -174,26 +176,26 @@ class Layout:
         if self._known:
             return self._known
         if self._options.symbol:
-            found = naming.symbol_by_setting(self._place, self._options.symbol)
+            found = naming.symbol_by_setting(self._file, self._options.symbol)
             if found is None:
-                raise UnfitError(f"its path is not as BREADTHFLOW_SOURCE_SYMBOL={self._options.symbol} says")
+                raise UnreadableError(f"its path is not as BREADTHFLOW_SOURCE_SYMBOL={self._options.symbol} says")
             return found
         said = self._in_directory("symbol")
         if said is not None:
             return parsing.spelled(said)
-        if directory := naming.directory_of_something(self._place):
-            raise UnfitError(
+        if directory := naming.directory_of_something(self._file):
+            raise UnreadableError(
                 f"no column holds the symbol; if the directory {printable(directory)} does, set "
                 f"BREADTHFLOW_SOURCE_COLUMNS=symbol={printable(directory.split('=')[0])}, and if the file's name does, "
                 f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME}"
             )
-        found = naming.symbol_of_file(self._place, self._names, self._options.markets)
+        found = naming.symbol_of_file(self._file, self._names, self._options.markets)
         if found is None:
-            raise UnfitError(
+            raise UnreadableError(
                 "no column holds the symbol, and the file's name is none; if it is one all the same, set "
                 f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME}"
             )
-        self.own_name = found if found == parsing.spelled(self._place.stem) else None  # else Stooq says what it is
+        self.own_name = found if found == parsing.spelled(self._file.stem) else None  # else Stooq says what it is
         return found
 
     def _wanted_of(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -210,10 +212,10 @@ class Layout:
 
     def _settle_companies(self, rows: pl.DataFrame) -> None:
         """Tell whether a column ``Name`` has symbols; where it names companies, the file must be of one of them."""
-        place = self._columns.get("symbol", self._companies)
-        if place is None or key(self._names[place]) != "name" or "symbol" in self._options.columns:
+        at = self._columns.get("symbol", self._companies)
+        if at is None or key(self._names[at]) != "name" or "symbol" in self._options.columns:
             return
-        named = rows.select(parsing.text(str(place)).unique()).to_series()
+        named = rows.select(parsing.text(str(at)).unique()).to_series()
         named = named.filter(named != "")
         if self._companies is None:
             if named.is_empty() or named.str.contains(_TICKER).mean() >= TICKERS:  # type: ignore[operator]
@@ -224,8 +226,8 @@ class Layout:
         companies = {*named, *([self._company] if self._company else [])}
         if len(companies) > 1:
             several = ", ".join(sorted(companies)[:2])
-            raise UnfitError(
-                f"its column {self._names[place]} names companies ({several}) and no column has their symbols; name "
+            raise UnreadableError(
+                f"its column {self._names[at]} names companies ({several}) and no column has their symbols; name "
                 "that with BREADTHFLOW_SOURCE_COLUMNS=symbol=..., or set "
                 f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME} where they are one company"
             )
@@ -249,7 +251,7 @@ class Layout:
         frame = pl.DataFrame({"said": [said]}, schema={"said": pl.String})
         day = frame.select(parsing.day("said", pl.String())).item()
         if not isinstance(day, dt.date):
-            raise UnfitError(f"its directory says {said}, which is no day")
+            raise UnreadableError(f"its directory says {said}, which is no day")
         return day
 
     def _number(self, ours: str, rows: pl.DataFrame) -> pl.Expr:
@@ -257,7 +259,7 @@ class Layout:
         if at is None:
             return pl.lit(None, pl.Float64)
         if rows.schema[str(at)] == pl.Date:
-            raise UnfitError(f"its column {self._named(ours)} holds days and no numbers")
+            raise UnreadableError(f"its column {self._named(ours)} holds days and no numbers")
         return parsing.number(str(at), rows.schema[str(at)])
 
     def _moments(self, rows: pl.DataFrame, found: pl.DataFrame) -> pl.Series:
@@ -314,14 +316,14 @@ class Layout:
             keys = {key(str(cell)) for cell in row}
             if keys & days and keys & closes:
                 header = ", ".join(str(cell) for cell in row)
-                raise UnfitError(f"another header stands among its rows ({header}); give each its own file")
+                raise UnreadableError(f"another header stands among its rows ({header}); give each its own file")
 
     def _named(self, ours: str) -> str:
         """How the table calls that column."""
         at = self._columns.get(ours)
         return self._names[at] if at is not None else ours
 
-    def _lines(self, turned: Sequence[Turned]) -> pl.DataFrame:
+    def _lines(self, rejected: Sequence[RejectedLine]) -> pl.DataFrame:
         """Lines that have not the header's number of cells, at their symbol and day where those can be told.
 
         Only what stands before all numbers is in its place, and where no day is, that is no symbol either.
@@ -330,10 +332,10 @@ class Layout:
         leading = {str(at): at for ours, at in self._columns.items() if ours not in NUMBERS}
         rows = pl.DataFrame(
             {
-                name: [line.cells[at] if at < min(first, len(line.cells)) else None for line in turned]
+                name: [line.cells[at] if at < min(first, len(line.cells)) else None for line in rejected]
                 for name, at in leading.items()
             }
-            | {"line": [""] * len(turned)},
+            | {"line": [""] * len(rejected)},
             schema=dict.fromkeys((*leading, "line"), pl.String),
         )
         found = rows.select(**self._where(rows))
@@ -342,13 +344,13 @@ class Layout:
             symbol=pl.when(session.is_not_null()).then("symbol") if self.by_column else "symbol",
             session=session,
             **dict.fromkeys(NUMBERS, pl.lit(None, pl.Float64)),
-            fault=pl.Series([f"{_cells(len(line.cells))} under a header of {len(self._names)}" for line in turned]),
-            raw=pl.Series([shortened(line.text, MOST_RAW) for line in turned]),
+            fault=pl.Series([f"{_cells(len(line.cells))} under a header of {len(self._names)}" for line in rejected]),
+            raw=pl.Series([shortened(line.text, MOST_RAW) for line in rejected]),
         )
 
 
 @lru_cache(maxsize=1024)
-def place_of(name: str, names: tuple[str, ...]) -> int | None:
+def column_index(name: str, names: tuple[str, ...]) -> int | None:
     """The place of the column that is called so: letter by letter, or else but for what vendors vary."""
     if name in names:
         return names.index(name)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from breadthflow_pipelines.sources import parsing
-from breadthflow_pipelines.sources.tree import TEXTS, Place
+from breadthflow_pipelines.sources.tree import TEXTS, TableFile
 
 STOOQ_MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # as Stooq marks them: aapl.us
 FILE_NAME = "filename"  # the value of BREADTHFLOW_SOURCE_SYMBOL that is no pattern
@@ -30,7 +30,7 @@ def key(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum() or char == "\0")  # UTF-16 is another matter
 
 
-def symbol_of_file(place: Place, names: Sequence[str], markets: Sequence[str]) -> str | None:
+def symbol_of_file(file: TableFile, names: Sequence[str], markets: Sequence[str]) -> str | None:
     """The symbol that a file's name is, where it can be one; names are those of its columns.
 
     Stooq's endings are taken off Stooq's own files, told by name and columns: ``aapl.us.txt`` is AAPL, and what has
@@ -39,13 +39,13 @@ def symbol_of_file(place: Place, names: Sequence[str], markets: Sequence[str]) -
     keys = [key(name) for name in names]
     match = None
     if keys == _STOOQ_OLD or (names and names[0].strip().startswith("<")):
-        match = _STOOQ_MEMBER.fullmatch(place.stem) or _STOOQ_DOWNLOAD.fullmatch(place.stem)
-    elif keys in (_STOOQ_PLAIN, []) and place.stem == place.stem.lower():  # none: of a file that cannot be read
-        is_member = place.ending.startswith(TEXTS[1])
-        match = (_STOOQ_MEMBER.fullmatch(place.stem) if is_member else None) or _STOOQ_DOWNLOAD.fullmatch(place.stem)
+        match = _STOOQ_MEMBER.fullmatch(file.stem) or _STOOQ_DOWNLOAD.fullmatch(file.stem)
+    elif keys in (_STOOQ_PLAIN, []) and file.stem == file.stem.lower():  # none: of a file that cannot be read
+        is_member = file.ending.startswith(TEXTS[1])
+        match = (_STOOQ_MEMBER.fullmatch(file.stem) if is_member else None) or _STOOQ_DOWNLOAD.fullmatch(file.stem)
     if match is not None and _SYMBOL.fullmatch(match["ticker"]):
         return symbol_of_stooq(match["ticker"], match["market"], markets)
-    return parsing.spelled(place.stem) if _SYMBOL.fullmatch(place.stem) else None
+    return parsing.spelled(file.stem) if _SYMBOL.fullmatch(file.stem) else None
 
 
 def symbol_of_stooq(ticker: str, market: str, markets: Sequence[str]) -> str:
@@ -58,13 +58,13 @@ def symbol_of_stooq_column(ticker: pl.Expr, markets: Sequence[str]) -> pl.Expr:
     return ticker.str.to_uppercase().str.strip_suffix(f".{markets[0].upper()}")
 
 
-def symbol_by_setting(place: Place, setting: str) -> str | None:
+def symbol_by_setting(file: TableFile, setting: str) -> str | None:
     """The symbol where BREADTHFLOW_SOURCE_SYMBOL says that it stands; None where the path is not as it says."""
     if setting == FILE_NAME:
-        found = place.stem
+        found = file.stem
     else:
-        path = "/".join(place.parts)
-        bare = path[: len(path) - len(place.ending)] + place.ending.removesuffix(".gz").removesuffix(".zst")
+        path = "/".join(file.parts)
+        bare = path[: len(path) - len(file.ending)] + file.ending.removesuffix(".gz").removesuffix(".zst")
         match = pattern(setting).fullmatch(path) or pattern(setting).fullmatch(bare)
         found = match["symbol"] if match else ""
     return parsing.spelled(found) if parsing.is_symbol(found) else None
@@ -78,16 +78,16 @@ def pattern(setting: str) -> re.Pattern[str]:
     return re.compile(rf"(?:.*/)?{text}", re.IGNORECASE)
 
 
-def in_directories(place: Place) -> dict[str, str]:
+def in_directories(file: TableFile) -> dict[str, str]:
     """What directories named ``column=value`` say, by the column's key; Hive, Spark, DuckDB and Polars write such."""
-    pairs = (part.split("=", 1) for part in place.parts[:-1] if "=" in part)
+    pairs = (part.split("=", 1) for part in file.parts[:-1] if "=" in part)
     said = {key(name): unquote(value) for name, value in pairs if value != _NO_VALUE}
     return {name: value for name, value in said.items() if parsing.is_symbol(value)}
 
 
-def directory_of_something(place: Place) -> str | None:
+def directory_of_something(file: TableFile) -> str | None:
     """A directory named ``column=value`` of anything but time, the last one; None where there is none."""
-    named = [part for part in place.parts[:-1] if "=" in part and not _TIME.fullmatch(part)]
+    named = [part for part in file.parts[:-1] if "=" in part and not _TIME.fullmatch(part)]
     return named[-1] if named else None
 
 

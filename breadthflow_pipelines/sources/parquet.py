@@ -11,7 +11,7 @@ import pyarrow.parquet as arrow_parquet
 
 from breadthflow_pipelines.sources import parsing
 from breadthflow_pipelines.sources.protocol import Account
-from breadthflow_pipelines.sources.unfit import UnfitError
+from breadthflow_pipelines.sources.unreadable import UnreadableError
 
 BATCH = 250_000  # rows at a time
 
@@ -47,37 +47,37 @@ class Table:
         day: the place of the column with days. Rows of days outside start through end may be left out.
 
         Raises:
-            UnfitError: a column has a type that is neither text nor number nor day, two have one name, or rows are
+            UnreadableError: a column has a type that is neither text nor number nor day, two have one name, or rows are
                 missing.
         """
-        names = [self.names[place] for place in wanted]
+        names = [self.names[column] for column in wanted]
         for name in names:
             if self.names.count(name) > 1:
-                raise UnfitError(f"two of its columns are called {name}")
+                raise UnreadableError(f"two of its columns are called {name}")
         # What the file says of groups of rows could spare some of them; but asking for it ends the process where the
         # file is damaged in that place.
         for batch in self._file.iter_batches(BATCH, columns=names):
-            rows = pl.DataFrame([self._column(batch.column(self.names[place]), place) for place in wanted])
+            rows = pl.DataFrame([self._column(batch.column(self.names[column]), column) for column in wanted])
             filled = rows.filter(pl.any_horizontal(pl.all().is_not_null()))
             self._read += rows.height
             self._blank += rows.height - filled.height
             yield filled.filter(_is_near(str(day), start, end)) if filled.schema.get(str(day)) == pl.Date else filled
         if self._read != self._file.metadata.num_rows:
-            raise UnfitError(
+            raise UnreadableError(
                 f"of the {self._file.metadata.num_rows:,} rows that it says it has, {self._read:,} are there"
             )
 
-    def _column(self, values: pa.Array, place: int) -> pl.Series:
+    def _column(self, values: pa.Array, column: int) -> pl.Series:
         """The cells as text, numbers or days. What Polars cannot have never reaches it: there it ends the process."""
-        kind, name = values.type, str(place)
+        kind, name = values.type, str(column)
         is_text = any(is_kind(kind) for is_kind in _TEXT)
         if any(is_kind(kind) for is_kind in _BYTES) or (is_text and not _is_valid(values)):
             return _decoded(values.cast(pa.large_binary()), name)
         values.validate(full=True)
         if isinstance(kind, pa.BaseExtensionType):
-            return self._column(values.storage, place)
+            return self._column(values.storage, column)
         if pa.types.is_dictionary(kind):
-            return self._column(values.dictionary_decode(), place)
+            return self._column(values.dictionary_decode(), column)
         if pa.types.is_temporal(kind) and not (pa.types.is_time(kind) or pa.types.is_duration(kind)):
             return _dates(_days(values, self._zone), name)
         if pa.types.is_null(kind):
@@ -85,7 +85,7 @@ class Table:
         if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
             return pl.Series(name, values.cast(pa.float64()))
         if not (pa.types.is_integer(kind) or is_text):
-            raise UnfitError(f"its column {self.names[place]} holds {kind}: neither text nor numbers nor days")
+            raise UnreadableError(f"its column {self.names[column]} holds {kind}: neither text nor numbers nor days")
         return pl.Series(name, values)
 
 

@@ -19,7 +19,7 @@ from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import Source
-from breadthflow_pipelines.sources.throttle import Manners
+from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.universe_file import instruments_beside, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.spelling import meant
@@ -54,9 +54,9 @@ def configured_source(settings: Settings, calendar: ExchangeCalendar) -> Source:
     return _MAKERS[settings.source](settings, calendar)
 
 
-def manners(settings: Settings) -> Manners:
+def throttle(settings: Settings) -> Throttle:
     """How often and how much a vendor may be asked."""
-    return Manners(settings.request_rate, settings.request_budget)
+    return Throttle(settings.request_rate, settings.request_budget)
 
 
 def workspace(settings: Settings, name: str) -> Path:
@@ -73,7 +73,7 @@ def published_directory(settings: Settings, where: Path | str, exchange: str) ->
     """
     if isinstance(where, Path):
         return where
-    return fetch_published_counts(where, exchange, Web(manners(settings)), workspace(settings, "exchange_breadth"))
+    return fetch_published_counts(where, exchange, Web(throttle(settings)), workspace(settings, "exchange_breadth"))
 
 
 def _brought(entry: EntryPoint, settings: Settings, calendar: ExchangeCalendar) -> Source:
@@ -130,7 +130,7 @@ def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:
         symbols,
         calendar,
         Journal(directory / f"journal-{_store(settings)}.jsonl"),
-        manners(settings),
+        throttle(settings),
         directory / "cache",
         instruments=_instruments(settings),
         members_from=None if settings.universe_file else settings.start_date,
@@ -148,7 +148,7 @@ def _stooq(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: A
     return Stooq(
         settings.source_path,
         settings.markets,
-        Web(manners(settings)),
+        Web(throttle(settings)),
         workspace(settings, "stooq"),
         _instruments(settings),
     )

@@ -1,9 +1,9 @@
 """Daily bars from Stooq's bulk archives, read member by member and never unpacked. Judges no bar.
 
-Two kinds of files lie in them: one for each symbol, the symbol in its name (``data/daily/us/nasdaq
-stocks/1/aapl.us.txt``), and one for a day, all symbols in a column (``20241122_d.txt``). Archives of old have
-the columns ``Date,Open,High,Low,Close,Volume,OpenInt``, those of now ``<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,
-<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>``.
+They hold two kinds of files: one for each symbol, named after it (``data/daily/us/nasdaq stocks/1/aapl.us.txt``), and
+one for each day, with the symbols in a column (``20241122_d.txt``). Old archives have the columns
+``Date,Open,High,Low,Close,Volume,OpenInt``, current ones ``<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,
+<VOL>,<OPENINT>``.
 """
 
 import datetime as dt
@@ -36,9 +36,9 @@ from breadthflow_pipelines.sources.protocol import (
     Reading,
 )
 from breadthflow_pipelines.sources.tables import Table
-from breadthflow_pipelines.sources.tree import Place, opened
-from breadthflow_pipelines.sources.unfit import UnfitError, costing_itself
+from breadthflow_pipelines.sources.tree import TableFile, opened
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
+from breadthflow_pipelines.sources.unreadable import UnreadableError, noting_failure
 from breadthflow_pipelines.sources.web import Web, is_page
 
 CHUNK_ROWS = 300_000
@@ -53,17 +53,17 @@ _OTHER_PERIODS = ("hourly", "5 min")
 
 @dataclass(frozen=True)
 class _Member:
-    """A file of the archive. symbol: ours; None where a column says it."""
+    """A file of the archive. symbol: ours; None where a column has it."""
 
     name: str
     symbol: str | None
 
 
 @dataclass
-class _Seen:
-    """What reading showed: symbols with bars, the last session of each read, those in damaged files, and reasons.
+class _Progress:
+    """What has been read: symbols with bars, the last session of each, symbols of damaged files, and problems.
 
-    account: of all that was read; delivered: the rows of it that came out as bars.
+    account: of all lines read; delivered: rows that became bars.
     """
 
     fetched: set[str] = field(default_factory=set)
@@ -78,11 +78,11 @@ class _Seen:
 class Stooq:
     """An archive (.zip), one file of it, or a directory with its files, at a path or an http(s) address.
 
-    Prices are adjusted for splits and dividends by Stooq, without a second close beside. Of a symbol that has files in
-    two places, as after a change of exchange, all rows come in one chunk, so that the contract sees where they differ.
+    Stooq adjusts prices for splits and dividends and gives no second close. A symbol may have files in two directories,
+    as after a change of exchange: all of its rows come in one chunk, so that the contract can compare them.
 
-    place: what to read. markets: those wanted; symbols of the first stand bare (AAPL), those of others keep their
-    market (BP.UK). directory: where an archive from an address is kept, to be brought up to date by the next run.
+    location: what to read. markets: those wanted; symbols of the first have no suffix (AAPL), those of others
+    keep their market (BP.UK). directory: where an archive from an address is kept, to be updated by the next run.
     instruments: a CSV with symbol, name, sector.
     """
 
@@ -91,7 +91,7 @@ class Stooq:
 
     def __init__(
         self,
-        place: Path | str,
+        location: Path | str,
         markets: Sequence[str],
         web: Web,
         directory: Path,
@@ -103,20 +103,20 @@ class Stooq:
                 f"BREADTHFLOW_MARKETS: {', '.join(unknown) or 'nothing'} is no market of Stooq's; "
                 f"there are: {', '.join(MARKETS)}."
             )
-        self.place = place
+        self.location = location
         self.markets = tuple(markets)
         self.instruments = instruments
         self._web = web
         self._directory = directory
 
     def describe(self) -> Description:
-        """What is at the place. An archive at an address is not downloaded for that; its symbols may be unknown yet."""
-        if isinstance(self.place, str):
-            self._web.check(self.place)
-        there = isinstance(self.place, Path) or self._copy.exists()
+        """What is at the location. An archive at an address is not downloaded for that: its symbols may be unknown."""
+        if isinstance(self.location, str):
+            self._web.check(self.location)
+        there = isinstance(self.location, Path) or self._copy.exists()
         return Description(
             name=self.name,
-            about=f"daily bars of {', '.join(self.markets)} from Stooq's archive {shown(self.place)}",
+            about=f"daily bars of {', '.join(self.markets)} from Stooq's archive {shown(self.location)}",
             synthetic=self.synthetic,
             symbols=len(self._symbols) if there else None,
             first_session=None,
@@ -144,15 +144,15 @@ class Stooq:
     def members(self) -> pl.DataFrame:
         """Universe ``all``: each symbol from its first bar until the day after its last; open if that is recent.
 
-        Reads the whole archive once; a universe file spares that.
+        Reads the whole archive; with a universe file that is not necessary.
         """
-        seen = _Seen()
-        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)  # somewhere it is tomorrow already
+        progress = _Progress()
+        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)  # in some time zone it has begun
         spans = [
             bars.filter(pl.col("session") <= tomorrow)
             .group_by("symbol")
             .agg(first=pl.col("session").min(), last=pl.col("session").max())
-            for bars in self._read(self._files, None, seen)
+            for bars in self._read(self._files, None, progress)
         ]
         if not spans:
             return pl.DataFrame(schema=MEMBER_SCHEMA)
@@ -178,31 +178,31 @@ class Stooq:
         """
         wanted = None if symbols is None else set(symbols)
         files = [file for file in self._files if wanted is None or file.symbol is None or file.symbol in wanted]
-        seen = _Seen()
-        for together in self._read(files, wanted, seen):
-            # A row without a date stands at the end of its file, so that one call of many shows it.
-            ending = [symbol for symbol, last in seen.reach.items() if start <= last <= end]
+        progress = _Progress()
+        for together in self._read(files, wanted, progress):
+            # A row without a date counts at the end of its file, so that exactly one of many calls delivers it.
+            ending = [symbol for symbol, last in progress.reach.items() if start <= last <= end]
             undated = pl.col("session").is_null() & pl.col("symbol").is_in(ending)
             bars = together.filter(pl.col("session").is_between(start, end) | undated)
             if bars.is_empty():
                 continue
             here = set(bars["symbol"].drop_nulls().unique())
-            seen.fetched |= here
-            seen.delivered += bars.height
+            progress.fetched |= here
+            progress.delivered += bars.height
             yield Chunk(bars, dict.fromkeys(here, Outcome.FETCHED))
-        asked = {file.symbol for file in files if file.symbol} | seen.reach.keys() if wanted is None else wanted
-        last_words = {symbol: _outcome(symbol, seen, start) for symbol in asked}
-        outcomes = {symbol: outcome for symbol, outcome in last_words.items() if outcome is not None}
-        reading = Reading(seen.files, seen.account, seen.delivered)
-        yield Chunk(pl.DataFrame(schema=READ_SCHEMA), outcomes, tuple(seen.problems), reading)
+        asked = {file.symbol for file in files if file.symbol} | progress.reach.keys() if wanted is None else wanted
+        found = {symbol: _outcome(symbol, progress, start) for symbol in asked}
+        outcomes = {symbol: outcome for symbol, outcome in found.items() if outcome is not None}
+        reading = Reading(progress.files, progress.account, progress.delivered)
+        yield Chunk(pl.DataFrame(schema=READ_SCHEMA), outcomes, tuple(progress.problems), reading)
 
-    def _read(self, files: Sequence[_Member], wanted: set[str] | None, seen: _Seen) -> Iterator[pl.DataFrame]:
+    def _read(self, files: Sequence[_Member], wanted: set[str] | None, progress: _Progress) -> Iterator[pl.DataFrame]:
         """All bars of those files in READ_SCHEMA, in pieces of some CHUNK_ROWS; a symbol's own files stay together."""
         frames, rows, number = [pl.DataFrame(schema=READ_SCHEMA)], 0, 0
         with self._opened() as archive:
             for _, same in groupby(files, key=lambda file: file.symbol):
                 for file in same:
-                    bars = self._bars(archive, file, seen)
+                    bars = self._bars(archive, file, progress)
                     if wanted is not None and file.symbol is None:
                         bars = bars.filter(pl.col("symbol").is_in(list(wanted)))
                     frames.append(bars)
@@ -213,31 +213,31 @@ class Stooq:
         if rows:
             yield pl.concat(frames)
 
-    def _bars(self, archive: "_Archive", file: _Member, seen: _Seen) -> pl.DataFrame:
-        """The daily rows of a file, those of other markets left out; what cannot be read is noted in ``seen``."""
+    def _bars(self, archive: "_Archive", file: _Member, progress: _Progress) -> pl.DataFrame:
+        """The daily rows of a file, those of other markets left out; what cannot be read is noted in ``progress``."""
         frames = [pl.DataFrame(schema=READ_SCHEMA)]
         problems: dict[_Member, str] = {}
-        with costing_itself(file, problems):
+        with noting_failure(file, problems):
             content = archive.read(file.name)
             if is_page(content):
-                raise UnfitError("it is a web page, not a table")
+                raise UnreadableError("it is a web page, not a table")
             if content.strip():
                 options = Options(markets=self.markets, only_markets=True)
-                table = Table(io.BufferedReader(io.BytesIO(content)), Place(Path(file.name)), options, file.symbol)
+                table = Table(io.BufferedReader(io.BytesIO(content)), TableFile(Path(file.name)), options, file.symbol)
                 frames += table.bars(dt.date.min, dt.date.max)
-                seen.account += table.account
+                progress.account += table.account
             else:  # symbols that are new have empty files
                 blank = len(lines(content))
-                seen.account += Account(lines=blank, blank=blank)
-            seen.files += 1
+                progress.account += Account(lines=blank, blank=blank)
+            progress.files += 1
         for why in problems.values():
-            seen.problems.append(f"{printable(file.name)} in {shown(self.place)}: {why}")
+            progress.problems.append(f"{printable(file.name)} in {shown(self.location)}: {why}")
             if file.symbol is not None:
-                seen.failed.add(file.symbol)
+                progress.failed.add(file.symbol)
             return frames[0]
         bars = pl.concat(frames)
         for symbol, last in bars.group_by("symbol").agg(pl.col("session").max()).drop_nulls().iter_rows():
-            seen.reach[symbol] = max(last, seen.reach.get(symbol, last))
+            progress.reach[symbol] = max(last, progress.reach.get(symbol, last))
         return bars
 
     @cached_property
@@ -247,13 +247,13 @@ class Stooq:
             found = [_Member(name, symbol) for name in archive.names() for symbol in self._meaning(name)]
         if not found:
             raise RequestError(
-                f"{shown(self.place)} has no daily bars of {', '.join(self.markets)} in Stooq's form; "
+                f"{shown(self.location)} has no daily bars of {', '.join(self.markets)} in Stooq's form; "
                 "set BREADTHFLOW_SOURCE_PATH or BREADTHFLOW_MARKETS."
             )
         return sorted(found, key=lambda file: (file.symbol or "", file.name))
 
     def _meaning(self, name: str) -> tuple[str | None, ...]:
-        """The symbol that a member is about, None for a day of all symbols; nothing where it is not wanted."""
+        """The symbol of a member, None for a day of all symbols; empty where it is not wanted."""
         path = PurePosixPath(name.lower())
         if any(part in _OTHER_PERIODS for part in path.parts):
             return ()
@@ -264,25 +264,27 @@ class Stooq:
 
     @cached_property
     def _symbols(self) -> list[str]:
-        """All symbols, sorted; files of a day are read for theirs."""
+        """All symbols, sorted; files of a day have to be read to know theirs."""
         named = {file.symbol for file in self._files if file.symbol is not None}
         days = [file for file in self._files if file.symbol is None]
-        inside = {symbol for bars in self._read(days, None, _Seen()) for symbol in bars["symbol"].drop_nulls().unique()}
+        inside = {
+            symbol for bars in self._read(days, None, _Progress()) for symbol in bars["symbol"].drop_nulls().unique()
+        }
         return sorted(named | inside)
 
     @property
     def _copy(self) -> Path:
-        """Where the archive of an address is kept; another address has another copy."""
-        address = str(self.place)
+        """Where the archive of an address is kept; each address has its own copy."""
+        address = str(self.location)
         suffix = ".txt" if shown(address).lower().endswith(".txt") else ".zip"
         return self._directory / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}{suffix}"
 
     @cached_property
     def _local(self) -> Path:
-        if isinstance(self.place, Path):
-            return self.place
-        if not self._web.fetch(self.place, self._copy):
-            raise RequestError(f"{shown(self.place)} does not exist; correct BREADTHFLOW_SOURCE_PATH.")
+        if isinstance(self.location, Path):
+            return self.location
+        if not self._web.fetch(self.location, self._copy):
+            raise RequestError(f"{shown(self.location)} does not exist; correct BREADTHFLOW_SOURCE_PATH.")
         return self._copy
 
     def _opened(self) -> "_Archive":
@@ -290,14 +292,15 @@ class Stooq:
         if not path.exists():
             raise RequestError(f"{shown(path)} does not exist; set BREADTHFLOW_SOURCE_PATH to an archive of Stooq's.")
         problems: dict[Path, str] = {}
-        with costing_itself(path, problems):
+        with noting_failure(path, problems):
             return _Archive(path)
         page = path.is_file() and is_page(path.read_bytes()[:1024])
-        if isinstance(self.place, str):
+        if isinstance(self.location, str):
             path.unlink(missing_ok=True)  # the next run asks for it again
         why = "it is a web page" if page else problems[path]
-        kind = SourceError if isinstance(self.place, str) else RequestError  # an address may give a whole one next time
-        raise kind(f"{shown(self.place)} is no archive that can be read: {why}. Fetch it again.")
+        # An address may give a whole one next time.
+        kind = SourceError if isinstance(self.location, str) else RequestError
+        raise kind(f"{shown(self.location)} is no archive that can be read: {why}. Fetch it again.")
 
 
 class _Archive:
@@ -324,16 +327,16 @@ class _Archive:
     def read(self, name: str) -> bytes:
         if self._zip is not None:
             if self._zip.getinfo(name).file_size > MEMBER_BYTES:
-                raise UnfitError(f"it has more than {MEMBER_BYTES >> 20} MiB")
+                raise UnreadableError(f"it has more than {MEMBER_BYTES >> 20} MiB")
             return self._zip.read(name)
         with opened(self._path if self._path.is_file() else self._path / name) as file:
             return file.read()
 
 
-def _outcome(symbol: str, seen: _Seen, start: dt.date) -> Outcome | None:
-    """The last word on a symbol that gave no bar, or not all; None where FETCHED was the last word."""
-    if symbol in seen.failed:
+def _outcome(symbol: str, progress: _Progress, start: dt.date) -> Outcome | None:
+    """The final outcome of a symbol without bars, or not all; None where it stays FETCHED."""
+    if symbol in progress.failed:
         return Outcome.FAILED
-    if symbol in seen.fetched:
+    if symbol in progress.fetched:
         return None
-    return Outcome.NOT_YET if symbol in seen.reach and seen.reach[symbol] < start else Outcome.ABSENT
+    return Outcome.NOT_YET if symbol in progress.reach and progress.reach[symbol] < start else Outcome.ABSENT

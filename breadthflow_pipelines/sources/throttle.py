@@ -19,7 +19,7 @@ class StopAskingError(Exception):
     """Nothing more may be asked in this run; the message is the reason and what to do, without a full stop."""
 
 
-class Manners:
+class Throttle:
     """A token bucket, a budget, and waits between attempts.
 
     rate: requests per second in the long run. budget: requests until ``begin`` is called again. clock: seconds that

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from breadthflow_pipelines.errors import printable
 from breadthflow_pipelines.locations import shown
-from breadthflow_pipelines.sources.unfit import UnfitError, reason
+from breadthflow_pipelines.sources.unreadable import UnreadableError, reason
 
 TEXTS = (".csv", ".txt")
 PACKED = (".gz", ".zst")
@@ -31,7 +31,7 @@ _GZIP, _ZSTD, _PARQUET, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"PK\x
 
 
 @dataclass(frozen=True)
-class Place:
+class TableFile:
     """Where a table stands: a file, or a member of an archive."""
 
     path: Path
@@ -57,7 +57,7 @@ class Place:
 
 
 @dataclass
-class Found:
+class Listing:
     """What a directory holds. others: names of what is not read. problems: what was to be read, and why it is not."""
 
     files: list[Path] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Found:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def told_others(others: Sequence[str], where: str) -> tuple[str, ...]:
+def note_of_others(others: Sequence[str], where: str) -> tuple[str, ...]:
     """One line that counts what is not read and names the first of it; none where there is nothing."""
     if not others:
         return ()
@@ -79,12 +79,12 @@ def is_table(name: str) -> bool:
     return bool(_ending(name))
 
 
-def search(root: Path) -> Found:
+def search(root: Path) -> Listing:
     """What lies in a directory and in those below it, in the order of names; hidden files and directories are nothing.
 
     Links to directories are not followed, for they often lead to what is there already.
     """
-    found = Found()
+    found = Listing()
 
     def unreadable(error: OSError) -> None:
         found.problems[shown(Path(error.filename or root))] = reason(error)
@@ -101,7 +101,7 @@ def search(root: Path) -> Found:
     return found
 
 
-def _sort(path: Path, root: Path, found: Found) -> None:
+def _sort(path: Path, root: Path, found: Listing) -> None:
     if not is_table(path.name):
         found.others.append(_within(path, root))
         return
@@ -120,22 +120,22 @@ def _within(path: Path, root: Path) -> str:
     return shown(path.relative_to(root))
 
 
-def places(path: Path) -> list[Place]:
+def tables_in(path: Path) -> list[TableFile]:
     """The tables of a file: itself, or those that an archive holds.
 
     Raises:
-        UnfitError, OSError, zipfile.BadZipFile and others: it is an archive that cannot be opened.
+        UnreadableError, OSError, zipfile.BadZipFile and others: it is an archive that cannot be opened.
     """
     if not path.name.lower().endswith(ARCHIVE):
-        return [Place(path)]
+        return [TableFile(path)]
     with zipfile.ZipFile(path) as archive:
         members = [info.filename for info in archive.infolist() if not info.is_dir()]
     tables = [name for name in members if _is_wanted(name)]
     if not tables:
-        raise UnfitError(f"no {', '.join(TEXTS)} file is in it")
+        raise UnreadableError(f"no {', '.join(TEXTS)} file is in it")
     if twice := [name for name, times in Counter(tables).items() if times > 1]:
-        raise UnfitError(f"it has more than one member of the name {twice[0]}; which one is meant?")
-    return [Place(path, name) for name in sorted(tables)]
+        raise UnreadableError(f"it has more than one member of the name {twice[0]}; which one is meant?")
+    return [TableFile(path, name) for name in sorted(tables)]
 
 
 def _is_wanted(member: str) -> bool:
@@ -163,14 +163,14 @@ class Reader:
             self._archive.close()
 
     @contextmanager
-    def open(self, place: Place) -> Iterator[io.BufferedReader]:
+    def open(self, table: TableFile) -> Iterator[io.BufferedReader]:
         """The content of a table, unpacked.
 
         Raises:
-            UnfitError: it is packed twice. OSError and what the unpackers raise: it cannot be opened or unpacked.
+            UnreadableError: it is packed twice. OSError and what the unpackers raise: it cannot be opened or unpacked.
         """
         with ExitStack() as stack:
-            stream = stack.enter_context(self._member(place) if place.member else opened(place.path))
+            stream = stack.enter_context(self._member(table) if table.member else opened(table.path))
             head = stream.peek(4)[:4]
             if head[:2] == _GZIP:
                 stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
@@ -178,29 +178,29 @@ class Reader:
                 unpacked = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
                 stream = stack.enter_context(io.BufferedReader(unpacked))
             elif head == _ZIP:
-                raise UnfitError("it is a ZIP archive under another name; call it .zip")
+                raise UnreadableError("it is a ZIP archive under another name; call it .zip")
             if head != _PARQUET and is_parquet(stream):
-                raise UnfitError("it is a Parquet file that was packed once more; unpack it")
+                raise UnreadableError("it is a Parquet file that was packed once more; unpack it")
             yield stream
 
-    def _member(self, place: Place) -> io.BufferedReader:
-        if self._archive is None or self._archive.filename != str(place.path):
+    def _member(self, table: TableFile) -> io.BufferedReader:
+        if self._archive is None or self._archive.filename != str(table.path):
             if self._archive is not None:
                 self._archive.close()
-            self._archive = zipfile.ZipFile(place.path)
-        return io.BufferedReader(self._archive.open(place.member))  # type: ignore[arg-type]
+            self._archive = zipfile.ZipFile(table.path)
+        return io.BufferedReader(self._archive.open(table.member))  # type: ignore[arg-type]
 
 
 def opened(path: Path) -> io.BufferedReader:
     """A regular file, opened; anything else might keep us waiting for ever.
 
     Raises:
-        UnfitError: it is no regular file. OSError: it cannot be opened.
+        UnreadableError: it is no regular file. OSError: it cannot be opened.
     """
     stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
-        raise UnfitError("it is no regular file")
+        raise UnreadableError("it is no regular file")
     return stream
 
 

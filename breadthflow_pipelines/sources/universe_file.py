@@ -14,7 +14,7 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import delimited, parsing
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
 from breadthflow_pipelines.sources.tree import opened
-from breadthflow_pipelines.sources.unfit import WORDS, refusing, shortened
+from breadthflow_pipelines.sources.unreadable import WORDS, refusing, shortened
 
 INSTRUMENT_SCHEMA = pl.Schema({"symbol": pl.String, "name": pl.String, "sector": pl.String})
 UNIVERSE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
@@ -96,10 +96,10 @@ def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, list[str]
             raise RequestError(
                 f"{shown(path)}, line 1: no column {', '.join(missing)}; needed are {', '.join(columns)}."
             )
-        places = [header.index(name) for name in columns]
+        indices = [header.index(name) for name in columns]
         for line, row in table.numbered():
             if len(row) == len(header):
-                rows.append((line, [row[place].strip() for place in places]))
+                rows.append((line, [row[i].strip() for i in indices]))
             else:
                 faults.append((line, f"{len(row)} cells under a header of {len(header)}"))
     return rows, faults

@@ -11,7 +11,7 @@ import requests
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.locations import shown
-from breadthflow_pipelines.sources.throttle import Manners, StopAskingError, retry_after
+from breadthflow_pipelines.sources.throttle import StopAskingError, Throttle, retry_after
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
 CHECK_TIMEOUT = 5.0  # seconds; whether somebody answers at all
@@ -37,8 +37,8 @@ class _TryAgainError(Exception):
 class Web:
     """Reads addresses of one vendor. What fails for a while is tried again; what fails for good is a SourceError."""
 
-    def __init__(self, manners: Manners) -> None:
-        self.manners = manners
+    def __init__(self, throttle: Throttle) -> None:
+        self.throttle = throttle
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"BreadthFlow/{version('breadthflow')} (market breadth pipeline)"
 
@@ -80,7 +80,7 @@ class Web:
         reason = ""
         for number in range(ATTEMPTS):
             try:
-                self.manners.ask()
+                self.throttle.ask()
                 return attempt()
             except _TryAgainError as error:
                 reason = str(error)
@@ -92,7 +92,7 @@ class Web:
 
     def _rest(self, url: str, number: int, error: _TryAgainError) -> None:
         try:
-            self.manners.rest(number, error.after)
+            self.throttle.rest(number, error.after)
         except StopAskingError as stop:
             raise SourceError(f"{shown(url)} cannot be read: {error}, and {stop}.") from None
 

@@ -21,8 +21,8 @@ from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA
 from breadthflow_pipelines.sources.tree import opened
-from breadthflow_pipelines.sources.unfit import refusing
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments, read_universe
+from breadthflow_pipelines.sources.unreadable import refusing
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.spelling import spelled
 

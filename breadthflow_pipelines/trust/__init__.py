@@ -1,1 +1,1 @@
-"""What makes market data doubtful: pure rules over bars and counts. What is done about it is decided elsewhere."""
+"""Rules that find implausible bars and counts, restated histories and incomplete months. Pure; acts on nothing."""

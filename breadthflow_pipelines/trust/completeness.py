@@ -1,7 +1,7 @@
-"""What must not be built on, as far as bars tell it: sessions without any, and months with too many broken rows.
+"""Bars on which nothing may be built: sessions without any, and months with too many broken rows. Pure.
 
-Pure. What counts and findings tell is said beside their tables (warehouse/breadth_store.py and its neighbours); what
-a hold does is in orchestration/gates.py.
+Holds that follow from counts and from findings are queries (warehouse/breadth_store.py and its neighbours); what a
+hold does is in orchestration/gates.py.
 """
 
 import datetime as dt
@@ -11,8 +11,8 @@ import polars as pl
 
 from breadthflow_pipelines.model.gates import EVERY
 
-MOST_REJECTED = 0.01  # of the rows of a month; a source of which more is broken is not to be built on
-FEW_REJECTED = 5  # so few broken rows say nothing about a source, however small the market
+MOST_REJECTED = 0.01  # of the rows of a month; nothing is built on a source with a larger broken share
+FEW_REJECTED = 5  # so few broken rows say nothing about a source, even in a small market
 
 FOUND = pl.Schema({"universe": pl.String, "session": pl.Date, "missing": pl.Float64, "said": pl.String})
 
@@ -20,16 +20,16 @@ _MONTH = pl.col("session").dt.truncate("1mo")
 
 
 def missing_sessions(expected: Sequence[dt.date], held: pl.Series) -> pl.DataFrame:
-    """The expected sessions that are not held, as FOUND: all of each is missing."""
+    """The expected sessions without bars, in the schema FOUND; missing is 1."""
     missing = pl.DataFrame({"session": sorted(set(expected) - set(held))}, schema={"session": pl.Date})
     return missing.select(universe=pl.lit(EVERY), session="session", missing=1.0, said=pl.lit("no bars"))
 
 
 def broken_months(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """The months of which too many rows are broken, each from its first broken row on, as FOUND.
+    """The months with too many broken rows, each with the session of its first one, in the schema FOUND.
 
-    rejected: session, one row for each broken row in whose place no good one came. held: session, bars. A month is
-    judged by itself, so that it does not matter how history is cut into runs.
+    rejected: session, one row for each broken row that no good one has replaced. held: session, bars. Months are judged
+    one by one, so that it does not matter how history is divided into runs.
     """
     bad = rejected.group_by(month=_MONTH).agg(rejected=pl.len().cast(pl.Int64), session=pl.col("session").min())
     good = held.group_by(month=_MONTH).agg(held=pl.col("bars").sum().cast(pl.Int64))
@@ -44,7 +44,7 @@ def broken_months(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
 
 
 def rejected_share(rejected: int, held: int) -> str:
-    """How many rows were rejected of how many, in words."""
+    """The number and the share of rejected rows, in words."""
     rows = held + rejected
     share = 100 * rejected / max(1, rows)
     return f"{rejected:,} of {rows:,} rows rejected ({share:.1f} %, allowed {100 * MOST_REJECTED:g} %)"

@@ -1,10 +1,10 @@
-"""Guards on counts that an exchange publishes: which rows may enter indicators, and what their numbers are counted in.
+"""Guards on counts that an exchange publishes: which rows may enter indicators, and the units of their numbers.
 
-Lives here: five rules, each of which knows a row and those before it and nothing of the future; the volumes' unit;
-which rows count another list of issues, and what their counts would be on the usual one.
-Lives elsewhere: reading the files and turning away what calendar or form forbid (sources/exchange_breadth.py), what a
-stored row must be (contracts/breadth.py), what of it enters indicators (the store's view all_counts), and the formulas.
-Nothing is mended: a doubted value is left out. What was found in real files: docs/decisions/published-counts.md.
+Here: five rules, each of which sees a row and the rows before it, never the future; the unit of volumes; which rows
+count another list of issues, and their scale to the usual one. Elsewhere: reading files and rejecting lines by calendar
+and form (sources/exchange_breadth.py), what a stored row must satisfy (contracts/breadth.py), and which values enter
+indicators (the view all_counts). Nothing is corrected: a doubted value is left out. docs/decisions/published-counts.md
+lists what was found in real files.
 """
 
 import math
@@ -18,21 +18,21 @@ from breadthflow_pipelines.model.counts import DIRECTIONS, VOLUMES
 
 UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 
-USUAL_ROWS = 21  # rows before, one month, whose median is the usual level; from the twelfth on a new level is the usual
-USUAL_FROM = 5  # of them must be there: their median stands with two of them wrong
+USUAL_ROWS = (
+    21  # rows before, one month, whose median is the usual level; a new level becomes usual with its twelfth row
+)
+USUAL_FROM = 5  # rows that must be there: their median is right even if two of them are wrong
 
-TOTAL_BAND = (5 / 6, 6 / 5)  # of the usual total. NASDAQ: honest days 0.855 to 1.123, faults from 0.814 and 1.216 on
-MOVED_BAND = (0.4, 2.5)  # of the usual A + D, where U is unknown: honest days 0.60 to 2.16 while U was half of NASDAQ
+TOTAL_BAND = (5 / 6, 6 / 5)  # of the usual total. NASDAQ: genuine days 0.855 to 1.123, faults from 0.814 and 1.216 on
+MOVED_BAND = (0.4, 2.5)  # of the usual A + D, where U is unknown: genuine days 0.60 to 2.16 while U was half of NASDAQ
 
-SCOPE_BAND = (5 / 9, 9 / 5)  # of the usual total; beyond it lie half and double rows, which are no other list of issues
+SCOPE_BAND = (5 / 9, 9 / 5)  # of the usual total; half and double rows lie beyond it and are not another list of issues
 SCOPE_SPREAD = 1.035  # between totals of one list, at most. NYSE's other list of 2008 and 2009 goes from 3,800 to 3,930
 SCOPE_ROWS = 252  # rows back, a year, in which a level has to recur
-SCOPE_FROM = (
-    1  # row there with a level above the usual; one below it may be what was left of a row: USUAL_FROM of those
-)
-SCOPE_USUAL = 126  # rows, half a year: another list that counted more than half of them is the usual one now
+SCOPE_FROM = 1  # earlier row of a level above the usual; below it, rows may be incomplete: USUAL_FROM of them
+SCOPE_USUAL = 126  # rows, half a year: a list that counted more than half of them becomes the usual one
 
-COPY_ISSUES = 1_000  # issues; with fewer, equal counts are no proof, with more they are one chance in a million
+COPY_ISSUES = 1_000  # issues; with fewer, equal counts prove nothing; with more, chance is one in a million
 COPY_ISSUES_ROWS = 21  # rows back; NASDAQ 1986-03-11 is the row of 1986-02-11
 COPY_VOLUME = 1_000  # published units of up and of down volume, as above
 COPY_VOLUMES_ROWS = 252  # rows back, a year; NASDAQ's volumes of 1987-09-04 are those of 1987-06-04
@@ -42,10 +42,10 @@ UNIT_BAND = (1 / 4, 4)  # the same for a row in another unit than the last: NASD
 UNIT_REACH = math.sqrt(1_000)  # farther than this from its level a volume is nearer to it in another unit
 ROUND_LOT = 100  # shares: what an issue trades at least, so an average below it is not in shares
 
-SHARE_ROWS = 252  # prior rows, one year, that say how volume follows issues
-SHARE_FROM = 63  # of them must be there, a quarter
-SWAPPED_BEYOND = 4.0  # spreads from what the issues say, as published ...
-SWAPPED_WITHIN = 2.0  # ... and the other way round within these
+SHARE_ROWS = 252  # prior rows, one year, from which the relation of volume to issues is estimated
+SHARE_FROM = 63  # of them, a quarter of a year, must be there
+SWAPPED_BEYOND = 4.0  # spreads from what the issues imply, as published ...
+SWAPPED_WITHIN = 2.0  # ... and within these when swapped
 SPREAD_PER_MEDIAN = 1.4826  # standard deviations per median absolute deviation of a normal distribution
 NO_VARIANCE = 1e-9  # of the log odds; below it there is no slope
 
@@ -63,22 +63,22 @@ _moved_volume = pl.col("up_volume") + pl.col("down_volume")
 
 
 def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
-    """Say of each row of published counts which rules it fails and what of it may be used.
+    """Judge each row of published counts: the rules that it fails, and which of its values may be used.
 
     counts: exchange, session, ISSUES and VOLUMES (Int64; null where not published), one row per exchange and session
     in any order, with the whole history of each exchange.
 
     Gives the same rows sorted by exchange and session, and
 
-    - volume_unit (Int64): shares per published unit, one of UNITS. Null where no volume moved or nobody said, and at
-      the start until a row has issues and volume. A row of VOLUME_FAR has the unit of the last row that fitted.
-    - usual_issues (Float64): the exchange's usual total, where the row's own is that of another list of issues; else
-      null. Such a row is as good as any, but its counts are not those of its neighbours: see comparable (counts.py).
+    - volume_unit (Int64): shares per published unit, one of UNITS. Null where volume is zero or unknown, and at
+      the start until a row has issues and volume. A row with VOLUME_FAR has the unit of the last row that fitted.
+    - usual_issues (Float64): the exchange's usual total, if the row counts another list of issues; else null. Such a
+      row is valid, but its counts cannot be compared with its neighbours' without scaling: comparable() in counts.py.
     - doubts (List[String], never null): the rules that the row fails.
-    - issues_usable, volume_usable (Boolean, never null): no rule speaks against ISSUES or VOLUMES of the row; volumes
-      without a unit are not usable. A usable count may still be null, for a rule is silent where it cannot be asked.
+    - issues_usable, volume_usable (Boolean, never null): no rule doubts the ISSUES or VOLUMES of the row; volumes
+      without a unit are not usable. A usable count may still be null, because rules pass where they cannot be applied.
 
-    A row is judged by itself and by the rows before it in its exchange, so that later rows never change a judgement.
+    A row is judged by itself and the earlier rows of its exchange, so that later rows never change a judgement.
     """
     rules = {
         TOTAL_FAR: pl.col(TOTAL_FAR) | moved_far(),
@@ -142,7 +142,7 @@ def scope_stretches(judged: pl.DataFrame) -> pl.DataFrame:
 def moved_far() -> pl.Expr:
     """Whether A + D of a row without U is outside MOVED_BAND of its usual level; false of a row with U.
 
-    The band is wide, for issues come and go between A + D and U. Null with fewer than USUAL_FROM prior rows.
+    The band is wide, because issues move between A + D and U. Null with fewer than USUAL_FROM prior rows.
     """
     usual = _moved.rolling_median(USUAL_ROWS, min_samples=USUAL_FROM).shift(1)
     outside = ~_moved.is_between(MOVED_BAND[0] * usual, MOVED_BAND[1] * usual)
@@ -150,18 +150,18 @@ def moved_far() -> pl.Expr:
 
 
 def issues_copied() -> pl.Expr:
-    """Whether A, D and U are those of one of the COPY_ISSUES_ROWS rows before; the earlier row is left in peace.
+    """Whether A, D and U equal those of one of the COPY_ISSUES_ROWS rows before; the earlier row is not doubted.
 
-    Only of exchanges with COPY_ISSUES issues, or where the volumes are that row's too. Null where A or D is.
+    Applies to exchanges with COPY_ISSUES issues, or if volumes are equal, too. Null where A or D is.
     """
     many = _seen_before(COPY_ISSUES_ROWS, *DIRECTIONS) & (_moved + pl.col("unchanged").fill_null(0) >= COPY_ISSUES)
     return many | (_seen_before(COPY_ISSUES_ROWS, *DIRECTIONS, *VOLUMES) & _volumes_tell())
 
 
 def volumes_copied() -> pl.Expr:
-    """Whether up and down volume are those of one of the COPY_VOLUMES_ROWS rows before; issues may be the row's own.
+    """Whether up and down volume equal those of one of the COPY_VOLUMES_ROWS rows before, whatever the issues are.
 
-    Only of volumes with as many digits as make chance unlikely (COPY_VOLUME). Null where either is.
+    Applies to volumes with enough digits to rule out chance (COPY_VOLUME). Null where either is.
     """
     return _seen_before(COPY_VOLUMES_ROWS, "up_volume", "down_volume") & _volumes_tell()
 
@@ -169,30 +169,32 @@ def volumes_copied() -> pl.Expr:
 def shares_swapped(eligible: pl.Expr) -> pl.Expr:
     """Whether up and down volume fit the issues far better the other way round.
 
-    ln(UV / DV) is expected on the line through ln(A / D) that the prior SHARE_ROWS rows give (least squares); the
-    spread is the median absolute miss of their expectations, as a standard deviation. Doubted is a row farther than
-    SWAPPED_BEYOND spreads from the line that comes within SWAPPED_WITHIN when swapped. A few large companies that move
-    against the many give a far row too, but one that swapped is no better.
+    ln(UV / DV) is predicted from ln(A / D) by least squares over the prior SHARE_ROWS rows; the spread is the median
+    absolute error of their predictions, as a standard deviation. A row is doubted if it is farther than SWAPPED_BEYOND
+    spreads from its prediction and within SWAPPED_WITHIN when swapped. When a few large companies move against the
+    many, a row is far off as well, but swapping does not bring it nearer.
 
-    eligible: rows that no other rule doubts; the others are neither judged nor learnt from. Null there, where one of
-    the four is zero or null, and before SHARE_FROM rows and as many expectations.
+    eligible: rows that no other rule doubts; others are neither judged nor learnt from. Null for those, where one of
+    the four values is zero or null, and before there are SHARE_FROM rows and as many predictions.
     """
     odds = [pl.col(name).cast(pl.Float64) for name in ("advances", "declines", "up_volume", "down_volume")]
-    known = eligible & pl.all_horizontal(value > 0 for value in odds)
-    issues = pl.when(known).then((odds[0] / odds[1]).log())
-    volume = pl.when(known).then((odds[2] / odds[3]).log())
-    mean_issues, mean_volume = _learnt(issues), _learnt(volume)
-    variance = _learnt(issues * issues) - mean_issues * mean_issues
-    slope = pl.when(variance > NO_VARIANCE).then((_learnt(issues * volume) - mean_issues * mean_volume) / variance)
-    expected = mean_volume + slope * (issues - mean_issues)
-    miss = (volume - expected).abs()
-    usual_miss = miss.rolling_median(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
-    spread = SPREAD_PER_MEDIAN * usual_miss
-    beyond = (miss > SWAPPED_BEYOND * spread) & ((-volume - expected).abs() <= SWAPPED_WITHIN * spread)
+    judged = eligible & pl.all_horizontal(value > 0 for value in odds)
+    issues = pl.when(judged).then((odds[0] / odds[1]).log())
+    volume = pl.when(judged).then((odds[2] / odds[3]).log())
+    mean_issues, mean_volume = _trailing_mean(issues), _trailing_mean(volume)
+    variance = _trailing_mean(issues * issues) - mean_issues * mean_issues
+    slope = pl.when(variance > NO_VARIANCE).then(
+        (_trailing_mean(issues * volume) - mean_issues * mean_volume) / variance
+    )
+    predicted = mean_volume + slope * (issues - mean_issues)
+    error = (volume - predicted).abs()
+    usual_error = error.rolling_median(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
+    spread = SPREAD_PER_MEDIAN * usual_error
+    beyond = (error > SWAPPED_BEYOND * spread) & ((-volume - predicted).abs() <= SWAPPED_WITHIN * spread)
     return beyond.over("exchange")
 
 
-def _learnt(values: pl.Expr) -> pl.Expr:
+def _trailing_mean(values: pl.Expr) -> pl.Expr:
     return values.rolling_mean(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
 
 
@@ -207,7 +209,7 @@ def _volumes_tell() -> pl.Expr:
 class IssueLevels:
     """The level of an exchange's total issues, A + D + U, row by row.
 
-    The usual level is the median of the USUAL_ROWS rows before, those of another list left out; doubted ones are in it,
+    The usual level is the median of the USUAL_ROWS rows before without those of another list. It includes doubted rows,
     so that a step beyond SCOPE_BAND, or one that is not another list, is accepted after 11 rows.
     """
 
@@ -216,7 +218,7 @@ class IssueLevels:
         self._year: deque[tuple[int, str]] = deque(maxlen=SCOPE_ROWS)
 
     def judge(self, total: int | None) -> tuple[float | None, bool]:
-        """The usual total where this one is of another list, else None; and whether it is far from any level."""
+        """The usual total if this one counts another list, else None; and whether it is far from every level."""
         known = [value for value in self._near if value is not None]
         usual = statistics.median(known) if len(known) >= USUAL_FROM else None
         kind = _USUAL if total is None or usual is None else self._kind(total, usual)
@@ -230,7 +232,7 @@ class IssueLevels:
 
     def _kind(self, total: int, usual: float) -> str:
         if _within(total, usual, TOTAL_BAND):
-            # At the edge of the band it may still be another list, if one is known that it is nearer to.
+            # At the edge of the band it may still be another list, if it is nearer to a known one.
             others = (value for value, kind in self._year if kind == _OTHER)
             return _OTHER if any(_alike(total, value, _apart(total, usual)) for value in others) else _USUAL
         if not _within(total, usual, SCOPE_BAND):
@@ -239,9 +241,9 @@ class IssueLevels:
         return _OTHER if seen >= (SCOPE_FROM if total > usual else USUAL_FROM) else _FAR
 
     def _take_over(self) -> None:
-        """Let another list be the usual one once it counted most of half a year."""
-        lately = [kind for _, kind in self._year][-SCOPE_USUAL:]
-        if 2 * lately.count(_OTHER) <= SCOPE_USUAL:
+        """Make another list the usual one once most rows of the last half year counted it."""
+        recent = [kind for _, kind in self._year][-SCOPE_USUAL:]
+        if 2 * recent.count(_OTHER) <= SCOPE_USUAL:
             return
         self._near = deque((value for value, kind in self._year if kind == _OTHER), maxlen=USUAL_ROWS)
         swapped = {_USUAL: _OTHER, _OTHER: _USUAL, _FAR: _FAR}
@@ -289,12 +291,11 @@ def _volume_levels(ordered: pl.DataFrame) -> pl.DataFrame:
 def volume_levels(rows: Iterable[tuple[int | None, int | None]]) -> Iterator[tuple[int | None, bool]]:
     """Unit of each row's volume, and whether no unit brings it to its level.
 
-    rows: (A + D, UV + DV) of one exchange in order of sessions. The unit of unchanged issues is not asked: NASDAQ's
-    files have a day's total under their name more than once. Each row gets the unit in which it is nearest, by ratio,
-    to the median of the USUAL_ROWS volumes before it; the first gets its own from ROUND_LOT. A volume that is outside
-    LEVEL_BAND even so (UNIT_BAND, where the unit is another than the last) is far and says nothing of the unit. It
-    enters the level as the others do, so that a true step is accepted after 11 rows, except beyond UNIT_REACH: a unit
-    outside UNITS is never taken for a new level.
+    rows: (A + D, UV + DV) of one exchange in order of sessions. Unchanged volume is not used: in NASDAQ's files it is
+    sometimes the day's total. Each row gets the unit in which it is nearest, by ratio, to the median of the USUAL_ROWS
+    volumes before it; the unit of the first follows from ROUND_LOT. A volume still outside LEVEL_BAND (UNIT_BAND, if
+    the unit is not the last one) is far, and its unit is not used. It enters the level like the others, so that a
+    genuine step is accepted after 11 rows, unless it is beyond UNIT_REACH: an unknown unit never becomes a new level.
     """
     recent: deque[int] = deque(maxlen=USUAL_ROWS)
     unit: int | None = None

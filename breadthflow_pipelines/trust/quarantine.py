@@ -1,6 +1,6 @@
-"""What becomes of findings against bars: when a rule has found too many to be believed, and which decisions still hold.
+"""What follows from findings of bar_rules.py: when a rule found too many to be right, and which decisions hold.
 
-Pure. The rules are in trust/bar_rules.py, the rows in warehouse/quarantine_store.py.
+Pure. The rows are in warehouse/quarantine_store.py.
 """
 
 import datetime as dt
@@ -10,9 +10,9 @@ import polars as pl
 
 from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LAPSED, LEFT_OUT, PROPOSED, QUARANTINED
 
-# Bounds of one rule, in securities: however long one share's bars repeat, that is one fault. In twelve years of 604
-# stocks no rule spoke against more than 6 of them in a month or 1 in a session, so what is beyond is a changed feed or
-# a wrong rule, and neither is to be repaired by leaving bars out.
+# Bounds of one rule, in securities: a share whose bars repeat for weeks is one fault. In twelve years of 604 stocks no
+# rule found more than 6 of them in a month or 1 in a session. More means a changed feed or a wrong rule, and neither is
+# repaired by leaving out bars.
 MOST_OF_MONTH = 0.001  # of the month's bars ...
 FEW_OF_MONTH = 5  # ... or so many, however small the market
 MOST_OF_SESSION = 0.01  # of the session's bars ...
@@ -23,7 +23,7 @@ _MONTH = pl.col("session").dt.truncate("1mo")
 
 
 def undecided(found: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """The findings that nobody has decided on. Both have the key and ``fingerprint`` of the bar, stored its status."""
+    """The findings without a decision. Both have the key and ``fingerprint`` of the bar; stored has the status, too."""
     decided = stored.filter(pl.col("status").is_in(DECIDED))
     return found.join(decided, on=[*_KEY, "fingerprint"], how="anti")
 
@@ -31,8 +31,8 @@ def undecided(found: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
 def excessive(found: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The rules and months (first day) in which a rule found more securities than its bounds allow: rule, month.
 
-    found: rule, session, security_id, one row per finding. sessions: session, bars, of the whole months. A month is
-    judged by itself, so that it does not matter how history is cut into runs.
+    found: rule, session, security_id, one row per finding. sessions: session, bars, of the whole months. Months are
+    judged one by one, so that it does not matter how history is divided into runs.
     """
     securities = pl.col("security_id").n_unique()
     by_session = found.group_by("rule", "session").agg(found=securities).join(sessions, on="session")
@@ -55,16 +55,16 @@ def settle(
     now: dt.datetime,
     doubts: Collection[str] = (),
 ) -> pl.DataFrame:
-    """The rows of ``quarantined_bars`` as they are to be, from those that are stored and what the rules find now.
+    """The new rows of ``quarantined_bars``, from those that are stored and what the rules find now.
 
     found: security_id, session, rule, evidence. stored: the table's rows of the same days. fingerprints: security_id,
     session, fingerprint of the bars of both, as they are now. excess: as excessive() gives it. doubts: the rules whose
     bars stay.
 
-    - What somebody decided holds as long as the bar has the values that it was decided for, found again or not.
-    - A finding is ``quarantined``, or ``doubted`` where its rule leaves nothing out, or ``proposed`` where its rule
-      found too many in the month: then none is applied, and the run stops.
-    - What is no longer found, and a decision whose bar changed, is ``lapsed``: kept, and of no effect.
+    - A decision holds as long as the bar has the values it had then, whether it is found again or not.
+    - A finding is ``quarantined``; or ``doubted``, if its rule leaves no bars out; or ``proposed``, if its rule found
+      too many in the month: then none of them is applied, and the run stops.
+    - A finding that is not found again, and a decision whose bar has changed, is ``lapsed``: kept without effect.
     """
     old = stored.rename({name: f"old_{name}" for name in stored.columns if name not in _KEY})
     rows = (
@@ -98,9 +98,9 @@ def settle(
 
 
 def first_changed(stored: pl.DataFrame, settled: pl.DataFrame) -> dt.date | None:
-    """The first session with a bar that is left out now and was not before, or the other way round; None: none.
+    """The first session with a bar that is left out now and was not before, or the reverse; None if there is none.
 
-    What somebody decided since the last run, by command, is noted there.
+    Decisions made since the last run are noted by the command that makes them, not here.
     """
     out = pl.col("status").is_in(LEFT_OUT)
     bar = ["security_id", "session"]

@@ -1,18 +1,18 @@
-"""Whether a source gave a security's bars on another scale, or some of them anew: told from bars stored and fetched.
+"""Which histories a source has restated on another scale, found by comparing stored with fetched bars. Pure.
 
-Pure. A split or a dividend that the source takes into its history afterwards multiplies every bar before it by one
-ratio; a correction changes single bars. What is stored of the past is on the old scale then, all of it, though only the
-overlap of what is stored and what came can show it.
+A split or a dividend that the source applies to its history afterwards multiplies every bar before it by one ratio; a
+correction changes single bars. After a restatement the whole stored past is on the old scale, although only the overlap
+of stored and fetched bars can show it.
 """
 
 import polars as pl
 
 from breadthflow_pipelines.model.vocabulary import PRICES
 
-JITTER = 2e-6  # relative; vendors ship single-precision numbers that wobble in the seventh digit
-FACTOR_ERROR = 1e-4  # relative; vendors round the factors that they multiply by
+JITTER = 2e-6  # relative; single-precision numbers of vendors vary in the seventh digit
+FACTOR_ERROR = 1e-4  # relative; vendors round their factors
 STEPS = (0.01, 0.0001)  # prices are rounded to cents, or to hundredths of cents, or not at all
-LEAST_BARS = 2  # one bar of several on another scale is a correction; of an overlap of one bar nobody can tell
+LEAST_BARS = 2  # one of several bars on another scale is a correction; with an overlap of one bar, it is not known
 # In one run; some 2 % of large companies split in a year.
 MOST_RESCALED = 0.05  # of the securities held ...
 FEW_RESCALED = 5  # ... or so many, however small the market
@@ -24,9 +24,9 @@ def restated(stored: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
 
     stored, fetched: security_id, session, open, high, low, close, close_adjusted; one row per security and session.
 
-    A security is restated where its first bars of the overlap, in a row, at least two of them or all there are, differ
-    by one ratio (null where they do not differ), up to rounding. Its prices and its adjusted closes are judged apart:
-    a split moves both, a dividend only the latter. compared is the number of bars in the overlap.
+    A security is restated if consecutive bars from the beginning of the overlap, at least two or all there are, differ
+    by one ratio, up to rounding. Prices and adjusted closes are judged separately: a split moves both, a dividend only
+    the latter. A ratio is null where nothing differs. compared: the number of bars in the overlap.
     """
     both = stored.join(fetched, on=["security_id", "session"], suffix="_new").sort("security_id", "session")
     prices = _ratio(both, PRICES).rename({"ratio": "price_ratio"})
@@ -41,7 +41,7 @@ def restated(stored: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ratio(both: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
-    """security_id, ratio of those whose first bars have these columns multiplied by one ratio."""
+    """security_id and ratio of the securities in whose first bars these columns are multiplied by one ratio."""
     known = both.filter(pl.all_horizontal(pl.col(name, f"{name}_new").is_not_null() for name in columns))
     differs = pl.any_horizontal(
         (pl.col(f"{name}_new") - pl.col(name)).abs() > JITTER * pl.col(name) for name in columns
@@ -76,12 +76,12 @@ def _off(name: str, ratio: pl.Expr) -> pl.Expr:
 
 
 def _slack(name: str, ratio: pl.Expr) -> pl.Expr:
-    """How far rounding of both sides, and of the ratio that was told from them, may take a bar from the ratio."""
+    """How far a bar may be off the ratio through rounding of both sides and of the ratio itself."""
     return pl.col("step") * (1 + ratio) + FACTOR_ERROR * pl.col(f"{name}_new")
 
 
 def _step(name: str) -> pl.Expr:
-    """What the values of a column are rounded to, the coarsest of old and new; 0 where they are not."""
+    """The step that the values of a column are rounded to, the coarser of old and new; 0 if they are not rounded."""
 
     def rounded(column: str, step: float) -> pl.Expr:
         return ((pl.col(column) / step).round() * step - pl.col(column)).abs() < 1e-7 * pl.col(column)
@@ -96,8 +96,8 @@ def _step(name: str) -> pl.Expr:
 
 
 def excessive(rescaled: int, held: int) -> bool:
-    """Whether so many securities have prices on another scale that none of it can be splits.
+    """Whether more securities have prices on another scale than splits can explain.
 
-    rescaled: securities with a price_ratio, of all that are held. Dividends do not count: many fall on one day.
+    rescaled: securities with a price_ratio; held: all securities. Dividends do not count: many fall on the same day.
     """
     return rescaled > max(FEW_RESCALED, MOST_RESCALED * held)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from breadthflow_pipelines.locations import place
+from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.warehouse.database import Database
 
 
@@ -10,7 +10,7 @@ def remembered(database: Database) -> dict[str, Path | str]:
     """By exchange, the directory or address that `breadthflow import-breadth` was given last."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT exchange, place FROM publications ORDER BY exchange")
-        return {exchange: place(where) for exchange, where in cursor.fetchall()}
+        return {exchange: location(where) for exchange, where in cursor.fetchall()}
 
 
 def remember(database: Database, exchange: str, where: Path | str) -> None:

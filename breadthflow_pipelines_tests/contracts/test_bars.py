@@ -12,7 +12,7 @@ import pytest
 from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.model.vocabulary import LEAST_PRICE, MOST_ADJUSTED, MOST_PRICE, MOST_VOLUME, PRICES
-from breadthflow_pipelines.quality import suites
+from breadthflow_pipelines.quality import market_suites
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA
 
@@ -129,8 +129,8 @@ def test_an_adjusted_close_that_nobody_can_use_is_null_and_the_bar_is_kept(
 
 
 def test_suites_hold_stored_bars_to_no_narrower_bounds_than_the_contract() -> None:
-    assert (suites.MOST_PRICE, suites.MOST_VOLUME) == (MOST_PRICE, MOST_VOLUME)
-    assert suites.MOST_ADJUSTED_CLOSE >= MOST_PRICE * MOST_ADJUSTED
+    assert (market_suites.MOST_PRICE, market_suites.MOST_VOLUME) == (MOST_PRICE, MOST_VOLUME)
+    assert market_suites.MOST_ADJUSTED_CLOSE >= MOST_PRICE * MOST_ADJUSTED
     # What is made of the bounds is still a number: a return, its square, a square of prices.
     assert (100 * MOST_PRICE / LEAST_PRICE) ** 2 < 1e308
     assert MOST_PRICE * MOST_VOLUME < 1e308
@@ -149,7 +149,7 @@ def test_a_session_that_has_not_closed_yet_is_refused(calendar: ExchangeCalendar
 )
 def test_a_row_of_a_day_on_which_new_york_stayed_closed_is_refused(calendar: ExchangeCalendar, day: str) -> None:
     closed = dt.date.fromisoformat(day)
-    around = [{"session": calendar.back(closed, 0)}, {"session": calendar.back(closed, -1)}]
+    around = [{"session": calendar.on_or_before(closed)}, {"session": calendar.back(closed, -1)}]
     assert reasons(calendar, around[0], {"session": closed}, around[1]) == [["no closed session of XNYS"]]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.sources import files
+from breadthflow_pipelines.sources import file_batches, files
 from breadthflow_pipelines.warehouse import bar_store, member_store
 from breadthflow_pipelines_tests.orchestration.conftest import TABLES, Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
@@ -113,7 +113,7 @@ def test_repeated_backfill_changes_no_row(filled: Store) -> None:
 def test_interrupted_backfill_repeated_gives_the_tables_of_one_backfill(
     how: str, store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "CHUNK_ROWS", 400)  # a symbol or two at a time
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", 400)  # a symbol or two at a time
     with monkeypatch.context() as patch:
         patch.setattr(files.Files, "bars", _ending_early(control_c if how == "control-c" else a_bug))
         report = store.run()
@@ -182,7 +182,7 @@ def test_control_c_ends_the_run_at_once(store: Store, monkeypatch: pytest.Monkey
         attempts.append(1)
         control_c()
 
-    monkeypatch.setattr(files, "CHUNK_ROWS", 400)
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", 400)
     monkeypatch.setattr(files.Files, "bars", _ending_early(counted))
     report = store.run()
     assert len(attempts) == 1
@@ -264,9 +264,9 @@ STOPPING = """
 import importlib, sys, time
 from breadthflow_pipelines import cli
 from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.sources import files
+from breadthflow_pipelines.sources import file_batches, files
 
-files.CHUNK_ROWS = 400
+file_batches.CHUNK_ROWS = 400
 symbols.SHARD_BARS = 900
 place = importlib.import_module(f"breadthflow_pipelines.{sys.argv[1]}")
 real, calls = getattr(place, sys.argv[2]), []

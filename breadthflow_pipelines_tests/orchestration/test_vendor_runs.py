@@ -11,7 +11,7 @@ from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.sources import registry
-from breadthflow_pipelines.sources.throttle import Manners
+from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.yahoo import ATTEMPTS
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.sources.vendor import ERROR, NEW_YORK, Clock, YahooVendor, serve
@@ -52,10 +52,10 @@ def yahoo(
     get_settings.cache_clear()
     clock = Clock()
 
-    def manners(settings: Settings) -> Manners:
-        return Manners(settings.request_rate, settings.request_budget, clock=clock.now, sleep=clock.sleep)
+    def throttle(settings: Settings) -> Throttle:
+        return Throttle(settings.request_rate, settings.request_budget, clock=clock.now, sleep=clock.sleep)
 
-    monkeypatch.setattr(registry, "manners", manners)
+    monkeypatch.setattr(registry, "throttle", throttle)
     frozen(LAST)
     return store
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breadthflow_pipelines.indicators.thrusts import threshold_events
-from breadthflow_pipelines.signals.conviction import conviction
+from breadthflow_pipelines.signals.conviction import conviction, conviction_evidence
 from breadthflow_pipelines.signals.rules import EVENTS, RULES
 from breadthflow_pipelines_tests.indicators.markets import day
 from breadthflow_pipelines_tests.signals.values import frame, values
@@ -35,6 +35,10 @@ def fired(*events: tuple[str, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def evidence(scored: pl.DataFrame) -> list[str]:
+    return conviction_evidence(scored.with_columns(held_back=pl.lit(None, pl.String))).to_list()
+
+
 def test_a_dimension_is_on_for_sixty_sessions_from_its_thrust() -> None:
     got = conviction(market(70, *KNOWN), fired(("zweig_breadth_thrust", 3)))["conviction"].to_list()
     assert got == [0.0] * 3 + [1.0] * 60 + [0.0] * 7
@@ -43,11 +47,12 @@ def test_a_dimension_is_on_for_sixty_sessions_from_its_thrust() -> None:
 def test_a_later_thrust_renews_it_and_names_itself() -> None:
     got = conviction(market(70, *KNOWN), fired(("zweig_breadth_thrust", 3), ("whaley_adt5", 9), ("whaley_adt20", 9)))
     assert got["conviction"].to_list() == [0.0] * 3 + [1.0] * 66 + [0.0]
-    said = [json.loads(text)["on"] for text in got["evidence"]]
+    texts = evidence(got)
+    said = [json.loads(text)["on"] for text in texts]
     assert said[2] == {}
     assert said[8] == {"advances": {"fired": day(3).isoformat(), "rules": ["zweig_breadth_thrust"]}}
     assert said[68] == {"advances": {"fired": day(9).isoformat(), "rules": ["whaley_adt20", "whaley_adt5"]}}
-    assert all(json.dumps(json.loads(text), sort_keys=True) == text for text in got["evidence"])
+    assert all(json.dumps(json.loads(text), sort_keys=True) == text for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -71,10 +76,11 @@ def test_a_later_thrust_renews_it_and_names_itself() -> None:
 def test_conviction_is_the_share_of_known_dimensions_that_are_on(
     known: Any, rules: list[str], expected: float | None
 ) -> None:
-    got = conviction(market(5, *known), fired(*((rule, 1) for rule in rules))).row(-1, named=True)
+    scored = conviction(market(5, *known), fired(*((rule, 1) for rule in rules)))
+    got = scored.row(-1, named=True)
     assert got["conviction"] == (None if expected is None else pytest.approx(expected))
     assert got["computable"] == len(known)
-    assert json.loads(got["evidence"])["computable"] == sorted(known)
+    assert json.loads(evidence(scored)[-1])["computable"] == sorted(known)
 
 
 def test_levels_without_an_event_keep_nothing_on() -> None:
@@ -107,9 +113,11 @@ def test_conviction_is_its_twin_session_by_session(seed: int, length: int) -> No
     events = threshold_events(indicators, EVENTS)
     sessions = sorted({row["session"] for row in rows})  # type: ignore[type-var]
     last: dict[tuple[str, str], dt.date] = {}
-    for row, got in zip(
+    scored = conviction(indicators, events)
+    for row, got, text in zip(
         sorted(rows, key=lambda row: (row["segment"], row["session"])),  # type: ignore[arg-type, return-value]
-        conviction(indicators, events).iter_rows(named=True),
+        scored.iter_rows(named=True),
+        evidence(scored),
         strict=True,
     ):
         here = events.filter(segment=row["segment"], session=row["session"])["rule"]
@@ -123,5 +131,5 @@ def test_conviction_is_its_twin_session_by_session(seed: int, length: int) -> No
         now = sessions.index(row["session"])
         on = [d for d in known if (then := last.get((str(row["segment"]), d))) and now - sessions.index(then) < 60]
         assert got["session"] == row["session"]
-        assert sorted(json.loads(got["evidence"])["on"]) == sorted(on)
+        assert sorted(json.loads(text)["on"]) == sorted(on)
         assert got["conviction"] == (pytest.approx(4 * len(on) / len(known)) if len(known) > 1 else None)

@@ -8,23 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breadthflow_pipelines.sources import delimited
-from breadthflow_pipelines.sources.delimited import Table, Turned
+from breadthflow_pipelines.sources.delimited import RejectedLine, Table
 from breadthflow_pipelines.sources.protocol import Account
-from breadthflow_pipelines.sources.unfit import UnfitError
+from breadthflow_pipelines.sources.unreadable import UnreadableError
 
 Read = tuple[list[tuple[str, ...]], list[str], Account]
 
 
 def read(text: str | bytes, wanted: Sequence[int] | None = None) -> Read:
-    """The rows, the text of each line turned away, and the account."""
+    """The rows, the text of each rejected line, and the account."""
     table = Table(io.BytesIO(text.encode() if isinstance(text, str) else text))
     blocks = list(table.blocks(range(len(table.names)) if wanted is None else wanted))
     rows = [row for block in blocks for row in block.rows.iter_rows()]
-    return rows, [line.text for block in blocks for line in block.turned], table.account
+    return rows, [line.text for block in blocks for line in block.rejected], table.account
 
 
 @pytest.mark.parametrize(
-    ("lines", "rows", "turned"),
+    ("lines", "rows", "rejected"),
     [
         (["1,2,3", "4,5,6"], [("1", "2", "3"), ("4", "5", "6")], []),
         # a mark inside an unquoted cell is part of it; an odd and an even number of such rows
@@ -54,12 +54,12 @@ def read(text: str | bytes, wanted: Sequence[int] | None = None) -> Read:
         (["\0,2,3"], [("\0", "2", "3")], []),
     ],
 )
-def test_lines_become_rows_or_are_named(lines: list[str], rows: list[tuple[str, ...]], turned: list[str]) -> None:
+def test_lines_become_rows_or_are_named(lines: list[str], rows: list[tuple[str, ...]], rejected: list[str]) -> None:
     for end in ("\n", "\r\n"):
         for last in (end, ""):
             got, named, account = read(end.join(["a,b,c", *lines]) + last)
-            assert (got, named) == (rows, turned)
-            assert (account.rows, account.rejected) == (len(rows), len(turned))
+            assert (got, named) == (rows, rejected)
+            assert (account.rows, account.rejected) == (len(rows), len(rejected))
             # A line end after an empty last line is what makes it one.
             assert account.lines == 1 + len(lines) - (lines[-1] == "" and not last)
             assert account.balanced
@@ -75,20 +75,20 @@ def test_bytes_that_are_no_utf_8_stand_as_what_they_are_not() -> None:
 
 
 def test_only_wanted_columns_come_out_and_all_of_them_are_counted() -> None:
-    rows, turned, account = read("a,b,c,d\n1,2,3,4\n,,,only here\n1,2,3\n,,,\n", wanted=[0, 2])
+    rows, rejected, account = read("a,b,c,d\n1,2,3,4\n,,,only here\n1,2,3\n,,,\n", wanted=[0, 2])
     assert rows == [("1", "3"), ("", "")]  # the second row says something, though not to us
-    assert turned == ["1,2,3"]
+    assert rejected == ["1,2,3"]
     assert account.blank == 1
 
 
 def test_columns_may_be_read_as_what_they_probably_hold() -> None:
     import pyarrow as pa
 
-    hoped = {0: pa.date32(), 1: pa.float64()}
+    expected = {0: pa.date32(), 1: pa.float64()}
 
     def kinds(text: str) -> list[str]:
         table = Table(io.BytesIO(text.encode()))
-        (block,) = table.blocks([0, 1], hoped)
+        (block,) = table.blocks([0, 1], expected)
         return [str(dtype) for dtype in block.rows.dtypes]
 
     assert kinds("d,n\n2024-01-02,1.5\n2024-01-03,\n") == ["Date", "Float64"]
@@ -113,7 +113,7 @@ def test_the_header_is_the_first_line_that_says_something() -> None:
     ],
 )
 def test_what_is_no_table_is_refused(text: bytes, reason: str) -> None:
-    with pytest.raises(UnfitError, match=reason):
+    with pytest.raises(UnreadableError, match=reason):
         Table(io.BytesIO(text))
 
 
@@ -129,7 +129,7 @@ def test_a_line_beyond_all_measure_is_refused_before_it_is_held(monkeypatch: pyt
             return b"a,b\n" if self.given == size else b"x" * size
 
     endless = Endless()
-    with pytest.raises(UnfitError, match="a line of it has more than"):
+    with pytest.raises(UnreadableError, match="a line of it has more than"):
         list(Table(endless).blocks([0, 1]))
     assert endless.given < 2_000
 
@@ -140,7 +140,7 @@ def test_a_text_whose_lines_are_not_accounted_for_is_refused(monkeypatch: pytest
     monkeypatch.setattr(Table, "_strictly", lambda *_: None)
     monkeypatch.setattr(delimited, "_record", lambda lines, at, *a, **k: (2, whole(lines, at, *a, **k)[1]))
     monkeypatch.setattr(Table, "_counted", lambda self, *_: not self._counts.update(rows=self._counts["rows"] + 1))
-    with pytest.raises(UnfitError, match="not all of its lines are accounted for: 5 lines, 2 rows"):
+    with pytest.raises(UnreadableError, match="not all of its lines are accounted for: 5 lines, 2 rows"):
         read("a,b\n1,2\n3,4\n5,6\n7,8\n")
 
 
@@ -194,13 +194,13 @@ def test_what_a_writer_of_rfc_4180_wrote_is_read_as_it_was_meant(rows: list[list
     """Each cell quoted, marks doubled, line breaks in one cell; more of them, or commas beside, may look like rows."""
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     text = "h1,h2,h3\n" + "".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n" for row in rows)
-    got, turned, account = read(text)
-    assert turned == []
+    got, rejected, account = read(text)
+    assert rejected == []
     assert got == [tuple(row) for row in rows]
     assert account.balanced
 
 
 def test_a_line_turned_away_tells_its_cells() -> None:
     table = Table(io.BytesIO(b'a,b\n1,"x,y",3\n1,2,3\n'))
-    turned = [line for block in table.blocks([0, 1]) for line in block.turned]
-    assert turned == [Turned('1,"x,y",3', ["1", "x,y", "3"]), Turned("1,2,3", ["1", "2", "3"])]
+    rejected = [line for block in table.blocks([0, 1]) for line in block.rejected]
+    assert rejected == [RejectedLine('1,"x,y",3', ["1", "x,y", "3"]), RejectedLine("1,2,3", ["1", "2", "3"])]

@@ -17,7 +17,7 @@ from breadthflow_pipelines.sources.exchange_breadth import (
     fetch_published_counts,
     read_published_counts,
 )
-from breadthflow_pipelines.sources.throttle import Manners
+from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.web import ATTEMPTS, Web
 from breadthflow_pipelines_tests.sources.vendor import ERROR, PAGE, Clock, FileVendor, serve
 
@@ -201,7 +201,7 @@ def vendor() -> Iterator[FileVendor]:
 
 def fetch(address: str, tmp_path: Path, exchange: str = "NYSE") -> Path:
     clock = Clock()
-    web = Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep))
+    web = Web(Throttle(2, 100, clock=clock.now, sleep=clock.sleep))
     return fetch_published_counts(address, exchange, web, tmp_path / "sources")
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.sources import files as files_module
+from breadthflow_pipelines.sources import file_batches
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import (
@@ -253,8 +253,8 @@ def test_a_file_without_any_symbol_fails_for_nobody(tmp_path: Path) -> None:
 
 
 def test_a_large_file_that_breaks_halfway_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_module, "CHUNK_ROWS", 2)
-    monkeypatch.setattr(files_module, "PASS_ROWS", 2)
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(file_batches, "PASS_ROWS", 2)
     header = "symbol,date,open,high,low,close,volume\n"
     rows = [f"{symbol},{year}-03-02,1,3,0.5,2,100\n" for symbol in "AB" for year in (2018, 2019, 2020)]
     path = write(tmp_path / "many.csv", header + "".join(rows))
@@ -300,7 +300,7 @@ def test_cells_that_cannot_be_read_become_null_and_no_row_is_lost(tmp_path: Path
 def test_a_history_fetched_in_pieces_shows_each_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
 ) -> None:
-    monkeypatch.setattr(files_module, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", chunk_rows)
     sessions = ["2018-12-31", "2019-06-03", "never", "2019-06-04", "2020-02-29", "2021-01-04"]
     rows = "".join(f"{symbol},{day},1,3,0.5,2,{i}\n" for i, day in enumerate(sessions) for symbol in "AB")
     write(tmp_path / "many.csv", "symbol,date,open,high,low,close,volume\n" + rows + ",2019-06-05,1,3,0.5,2,9\n")
@@ -416,7 +416,7 @@ def test_files_that_share_sessions_of_a_symbol_come_in_one_chunk_cut_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the row that comes last wins, and the next reading would revise it back."""
-    monkeypatch.setattr(files_module, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", 10)
     header = "symbol,session,open,high,low,close,volume\n"
     days = [dt.date(2023, 12, day) for day in range(1, 13)] + [dt.date(2024, 1, day) for day in range(2, 10)]
     for name, symbols, close in (("a", "AB", 1), ("b", "XY", 2), ("c", "BC", 3), ("z", "CD", 4)):
@@ -911,8 +911,8 @@ def test_another_header_among_the_rows_refuses_the_file(tmp_path: Path) -> None:
 def test_every_line_of_every_file_is_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
 ) -> None:
-    monkeypatch.setattr(files_module, "CHUNK_ROWS", chunk_rows)
-    monkeypatch.setattr(files_module, "PASS_ROWS", chunk_rows)
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(file_batches, "PASS_ROWS", chunk_rows)
     header = "symbol,date,open,high,low,close,volume\n"
     row = "A,2020-0{}-02,1,3,0.5,2,100\n"
     days = "".join(row.format(month) for month in range(1, 6))

@@ -32,7 +32,7 @@ from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import Outcome, Source
 from breadthflow_pipelines.sources.stooq import Stooq
-from breadthflow_pipelines.sources.throttle import Manners
+from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.sources.wikipedia import sp500
@@ -235,7 +235,7 @@ def test_archives_of_stooq(examples: int) -> None:
             content[place % len(content)] = byte
         with directory() as place, errors_of_ours():
             (place / "d.zip").write_bytes(content)
-            consume(Stooq(place / "d.zip", ("us",), Web(Manners(2, 1)), place / "kept"))
+            consume(Stooq(place / "d.zip", ("us",), Web(Throttle(2, 1)), place / "kept"))
 
     names = st.sampled_from(
         ["data/aaa.us.txt", "data/b.us.txt", "x/aaa.us.txt", "20200102_d.txt", "c.uk.txt", "../d.us.txt"]
@@ -327,7 +327,7 @@ def test_pages_of_wikipedia(examples: int) -> None:
     def body(page: bytes) -> None:
         with directory() as place, errors_of_ours():
             (place / "page.html").write_bytes(page)
-            sp500(Web(Manners(2, 1)), place / "page.html")
+            sp500(Web(Throttle(2, 1)), place / "page.html")
 
     pieces = st.lists(st.sampled_from(tags), max_size=30).map(
         lambda parts: "".join(parts).encode(errors="surrogatepass")

@@ -22,7 +22,7 @@ from breadthflow_pipelines.sources.protocol import (
     Outcome,
 )
 from breadthflow_pipelines.sources.stooq import Stooq
-from breadthflow_pipelines.sources.throttle import Manners
+from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines_tests.sources.vendor import PAGE, Clock, FileVendor, serve
 
@@ -56,7 +56,7 @@ def source(tmp_path: Path, members: Mapping[str, str | bytes], *markets: str) ->
 
 def at(place: Path | str, tmp_path: Path, *markets: str, instruments: Path | None = None) -> Stooq:
     clock = Clock()
-    web = Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep))
+    web = Web(Throttle(2, 100, clock=clock.now, sleep=clock.sleep))
     return Stooq(place, markets or ("us",), web, tmp_path / "sources" / "stooq", instruments)
 
 

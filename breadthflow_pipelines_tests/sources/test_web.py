@@ -8,7 +8,7 @@ import pytest
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.sources import web as web_module
-from breadthflow_pipelines.sources.throttle import BURST, Manners, StopAskingError, retry_after
+from breadthflow_pipelines.sources.throttle import BURST, StopAskingError, Throttle, retry_after
 from breadthflow_pipelines.sources.web import ATTEMPTS, Web, is_page
 from breadthflow_pipelines_tests.sources.vendor import (
     ERROR,
@@ -36,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def web(clock: Clock) -> Web:
-    return Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep, jitter=lambda: 1.0))
+    return Web(Throttle(2, 100, clock=clock.now, sleep=clock.sleep, jitter=lambda: 1.0))
 
 
 def half(content: bytes, tag: str | None = None) -> Answer:
@@ -137,7 +137,7 @@ def test_a_file_that_broke_off_goes_on_from_there_even_in_another_run(
     with pytest.raises(SourceError):
         web.fetch(address, target)
     assert not target.exists()
-    later = Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep))
+    later = Web(Throttle(2, 100, clock=clock.now, sleep=clock.sleep))
     assert fetched(later, address, target) == CONTENT
     start = int(vendor.asked[-1].headers["Range"].removeprefix("bytes=").removesuffix("-"))
     assert len(CONTENT) // 2 - web_module.PIECE < start <= len(CONTENT) // 2
@@ -177,33 +177,33 @@ def test_retry_after_is_seconds_or_a_moment(header: str | None, seconds: float |
 
 
 def test_requests_keep_their_rate_after_a_burst(clock: Clock) -> None:
-    manners = Manners(rate=2, budget=1000, clock=clock.now, sleep=clock.sleep)
+    throttle = Throttle(rate=2, budget=1000, clock=clock.now, sleep=clock.sleep)
     for _ in range(100):
-        manners.ask()
+        throttle.ask()
     assert clock.seconds == pytest.approx((100 - BURST) / 2)
     clock.seconds += 3600  # a long pause does not save up more than a burst
     before = clock.seconds
     for _ in range(int(BURST) + 2):
-        manners.ask()
+        throttle.ask()
     assert clock.seconds - before == pytest.approx(1)
 
 
 def test_a_budget_is_for_one_run(clock: Clock) -> None:
-    manners = Manners(rate=50, budget=2, clock=clock.now, sleep=clock.sleep)
+    throttle = Throttle(rate=50, budget=2, clock=clock.now, sleep=clock.sleep)
     for _ in range(2):
-        manners.begin()
-        manners.ask()
-        manners.ask()
+        throttle.begin()
+        throttle.ask()
+        throttle.ask()
         with pytest.raises(StopAskingError, match="budget of 2 requests"):
-            manners.ask()
+            throttle.ask()
 
 
 def test_waits_grow_to_a_limit_and_are_spread(clock: Clock) -> None:
     for jitter, expected in ((0.0, [1, 2, 4, 8, 16, 30, 30]), (1.0, [2, 4, 8, 16, 32, 60, 60])):
         clock.waits.clear()
-        manners = Manners(1, 1, clock=clock.now, sleep=clock.sleep, jitter=lambda share=jitter: share)  # type: ignore[misc]
+        throttle = Throttle(1, 1, clock=clock.now, sleep=clock.sleep, jitter=lambda share=jitter: share)  # type: ignore[misc]
         for attempt in range(7):
-            manners.rest(attempt)
+            throttle.rest(attempt)
         assert clock.waits == expected
 
 

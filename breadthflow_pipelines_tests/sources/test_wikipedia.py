@@ -10,7 +10,7 @@ import pytest
 
 from breadthflow_pipelines.cli import main
 from breadthflow_pipelines.errors import RequestError, SourceError
-from breadthflow_pipelines.sources.throttle import Manners
+from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.sources.wikipedia import (
@@ -81,7 +81,7 @@ def vendor() -> Iterator[FileVendor]:
 @pytest.fixture
 def web() -> Web:
     clock = Clock()
-    return Web(Manners(2, 100, clock=clock.now, sleep=clock.sleep))
+    return Web(Throttle(2, 100, clock=clock.now, sleep=clock.sleep))
 
 
 def saved(tmp_path: Path, content: bytes) -> Path:

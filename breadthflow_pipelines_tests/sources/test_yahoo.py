@@ -12,8 +12,9 @@ from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources import yahoo
 from breadthflow_pipelines.sources.journal import Journal
 from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, Chunk, Outcome
-from breadthflow_pipelines.sources.throttle import LONGEST_WAIT, Manners
+from breadthflow_pipelines.sources.throttle import LONGEST_WAIT, Throttle
 from breadthflow_pipelines.sources.yahoo import ATTEMPTS, IN_A_ROW, Needed, Yahoo
+from breadthflow_pipelines.sources.yahoo_client import bars_of_history
 from breadthflow_pipelines_tests.sources.vendor import (
     ERROR,
     PAGE,
@@ -47,12 +48,12 @@ def source(vendor: YahooVendor, clock: Clock, tmp_path: Path, yfinance_cache: Pa
     """Makes a source as a new process would; Wednesday is the last session that has closed."""
 
     def make(*symbols: str, budget: int = 10_000, closed: dt.date = WEDNESDAY, **options: object) -> Yahoo:
-        manners = Manners(5, budget, clock=clock.now, sleep=clock.sleep, jitter=lambda: 1.0)
+        throttle = Throttle(5, budget, clock=clock.now, sleep=clock.sleep, jitter=lambda: 1.0)
         return Yahoo(
             dict.fromkeys(symbols, ALWAYS),
             exchange_calendar("XNYS"),
             Journal(tmp_path / "sources" / "journal.jsonl"),
-            manners,
+            throttle,
             yfinance_cache,
             gateway=vendor.url,
             last_closed=lambda: closed,
@@ -400,7 +401,7 @@ def test_a_frame_of_yfinance_s_that_lacks_a_column_is_refused_by_name() -> None:
 
     frame = pd.DataFrame({"Open": [1.0], "Close": [1.0]}, index=pd.DatetimeIndex(["2024-03-04"], tz="UTC"))
     with pytest.raises(Exception, match=r"yfinance .* gives no High, Low, Volume, Adj Close; it has Open, Close"):
-        yahoo._bars("X", frame)
+        bars_of_history("X", frame)
 
 
 def test_a_split_between_two_fetches_comes_as_yahoo_tells_it(vendor: YahooVendor, source: Callable[..., Yahoo]) -> None:
@@ -421,9 +422,9 @@ def test_only_symbols_that_somebody_needs_in_the_range_are_asked_for(
         "JOINS-LATE": (dt.date(2026, 3, 2), None),
         "INDEX": ALWAYS,
     }
-    manners = Manners(5, 1000, clock=clock.now, sleep=clock.sleep)
+    throttle = Throttle(5, 1000, clock=clock.now, sleep=clock.sleep)
     journal = Journal(tmp_path / "journal.jsonl")
-    source = Yahoo(needed, exchange_calendar("XNYS"), journal, manners, yfinance_cache, gateway=vendor.url)
+    source = Yahoo(needed, exchange_calendar("XNYS"), journal, throttle, yfinance_cache, gateway=vendor.url)
     assert set(read(source).outcomes) == {"LEFT-LATER", "JOINS", "INDEX"}
 
 

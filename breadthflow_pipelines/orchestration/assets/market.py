@@ -29,7 +29,7 @@ from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.pending_changes import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Outcome, Reading, label
-from breadthflow_pipelines.sources.tree import told_others
+from breadthflow_pipelines.sources.tree import note_of_others
 from breadthflow_pipelines.sources.universe_file import (
     INSTRUMENT_SCHEMA,
     instruments_beside,
@@ -189,5 +189,5 @@ def _lines(reading: Reading) -> dict[str, Any]:
         "lines_continued": account.continued,
         "rows_outside": reading.outside,
         "columns_unused": dict(reading.columns_unused),
-        "files_not_read": list(told_others(reading.others, "the directory")),
+        "files_not_read": list(note_of_others(reading.others, "the directory")),
     }

@@ -16,12 +16,12 @@ T = TypeVar("T")
 _WHATEVER = (Exception, pl.exceptions.PanicException)
 
 
-class UnfitError(Exception):
+class UnreadableError(Exception):
     """A file, or a part of an archive, that can be opened but not used; the message is the reason."""
 
 
 @contextmanager
-def costing_itself(key: T, problems: MutableMapping[T, str]) -> Iterator[None]:
+def noting_failure(key: T, problems: MutableMapping[T, str]) -> Iterator[None]:
     """Whatever goes wrong inside becomes the reason why ``key`` is not used, and ends nothing else.
 
     What a file may hold has no list, and neither have the errors of those who read it. Errors of our own, which name a
