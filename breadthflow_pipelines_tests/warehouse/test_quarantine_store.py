@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.datasets import FOLLOWERS
 from breadthflow_pipelines.warehouse import (
     bar_store,
     decisions,
@@ -19,7 +20,7 @@ from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.warehouse.frames import bars, listing, members
 
-ASSETS = recomputations.MADE_OF["bars"]
+ASSETS = FOLLOWERS["bars"]
 D1, D2, D3, D4 = (dt.date(2024, 1, n) for n in (2, 3, 4, 5))
 TWO = listing((1, "A", "AAA", None, "2024-01-04"), (1, "A", "AX", "2024-01-04", None), (2, "B", "BBB", None, None))
 
