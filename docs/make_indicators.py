@@ -26,7 +26,7 @@ from breadthflow_pipelines.indicators.breadth_catalogue import (
     breadth_indicators,
 )
 from breadthflow_pipelines.indicators.counts import count_breadth, roster
-from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
 from breadthflow_pipelines.model.vocabulary import ALL
@@ -348,7 +348,8 @@ HOW_TO = """
 
 1. Write one function and one `Indicator` entry in its family's file, `indicators/` with `issues.py`, `mcclellan.py`,
    `volume.py`, `extremes.py`, `participation.py` or `omens.py`; of single securities `technical.py`. A family of its
-   own is a new file with `FAMILY` and `INDICATORS`, and its name in `FAMILIES` of `breadth.py`.
+   own is a new file with `FAMILY` and `INDICATORS`, and its name in `FAMILIES` of
+   `breadth_catalogue.py`.
 2. Write its twin in `breadthflow_pipelines_tests/indicators/twins.py`, from the published formula and not from yours;
    of single securities, compare it in `test_technical.py`. A complete published figure goes into `test_figures.py`.
 3. Raise `CONVENTION` only when a definition that exists changes.

@@ -30,11 +30,37 @@ from breadthflow_pipelines.warehouse import holds, rejections, standing, verdict
 from breadthflow_pipelines.warehouse.database import open_database
 
 _REJECTED_SHORT = (
-    *("session", "symbol", "reason", "status", "open", "high", "low", "close", "volume", "raw", "evidence", "decision"),
+    "session",
+    "symbol",
+    "reason",
+    "status",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "raw",
+    "evidence",
+    "decision",
 )
 _REJECTED_COLUMNS = (
-    *("session", "symbol", "source", "reason", "status", "open", "high", "low", "close", "volume", "raw", "evidence"),
-    *("found_at", "decided_at", "decided_by", "decision", "run_id"),
+    "session",
+    "symbol",
+    "source",
+    "reason",
+    "status",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "raw",
+    "evidence",
+    "found_at",
+    "decided_at",
+    "decided_by",
+    "decision",
+    "run_id",
 )
 _REJECTED_LINE = ("session", "exchange", "file", "line", "value", "reason", "rejected_at", "run_id")
 

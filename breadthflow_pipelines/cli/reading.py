@@ -58,19 +58,50 @@ _SIGNAL_SHORT = (
     "signal_id",
 )
 _SIGNAL_COLUMNS = (
-    *("signal_id", "universe", "segment", "session", "rule", "action", "confidence", "value", "threshold"),
-    *("calibrated", "state", "convention", "evidence", "synthetic"),
+    "signal_id",
+    "universe",
+    "segment",
+    "session",
+    "rule",
+    "action",
+    "confidence",
+    "value",
+    "threshold",
+    "calibrated",
+    "state",
+    "convention",
+    "evidence",
+    "synthetic",
 )
 _BREADTH_KEY = ("universe", "segment", "session", "state")
 _BREADTH_SHORT = (
     *_BREADTH_KEY,
-    *("members", "priced", "advances", "declines", "unchanged", "new_highs", "new_lows"),
-    *("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50"),
+    "members",
+    "priced",
+    "advances",
+    "declines",
+    "unchanged",
+    "new_highs",
+    "new_lows",
+    "ad_line",
+    "mcclellan_oscillator_ratio",
+    "zweig_ema",
+    "pct_above_50",
 )
 _SYMBOL_KEY = ("session", "universe", "symbol", "action", "confidence", "strength", "regime", "gated")
 _SYMBOL_SHORT = (
-    *("session", "symbol", "action", "confidence", "strength", "regime", "gated"),
-    *("rsi_14", "macd_histogram", "pct_from_high_252", "relative_strength", "volume_ratio_20"),
+    "session",
+    "symbol",
+    "action",
+    "confidence",
+    "strength",
+    "regime",
+    "gated",
+    "rsi_14",
+    "macd_histogram",
+    "pct_from_high_252",
+    "relative_strength",
+    "volume_ratio_20",
 )
 _MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
 _WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")

@@ -1,7 +1,7 @@
-"""How many members of a universe did what on each session, and whether that count may still change.
+"""Counts of the members of a universe on each session: how many rose, fell and so on, and whether a count is final.
 
-Counts are sums over securities: they can be cut by month, by universe or by securities. What one security did is in
-price.py, what follows from the counts in breadth.py.
+Counts are sums over securities: they can be computed by month, by universe or by parts of the securities. What a
+single security did is in price.py, what follows from the counts in breadth_catalogue.py.
 """
 
 import datetime as dt
@@ -54,10 +54,10 @@ _MARKS = {
     "able_252_total_return": pl.col("able_252_total_return"),
 }
 
-# What a session's volumes and dollars come to may be more than a count can be: it is summed in twice the width.
+# Volumes and dollars of a session may exceed the range of a count, so they are summed in twice the width.
 _SUMMED_AS = {count.name: pl.Int128 if count.name in _MOVED else pl.Int64 for count in COUNTS if count.name in _MARKS}
 
-# How many could have added to a count: where nobody could, the count is null.
+# By count, the number of members that could have added to it: where that is zero, the count is null.
 _ABLE = {count.name: count.able for count in COUNTS if count.able is not None}
 NO_INDEX = pl.DataFrame(schema={"universe": pl.String, "session": pl.Date, "index_close": pl.Float64})
 
@@ -76,10 +76,10 @@ def count_breadth(
     Gives ``universe, segment, session``, COUNT_COLUMNS and ``convention``, sorted: segment ALL and each sector that has
     members, for counted sessions on which any member of the universe is priced. Counts are issues (Int64), volumes
     shares and dollars close * shares (Int64), points price units (Float64), coverage is priced/members; index_close
-    stands with ALL only. Everything is computed on a security's whole history and masked by membership only here, so a
+    is given for ALL only. Everything is computed on a security's whole history and masked by membership only here, so a
     joining member needs no burn-in. Null where it is unknown: directions, volumes and points with no member that
     advanced, declined or stayed; above_N and new extremes with no able member; a sum beyond LARGEST. A bar above
-    price.MOST_SUMMED or MOST_DOLLARS is counted as any other, and adds nothing to points and dollars.
+    price.MOST_SUMMED or MOST_DOLLARS counts like any other, but adds nothing to points and dollars.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -108,14 +108,14 @@ def count_breadth(
 
 
 def breadth_state(counts: pl.DataFrame, gate: float, revisable_from: dt.date) -> pl.DataFrame:
-    """Add ``state``: "provisional" where a count may still change or is too thin to build on, else "final".
+    """Add ``state``: "provisional" where a count may still change or its coverage is too low, else "final".
 
-    counts: KEY and coverage (priced/members; null for published counts, which say nothing of it and pass), with the
-    whole history of each universe and segment, in any order; given back sorted by KEY. Provisional is a row
+    counts: KEY and coverage (priced/members; null for published counts, which pass), with the whole history of each
+    universe and segment, in any order. The result is sorted by KEY. A row is provisional
 
     - with a coverage below ``gate``,
     - with less than OUTAGE_SHARE of the median coverage of the prior OUTAGE_SESSIONS rows (only where those are full),
-    - of a session from ``revisable_from`` on, whose bars the source may still change.
+    - on a session from ``revisable_from`` on, whose bars the source may still change.
     """
     too_thin = (pl.col("coverage") < gate) | coverage_lost().over("universe", "segment")
     provisional = too_thin.fill_null(False) | (pl.col("session") >= revisable_from)
@@ -124,13 +124,13 @@ def breadth_state(counts: pl.DataFrame, gate: float, revisable_from: dt.date) ->
 
 
 def coverage_lost() -> pl.Expr:
-    """Whether a row's coverage is far below the usual one of its series, which is in order of sessions."""
+    """Whether a row's coverage is far below the usual coverage of its series, in order of sessions."""
     usual = pl.col("coverage").rolling_median(OUTAGE_SESSIONS).shift(1)
     return pl.col("coverage") < OUTAGE_SHARE * usual
 
 
 def roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """Who belonged to which universe and sector on each of the sessions: universe, sector, session, security_id."""
+    """The members of each universe and sector on each session: universe, sector, session, security_id."""
     belongs = (pl.col("valid_from") <= pl.col("session")) & (
         pl.col("valid_to").is_null() | (pl.col("session") < pl.col("valid_to"))
     )
@@ -139,7 +139,7 @@ def roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
 
 
 def comparable(counts: pl.DataFrame) -> pl.DataFrame:
-    """The same counts, with ISSUES (Float64) of a row of another list as the usual list would have had them.
+    """The same counts, with ISSUES (Float64) of rows that count another list scaled to the usual list.
 
     counts: ISSUES and, where there are published counts among them, ``issue_scale``: the usual total over the row's
     own, null where they are one. Shares such as A / (A + D) stay what they were; sums and differences over sessions

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.issues import TOTAL
 from breadthflow_pipelines.indicators.series import burn_in, count, share, trend, window_mean
 
@@ -23,18 +23,18 @@ def record_high_percent(highs: pl.Expr, lows: pl.Expr) -> pl.Expr:
 
 
 def high_low_index(highs: pl.Expr, lows: pl.Expr) -> pl.Expr:
-    """Mean of the last ten known values of record_high_percent, 0 to 100; sessions without extremes are passed over."""
+    """Mean of the last ten known values of record_high_percent, 0 to 100; sessions without extremes are skipped."""
     return window_mean(record_high_percent(highs, lows), TEN)
 
 
 def high_low_logic(highs: pl.Expr, lows: pl.Expr, able: pl.Expr) -> pl.Expr:
-    """100 * min(NH, NL) / able, 0 to 50 where nobody makes both: high while the market is of two minds."""
+    """100 * min(NH, NL) / able, 0 to 50 unless a member makes both: high while the market is divided."""
     lesser = pl.when(highs.is_not_null() & lows.is_not_null()).then(pl.min_horizontal(highs, lows))
     return 100 * share(lesser, able)
 
 
 NH, NL = count("new_highs"), count("new_lows")
-# Members that could have made an extreme; published counts do not say, there every issue counts.
+# Members that could have made an extreme; unknown in published counts, where every issue counts.
 ABLE = pl.coalesce(count("able_252"), TOTAL)
 _NET = net_new_highs(NH, NL)
 _LOGIC = high_low_logic(NH, NL, ABLE)

@@ -1,11 +1,11 @@
-"""Indicators of advances and declines: how many rose against how many fell. McClellan's are in mcclellan.py.
+"""Indicators of advances and declines. McClellan's are in mcclellan.py.
 
-Each formula is a function over counts of one series in session order; its entry below says what it is for people.
+Each formula is a function over counts of one series in session order; its entry in INDICATORS documents it.
 """
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.series import burn_in, count, share, trend, window_mean, window_ratio
 
 FAMILY = "Advances and declines"
@@ -28,7 +28,7 @@ def ad_percent(net: pl.Expr, total: pl.Expr) -> pl.Expr:
 
 
 def ad_ratio(advances: pl.Expr, declines: pl.Expr) -> pl.Expr:
-    """A / D. Null where nothing fell: the best of days is not zero."""
+    """A / D. Null where D is 0."""
     return share(advances, declines)
 
 
@@ -73,7 +73,7 @@ def zweig_sma(advances: pl.Expr, declines: pl.Expr) -> pl.Expr:
 
 
 def zweig_pooled(advances: pl.Expr, declines: pl.Expr) -> pl.Expr:
-    """Trend of A over the trends of A and D, 0 to 1: what moved much weighs more, so events come on other days."""
+    """Trend of A over the trends of A and D, 0 to 1: larger sessions weigh more, so its events fall on other days."""
     both = advances.is_not_null() & declines.is_not_null()
     up, down = (trend(pl.when(both).then(part), ZWEIG_TREND) for part in (advances, declines))
     return share(up, up + down)

@@ -1,11 +1,11 @@
-"""McClellan's Oscillator and Summation Index, of net advances, of their ratio and of volume, and what to expect next.
+"""McClellan's Oscillator and Summation Index, of net advances, of their ratio and of volume, and their projections.
 
 All of them rest on two trends of one series, T10 and T5, the 10 % and the 5 % trend. The rest is arithmetic on these.
 """
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import Indicator
+from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.issues import NET, A, D, rana
 from breadthflow_pipelines.indicators.series import burn_in, count, trend
 

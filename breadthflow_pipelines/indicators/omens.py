@@ -1,8 +1,8 @@
-"""The Hindenburg Omen, and what needs an index: its trend and Coppock's curve. Events are in thrusts.py."""
+"""The Hindenburg Omen, and indicators of an index: its trend and Coppock's curve. Events are in thrusts.py."""
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.extremes import NH, NL
 from breadthflow_pipelines.indicators.issues import NET, TOTAL
 from breadthflow_pipelines.indicators.mcclellan import SLOW_TREND, mcclellan_oscillator
@@ -35,8 +35,8 @@ def hindenburg_omen(highs: pl.Expr, lows: pl.Expr, total: pl.Expr, oscillator: p
 def index_trend(close: pl.Expr) -> pl.Expr:
     """1 where the 50-session mean of the index rises, else 0.
 
-    A mean rises where what enters is more than what leaves it, so the close is held against that of 50 sessions ago:
-    two means of the same closes differ by rounding alone.
+    The mean rises if the close that enters it exceeds the one that leaves it, so the close is compared with that of 50
+    sessions ago. Comparing two means would depend on rounding.
     """
     leaving = scattered(close.drop_nulls().shift(TEN_WEEKS), close.is_not_null())
     return flag(close > leaving)
@@ -45,8 +45,8 @@ def index_trend(close: pl.Expr) -> pl.Expr:
 def coppock(close: pl.Expr) -> pl.Expr:
     """Coppock's curve of an index's month ends: WMA10 of its 14-month and 11-month rates of change, in per cent.
 
-    On a session before the month's last, the month's close so far stands in, so the last session of a month has the
-    published, monthly value and none knows what comes later. Null before the 24th month with a close.
+    Before the last session of a month, the latest close stands in for the month's. So the last session of a month has
+    the published, monthly value, and no session uses later data. Null before the 24th month with a close.
     """
     known = close.is_not_null()
     month, close = pl.col("session").filter(known).dt.truncate("1mo"), close.drop_nulls()
@@ -64,7 +64,7 @@ def _rate(now: pl.Expr, then: pl.Expr) -> pl.Expr:
     return 100 * (now / then - 1)
 
 
-_INDEX = pl.when(count("index_close") > 0).then(count("index_close"))  # nothing rises from a level of zero: it is none
+_INDEX = pl.when(count("index_close") > 0).then(count("index_close"))  # a level of zero is none
 _OSCILLATOR = mcclellan_oscillator(NET)
 _MCHUGH = "James Miekka; Robert McHugh's definition in safehaven.com 30651, 2013"
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.series import count, share
 from breadthflow_pipelines.model.vocabulary import AVERAGES
 

@@ -1,12 +1,12 @@
 """What one security's own bars say on each session: direction, place against its averages, new extremes.
 
 Every function takes and gives one row per bar, sorted by security and session. Windows count the security's own traded
-bars, so a halt or a vendor's outage shifts a window and never poisons it. After LONGEST_SILENCE days without a bar a
-new history begins, and no window looks across. Knows no universe: see counts.py.
+bars, so that a halt or a vendor's outage shifts a window but never breaks it. After LONGEST_SILENCE days without a bar
+a new history begins, and no window looks across. Knows no universe: see counts.py.
 
-No value depends on where the history was cut, as long as WARM_UP_BARS bars stand before the first row that is used:
-each is made from its window alone. Hence sums by doubling instead of a running sum, whose rounding carries along
-whatever came before the window.
+No value depends on where the history was cut, as long as WARM_UP_BARS bars precede the first row that is used: each is
+computed from its window alone. Hence sums by doubling instead of a running sum, whose rounding depends on everything
+before the window.
 """
 
 import polars as pl
@@ -19,12 +19,12 @@ WARM_UP_BARS = YEAR  # own bars of each security that must precede the first ses
 # Relative: a close nearer to its average than this is at it. Rounding of a 200-bar sum is some 1e-15, a tick far more.
 TIE = 1e-9
 TICK_PARTS = 1_000_000  # points are added up as whole millionths, so that no sum depends on the order of its parts
-MOST_SUMMED = 1e12  # price units; a greater close is the past of reverse splits, and would be the whole sum of points
+MOST_SUMMED = 1e12  # price units; greater closes come from past reverse splits, and would dominate the sum of points
 HISTORY = ("security_id", "history")  # what windows and recursions are computed over
 
 
 def by_history(bars: pl.DataFrame) -> pl.DataFrame:
-    """Bars in order of security and session, with ``history``: which of its histories a bar of its security is in."""
+    """Bars in order of security and session, with ``history``: the number of the history, within its security."""
     silence = pl.col("session").diff().dt.total_days()
     return bars.sort("security_id", "session").with_columns(
         history=(silence > LONGEST_SILENCE).fill_null(value=False).cum_sum()
@@ -39,21 +39,21 @@ def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
     """
-    placed = by_history(bars.join(sessions, on="session", how="left"))
-    stray = placed.filter(pl.col("ordinal").is_null())
+    ordered = by_history(bars.join(sessions, on="session", how="left"))
+    stray = ordered.filter(pl.col("ordinal").is_null())
     if stray.height:
         first = stray.select(pl.col("session").min()).item()
         raise BreadthFlowError(
             f"{stray.height} bars lie on no known session, the first on {first}. "
             "Pass every session from the first bar through the last."
         )
-    return placed.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over(HISTORY))
+    return ordered.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over(HISTORY))
 
 
 def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
-    """Add ``direction`` (1 advance, -1 decline, 0 unchanged, null when untold), ``points``, ``no_prior`` and ``gap``.
+    """Add ``direction`` (1 advance, -1 decline, 0 unchanged, null when unknown), ``points``, ``no_prior`` and ``gap``.
 
-    The exact sign of the close against the previous bar's close, told only where that bar is of the previous exchange
+    The exact sign of the close against the previous bar's close, known only if that bar is of the previous exchange
     session. points: how far the close moved, in whole millionths of a price unit (Int64); null where either close is
     above MOST_SUMMED. The first bar of a history is ``no_prior``; one whose predecessor is older is a ``gap``.
     """
@@ -88,9 +88,9 @@ def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
     """Add new extremes against the own bars before this one: of a year, of a month, and of a year in total return.
 
     ``new_high``: the high is strictly above the greatest of the prior YEAR highs; ``new_low``: the low is strictly
-    below the least of the prior lows. A price that stands still makes neither. ``able_252``: that many prior bars
+    below the least of the prior lows. A price that does not move makes neither. ``able_252``: that many prior bars
     exist; null where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by close_adjusted /
-    close, as vendors do that chart dividends away; null where any of those bars has no close_adjusted.
+    close, as vendors do that chart total returns; null where any of those bars has no close_adjusted.
     """
     number, scale = pl.col("bar_number"), pl.col("close_adjusted") / pl.col("close")
     high, low = pl.col("high"), pl.col("low")
@@ -122,10 +122,10 @@ def _prior_low(values: pl.Expr, window: int) -> pl.Expr:
 def moving_average(values: pl.Series, window: int) -> pl.Series:
     """Simple mean of each row and the ``window - 1`` before it, in the units of the values; null until they exist.
 
-    Added up in an order that the window alone decides: blocks of 1, 2, 4, ... rows are built by doubling, and those
-    that make up the window are laid end to end, for 200 rows blocks of 8, 64 and 128. rolling_mean carries the rounding
-    of earlier rows along, so its last bits depend on where the frame begins. Rows whose window reaches back into
-    another security are the caller's to mask.
+    The order of the additions depends on the window alone: blocks of 1, 2, 4, ... rows are built by doubling, and those
+    that make up the window are added, for 200 rows blocks of 8, 64 and 128. rolling_mean keeps rounding errors of
+    earlier rows, so that its last bits depend on where the frame begins. The caller has to mask rows whose window
+    reaches back into another security.
     """
     total = pl.zeros(len(values), eager=True)
     block, size, taken = values, 1, 0

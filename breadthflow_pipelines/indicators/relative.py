@@ -1,8 +1,8 @@
-"""How a security did against the other members of its universe. What it did by itself is in technical.py."""
+"""How a security performed against the other members of its universe. Its own indicators are in technical.py."""
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import Indicator
+from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.indicators.technical import FAMILY, ROC_LONG
 
@@ -10,9 +10,9 @@ MEDIAN = "median_roc"
 
 
 def against_median(returns: pl.Expr, median: pl.Expr) -> pl.Expr:
-    """100 * ((100 + r) / (100 + median r) - 1), in per cent: what the member gained on the universe's median member.
+    """100 * ((100 + r) / (100 + median r) - 1), in per cent: the member's gain on the median member of its universe.
 
-    Null where either is. A median, because neither one wild member nor the order of members moves it.
+    Null where either is. A median depends neither on outliers nor on the order of members.
     """
     return 100 * (share(100 + returns, 100 + median) - 1)
 
@@ -48,7 +48,7 @@ def relative_strength(members: pl.DataFrame, medians: pl.DataFrame) -> pl.DataFr
     """Add ``relative_strength`` (per cent) to rows of members.
 
     members: universe, session, roc_63 and whatever else, in any order. medians: as median_returns gives them. Of a
-    universe with one member it is 0: there is nobody else.
+    universe with one member it is 0.
     """
     known = members.join(medians, on=["universe", "session"], how="left", maintain_order="left")
     return known.with_columns(RELATIVE_STRENGTH.expression.alias(RELATIVE_STRENGTH.name)).drop(MEDIAN)

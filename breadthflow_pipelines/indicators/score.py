@@ -1,6 +1,6 @@
-"""The breadth score: one number from 0 to 100 for how a universe's breadth stands against its own past year.
+"""The breadth score: one number from 0 to 100 that compares a universe's breadth with its own past year.
 
-Knows no levels to act on; those are a rule (signals/rules.py).
+The levels to act on are in signals/rules.py.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from breadthflow_pipelines.model.vocabulary import KEY
 
 @dataclass(frozen=True)
 class Component:
-    """One voice in the score: its weight, what it is for people, and its formula over counts and indicators."""
+    """A component of the score: its weight, its description, and its formula over counts and indicators."""
 
     weight: float
     about: str
@@ -33,16 +33,16 @@ COMPONENTS = {
     "net_new_highs_share": Component(
         0.15, "new highs less new lows, per member", share(pl.col("net_new_highs"), _ABLE)
     ),
-    # Smoothed like Zweig's average: of one session alone, it is mostly noise.
+    # Smoothed like Zweig's average: a single session is mostly noise.
     "up_volume_trend": Component(
         0.10, "10-day average share of up volume", trend(pl.col("up_volume_share"), ZWEIG_TREND)
     ),
 }
-WINDOW = 252  # observations of a component's own past that a value is held against, a year
+WINDOW = 252  # observations, a year: the own past that a value is compared with
 MIN_HISTORY = 126  # fewer than half a year of them give no z
-WINSOR = 3.0  # a z beyond counts as this, so that one wild session cannot carry the score
-MIN_WEIGHT = 0.5  # of the weights must be there for a score
-STILL = 1e-9  # relative: a past that moved less stood still, and its spread is rounding
+WINSOR = 3.0  # a larger z counts as this, so that one extreme session cannot dominate the score
+MIN_WEIGHT = 0.5  # least sum of known weights for a score
+STILL = 1e-9  # relative: a past that varied less is constant, and its deviation is rounding
 NEUTRAL, SPAN = 50.0, 50.0
 
 
@@ -52,9 +52,9 @@ def breadth_score(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFram
     counts and indicators: KEY and their columns, in any order, with the whole history of each universe and segment; of
     published counts ``issue_scale`` as well.
 
-    Gives KEY, ``score``, ``weight`` (the share of weights that were there, 0 to 1) and, for each of COMPONENTS, its
+    Gives KEY, ``score``, ``weight`` (the sum of known weights, 0 to 1) and, for each of COMPONENTS, its
     ``NAME`` (value) and ``NAME_z``, sorted by KEY. score = 50 + 50 * (weighted mean of the z) / 3, from 0 to 100: 50 is
-    an ordinary session of the past year. Components without a z are left out and the weights rescaled; with less than
+    an average session of the past year. Components without a z are left out and the weights rescaled; with less than
     MIN_WEIGHT of them the score is null. This project's own measure: no published thresholds exist for it.
     """
     known = comparable(counts).select(*KEY, "able_252", "advances", "declines", "unchanged")
@@ -78,9 +78,9 @@ def breadth_score(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFram
 def _against_own_past(values: pl.DataFrame, name: str) -> pl.DataFrame:
     """KEY and ``NAME_z``: each value against the WINDOW observations strictly before it, winsorized to +-WINSOR.
 
-    Strictly before, so that no session softens the yardstick it is held against, and none to come is known. Nulls are
-    left out first, so a window always holds that many observations. Sample standard deviation; null where fewer than
-    MIN_HISTORY observations precede or where they stood still.
+    Strictly before, so that a session does not influence its own yardstick and no later one is used. Nulls are left
+    out first, so a window always has that many observations. Sample standard deviation; null where fewer than
+    MIN_HISTORY observations precede or where they are constant.
     """
     value = pl.col(name)
     windows = value.rolling_min, value.rolling_max, value.rolling_mean, value.rolling_std

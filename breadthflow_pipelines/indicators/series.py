@@ -1,7 +1,7 @@
-"""What indicators are built from: a count, a share, a trend, a window, each over one series in session order.
+"""Building blocks of indicators: a count, a share, a trend, a window, each over one series in session order.
 
-Null rule of all: a session of which nothing is known is null, enters no recursion and no window, and leaves the state
-of both alone. Indicators themselves are in issues.py, mcclellan.py, volume.py, extremes.py, participation.py, omens.py.
+Nulls: an unknown session is null, enters no recursion and no window, and leaves the state of both unchanged. Indicators
+themselves are in issues.py, mcclellan.py, volume.py, extremes.py, participation.py, omens.py.
 """
 
 import math
@@ -26,7 +26,7 @@ def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
 
 
 def flag(condition: pl.Expr) -> pl.Expr:
-    """1 where the condition holds, 0 where it does not, null where it cannot be told."""
+    """1 where the condition holds, 0 where it does not, null where it is unknown."""
     return condition.cast(pl.Float64)
 
 
@@ -54,15 +54,15 @@ def window_sum(values: pl.Expr, length: int) -> pl.Expr:
 
 
 def window_mean(values: pl.Expr, length: int) -> pl.Expr:
-    """Mean of the last ``length`` observations, made of these alone; null as window_sum."""
+    """Mean of the last ``length`` observations, from these alone; null as window_sum."""
     return _of_observations(values, lambda observed: mean_of_last(observed, length))
 
 
 def mean_of_last(values: pl.Expr, length: int) -> pl.Expr:
-    """Mean of the last ``length`` values, which are never null, made of these alone; null until there are so many.
+    """Mean of the last ``length`` values, which are never null, from these alone; null until there are so many.
 
-    Trap: rolling_mean carries the rounding of what has left the window along. It gives 100.00000000000001 per cent, and
-    less than nothing for prices above zero that were a quintillion times as high before.
+    Trap: rolling_mean keeps the rounding errors of values that have left the window. It gives 100.00000000000001 per
+    cent, and a negative mean for positive prices that were a quintillion times as high before.
     """
     return values.map_batches(lambda known: moving_average(known, length), pl.Float64)
 
@@ -70,7 +70,7 @@ def mean_of_last(values: pl.Expr, length: int) -> pl.Expr:
 def window_ratio(part: pl.Expr, whole: pl.Expr, length: int) -> pl.Expr:
     """Sum of part over sum of whole, of the last ``length`` sessions on which both are known; null as share and sum.
 
-    A ratio of sums, not a mean of ratios: days on which much moved weigh more.
+    A ratio of sums, not a mean of ratios: days on which more moved weigh more.
     """
     both = part.is_not_null() & whole.is_not_null()
     sums = (window_sum(pl.when(both).then(values), length) for values in (part, whole))
@@ -78,10 +78,10 @@ def window_ratio(part: pl.Expr, whole: pl.Expr, length: int) -> pl.Expr:
 
 
 def scattered(observed: pl.Expr, known: pl.Expr) -> pl.Expr:
-    """What was computed of the known sessions alone, back in their places; null on the others."""
+    """Values computed over the known sessions only, put back at those sessions; null at the others."""
     return observed.gather(pl.when(known).then(known.cast(pl.Int64).cum_sum() - 1))
 
 
 def _of_observations(values: pl.Expr, window: Callable[[pl.Expr], pl.Expr]) -> pl.Expr:
-    """The window over what was observed, as if null sessions were not there; null on those."""
+    """The window over the observations, as if null sessions did not exist; null on those."""
     return scattered(window(values.drop_nulls()), values.is_not_null())

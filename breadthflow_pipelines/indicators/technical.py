@@ -2,19 +2,18 @@
 
 Each function takes expressions over one security's own traded bars in session order and gives an expression; the caller
 groups. Windows and recursions count bars, not days: a halt shifts a window, and no recursion ever meets a null of its
-input. A recursion starts with the plain mean of its first bars and carries it on for ever, so every value needs the
-security's whole history, which begins anew after a long silence (price.py). What is null where TA-Lib says 0: whatever
-would divide by zero. "Nothing moved" is not 0.
+input. A recursion starts with the plain mean of its first bars and never forgets it, so every value needs the
+security's whole history, which starts over after a long silence (price.py). A division by zero gives null where TA-Lib
+gives 0.
 
-Knows no universe: how a security stands among others is in relative.py. What the figures amount to is in
-signals/symbols.py.
+Knows no universe: comparisons with other members are in relative.py, signals in signals/symbols.py.
 """
 
 import math
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import Indicator
+from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.price import HISTORY, by_history
 from breadthflow_pipelines.indicators.series import mean_of_last, share
 from breadthflow_pipelines.model.vocabulary import YEAR
@@ -96,7 +95,7 @@ def atr(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
 def rsi(close: pl.Expr) -> pl.Expr:
     """Relative Strength Index: 100 * G / (G + L) of Wilder's averages of gains and losses, from bar 14 on.
 
-    Null where G + L is 0: a price that never moved is neither strong nor weak. TA-Lib says 0 there, others 50.
+    Null where G + L is 0: a price that never moved is neither strong nor weak. TA-Lib gives 0 there, others 50.
     """
     change = close.diff()
     # Wilder's average is linear: that of gains + losses is that of the absolute changes.
@@ -149,7 +148,7 @@ def roc(close: pl.Expr, length: int) -> pl.Expr:
 def stochastic_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
     """Slow %K: mean of 3 of 100 * (C - LL) / (HH - LL), of the last 14 bars, in per cent; from bar 17 on, as %D is.
 
-    Null where one of the three ranges HH - LL is 0: there is no place to be in. TA-Lib puts the close at the bottom, 0,
+    Null where one of the three ranges HH - LL is 0. TA-Lib puts the close at the bottom, 0,
     which reads as oversold.
     """
     return pl.when(pl.int_range(pl.len()) >= _STOCHASTIC_BURN_IN).then(_slow_k(high, low, close))

@@ -1,6 +1,6 @@
-"""Threshold events: one small machine that arms, fires once, arms again and merges repeats. Knows no rules, no actions.
+"""Threshold events: a state machine that arms, fires once, arms again and merges repeats. Knows no rules, no actions.
 
-Which levels are published, and by whom, is in signals/rules.py; what an event is worth in signals/market.py.
+Published levels and their sources are in signals/rules.py, the confidence of an event in signals/market.py.
 """
 
 import math
@@ -19,7 +19,7 @@ Relation = Literal["above", "below", "at_or_above", "at_or_below"]
 class Condition:
     """A level, in the units of its column, and the side of it on which the condition holds.
 
-    or_unknown: a null passes, and the event says so; without it a null is neither met nor missed.
+    or_unknown: a null passes, and the event names it; otherwise a null neither meets nor fails the condition.
     """
 
     column: str
@@ -33,7 +33,7 @@ class Condition:
         return self.relation in ("above", "at_or_above")
 
     def met(self) -> pl.Expr:
-        """Whether it holds, null where nobody can tell."""
+        """Whether it holds; null where the value is unknown."""
         value = pl.col(self.column)
         compared = {"above": value.gt, "below": value.lt, "at_or_above": value.ge, "at_or_below": value.le}
         met = compared[self.relation](self.level)
@@ -46,14 +46,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Thrust:
-    """What arms an event, what fires it, and when it may come again. Sessions are those of the universe.
+    """What arms an event, what fires it, and when it may recur. Sessions are those of the universe.
 
-    fires: must hold together; the first gives the event its value and its threshold, so it cannot pass unknown.
-    arms: must hold together on a session before; none: always armed. The event disarms, and so does the time: more than
-    ``deadline`` sessions or ``deadline_days`` calendar days since the last arming session (None: no limit).
-    arms_times: arming sessions needed since the last event, none of them later than the deadline after the one before.
-    quiet: the known sessions right before that must not have met the firing conditions; 1 is a crossing.
-    merge: an event at most so many sessions after one that was told is a repeat of that and not told; it still disarms.
+    fires: must hold together; the first gives the event its value and its threshold, so it cannot pass unknown. arms:
+    must hold together on a session before; none: always armed. The event disarms, and so does a timeout: more than
+    ``deadline`` sessions or ``deadline_days`` calendar days since the last arming session (None: no limit). arms_times:
+    arming sessions needed since the last event, none of them later than the deadline after the one before. quiet: the
+    known sessions right before that must not have met the firing conditions; 1 is a crossing. merge: an event at most
+    so many sessions after a reported one is a repeat: it disarms but is not reported.
     """
 
     name: str
@@ -89,7 +89,7 @@ EVENT_SCHEMA = pl.Schema(
         "margin": pl.Float64(),  # how far the value is beyond the threshold
         "value": pl.Float64(),
         "threshold": pl.Float64(),
-        "unknown": pl.List(pl.String()),  # columns that nobody knew and that passed
+        "unknown": pl.List(pl.String()),  # columns that were null and passed
     }
 )
 
@@ -150,7 +150,7 @@ def _events(rows: pl.DataFrame, thrust: Thrust) -> pl.DataFrame:
 
 
 class _Turn(NamedTuple):
-    """A row on which something arms or fires; all others leave the machine as it is."""
+    """A row on which something arms or fires; all others leave the machine unchanged."""
 
     row: int
     series: int
@@ -164,7 +164,7 @@ class _Turn(NamedTuple):
 def _turns(rows: pl.DataFrame, thrust: Thrust) -> Iterable[_Turn]:
     met = pl.all_horizontal(condition.met() for condition in thrust.fires)
     arms = pl.all_horizontal(condition.met() for condition in thrust.arms) if thrust.arms else pl.lit(False)
-    # Known sessions until here, and until the last one that met the conditions: on those in between, none did.
+    # Known sessions until this one, and until the last one that met the conditions; those in between did not.
     known = pl.col("known")
     seen = pl.when("met").then(known).forward_fill().shift(1).over("series").fill_null(0)
     turns = (
@@ -183,7 +183,7 @@ def _turns(rows: pl.DataFrame, thrust: Thrust) -> Iterable[_Turn]:
         .filter(pl.col("arms") | pl.col("fires"))
     )
     if thrust.arms:
-        # Without an arming session in between, what did not fire at the one before cannot at this one.
+        # Without an arming session in between, a row cannot fire if the one before did not.
         waits = ~pl.col("arms")
         turns = turns.filter(~(waits & waits.shift(1).over("series").fill_null(False)))
     return map(_Turn._make, turns.select(_Turn._fields).iter_rows())
@@ -203,17 +203,17 @@ class _Fired(NamedTuple):
 
 
 def _run(thrust: Thrust, turns: Iterable[_Turn]) -> Iterable[_Fired]:
-    """The events told, in order."""
-    series, armed, told = -1, None, -math.inf
+    """The reported events, in order."""
+    series, armed, reported = -1, None, -math.inf
     for turn in turns:
         if turn.series != series:
-            series, armed, told = turn.series, None, -math.inf
+            series, armed, reported = turn.series, None, -math.inf
         if armed and _lapsed(thrust, armed, turn):
             armed = None
         if turn.fires and (not thrust.arms or (armed and armed.times >= thrust.arms_times)):
-            if turn.number - told > thrust.merge:
+            if turn.number - reported > thrust.merge:
                 yield _Fired(turn.row, armed)
-                told = turn.number
+                reported = turn.number
             armed = None
         if turn.arms:
             armed = _arm(thrust, armed, turn)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.entry import BRUTE_FORCE, Indicator
+from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.issues import A, D
 from breadthflow_pipelines.indicators.price import TICK_PARTS
 from breadthflow_pipelines.indicators.series import count, flag, share, window_ratio, window_sum

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
-from breadthflow_pipelines.indicators.entry import Indicator
+from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
 from breadthflow_pipelines.indicators.technical import TECHNICAL
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS

@@ -1,8 +1,8 @@
-"""Levels for universes that nobody published any for: walk forward, by the published rate of events. Fits no returns.
+"""Levels for universes without published ones: walk forward, by the published rate of events. Fits no returns.
 
-A level that is rare on NYSE's issues is common on an index's members and fires there ten times as often. What is
-carried over is therefore the rate, not the level. Only universes as a whole are fitted: a sector's few issues move
-together, and no source counts events of sectors.
+A level that is rare on NYSE's issues is common on an index's members and fires there ten times as often. So the rate is
+transferred, not the level. Only whole universes are fitted: the few issues of a sector move together, and no source
+counts events of sectors.
 """
 
 import datetime as dt
@@ -17,13 +17,13 @@ from breadthflow_pipelines.indicators.thrusts import EVENT_SCHEMA, Condition, Th
 from breadthflow_pipelines.model.vocabulary import ALL, KEY
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES, Rule
 
-# How far levels may be moved from the neutral value, in published distances. A constant, so no history enters it; finer
-# near 1, where on NASDAQ's counts a step of 0.1 still doubled the number of some events.
+# Possible distances of levels from the neutral value, in published distances. Constant, so that no history enters.
+# Finer near 1: on NASDAQ's counts, a step of 0.1 there doubled the number of some events.
 STRETCHES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5)
 YEAR = 252  # sessions
 DECADE = 10 * YEAR
-EMBARGO = YEAR  # sessions before a year that are left out of its sample: the longest horizon that signals are judged by
-MIN_SAMPLE = 5 * YEAR  # sessions; of less, a rate of twice a decade says nothing
+EMBARGO = YEAR  # sessions before a year that its sample leaves out: the longest horizon by which signals are judged
+MIN_SAMPLE = 5 * YEAR  # sessions; with fewer, a rate of twice a decade means nothing
 
 CHOSEN = {
     "year": pl.Int32,
@@ -44,8 +44,8 @@ def calibrated_events(indicators: pl.DataFrame) -> pl.DataFrame:
 
     indicators: as threshold_events takes them. Only universes that the rule was not published for have events, and only
     in segment ALL. Each calendar year has the least stretch of the published levels from which on no stretch had more
-    events in the sample than the published rate allows; none where the sample is too short or no stretch will do. The
-    sample ends EMBARGO sessions before the year, so neither the year nor anything after it chooses its levels.
+    events in the sample than the published rate allows; none where the sample is too short or no stretch fits. The
+    sample ends EMBARGO sessions before the year, so neither the year nor anything after it influences its levels.
     """
     whole = indicators.filter(segment=ALL)
     grid = [(RULES[name], stretch) for name in CALIBRATED for stretch in STRETCHES]
@@ -86,7 +86,7 @@ def stretched(rule: Rule, stretch: float) -> Thrust:
 def _choices(whole: pl.DataFrame, fired: pl.DataFrame) -> pl.DataFrame:
     """The stretch of every rule, universe and year: rule, universe and CHOSEN."""
     numbers = fired.group_by("rule", "universe", "stretch").agg(pl.col("number").sort())
-    by_grid_point = {(rule, universe, stretch): told for rule, universe, stretch, told in numbers.iter_rows()}
+    by_grid_point = {(rule, universe, stretch): fired for rule, universe, stretch, fired in numbers.iter_rows()}
     choices: list[_Choice] = []
     for rows in whole.with_columns(session_number()).sort(KEY).partition_by("universe"):
         for name in CALIBRATED:
@@ -101,26 +101,26 @@ def _by_year(published: Rule, rows: pl.DataFrame, fired: _Fired) -> Iterator[_Ch
     if value not in rows.columns or published.published_rate is None:
         return
     universe, rule = rows["universe"][0], CALIBRATED[published.name].name
-    known = rows.filter(pl.col(value).is_not_null()).select("number", "session")
-    known_numbers, known_sessions = known["number"].to_list(), known["session"].to_list()
+    observed = rows.filter(pl.col(value).is_not_null()).select("number", "session")
+    numbers, sessions = observed["number"].to_list(), observed["session"].to_list()
     starts = rows.group_by(year=pl.col("session").dt.year()).agg(pl.col("number").min()).sort("year")
     for year, start in starts.iter_rows():
         last = start - 1 - EMBARGO
-        size = bisect_right(known_numbers, last)
+        size = bisect_right(numbers, last)
         if size < MIN_SAMPLE:
             continue
         allowed = published.published_rate * size / DECADE
         events = {stretch: bisect_right(fired.get((rule, universe, stretch), []), last) for stretch in STRETCHES}
         chosen = _least(events, allowed)
         if chosen is not None:
-            sample = (known_sessions[0], known_sessions[size - 1], size, events[chosen], allowed)
+            sample = (sessions[0], sessions[size - 1], size, events[chosen], allowed)
             yield (rule, universe, year, chosen, *sample)
 
 
 def _least(events: Mapping[float, int], allowed: float) -> float | None:
     """The least stretch from which on no stretch has more events than allowed.
 
-    Not merely the least that has few: a level so low that the value stays beyond it has few crossings, too.
+    A stretch with few events is not enough: a level so low that the value stays beyond it has few crossings, too.
     """
     enough = list(takewhile(lambda stretch: events[stretch] <= allowed, sorted(events, reverse=True)))
     return enough[-1] if enough else None

@@ -1,6 +1,6 @@
-"""Conviction: how many sides of the market had a thrust lately. Counts no fact twice; what a thrust is, is in rules.py.
+"""Conviction: how many dimensions of the market had a recent thrust. The thrusts are defined in rules.py.
 
-Eight rules on advances and declines tell of one fact: each rule belongs to one dimension, and a dimension counts once.
+Each rule belongs to one dimension, and a dimension counts once: eight rules on advances and declines are one fact.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from breadthflow_pipelines.signals.explanation import ConvictionEvidence, LastTh
 from breadthflow_pipelines.signals.rules import CONVICTION_SESSIONS, DIMENSIONS, RULES, Dimension
 
 FULL = 4  # the dimensions there are; conviction runs from 0 to this
-LEAST = 2  # dimensions that must be computable: one alone would be its rules under another name
+LEAST = 2  # dimensions that must be computable: with one alone, conviction would only repeat its rules
 
 
 def conviction(indicators: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -28,9 +28,9 @@ def conviction(indicators: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     thrust and the rules that fired then, sorted; null where it is not on).
 
     A dimension is computable where the value of any of its rules is known, and on while the last event of any of them,
-    this session's or an earlier one's, is fewer than CONVICTION_SESSIONS sessions old: events, not levels, so that a
-    market that merely stays strong does not keep it on. conviction = 4 * on / computable, null with fewer than LEAST
-    computable. This project's own measure, after public thrust scoreboards; no published levels exist for it.
+    this session's or an earlier one's, is fewer than CONVICTION_SESSIONS sessions old: events, not levels, so
+    that a market that merely stays strong does not keep it on. conviction = 4 * on / computable, null with fewer than
+    LEAST computable. This project's own measure, after public thrust scoreboards; no published levels exist for it.
     """
     known = {dimension: f"{dimension}_known" for dimension in DIMENSIONS}
     rows = indicators.select(

@@ -1,7 +1,7 @@
-"""Buy, sell or hold out of indicators, each with its confidence and the evidence behind it. Knows no store.
+"""Buy, sell or hold from indicators, each with its confidence and the evidence behind it. Knows no store.
 
-A signal is known at the close of its session, so it can be acted on from the next one. Nothing later than that session
-enters it: the history cut at any signal gives the same signal.
+A signal is known at the close of its session, so it can be acted on from the next one. Nothing later enters it: a
+history that ends with any signal gives the same signal.
 """
 
 import datetime as dt
@@ -45,11 +45,11 @@ SIGNAL_COLUMNS = (
     "evidence",
 )
 
-FIRED = 0.5  # strength of an event that just made it: the rule fired, and nothing more
-ARMED = 0.25  # added for how prompt or how deep an event that was armed is; one that was not can only be clear
+FIRED = 0.5  # strength of an event that barely fired
+ARMED = 0.25  # added for promptness or depth of an event that was armed; for others, clearance counts instead
 CLEARANCE = 0.25  # added for clearing the firing level by a full margin
-UNCALIBRATED = 0.5  # what is left of the strength where the thresholds were published for another market
-DECIMALS = 6  # in evidence and confidence: what is stored does not change with the last bit of a float
+UNCALIBRATED = 0.5  # factor of the strength where the thresholds were published for another market
+DECIMALS = 6  # of evidence and confidence, so that stored values do not depend on the last bit of a float
 
 
 def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
@@ -58,19 +58,20 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
     counts: KEY and the count columns. indicators: KEY, the indicator columns, settled, and ``state`` as breadth_state
     gives it. Both with the whole history of each universe and segment, in any order.
 
-    - Events give a row on their session only: the rule's action, with the value and the level it went through. Those of
-      calibrated rules are of universes that the rule was not published for.
+    - Events give a row on their session only: the rule's action, with the value and the level that it crossed.
+    Calibrated
+      rules apply to universes that the rule was not published for.
     - conviction gives a row for every session that has one: buy from 3 of 4 dimensions on, else hold.
-    - breadth_score gives a row for every session with a score. threshold is the level that decided: the nearer one, 60
+    - breadth_score gives a row for every session with a score. threshold is the level that decides: the nearer one, 60
       for a score of 50 and above, else 40.
-    - confidence, 0 to 1, is the strength of the evidence, not a probability: of an event how prompt, deep and clear it
-      was, of conviction the share of the four dimensions that are on, of a score how far it lies from 50. Halved where
-      the rule is not calibrated for the universe, and multiplied by the coverage where that is known.
+    - confidence, 0 to 1, is the strength of the evidence, not a probability: for an event its promptness, depth and
+      clearance, for conviction the share of the four dimensions that are on, for a score its distance from 50. Halved
+      where the rule is not calibrated for the universe, and multiplied by the coverage where that is known.
     - state is the row's own, but provisional until the indicators are settled.
-    - On a session that lost much of its coverage every action is hold: part of the market is not known. What the rule
-      said of the rest is in the evidence, as held_back.
-    - evidence is JSON: how the event was armed and what nobody knew, how its levels were chosen, which thrusts hold a
-      dimension on, or each component of the score.
+    - On a session that lost much of its coverage every action is hold, because part of the market is unknown. The
+      action without this is in the evidence, as held_back.
+    - evidence is JSON, one of the records in explanation.py: how an event was armed, which columns were unknown and how
+      its levels were chosen, which thrusts keep a dimension on, or each component of the score.
     """
     outage = coverage_lost().over("universe", "segment", order_by="session").fill_null(value=False)
     covered = counts.select(*KEY, "coverage", outage=outage)
@@ -98,11 +99,11 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
 
 
 def changed_signals(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """What is said otherwise of sessions on which everything was final: the signals that came, went or turned.
+    """Changed signals of sessions on which everything was final: those that were added, removed or turned.
 
     before, after: universe, segment, session, rule, action, value, state. Returns the key, action_before, action and
-    both values, newest first. A score that moved without turning is no other signal. The last sessions, whose
-    counts may still change, are left out, and those of which nothing had been said.
+    both values, newest first. A score that moved without turning is the same signal. Sessions
+    whose counts may still change are left out, and those without earlier signals.
     """
     key = ["universe", "segment", "session"]
     final = before.group_by(key).agg(final=(pl.col("state") == "final").all()).filter("final").select(key)
@@ -121,7 +122,7 @@ def changed_signals(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 
 
 def signal_id(rule: str, universe: str, segment: str, session: dt.date) -> str:
-    """16 hexadecimal characters that name this signal for ever, whenever it is computed."""
+    """16 hexadecimal characters that identify the signal permanently, whenever it is computed."""
     return hashlib.blake2b(f"{rule}|{universe}|{segment}|{session}".encode(), digest_size=8).hexdigest()
 
 
@@ -178,10 +179,10 @@ def _events(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _strength() -> pl.Expr:
-    """FIRED, and up to as much again: half for promptness or depth and half for clearance, or all for clearance.
+    """FIRED, plus up to as much again: half for promptness or depth and half for clearance, or all for clearance.
 
-    Prompt is an event one session after it was armed and not at all on the last session allowed; depth counts where
-    there is no such limit. A value that only says yes or no is neither deep nor clear.
+    Promptness is full one session after arming and zero on the last session allowed; depth counts where there is no
+    such limit. A value that is only yes or no has neither depth nor clearance.
     """
     promptness = (pl.col("deadline") - pl.col("gap")) / (pl.col("deadline") - 1)
     depth = pl.col("depth") / pl.col("full_depth")

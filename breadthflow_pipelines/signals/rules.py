@@ -1,8 +1,8 @@
 """The rules that make signals: what each one is, who published it, with which numbers, and for which market.
 
 A threshold belongs to an indicator and to a type of universe: Zweig's fires about twice a decade on NYSE's issues and
-about twice a year on the members of the S&P 500. How a rule is applied is in signals.py, how its levels are found for
-another universe in calibration.py, how thrusts add up in conviction.py.
+about twice a year on the members of the S&P 500. Rules are applied in market.py; levels for other universes are found
+in calibration.py; thrusts are combined in conviction.py.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ CONVICTION_SESSIONS = 60  # a quarter, in which a thrust counts as recent; likew
 NYSE = ("NYSE",)
 SP500 = ("sp500",)
 
-EPISODE = 20  # what is closer than 21 sessions, a month, is a repeat; ours unless the rule's source says so
+EPISODE = 20  # events less than 21 sessions, a month, apart are repeats; our own choice unless the source says so
 DESMOND_SESSIONS = 30  # Desmond 2002: 90 % down days of one decline lie up to thirty sessions apart
 OMEN_REPEATS = 30  # Miekka, in Morris 2006: further omens within 30 sessions are ignored
 OMEN_PAIR_DAYS = 36  # McHugh: a second omen within 36 calendar days confirms the first
@@ -37,10 +37,10 @@ DIMENSIONS: tuple[Dimension, ...] = ("advances", "highs", "participation", "up_v
 class Rule:
     """One rule as published.
 
-    parameters shape the value, thresholds are held against it. published_for names the universes that the
-    thresholds were published for, each as a whole (segment ALL); anywhere else the rule is uncalibrated. published: by
-    then its numbers were public (of a year, its last day; None: nobody published them). published_rate: events per
-    decade there, where the source counts them.
+    parameters determine the value, thresholds are compared with it. published_for names the universes that the
+    thresholds were published for, each as a whole (segment ALL); anywhere else the rule is uncalibrated. published: the
+    date by which its numbers were public (of a year, its last day; None: they were not published). published_rate:
+    events per decade there, where the source counts them.
 
     Of events: thrust is what fires, action what follows from it, dimension what of the market it measures. full_margin
     is the margin, and full_depth the fall below the arming level, that count in full towards confidence, in the units
@@ -76,7 +76,7 @@ def levels(thrust: Thrust) -> dict[str, float]:
 def _event(
     thrust: Thrust, about: str, source: str, *, parameters: Mapping[str, float] | None = None, **more: Any
 ) -> Rule:
-    """A rule of events: its numbers are those of its thrust and what shapes the value."""
+    """A rule of events: its numbers are those of its thrust and the parameters of the value."""
     limits = {
         "times": thrust.arms_times if thrust.arms_times > 1 else None,
         "sessions": thrust.deadline,

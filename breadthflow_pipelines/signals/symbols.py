@@ -1,9 +1,9 @@
-"""Buy, sell or hold for each member of a universe, out of its technical indicators and the universe's breadth.
+"""Buy, sell or hold for each member of a universe, from its technical indicators and the universe's breadth.
 
-Six rules vote, their weighted mean is the strength, and breadth has the last word: nothing is bought into a market
-whose breadth sells, nor sold into one whose breadth buys. A signal is known at the close of its session and made of
-that session's row alone, so nothing to come can enter it. The indicators are in indicators/technical.py and
-relative.py; signals on a market as a whole are in signals.py. Knows no store.
+Six rules vote, their weighted mean is the strength, and breadth decides: no buy while breadth says sell, no sell while
+it says buy. A signal is known at the close of its session and depends on that session's row alone, so no later data can
+enter it. The indicators are in indicators/technical.py and relative.py; signals on a market as a whole are in
+market.py. Knows no store.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ KEY = ("universe", "security_id", "session")
 
 @dataclass(frozen=True)
 class SymbolRule:
-    """One voice on a security.
+    """One rule that votes on a security.
 
-    vote: over one row of indicators, -1 (sell) to 1 (buy), null where it cannot tell. weight: its part of the strength;
-    all weights add up to 1. source: who published the idea; how far a full vote reaches is this project's own scale.
+    vote: over one row of indicators, -1 (sell) to 1 (buy), null where it is unknown. weight: its part of the strength;
+    all weights add up to 1. source: who published the idea; the scale of votes is this project's own.
     """
 
     name: str
@@ -44,11 +44,11 @@ RSI_FULL = 10.0  # points beyond those levels: at 20 and at 80
 BREAKOUT_NEAR = 10.0  # per cent: further from the year's high or low than this, neither is near
 VOLUME_ORDINARY, VOLUME_FULL = 1.0, 2.0  # times the mean of the 20 bars before
 
-# Strength from which on is bought, and sold below its negative. Above it most of the weight must agree. One bar in four
+# Strength from which on a signal says buy, and sell below its negative: most of the weight must agree. One bar in four
 # of the S&P 500's members from 2006 to 2017 lies beyond.
 ACT_AT = 0.35
-MIN_WEIGHT = 0.5  # of the weights must have a vote for a strength
-UNKNOWN_REGIME = 0.5  # what is left of the confidence where nobody knows what breadth says
+MIN_WEIGHT = 0.5  # least sum of the weights that voted, for a strength
+UNKNOWN_REGIME = 0.5  # factor of the confidence where the breadth score is unknown
 
 
 def trend_vote(close: pl.Expr, fast: pl.Expr, slow: pl.Expr) -> pl.Expr:
@@ -83,7 +83,7 @@ def relative_strength_vote(relative_strength: pl.Expr) -> pl.Expr:
 
 
 def volume_vote(ratio: pl.Expr, change: pl.Expr) -> pl.Expr:
-    """With the direction of the last ten bars, as far as volume is above the ordinary; 0 where it is not."""
+    """The direction of the last ten bars, by how far volume is above the ordinary; 0 where it is not."""
     surge = ((ratio - VOLUME_ORDINARY) / (VOLUME_FULL - VOLUME_ORDINARY)).clip(0, 1)
     return change.sign() * surge
 
@@ -148,7 +148,7 @@ SYMBOL_SIGNAL_COLUMNS = (
 
 
 def symbol_signals(rows: pl.DataFrame, regime: pl.DataFrame) -> pl.DataFrame:
-    """The signal of every member on every session it can be told, SYMBOL_SIGNAL_COLUMNS sorted by KEY.
+    """The signal of every member on every session where it is known, SYMBOL_SIGNAL_COLUMNS sorted by KEY.
 
     rows: universe, security_id, session and RULE_COLUMNS, one row per member and session, in any order. regime:
     universe, session and ``score``, the breadth score (0 to 100) of the universe as a whole, at most one row per
@@ -161,7 +161,7 @@ def symbol_signals(rows: pl.DataFrame, regime: pl.DataFrame) -> pl.DataFrame:
       60 or above. A session without a score holds nothing back.
     - confidence, 0 to 1: abs(strength) * share of the weights that voted, halved where the score is unknown. It is the
       strength of the evidence for what the rules say, not a probability, and a gated signal keeps it.
-    - regime: the score, or null. vote_NAME: the vote of each of SYMBOL_RULES, -1 to 1, null where it cannot tell.
+    - regime: the score, or null. vote_NAME: the vote of each of SYMBOL_RULES, -1 to 1, null where it is unknown.
 
     Raises:
         polars.exceptions.ComputeError: regime has a universe and session twice.

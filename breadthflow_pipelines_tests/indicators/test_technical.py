@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.contracts.breadth import price_indicators
 from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.entry import Indicator
+from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import TECHNICAL, TECHNICAL_COLUMNS, technical_indicators
 from breadthflow_pipelines_tests.indicators.markets import Row, bars_frame, day, flat_bars, markets
