@@ -20,11 +20,12 @@ from breadthflow_pipelines.contracts.verdict import REASONS, ContractError, judg
 from breadthflow_pipelines.indicators.counts import MOST_DOLLARS, OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.indicators.price import MOST_SUMMED
 from breadthflow_pipelines.model.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
-from breadthflow_pipelines.orchestration import gates, ingest_figures, lights
+from breadthflow_pipelines.orchestration import gates, lights
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, months_between, span_of
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import latest_bars, latest_published
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
 from breadthflow_pipelines.trust.bar_rules import LONG_SILENCE, silent_sessions
@@ -202,8 +203,8 @@ def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.A
 def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """The source could be read for every symbol it lists; the others are named, and are read again by the next run."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
-    read = ingest_figures.latest(context.instance, "bars")
-    failed, problems = list(read.get("symbols_failed", ())), list(read.get("problems", ()))
+    figures = latest_bars(context.instance)
+    failed, problems = (list(figures.symbols_failed), list(figures.problems)) if figures else ([], [])
     unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
     said = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
     run = context.instance.get_run_by_id(event.run_id) if event else None
@@ -344,7 +345,8 @@ def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Mark
 @dg.asset_check(asset="exchange_breadth")
 def publications_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every place that published counts are read from could be read; where one could not, what is stored stays."""
-    problems = list(ingest_figures.latest(context.instance, "exchange_breadth").get("problems", ()))
+    figures = latest_published(context.instance)
+    problems = figures.problems if figures else ()
     fault = listed(problems) if problems else None
     return _whole(context, market, fault, well="every place was read", failing=len(problems), warn=True)
 

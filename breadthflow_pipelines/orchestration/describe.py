@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.orchestration import ingest_figures
 from breadthflow_pipelines.orchestration.partitions import FORMAT, WHOLE
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_metadata import log_run_metadata
 from breadthflow_pipelines.orchestration.step_failures import retried_if_unreachable
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.formula_columns import Measure
@@ -54,21 +54,23 @@ def stored_asset(
                 **(shows or {}),
             },
             **options,
-        )(_told_once(retried_if_unreachable(compute)))
+        )(_with_metadata_stored_once(retried_if_unreachable(compute)))
         return asset
 
     return decorate
 
 
-def _told_once(compute: Callable[..., dg.MaterializeResult[Any]]) -> Callable[..., dg.MaterializeResult[Any]]:
-    """The same, with what it says of its run kept in one place instead of in many (ingest_figures.py)."""
+def _with_metadata_stored_once(
+    compute: Callable[..., dg.MaterializeResult[Any]],
+) -> Callable[..., dg.MaterializeResult[Any]]:
+    """The same computation; its result's metadata is stored once, and not with every month (run_metadata.py)."""
 
     @wraps(compute)
-    def told(*args: Any, **kwargs: Any) -> dg.MaterializeResult[Any]:
-        ingest_figures.tell(compute(*args, **kwargs).metadata or {})
+    def wrapped(*args: Any, **kwargs: Any) -> dg.MaterializeResult[Any]:
+        log_run_metadata(compute(*args, **kwargs).metadata or {})
         return dg.MaterializeResult()
 
-    return told
+    return wrapped
 
 
 def table_metadata(table: str, measures: Sequence[Measure] = ()) -> dict[str, Any]:
@@ -96,17 +98,6 @@ def lineage(origins: Origins) -> dg.TableColumnLineage:
     )
 
 
-def merge_metadata(merged: Merged) -> dict[str, dg.MetadataValue[Any]]:
-    """Rows read, inserted, revised, unchanged and removed."""
-    return {
-        "rows_read": dg.MetadataValue.int(merged.read),
-        "rows_inserted": dg.MetadataValue.int(merged.inserted),
-        "rows_revised": dg.MetadataValue.int(merged.updated),
-        "rows_unchanged": dg.MetadataValue.int(merged.unchanged),
-        "rows_removed": dg.MetadataValue.int(merged.deleted),
-    }
-
-
 def monthly_metadata(
     context: dg.AssetExecutionContext,
     merged: Merged,
@@ -116,7 +107,7 @@ def monthly_metadata(
     counted: Mapping[str, Mapping[str, int]] | None = None,
     always: Mapping[str, Any] | None = None,
 ) -> None:
-    """Give each month's materialization its own figures, which the UI plots; a run's own are in ingest_figures.py.
+    """Give each month's materialization its own figures, which the UI plots; those of the run are in run_figures.py.
 
     rows: has ``session``; figures are aggregations over a month's rows. counted: more figures, each by month. always:
     what is to be said of every month.

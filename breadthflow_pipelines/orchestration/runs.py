@@ -18,7 +18,7 @@ from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import freshness, ingest_figures, lights
+from breadthflow_pipelines.orchestration import freshness, lights
 from breadthflow_pipelines.orchestration.execution import Executed, execute
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
@@ -26,6 +26,14 @@ from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import without_rows
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import (
+    BarsFigures,
+    NothingRead,
+    RowsRead,
+    figures_by_asset,
+    latest_bars,
+    latest_published,
+)
 from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
@@ -33,7 +41,6 @@ from breadthflow_pipelines.settings import get_settings
 log = logger(__name__)
 
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
-_FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
 
 
 @dataclass(frozen=True)
@@ -124,13 +131,15 @@ def run_checks(
 
 def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
     """What the last runs could not read: symbols, files, places of published counts; None where none read anything."""
-    found: list[str] = []
-    told = [said for asset in ("bars", "exchange_breadth") if (said := ingest_figures.latest(instance, asset))]
-    if not told:
+    bars, published = latest_bars(instance), latest_published(instance)
+    if bars is None and published is None:
         return None
-    for said in told:
-        found += said.get("problems", ())
-        found += [f"{symbol}: could not be read" for symbol in said.get("symbols_failed", ())]
+    found: list[str] = []
+    if bars is not None:
+        found += bars.problems
+        found += [f"{symbol}: could not be read" for symbol in bars.symbols_failed]
+    if published is not None:
+        found += published.problems
     return found
 
 
@@ -169,12 +178,13 @@ def _report(executed: Executed, seconds: float) -> RunReport:
     figures: dict[str, dict[str, int]] = {}
     problems: list[str] = []
     restated = 0
-    for asset, said in ingest_figures.of_events(executed.events).items():
-        rows = {name: said[name] for name in _FIGURES if isinstance(said.get(name), int)}
-        if rows:  # published counts have none where none are configured
-            figures[asset] = rows
-        problems.extend(said.get("problems", ()))
-        restated += said.get("securities_restated", 0)
+    for asset, record in figures_by_asset(executed.events).items():
+        if not isinstance(record, NothingRead):
+            figures[asset] = record.row_counts()
+        if isinstance(record, RowsRead | NothingRead):
+            problems += record.problems
+        if isinstance(record, BarsFigures):
+            restated = record.securities_restated
     checks = tuple(
         _outcome(event.asset_check_evaluation_data)
         for event in executed.events

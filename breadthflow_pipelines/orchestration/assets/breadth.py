@@ -20,7 +20,6 @@ from breadthflow_pipelines.orchestration.assets.market import securities, univer
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH, BREADTH_BOUNDS, origins
 from breadthflow_pipelines.orchestration.describe import (
     marked,
-    merge_metadata,
     monthly_metadata,
     of_market,
     plotted,
@@ -31,6 +30,7 @@ from breadthflow_pipelines.orchestration.gates import holding, judge_coverage, r
 from breadthflow_pipelines.orchestration.partitions import REVISABLE_SESSIONS, span_of
 from breadthflow_pipelines.orchestration.pending_changes import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import NothingRead, RowCounts, RowsRead
 from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.sources.registry import published_directory
@@ -124,7 +124,9 @@ def _said(read: Sequence[_Read], problems: list[str]) -> dg.MaterializeResult:  
     if not read:
         configure = "none configured: set BREADTHFLOW_EXCHANGE_BREADTH, or run breadthflow import-breadth"
         nothing = "none could be read" if problems else configure
-        return dg.MaterializeResult(metadata={"publications": nothing, "problems": problems})
+        return dg.MaterializeResult(
+            metadata={"publications": nothing, **NothingRead(problems=tuple(problems)).to_metadata()}
+        )
     merged = sum((one.merged for one in read), NOTHING)
     counts = pl.concat(one.counts for one in read)
     reach = counts.group_by("exchange", maintain_order=True).agg(
@@ -132,13 +134,12 @@ def _said(read: Sequence[_Read], problems: list[str]) -> dg.MaterializeResult:  
     )
     doubted = counts.filter(pl.col("doubts").list.len() > 0)
     rejected = pl.concat(one.rejected for one in read)
+    figures = RowsRead(**RowCounts.of(merged).row_counts(), rows_rejected=rejected.height, problems=tuple(problems))
     return dg.MaterializeResult(
         metadata={
             "publications": shown(reach),
-            "problems": problems,
-            **merge_metadata(merged),
+            **figures.to_metadata(),
             "dagster/row_count": merged.read,
-            "rows_rejected": rejected.height,
             "rejected": shown(rejected),
             "rows_doubted": doubted.height,
             "doubted": shown(doubted.select("exchange", "session", "doubts", *PUBLISHED_SHOWN), most=50),
@@ -193,7 +194,7 @@ def breadth_counts_asset(
         return dg.MaterializeResult(
             metadata={
                 **work.told(merged),
-                **merge_metadata(merged),
+                **RowCounts.of(merged).to_metadata(),
                 "synthetic": market.source.synthetic,
             }
         )
@@ -256,7 +257,7 @@ def breadth_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
             **plotted(latest.with_columns(**_PLOTTED), _PLOTTED, synthetic),
             "latest": shown(marked(latest.select("universe", "session", "state", *_TELLING), synthetic)),
-            **merge_metadata(merged),
+            **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }
     )

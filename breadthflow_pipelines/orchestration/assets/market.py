@@ -1,8 +1,5 @@
 """Securities, universe members and bars: from the source into the store. Breadth made from them is in breadth.py."""
 
-from collections import Counter
-from typing import Any
-
 import dagster as dg
 import polars as pl
 
@@ -16,20 +13,18 @@ from breadthflow_pipelines.contracts.identity import (
 )
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.describe import (
-    SHOWN_ROWS,
     marked,
-    merge_metadata,
     monthly_metadata,
     shown,
     stored_asset,
 )
 from breadthflow_pipelines.orchestration.gates import judge_read
-from breadthflow_pipelines.orchestration.ingest import RESTATED, Ingest
+from breadthflow_pipelines.orchestration.ingest import ingest
 from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.pending_changes import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Outcome, Reading, label
-from breadthflow_pipelines.sources.tree import told_others
+from breadthflow_pipelines.orchestration.run_figures import RowCounts
+from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.sources.universe_file import (
     INSTRUMENT_SCHEMA,
     instruments_beside,
@@ -71,7 +66,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     context.log.info("%s: %s securities", about, listing["source_key"].n_unique())
     return dg.MaterializeResult(
         metadata={
-            **merge_metadata(recorded.securities),
+            **RowCounts.of(recorded.securities).to_metadata(),
             "dagster/row_count": recorded.securities.read,
             "source": about,
             "synthetic": source.synthetic,
@@ -104,7 +99,7 @@ def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
     )
     return dg.MaterializeResult(
         metadata={
-            **merge_metadata(merged),
+            **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
             "members_now": present.height,
             "synthetic": market.source.synthetic,
@@ -131,67 +126,25 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)
         before = warehouse.reach(market.store, synthetic=market.source.synthetic)
-        ingest = Ingest(market, span, context.run.run_id)
-        ingest.run()
+        report = ingest(market, span, context.run.run_id)
         changed = settle_calendar(market)
         recomputations.done_within(market.store, "bars", span.start, span.end)
-        judge_read(market, span, context.run.run_id, before, ingest.asked_again)
+        judge_read(market, span, context.run.run_id, before, report.asked_again)
         held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,
-            ingest.merged,
+            report.merged,
             held,
             {
                 "bars": pl.col("bars").sum(),
                 "sessions": pl.len(),
                 "last_session": pl.col("session").max().cast(pl.String),
             },
-            counted={"rows_read": ingest.read_by_month, "rows_rejected": ingest.rejected_by_month},
+            counted={"rows_read": report.read_by_month, "rows_rejected": report.rejected_by_month},
             always={"source": label(market.source), "synthetic": market.source.synthetic},
         )
-        figures = {**merge_metadata(ingest.merged), **_told(ingest), "calendar_changed": [str(day) for day in changed]}
-        return dg.MaterializeResult(metadata=figures)
+        figures = report.figures(market.source, span, changed)
+        restated = shown(report.restated_table(), most=50)
+        return dg.MaterializeResult(metadata={**figures.to_metadata(), "restated": restated})
 
     return bars
-
-
-def _told(ingest: Ingest) -> dict[str, Any]:
-    """What a reading of the source came to."""
-    source = ingest.market.source
-    outcomes = Counter(ingest.outcomes.values())
-    failed = sorted(symbol for symbol, outcome in ingest.outcomes.items() if outcome is Outcome.FAILED)
-    return {
-        "rows_read": ingest.read,
-        "rows_rejected": ingest.rejected,
-        "rows_rejected_new": ingest.rejected_new,
-        "rejected_by_reason": {reason: ingest.reasons[reason] for reason in sorted(ingest.reasons)},
-        "source": label(source),
-        "synthetic": source.synthetic,
-        "symbols": {str(outcome): outcomes[outcome] for outcome in Outcome},
-        "symbols_failed": failed,
-        "problems": ingest.problems,
-        "adjusted_closes_unusable": ingest.unusable_adjusted.total(),
-        "adjusted_closes_unusable_of": dict(ingest.unusable_adjusted.most_common(SHOWN_ROWS)),
-        "bars_corrected": ingest.corrected,
-        "restated": shown(pl.DataFrame(ingest.restated, schema=RESTATED, orient="row"), most=50),
-        "securities_restated": len(ingest.restated),
-        "range": f"{ingest.span.start} to {ingest.span.end}",
-        **(_lines(ingest.reading) if ingest.reading else {}),
-    }
-
-
-def _lines(reading: Reading) -> dict[str, Any]:
-    """Where the lines of the source's files went: all of them together are rows, or blank, or headers, or continued."""
-    account = reading.account
-    return {
-        "files_read": reading.files,
-        "lines_read": account.lines,
-        "lines_of_rows": account.rows,
-        "lines_rejected": account.rejected,
-        "lines_blank": account.blank,
-        "lines_headers": account.headers,
-        "lines_continued": account.continued,
-        "rows_outside": reading.outside,
-        "columns_unused": dict(reading.columns_unused),
-        "files_not_read": list(told_others(reading.others, "the directory")),
-    }

@@ -12,7 +12,6 @@ from breadthflow_pipelines.model.gates import CROWDED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
-    merge_metadata,
     monthly_metadata,
     shown,
     stored_asset,
@@ -20,6 +19,7 @@ from breadthflow_pipelines.orchestration.describe import (
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.pending_changes import catching_up
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.trust.bar_rules import (
     DOUBTS,
     LATER_BARS,
@@ -76,7 +76,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
                 "doubted_by_rule": {rule: doubted.filter(rule=rule).height for rule in DOUBTS},
                 "newest": shown(newest, most=NEWEST_SHOWN),
                 **work.told(merged),
-                **merge_metadata(merged),
+                **RowCounts.of(merged).to_metadata(),
                 "synthetic": market.source.synthetic,
             }
         )

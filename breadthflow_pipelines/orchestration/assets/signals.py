@@ -11,13 +11,13 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
 from breadthflow_pipelines.orchestration.describe import (
     marked,
-    merge_metadata,
     plotted,
     shown,
     stored_asset,
 )
 from breadthflow_pipelines.orchestration.gates import holding, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.reports.charts import MEASURES, signal_charts
 from breadthflow_pipelines.signals.market import changed_signals
 from breadthflow_pipelines.signals.market import market_signals as compute_signals
@@ -70,7 +70,7 @@ def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.Mate
             "final_signals_changed": changed.height,
             "changed": shown(marked(changed, synthetic), most=CHANGED_SHOWN),
             "by_rule": shown(marked(by_rule.sort("universe", "rule", "action"), synthetic), most=30),
-            **merge_metadata(merged),
+            **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }
     )

@@ -27,7 +27,6 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
 )
 from breadthflow_pipelines.orchestration.describe import (
     marked,
-    merge_metadata,
     monthly_metadata,
     of_market,
     shown,
@@ -37,6 +36,7 @@ from breadthflow_pipelines.orchestration.gates import judge_members, refuse_held
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.pending_changes import Work, catching_up
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
 from breadthflow_pipelines.warehouse import market as bars_warehouse
@@ -89,7 +89,7 @@ def price_indicators_asset(
         return dg.MaterializeResult(
             metadata={
                 **work.told(merged),
-                **merge_metadata(merged),
+                **RowCounts.of(merged).to_metadata(),
                 "synthetic": market.source.synthetic,
             }
         )
@@ -189,7 +189,7 @@ def symbol_signals_asset(
             metadata={
                 "last_sessions": shown(marked(told.sort("session", descending=True), synthetic)),
                 **work.told(merged),
-                **merge_metadata(merged),
+                **RowCounts.of(merged).to_metadata(),
                 "synthetic": market.source.synthetic,
             }
         )

@@ -18,7 +18,7 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.model.gates import listed
 from breadthflow_pipelines.observability.alerts import Alert
-from breadthflow_pipelines.orchestration import freshness, gates, ingest_figures, lights
+from breadthflow_pipelines.orchestration import freshness, gates, lights
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.automation.file_arrivals import Arrived, Folder, Known, key, look, ranges
 from breadthflow_pipelines.orchestration.automation.schedules import MISSED_AFTER
@@ -34,6 +34,7 @@ from breadthflow_pipelines.orchestration.planning import (
     without_rows,
 )
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import latest_bars
 from breadthflow_pipelines.orchestration.stored_text import Kept
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
@@ -344,9 +345,10 @@ def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> 
     return ""
 
 
-def _outcomes(instance: dg.DagsterInstance, session: dt.date) -> Counter[str]:
+def _outcomes(instance: dg.DagsterInstance, session: dt.date) -> Counter[Outcome]:
     """How many symbols of each outcome the last run of the session's month had."""
-    return Counter(ingest_figures.latest(instance, "bars", session.strftime(FORMAT)).get("symbols", {}))
+    figures = latest_bars(instance, session.strftime(FORMAT))
+    return Counter(figures.symbols if figures else {})
 
 
 def _not_before(
