@@ -22,10 +22,10 @@ from breadthflow_pipelines.indicators.price import MOST_SUMMED
 from breadthflow_pipelines.model.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
 from breadthflow_pipelines.orchestration import gates, lights
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_BOUNDS
-from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, months_between, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import latest_bars, latest_published
+from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
 from breadthflow_pipelines.trust.bar_rules import LONG_SILENCE, silent_sessions

@@ -11,8 +11,8 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS, WATCHED
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import gates
-from breadthflow_pipelines.orchestration.catalogue_columns import SYMBOL, VOTES
+from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS, SIGNAL_COLUMNS
+from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -97,7 +97,7 @@ def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date
     held_days = reach(market.store, synthetic=market.source.synthetic)
     if held_days is None:
         return start
-    held = {name for name in MONTHLY_ASSETS if gates.first_hold(market, name)}
+    held = {name for name in MONTHLY_ASSETS if first_hold(market, name)}
     of_bars = "breadth_counts" in held
     if of_bars:
         held.add("quarantined_bars")  # a check of bars ends a run before it comes to them
@@ -111,7 +111,7 @@ def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date
         recomputations.due(market.store, "bars").first,
         *(day for day in unknown(market.store, market.calendar.changes, start) if market.calendar.is_session(day)),
         None if of_bars else breadth_warehouse.outdated_from(market.store, CONVENTION, start),
-        None if of_bars else symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
+        None if of_bars else symbols_warehouse.lacking_from(market.store, PRICE_COLUMNS, SIGNAL_COLUMNS),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
     ]
     return max(start, min(day for day in due if day is not None))

@@ -13,9 +13,9 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.orchestration import catalogue_columns, lights
-from breadthflow_pipelines.orchestration.describe import shown
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_START_TAG, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.quality.suites import Expectation, Suite, suites
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.warehouse.inspection import YEAR, Days
@@ -53,7 +53,7 @@ def suite_check(suite: Suite) -> dg.AssetChecksDefinition:
     return checks
 
 
-SUITES = suites(catalogue_columns.BREADTH, catalogue_columns.SYMBOL, catalogue_columns.VOTES)
+SUITES = suites(catalogue_columns.BREADTH_COLUMNS, catalogue_columns.PRICE_COLUMNS, catalogue_columns.SIGNAL_COLUMNS)
 SUITE_CHECKS = [suite_check(suite) for suite in SUITES]
 SUITE_NAMES = frozenset(expectation.name for suite in SUITES for expectation in suite.expectations)
 

@@ -18,10 +18,11 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.model.gates import listed
 from breadthflow_pipelines.observability.alerts import Alert
-from breadthflow_pipelines.orchestration import freshness, gates, lights
+from breadthflow_pipelines.orchestration import freshness, lights
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.automation.file_arrivals import Arrived, Folder, Known, key, look, ranges
 from breadthflow_pipelines.orchestration.automation.schedules import MISSED_AFTER
+from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
 from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.planning import (
@@ -139,7 +140,7 @@ def catch_up(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
             return dg.SkipReason("The store is empty; breadthflow run fills it, or the evening's run does.")
         if not missing:
             return _over(told, "everything is in")
-        hold = gates.first_hold(market, "symbol_signals")
+        hold = first_hold(market, "symbol_signals")
         if hold is not None and hold[0] < first_to_refresh(session, market.calendar).replace(day=1):
             return dg.SkipReason(" ".join(hold[1].splitlines()))  # no run would read that session
         tries = int(told["tries"])
@@ -187,7 +188,7 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
         now = {"session": str(session), "late": late}
         said = f"{session} is late in {', '.join(late)}." if late else f"{session} is in."
         if late and now != told:
-            hold = gates.first_hold(market, "symbol_signals") if "bars" not in late else None
+            hold = first_hold(market, "symbol_signals") if "bars" not in late else None
             alerts.send(alert_messages.late_session(session, late, held, hold[1] if hold else None))
         events = freshness.to_report(context.instance, market)
         said += " Checks were told." if events else ""

@@ -1,4 +1,4 @@
-"""Securities, universe members and bars: from the source into the store. Breadth made from them is in breadth.py."""
+"""Who is in the market: securities, and the members of universes. Their bars are in bars.py."""
 
 import dagster as dg
 import polars as pl
@@ -12,19 +12,10 @@ from breadthflow_pipelines.contracts.identity import (
     with_unlisted,
 )
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.orchestration.describe import (
-    marked,
-    monthly_metadata,
-    shown,
-    stored_asset,
-)
-from breadthflow_pipelines.orchestration.gates import judge_read
-from breadthflow_pipelines.orchestration.ingest import ingest
-from breadthflow_pipelines.orchestration.partitions import span_of
-from breadthflow_pipelines.orchestration.pending_changes import settle_calendar
+from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
-from breadthflow_pipelines.sources.protocol import label
+from breadthflow_pipelines.orchestration.ui_metadata import marked, shown
 from breadthflow_pipelines.sources.universe_file import (
     INSTRUMENT_SCHEMA,
     instruments_beside,
@@ -32,14 +23,12 @@ from breadthflow_pipelines.sources.universe_file import (
     read_universe,
 )
 from breadthflow_pipelines.warehouse import market as warehouse
-from breadthflow_pipelines.warehouse import recomputations
 from breadthflow_pipelines.warehouse.status import synthetic_universes
 
-GROUP = "market"
 SAMPLE = 5  # securities
 
 
-def wanted_members(market: Market) -> pl.DataFrame:
+def _members(market: Market) -> pl.DataFrame:
     """Point-in-time members: the universe file's where one is configured, else those that the source brings."""
     file = market.settings.universe_file
     return require(MEMBERS, read_universe(file) if file else market.source.members())
@@ -51,14 +40,14 @@ def _instruments(market: Market) -> pl.DataFrame:
     return read_instruments(beside) if beside else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
 
 
-@stored_asset("securities", group=GROUP, code_version="1", layer="source", kinds={"pandera"})
+@stored_asset("securities", group="market", code_version="1", layer="source", kinds={"pandera"})
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
     instruments = _instruments(market)
     listing = with_descriptions(require(LISTING, source.securities()), instruments)
     with market.store.exclusive("securities"):
-        wanted = with_unlisted(listing, wanted_members(market), instruments)
+        wanted = with_unlisted(listing, _members(market), instruments)
         numbered = number_securities(wanted, warehouse.known_securities(market.store))
         recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
@@ -80,7 +69,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
 
 @stored_asset(
     "universe_members",
-    group=GROUP,
+    group="market",
     code_version="1",
     layer="source",
     kinds={"pandera"},
@@ -89,7 +78,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
 )
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
-    wanted = wanted_members(market)
+    wanted = _members(market)
     with market.store.exclusive("universe_members"):
         intervals = resolve_members(wanted, warehouse.symbol_intervals(market.store))
         merged = warehouse.record_members(market.store, intervals)
@@ -106,45 +95,3 @@ def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
             "universes": shown(marked(by_universe.sort("universe"), synthetic_universes(market.store))),
         }
     )
-
-
-def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset ``bars``, cut into these months."""
-
-    @stored_asset(
-        "bars",
-        group=GROUP,
-        code_version="1",
-        layer="source",
-        made_of={"security_id": [("securities", "security_id")]},
-        kinds={"pandera"},
-        partitions_def=months,
-        pool="bars",
-        deps=[securities],
-    )
-    def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
-        span = span_of(context.run.tags, market.settings, market.calendar)
-        before = warehouse.reach(market.store, synthetic=market.source.synthetic)
-        report = ingest(market, span, context.run.run_id)
-        changed = settle_calendar(market)
-        recomputations.done_within(market.store, "bars", span.start, span.end)
-        judge_read(market, span, context.run.run_id, before, report.asked_again)
-        held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
-        monthly_metadata(
-            context,
-            report.merged,
-            held,
-            {
-                "bars": pl.col("bars").sum(),
-                "sessions": pl.len(),
-                "last_session": pl.col("session").max().cast(pl.String),
-            },
-            counted={"rows_read": report.read_by_month, "rows_rejected": report.rejected_by_month},
-            always={"source": label(market.source), "synthetic": market.source.synthetic},
-        )
-        figures = report.figures(market.source, span, changed)
-        restated = shown(report.restated_table(), most=50)
-        return dg.MaterializeResult(metadata={**figures.to_metadata(), "restated": restated})
-
-    return bars
