@@ -1,7 +1,7 @@
-"""Which failures are worth another try. Only what could not be reached is: a rerun of anything else asks the same.
+"""Which failures are tried again: only what could not be reached. A second try of anything else fails in the same way.
 
-Each retry is asked for here and not by a policy on the assets: Dagster applies such a policy to an interrupt as well,
-and Ctrl-C would have to be pressed once for every attempt.
+A retry is requested here and not by a policy on the assets: Dagster applies such a policy to an interrupt as well, and
+Ctrl-C would have to be pressed once for every attempt.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def retried_if_unreachable(compute: Callable[P, R]) -> Callable[P, R]:
-    """Ask for another attempt, as RETRY says, when a failure is one that the next attempt may not meet."""
+    """The same computation; where something cannot be reached, another attempt is requested, as RETRY says."""
 
     @wraps(compute)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from breadthflow_pipelines.orchestration import checks
 from breadthflow_pipelines.orchestration.assets.bars import bars_asset
 from breadthflow_pipelines.orchestration.assets.breadth_counts import breadth_counts_asset
 from breadthflow_pipelines.orchestration.assets.breadth_indicators import breadth_indicators
@@ -13,11 +14,10 @@ from breadthflow_pipelines.orchestration.assets.securities import securities, un
 from breadthflow_pipelines.orchestration.assets.symbol_signals import symbol_signals_asset
 from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs, nightly_schedule
 from breadthflow_pipelines.orchestration.automation.sensors import sensors
-from breadthflow_pipelines.orchestration.checks import CHECKS
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
 from breadthflow_pipelines.orchestration.partitions import monthly
-from breadthflow_pipelines.orchestration.planning import first_due
+from breadthflow_pipelines.orchestration.planning import first_day_due_or_recent
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import exchange_calendar
@@ -43,10 +43,10 @@ def build(settings: Settings) -> dg.Definitions:
     ]
     return dg.Definitions(
         assets=with_freshness(assets, calendar),
-        asset_checks=[*CHECKS, *SUITE_CHECKS, *late_checks()],
+        asset_checks=[*dg.load_asset_checks_from_package_module(checks), *SUITE_CHECKS, *late_checks()],
         jobs=all_jobs,
         schedules=[
-            daily_schedule(all_jobs.daily, settings, calendar, first_due),
+            daily_schedule(all_jobs.daily, settings, calendar, first_day_due_or_recent),
             nightly_schedule(all_jobs.checks, calendar),
         ],
         sensors=[*sensors(all_jobs.daily, all_jobs.checks, settings), tidy_records()],

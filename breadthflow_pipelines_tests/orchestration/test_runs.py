@@ -12,7 +12,7 @@ from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.observability.progress import watched_by
 from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.assets import price_indicators
-from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
+from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
