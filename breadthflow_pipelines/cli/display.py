@@ -12,7 +12,7 @@ from breadthflow_pipelines.warehouse import signal_listing, standing, universe_l
 from breadthflow_pipelines.warehouse.database import Database
 
 if TYPE_CHECKING:
-    from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
+    from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
 
 PIPED_WIDTH = 200  # columns where stdout is no terminal, so that nothing is cut
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from breadthflow_pipelines.orchestration.resources import Market
-    from breadthflow_pipelines.orchestration.runs import RunReport
+    from breadthflow_pipelines.orchestration.run_reports import RunReport
 
 
 @app.command()

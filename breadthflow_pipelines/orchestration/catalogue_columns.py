@@ -1,4 +1,7 @@
-"""What the catalogues say of their columns, for the store and for the UI. The formulas are in indicators/."""
+"""Columns that follow a catalogue: their names, bounds and origins, for the store, its contracts and the UI.
+
+A new entry in a catalogue of indicators/ or signals/ gives its table a column by itself; the formulas are there.
+"""
 
 from collections.abc import Mapping
 
@@ -12,8 +15,8 @@ from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 Bounds = dict[str, tuple[float | None, float | None]]
 
 
-def measures(catalogue: Mapping[str, Indicator]) -> list[FormulaColumn]:
-    """The columns of a catalogue, as the store declares them."""
+def columns(catalogue: Mapping[str, Indicator]) -> list[FormulaColumn]:
+    """The columns of a catalogue's table, as the store declares them."""
     return [
         FormulaColumn(name, f"{indicator.formula}; {indicator.units}", *indicator.bounds)
         for name, indicator in catalogue.items()
@@ -21,7 +24,7 @@ def measures(catalogue: Mapping[str, Indicator]) -> list[FormulaColumn]:
 
 
 def bounds(catalogue: Mapping[str, Indicator]) -> Bounds:
-    """What each column of a catalogue cannot leave."""
+    """The least and the greatest value that each column of a catalogue can have."""
     return {name: indicator.bounds for name, indicator in catalogue.items()}
 
 
@@ -33,10 +36,10 @@ def origins(catalogue: Mapping[str, Indicator], asset: str) -> dict[str, list[tu
     }
 
 
-BREADTH = measures(CATALOGUE)
+BREADTH_COLUMNS = columns(CATALOGUE)
 BREADTH_BOUNDS = bounds(CATALOGUE)
-PER_SYMBOL = {indicator.name: indicator for indicator in (*TECHNICAL, RELATIVE_STRENGTH)}
-SYMBOL = measures(PER_SYMBOL)
-SYMBOL_BOUNDS = bounds(PER_SYMBOL)
-VOTES = [FormulaColumn(vote, rule.about, -1, 1) for vote, rule in zip(VOTE_COLUMNS, SYMBOL_RULES, strict=True)]
-VOTE_BOUNDS = {vote.name: (vote.low, vote.high) for vote in VOTES}
+PRICE_INDICATORS = {indicator.name: indicator for indicator in (*TECHNICAL, RELATIVE_STRENGTH)}
+PRICE_COLUMNS = columns(PRICE_INDICATORS)
+PRICE_BOUNDS = bounds(PRICE_INDICATORS)
+SIGNAL_COLUMNS = [FormulaColumn(vote, rule.about, -1, 1) for vote, rule in zip(VOTE_COLUMNS, SYMBOL_RULES, strict=True)]
+SIGNAL_BOUNDS = {column.name: (column.low, column.high) for column in SIGNAL_COLUMNS}

@@ -1,6 +1,6 @@
-"""Lights that turn red when the last session is late: Dagster's coarse policy, and a check that knows the calendar.
+"""What turns red when the last session is late: Dagster's coarse policy, and a check that knows the calendar.
 
-The check is told without a run, by the sensor late_sessions; see docs/decisions/freshness.md.
+The check is reported without a run, by the sensor late_sessions; see docs/decisions/freshness.md.
 """
 
 import datetime as dt
@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from breadthflow_pipelines.model.datasets import LATE_CHECK, MARKET_ASSETS, WATCHED
-from breadthflow_pipelines.orchestration import lights
+from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
+from breadthflow_pipelines.orchestration.check_statuses import not_shown
 from breadthflow_pipelines.orchestration.planning import due_session, held_sessions, lacking
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -24,21 +25,21 @@ def with_freshness(
 ) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """The same assets; those of the daily run fail when nothing was made for longer than the exchange ever pauses.
 
-    Published counts come by hand, whenever somebody has some, so they have longer; one that never came is not judged.
+    Published counts are imported by hand, so they have longer; an asset that was never materialized is not judged.
     """
     daily = dg.FreshnessPolicy.time_window(fail_window=calendar.longest_break() + SPARE)
     by_hand = dg.FreshnessPolicy.time_window(fail_window=BY_HAND)
 
-    def lit(spec: dg.AssetSpec) -> dg.AssetSpec:
+    def with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
         policy = daily if spec.key.to_user_string() in MARKET_ASSETS else by_hand
-        lit_spec: dg.AssetSpec = dg.apply_freshness_policy(spec, policy, overwrite_existing=False)
-        return lit_spec
+        changed: dg.AssetSpec = dg.apply_freshness_policy(spec, policy, overwrite_existing=False)
+        return changed
 
-    return dg.map_asset_specs(lit, assets)
+    return dg.map_asset_specs(with_policy, assets)
 
 
 def evaluations(session: dt.date, held: dict[str, dt.date | None]) -> list[dg.AssetCheckEvaluation]:
-    """What the check of each asset says, as an event that needs no run."""
+    """The check of each asset, as an event that needs no run. held: the last session of each."""
     late = lacking(held, session)
     return [
         dg.AssetCheckEvaluation(
@@ -53,10 +54,10 @@ def evaluations(session: dt.date, held: dict[str, dt.date | None]) -> list[dg.As
     ]
 
 
-def to_report(instance: dg.DagsterInstance, market: Market) -> list[dg.AssetCheckEvaluation]:
-    """What the checks say now, where one of them is out or says something else; none where there is nothing to judge.
+def outdated_statuses(instance: dg.DagsterInstance, market: Market) -> list[dg.AssetCheckEvaluation]:
+    """What the UI should show of these checks where it shows nothing or something old; none in an empty store.
 
-    A check goes out whenever its asset is made, and a session that is in is not late again.
+    Dagster no longer shows a check once its asset is materialized again, even where the session is still in.
     """
     session = due_session(market.calendar, dt.timedelta(hours=market.settings.late_after_hours))
     held = held_sessions(market, session)
@@ -65,18 +66,18 @@ def to_report(instance: dg.DagsterInstance, market: Market) -> list[dg.AssetChec
     now = evaluations(session, held)
     keys = [evaluation.asset_check_key for evaluation in now]
     shown = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    said = {key: record.evaluation for key, record in shown.items()}
-    out = {*lights.out(instance, keys), *(key for key in keys if key not in shown)}
+    before = {key: record.evaluation for key, record in shown.items()}
+    hidden = {*not_shown(instance, keys), *(key for key in keys if key not in shown)}
     return [
         evaluation
         for evaluation in now
-        if evaluation.asset_check_key in out or _differs(evaluation, said[evaluation.asset_check_key])
+        if evaluation.asset_check_key in hidden or _differs(evaluation, before[evaluation.asset_check_key])
     ]
 
 
-def out(instance: dg.DagsterInstance) -> bool:
-    """Whether one of the checks is shown as not evaluated though it was."""
-    return bool(lights.out(instance, [dg.AssetCheckKey(dg.AssetKey(name), LATE_CHECK) for name in WATCHED]))
+def is_hidden(instance: dg.DagsterInstance) -> bool:
+    """Whether the UI shows one of the checks as not evaluated though it was."""
+    return bool(not_shown(instance, [dg.AssetCheckKey(dg.AssetKey(name), LATE_CHECK) for name in WATCHED]))
 
 
 def _differs(now: dg.AssetCheckEvaluation, before: dg.AssetCheckEvaluation | None) -> bool:
@@ -109,8 +110,8 @@ def _metadata(session: dt.date, last: dt.date | None, *, late: bool) -> dict[str
     what = f"{session} is late; the last one held is {held}" if late else f"{session} is in"
     what = what if late or last else "there are none yet: history is too short"
     return {
-        lights.WHAT: what,
-        **({lights.NEXT: "breadthflow run"} if late else {}),
+        WHAT: what,
+        **({NEXT: "breadthflow run"} if late else {}),
         "due": str(session),
         "last_held": held,
     }

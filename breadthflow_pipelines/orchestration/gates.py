@@ -1,26 +1,19 @@
-"""What must not be built on: judged where it is found, and refused by every asset that reads, whoever started the run.
+"""The gates judge: each compares what is stored with what it requires, and stores or lifts the holds.
 
-What a gate is and what it holds is in gates.py, the holds themselves in warehouse/holds.py (docs/decisions/gates.md).
+What a gate is and what it holds: model/gates.py. Who asks for the holds: holds.py (docs/decisions/gates.md).
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-import dagster as dg
 import polars as pl
-from dagster._core.storage.tags import BACKFILL_ID_TAG
 
-from breadthflow_pipelines.errors import HeldError
-from breadthflow_pipelines.model.gates import MISSING, REJECTED, THIN, Hold
+from breadthflow_pipelines.model.gates import MISSING, REJECTED, THIN
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.partitions import (
     FORMAT,
-    PARTITION_TAG,
-    RANGE_START_TAG,
     Span,
     months_between,
-    span_of,
 )
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
@@ -29,43 +22,11 @@ from breadthflow_pipelines.warehouse import bar_store, holds, rejection_store, v
 from breadthflow_pipelines.warehouse.breadth_store import settling_coverage
 from breadthflow_pipelines.warehouse.bulk import Statement, execute
 from breadthflow_pipelines.warehouse.member_store import settling_members
-from breadthflow_pipelines.warehouse.standing import held_message
 
 log = logger(__name__)
 
 ONE_DAY = dt.timedelta(hours=20)  # a session without bars is asked for once a day; evenings are not 24 hours apart
 MOST_STRETCHES = 3  # of such sessions in one run: each is a reading of the source
-
-
-@dataclass(frozen=True)
-class Held:
-    """The first hold of each universe that keeps an asset from being made; those without any are not in it."""
-
-    asset: str
-    holds: Mapping[str, Hold] = field(default_factory=dict)
-
-    @property
-    def firsts(self) -> dict[str, dt.date]:
-        """By universe, the session from which on its rows stay as they are."""
-        return {universe: hold["session"] for universe, hold in self.holds.items()}
-
-    def free(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows (universe, session, ...) that may be made."""
-        if not self.holds:
-            return rows
-        first = pl.col("universe").replace_strict(self.firsts, default=None, return_dtype=pl.Date)
-        return rows.filter((pl.col("session") < first).fill_null(value=True))
-
-    def open_until(self, end: dt.date, universes: Collection[str]) -> dt.date:
-        """The last day through ``end`` on which any of these universes may be made."""
-        if not universes or set(universes) - self.holds.keys():
-            return end
-        return min(end, max(self.firsts.values()) - dt.timedelta(days=1))
-
-
-def holding(market: Market, asset: str) -> Held:
-    """What keeps an asset from being made, as the store knows it now."""
-    return Held(asset, holds.first_held(market.store, asset))
 
 
 def judge_missing(
@@ -183,63 +144,6 @@ def judge_members(market: Market, span: Span, run_id: str) -> None:
     """Hold each universe from sessions on which not exactly its priced members have indicators; lift others."""
     if not span.is_empty:
         execute(market.store, [settling_members(span.start, span.end, run_id)])
-
-
-def refuse_held(
-    context: dg.AssetExecutionContext, market: Market, held: Held, *, unless_next: Sequence[str] = ()
-) -> None:
-    """End the step where the run was asked for what is held: what may be made was made and is stored by now.
-
-    Months that lie before the hold are marked as made. unless_next: assets that are made of this one and end the run
-    themselves where they are part of it, so that other universes get their share first.
-
-    Raises:
-        HeldError: names the gate, the sessions, the figures and the command that helps.
-    """
-    made = {key.to_user_string() for key in context.job_def.asset_layer.executable_asset_keys}
-    if made & set(unless_next) or ("exchange_breadth" in made and "breadth_counts" not in made):
-        return
-    mine = _mine(market, held, end := _asked_until(context, market))
-    if not mine:
-        return
-    first = min(hold["session"] for hold in mine.values())
-    if context.assets_def.partitions_def is not None:
-        for month in context.partition_keys:
-            if month < first.strftime(FORMAT):
-                context.log_event(dg.AssetMaterialization(context.asset_key, partition=month))
-    raise HeldError(held_message(market.store, held.asset, mine, end))
-
-
-def first_hold(market: Market, asset: str) -> tuple[dt.date, str] | None:
-    """From which session on an asset is held in this market, and why, with the command that helps; None: it is not."""
-    mine = _mine(market, holding(market, asset), dt.date.max)
-    if not mine:
-        return None
-    first = min(hold["session"] for hold in mine.values())
-    return first, held_message(market.store, asset, mine)
-
-
-def _mine(market: Market, held: Held, end: dt.date) -> dict[str, Hold]:
-    """The holds through ``end`` of universes of this market: a store may have those of another, real or invented."""
-    synthetic = market.source.synthetic
-    return {
-        universe: hold
-        for universe, hold in held.holds.items()
-        if hold["session"] <= end and hold["of_synthetic"] == synthetic
-    }
-
-
-def _asked_until(context: dg.AssetExecutionContext, market: Market) -> dt.date:
-    """The last day that a run was asked for; a part of a backfill that has no months is asked for the backfill's."""
-    tags = context.run.tags
-    span = span_of(tags, market.settings, market.calendar)
-    if RANGE_START_TAG in tags or PARTITION_TAG in tags or BACKFILL_ID_TAG not in tags:
-        return span.end
-    backfill = context.instance.get_backfill(tags[BACKFILL_ID_TAG])
-    data = backfill.asset_backfill_data if backfill else None
-    subsets = data.target_subset.partitions_subsets_by_asset_key.values() if data else ()
-    last = max((key for subset in subsets for key in subset.get_partition_keys()), default=None)
-    return span.end if last is None else span_of({**tags, PARTITION_TAG: last}, market.settings, market.calendar).end
 
 
 def _accepted(market: Market) -> set[tuple[str, str, dt.date]]:

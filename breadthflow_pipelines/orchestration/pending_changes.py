@@ -1,4 +1,4 @@
-"""How far a run goes beyond its own months, to whatever became due, and how far it may go, to what is held."""
+"""How far a run goes beyond its own months, to what changed below an asset, and how far it may go, to what is held."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from breadthflow_pipelines.contracts.bars import not_a_session
-from breadthflow_pipelines.orchestration.gates import Held, holding
+from breadthflow_pipelines.orchestration.holds import AssetHolds, holds_of
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import bar_store, recomputations, universe_listing
@@ -16,17 +16,18 @@ from breadthflow_pipelines.warehouse.calendar import apply_changes
 
 
 @dataclass(frozen=True)
-class Work:
-    """The span that an asset computes, why it is wider than that of the run, where it is, and what is held of it."""
+class Scope:
+    """What an asset computes in a run. own: the run's months. span: those and what changed below the asset."""
 
+    own: Span
     span: Span
-    wider: bool
     causes: tuple[str, ...]
-    held: Held
+    holds: AssetHolds
 
-    def told(self, merged: Merged) -> dict[str, Any]:
-        """What the materialization says of it: sessions_revised were there before and are not what they were."""
-        why = f"because of changes in {', '.join(self.causes)}" if self.wider else "its own months"
+    def metadata(self, merged: Merged) -> dict[str, Any]:
+        """The days that were computed, and how many sessions had rows before that changed or are gone."""
+        wider = self.span.start < self.own.start or self.span.end > self.own.end
+        why = f"because of changes in {', '.join(self.causes)}" if wider else "its own months"
         return {
             "sessions_revised": merged.sessions_revised,
             "computed": f"{self.span.start} to {self.span.end}, {why}",
@@ -34,23 +35,22 @@ class Work:
 
 
 def settle_calendar(market: Market) -> list[dt.date]:
-    """Let what is stored know the calendar of now; gives the days that are others than it knew."""
+    """Let what is stored know the present calendar; gives the days that it had otherwise."""
     calendar = market.calendar
     since = market.settings.start_date
     return apply_changes(market.store, calendar.changes, since, calendar.is_session, not_a_session(calendar))
 
 
 @contextmanager
-def catching_up(
+def with_pending_changes(
     market: Market, asset: str, own: Span, judge: Callable[[Span], None] = lambda _: None
-) -> Iterator[Work]:
-    """The run's own span, from the first session that the asset does not know of through the last one stored.
+) -> Iterator[Scope]:
+    """The run's own span, widened from the first session that changed below the asset through the last one stored.
 
-    Whoever computes by a calendar lets the store know it first, or what was computed by another one would stay.
-
-    What is made of bars looks back a year and more, so a change goes on through all that follows. The span ends where
-    every universe is held. What was due is forgotten at the end, but for what is held; the caller holds
-    ``exclusive(asset)``. judge: what is to be judged of the span before it is asked what is held.
+    The caller holds ``exclusive(asset)``. The calendar is settled first, or rows of another calendar would stay. Bars
+    look back a year and more, so a change reaches all sessions after it. The span ends where every universe is held.
+    At the end the pending changes are removed, except for what is held. judge: judges the span before the holds are
+    read.
     """
     settle_calendar(market)
     due = recomputations.due(market.store, asset)
@@ -59,13 +59,12 @@ def catching_up(
     if reach is not None:
         if due.first is not None:
             start, end = min(start, due.first), max(end, reach[1])
-        # Before the year of the first bar there is nothing to compute, whoever was a member since when.
+        # Before the year of the first bar there is nothing to compute, even where memberships reach further back.
         start = max(start, reach[0].replace(month=1, day=1))
-    whole = Span(start, end, own.through)
-    judge(whole)
-    held = holding(market, asset)
-    until = held.open_until(end, universe_listing.made_of_bars(market.store)) if held.holds else end
-    yield Work(Span(start, until, own.through), start < own.start or until > own.end, due.causes, held)
-    first = min(held.firsts.values(), default=None)
+    judge(Span(start, end, own.through))
+    holds = holds_of(market, asset)
+    last = holds.last_open_day(end, universe_listing.made_of_bars(market.store)) if holds.by_universe else end
+    yield Scope(own, Span(start, last, own.through), due.causes, holds)
+    first = min(holds.first_sessions.values(), default=None)
     waiting = first is not None and first <= end
     recomputations.done(market.store, asset, due, max(first, start) if first and waiting else None)

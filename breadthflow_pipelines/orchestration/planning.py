@@ -11,8 +11,8 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS, WATCHED
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import gates
-from breadthflow_pipelines.orchestration.catalogue_columns import SYMBOL, VOTES
+from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS, SIGNAL_COLUMNS
+from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -66,8 +66,8 @@ def lacking(held: Mapping[str, dt.date | None], session: dt.date) -> list[str]:
     return [name for name, last in held.items() if last != session and not (name in SIGNALS and last is None)]
 
 
-def first_due(instance: dg.DagsterInstance, session: dt.date) -> dt.date:
-    """The first day that a run through ``session`` must read; where that cannot be told, what may still change."""
+def first_day_due_or_recent(instance: dg.DagsterInstance, session: dt.date) -> dt.date:
+    """``first_day_due`` of a session; where it cannot be found out, the first day whose bars may still change."""
     market = Market()
     try:
         return first_day_due(instance, market, session)
@@ -85,42 +85,39 @@ def unfinished_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
 def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date) -> dt.date:
     """The first day that a run through ``through`` must read.
 
-    Of months that were never run, that were counted by an older convention, whose members know nothing of an indicator
-    that is new since, in which a day became a session since, of which the source could not give everything when last
+    It is the first day of all months that were never run, that were counted by an older convention, that lack a new
+    indicator of members, in which a day became a session since, of which the source could not give everything when last
     asked, or whose bars may still change.
-    What is due because something below it changed needs no reading (pending_changes.py). What is held cannot be made,
-    so months are not read for it again each day; sessions without bars are asked for by themselves (gates.py).
+
+    What changed below an asset needs no reading (pending_changes.py). What is held cannot be computed, so its months
+    are not read again each day; sessions without bars are asked for apart (gates.py).
     """
     start = market.settings.start_date
     held_days = reach(market.store, synthetic=market.source.synthetic)
     if held_days is None:
         return start
-    held = {name for name in MONTHLY_ASSETS if gates.first_hold(market, name)}
+    held = {name for name in MONTHLY_ASSETS if first_hold(market, name)}
     of_bars = "breadth_counts" in held
     if of_bars:
         held.add("quarantined_bars")  # a check of bars ends a run before it comes to them
-    made = (name for name in MONTHLY_ASSETS if name not in held)
-    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in made))
+    open_assets = (name for name in MONTHLY_ASSETS if name not in held)
+    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(name)) for name in open_assets))
     missing = [month for month in Span(start, through, through).months if month not in done]
     refresh = max(start, first_to_refresh(min(held_days[1], through), market.calendar))
     due = [
         refresh,
         *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
         recomputations.due(market.store, "bars").first,
-        *(
-            day
-            for day in unapplied_days(market.store, market.calendar.changes, start)
-            if market.calendar.is_session(day)
-        ),
+        *filter(market.calendar.is_session, unapplied_days(market.store, market.calendar.changes, start)),
         None if of_bars else breadth_store.outdated_from(market.store, CONVENTION, start),
-        None if of_bars else member_store.lacking_from(market.store, SYMBOL, VOTES),
+        None if of_bars else member_store.lacking_from(market.store, PRICE_COLUMNS, SIGNAL_COLUMNS),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
     ]
     return max(start, min(day for day in due if day is not None))
 
 
 def without_rows(market: Market) -> set[str]:
-    """Assets whose checks would judge nothing: published counts were never imported, or no market was ever loaded."""
+    """Assets whose checks have no rows to judge: published counts were never imported, or no bars ever loaded."""
     empty = empty_tables(market.store)
     made_of_bars = {"securities", "universe_members", *MONTHLY_ASSETS}
     return (

@@ -1,31 +1,29 @@
 """Runs that the command line makes in its own process: no daemon, no UI, the same records as any other run.
 
-A range of months is one run (docs/decisions/range-runs.md). How it went comes back as a RunReport.
+A range of months is one run (docs/decisions/range-runs.md). How it went: run_reports.py.
 """
 
 import datetime as dt
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
-from breadthflow_pipelines import errors
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
-from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration import freshness, ingest_figures, lights
-from breadthflow_pipelines.orchestration.execution import Executed, execute
+from breadthflow_pipelines.orchestration import check_statuses, freshness
+from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import without_rows
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import latest_bars, latest_published
+from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport, report_of
 from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
@@ -33,43 +31,6 @@ from breadthflow_pipelines.settings import get_settings
 log = logger(__name__)
 
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
-_FIGURES = ("rows_read", "rows_inserted", "rows_revised", "rows_unchanged", "rows_removed", "rows_rejected")
-
-
-@dataclass(frozen=True)
-class CheckOutcome:
-    """One asset check's result: ``status`` is passed, failed, warned or skipped; ``detail`` is one line."""
-
-    asset: str
-    name: str
-    status: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """How a run went. figures: rows read, inserted, ... by asset. trouble: what ended it, if anything did."""
-
-    run_id: str
-    seconds: float
-    figures: Mapping[str, Mapping[str, int]]
-    checks: tuple[CheckOutcome, ...]
-    trouble: BreadthFlowError | None = None
-    problems: tuple[str, ...] = field(default=())
-    restated: int = 0  # securities whose whole history was stored again
-
-    @property
-    def rows_changed(self) -> int:
-        """Rows of the store that are not what they were before."""
-        changes = ("rows_inserted", "rows_revised", "rows_removed")
-        return sum(figures.get(name, 0) for figures in self.figures.values() for name in changes)
-
-    @property
-    def exit_status(self) -> int:
-        """0, or why the command ends with something else."""
-        if self.trouble is not None:
-            return self.trouble.exit_status
-        return 1 if any(check.status == "failed" for check in self.checks) else 0
 
 
 def run_months(instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date) -> RunReport:
@@ -124,13 +85,15 @@ def run_checks(
 
 def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
     """What the last runs could not read: symbols, files, places of published counts; None where none read anything."""
-    found: list[str] = []
-    told = [said for asset in ("bars", "exchange_breadth") if (said := ingest_figures.latest(instance, asset))]
-    if not told:
+    bars, published = latest_bars(instance), latest_published(instance)
+    if bars is None and published is None:
         return None
-    for said in told:
-        found += said.get("problems", ())
-        found += [f"{symbol}: could not be read" for symbol in said.get("symbols_failed", ())]
+    found: list[str] = []
+    if bars is not None:
+        found += bars.problems
+        found += [f"{symbol}: could not be read" for symbol in bars.symbols_failed]
+    if published is not None:
+        found += published.problems
     return found
 
 
@@ -153,8 +116,8 @@ def _execute(
         run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         checks=checks,
     )
-    report = _report(executed, time.monotonic() - began)
-    light(instance, Market(), definitions.resolve_asset_graph().asset_check_keys)
+    report = report_of(executed, time.monotonic() - began)
+    refresh_check_statuses(instance, Market(), definitions.resolve_asset_graph().asset_check_keys)
     tidy_after_a_run(instance)
     log.info("run_finished", job=job, run_id=report.run_id, seconds=report.seconds, rows_changed=report.rows_changed)
     return report
@@ -165,75 +128,15 @@ def _job(name: str) -> dg.JobDefinition:
     return build(get_settings()).resolve_job_def(name)
 
 
-def _report(executed: Executed, seconds: float) -> RunReport:
-    figures: dict[str, dict[str, int]] = {}
-    problems: list[str] = []
-    restated = 0
-    for asset, said in ingest_figures.of_events(executed.events).items():
-        rows = {name: said[name] for name in _FIGURES if isinstance(said.get(name), int)}
-        if rows:  # published counts have none where none are configured
-            figures[asset] = rows
-        problems.extend(said.get("problems", ()))
-        restated += said.get("securities_restated", 0)
-    checks = tuple(
-        _outcome(event.asset_check_evaluation_data)
-        for event in executed.events
-        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    )
-    return RunReport(executed.run.run_id, seconds, figures, checks, _trouble(executed), tuple(problems), restated)
-
-
-def light(instance: dg.DagsterInstance, market: Market, keys: Collection[dg.AssetCheckKey]) -> None:
-    """Show in the UI what is known of every check; a run leaves lights out, and knows only its own months."""
-    events = lights.to_report(instance, market, keys)
+def refresh_check_statuses(instance: dg.DagsterInstance, market: Market, keys: Collection[dg.AssetCheckKey]) -> None:
+    """Let the UI show every check again: a run hides those of its assets, and judges only its own months."""
+    events = check_statuses.outdated_statuses(instance, market, keys)
     try:
-        events += freshness.to_report(instance, market)
+        events += freshness.outdated_statuses(instance, market)
     except BreadthFlowError as error:  # published counts are imported, and suites run, without any source of bars
         log.info("lateness_unknown", reason=str(error))
     for event in events:
         instance.report_runless_asset_event(event)
-
-
-def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
-    bad = "failed" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "warned"
-    said = [str(evaluation.metadata[name].value) for name in (lights.WHAT, lights.NEXT) if name in evaluation.metadata]
-    return CheckOutcome(
-        evaluation.asset_key.to_user_string(),
-        evaluation.check_name,
-        "passed" if evaluation.passed else bad,
-        ". Next: ".join(said),
-    )
-
-
-def _trouble(executed: Executed) -> BreadthFlowError | None:
-    """What ended the run; where only a blocking check did, nothing but that check."""
-    if executed.run.is_success:
-        return None
-    failures = [event for event in executed.events if event.is_step_failure]
-    raised = [_raised(event) for event in failures if not _is_check(event)]
-    if failures:
-        return raised[0] if raised else None
-    return BreadthFlowError("The run ended before it was done; run it again to go on.")
-
-
-def _raised(event: dg.DagsterEvent) -> BreadthFlowError:
-    """The error that the failing step raised, as it was if it is one of ours."""
-    error: SerializableErrorInfo | None = event.step_failure_data.error
-    last = None
-    while error is not None:
-        kind = getattr(errors, error.cls_name or "", None)
-        if isinstance(kind, type) and issubclass(kind, BreadthFlowError):
-            return kind(error.message.partition(": ")[2].strip())
-        last, error = error, error.cause
-    if last is None or "Interrupt" in (last.cls_name or ""):
-        return BreadthFlowError(f"{event.step_key} was interrupted; run it again to go on.")
-    if says_full(last.message):
-        return disk_full(get_settings().home)
-    return BreadthFlowError(f"{event.step_key} failed: {last.message.strip()}")
-
-
-def _is_check(event: dg.DagsterEvent) -> bool:
-    return event.step_failure_data.error is not None and "CheckFailed" in (event.step_failure_data.error.cls_name or "")
 
 
 def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> set[dg.AssetCheckKey]:

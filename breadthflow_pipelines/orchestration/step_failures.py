@@ -1,36 +1,88 @@
-"""Which failures are worth another try. Only what could not be reached is: a rerun of anything else asks the same.
+"""Why a step failed, read from the chain of errors that Dagster recorded. What is tried again: retries.py."""
 
-Each retry is asked for here and not by a policy on the assets: Dagster applies such a policy to an interrupt as well,
-and Ctrl-C would have to be pressed once for every attempt.
-"""
-
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
-from breadthflow_pipelines.errors import UnreachableError
-from breadthflow_pipelines.observability.disk import full_disk
+from breadthflow_pipelines import errors
+from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.settings import get_settings
 
-RETRY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 
-P = ParamSpec("P")
-R = TypeVar("R")
+@dataclass(frozen=True)
+class RecordedError:
+    """One error of a chain. kind: its class where it is one of ours; text: its message, without the class there."""
+
+    class_name: str
+    text: str
+    kind: type[BreadthFlowError] | None
 
 
-def retried_if_unreachable(compute: Callable[P, R]) -> Callable[P, R]:
-    """Ask for another attempt, as RETRY says, when a failure is one that the next attempt may not meet."""
+@dataclass(frozen=True)
+class StepFailure:
+    """A step that failed, and its errors from the last one raised to the one that caused all others."""
 
-    @wraps(compute)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return compute(*args, **kwargs)
-        except UnreachableError as error:
-            if full := full_disk(error, get_settings().home):
-                raise full from error
-            attempt = dg.OpExecutionContext.get().retry_number + 1
-            raise dg.RetryRequested(RETRY.max_retries, RETRY.calculate_delay(attempt)) from error
+    step: str
+    errors: tuple[RecordedError, ...]
 
-    return guarded
+    @property
+    def cause(self) -> RecordedError | None:
+        """The error that says what to do: ours, if there is one, or the one that caused all others."""
+        return next((error for error in self.errors if error.kind), self.errors[-1] if self.errors else None)
+
+    @property
+    def class_name(self) -> str:
+        """The class of the cause; empty where nothing was recorded."""
+        return self.cause.class_name if self.cause else ""
+
+    @property
+    def message(self) -> str:
+        """The message of the cause."""
+        return self.cause.text if self.cause else "it failed without saying why"
+
+    @property
+    def is_failed_check(self) -> bool:
+        """Whether only a blocking asset check ended the step."""
+        return any("CheckFailed" in error.class_name for error in self.errors)
+
+    @property
+    def is_interrupt(self) -> bool:
+        """Whether somebody interrupted the step; an error of which nothing was recorded is taken for that."""
+        return self.cause is None or (self.cause.kind is None and "Interrupt" in self.cause.class_name)
+
+    def is_a(self, kind: type[BreadthFlowError]) -> bool:
+        """Whether an error of the chain is of this kind."""
+        return any(error.kind is not None and issubclass(error.kind, kind) for error in self.errors)
+
+    def as_error(self) -> BreadthFlowError:
+        """The failure as an error of ours, with the exit status of its kind."""
+        cause = self.cause
+        if cause is not None and cause.kind is not None:
+            return cause.kind(cause.text)
+        if self.is_interrupt:
+            return BreadthFlowError(f"{self.step} was interrupted; run it again to go on.")
+        if says_full(self.message):
+            return disk_full(get_settings().home)
+        return BreadthFlowError(f"{self.step} failed: {self.message}")
+
+
+def step_failure(event: dg.DagsterEvent) -> StepFailure:
+    """The failure that an event of a failed step records."""
+    return StepFailure(str(event.step_key), tuple(_chain(event.step_failure_data.error)))
+
+
+def _chain(error: SerializableErrorInfo | None) -> Iterator[RecordedError]:
+    while error is not None:
+        kind = _kind(error)
+        # Dagster records "module.Class: message".
+        text = error.message.partition(": ")[2] if kind else error.message
+        yield RecordedError(error.cls_name or "", text.strip(), kind)
+        error = error.cause
+
+
+def _kind(error: SerializableErrorInfo) -> type[BreadthFlowError] | None:
+    kind = getattr(errors, error.cls_name or "", None)
+    return kind if isinstance(kind, type) and issubclass(kind, BreadthFlowError) else None

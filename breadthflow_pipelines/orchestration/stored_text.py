@@ -1,4 +1,4 @@
-"""A text that outlives this process, in Dagster's own storage: what sensors know beyond their cursors.
+"""A text in Dagster's own storage that outlives this process: what sensors remember besides their cursors.
 
 A cursor is stored again with every tick, so only what is small belongs there.
 """
@@ -11,7 +11,7 @@ PREFIX = "breadthflow/"
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredText:
     """The text of one name. Nobody else writes it: the daemon evaluates one sensor at a time."""
 
     instance: dg.DagsterInstance

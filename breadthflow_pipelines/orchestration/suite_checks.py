@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from breadthflow_pipelines.orchestration import catalogue_columns, lights
-from breadthflow_pipelines.orchestration.describe import shown
+from breadthflow_pipelines.orchestration import catalogue_columns
+from breadthflow_pipelines.orchestration.check_results import record_verdicts, stored_result
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_START_TAG, Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.quality.expectations import Expectation, Suite
 from breadthflow_pipelines.quality.suites import suites
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -54,7 +55,7 @@ def suite_check(suite: Suite) -> dg.AssetChecksDefinition:
     return checks
 
 
-SUITES = suites(catalogue_columns.BREADTH, catalogue_columns.SYMBOL, catalogue_columns.VOTES)
+SUITES = suites(catalogue_columns.BREADTH_COLUMNS, catalogue_columns.PRICE_COLUMNS, catalogue_columns.SIGNAL_COLUMNS)
 SUITE_CHECKS = [suite_check(suite) for suite in SUITES]
 SUITE_NAMES = frozenset(expectation.name for suite in SUITES for expectation in suite.expectations)
 
@@ -65,7 +66,7 @@ def _judged(
     keys = {key.name: key for key in context.selected_asset_check_keys}
     if span.is_empty and not suite.whole:  # the first day of a month: none of its sessions has closed
         for key in keys.values():
-            yield lights.known(market, key, (), well="no session of the month has closed")
+            yield stored_result(market, key, (), passed="no session of the month has closed")
         return
     from breadthflow_pipelines.quality.engine import judge
 
@@ -73,7 +74,7 @@ def _judged(
     for finding in judge(market.store, suite, days_judged(market.calendar, suite, span), keys, docs=docs):
         key, one = keys[finding.expectation.name], finding.expectation
         months = _months(suite, one, span, everything=everything)
-        lights.record(context, market, key, _faults(finding, months), months, warn=one.severity == "warn")
+        record_verdicts(context, market, key, _faults(finding, months), months, warn=one.severity == "warn")
         more: dict[str, dg.MetadataValue[Any]] = {"observed": dg.MetadataValue.text(finding.observed)}
         if finding.rows:
             more["rows"] = shown(pl.DataFrame(finding.rows, infer_schema_length=None, strict=False))
@@ -81,7 +82,7 @@ def _judged(
             more["failing_rows"] = dg.MetadataValue.int(finding.unexpected)  # the UI plots numbers only
         if docs is not None:
             more[PAGES] = dg.MetadataValue.path(docs / "index.html")
-        yield lights.known(market, key, months, well=f"{one.about} Found: {finding.observed}.", more=more)
+        yield stored_result(market, key, months, passed=f"{one.about} Found: {finding.observed}.", metadata=more)
 
 
 def _months(suite: Suite, one: Expectation, span: Span, *, everything: bool) -> list[str]:

@@ -2,22 +2,22 @@
 
 import dagster as dg
 
-from breadthflow_pipelines.orchestration.assets.breadth import (
-    breadth_counts_asset,
-    breadth_indicators,
-    exchange_breadth,
-)
-from breadthflow_pipelines.orchestration.assets.market import bars_asset, securities, universe_members
-from breadthflow_pipelines.orchestration.assets.quarantine import quarantined_bars_asset
-from breadthflow_pipelines.orchestration.assets.signals import market_signals
-from breadthflow_pipelines.orchestration.assets.symbols import price_indicators_asset, symbol_signals_asset
+from breadthflow_pipelines.orchestration import checks
+from breadthflow_pipelines.orchestration.assets.bars import bars_asset
+from breadthflow_pipelines.orchestration.assets.breadth_counts import breadth_counts_asset
+from breadthflow_pipelines.orchestration.assets.breadth_indicators import breadth_indicators
+from breadthflow_pipelines.orchestration.assets.market_signals import market_signals
+from breadthflow_pipelines.orchestration.assets.price_indicators import price_indicators_asset
+from breadthflow_pipelines.orchestration.assets.published_counts import exchange_breadth
+from breadthflow_pipelines.orchestration.assets.quarantined_bars import quarantined_bars_asset
+from breadthflow_pipelines.orchestration.assets.securities import securities, universe_members
+from breadthflow_pipelines.orchestration.assets.symbol_signals import symbol_signals_asset
 from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs, nightly_schedule
 from breadthflow_pipelines.orchestration.automation.sensors import sensors
-from breadthflow_pipelines.orchestration.checks import CHECKS
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
 from breadthflow_pipelines.orchestration.partitions import monthly
-from breadthflow_pipelines.orchestration.planning import first_due
+from breadthflow_pipelines.orchestration.planning import first_day_due_or_recent
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import exchange_calendar
@@ -28,28 +28,25 @@ def build(settings: Settings) -> dg.Definitions:
     """Everything that Dagster shows and runs, for these settings."""
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     months = monthly(settings, calendar)
-    bars = bars_asset(months)
-    quarantine = quarantined_bars_asset(months, bars)
-    price_indicators = price_indicators_asset(months, bars, quarantine)
     all_jobs = jobs()
     assets = [
         securities,
         universe_members,
-        bars,
-        quarantine,
+        bars_asset(months),
+        quarantined_bars_asset(months),
         exchange_breadth,
-        breadth_counts_asset(months, bars, quarantine),
+        breadth_counts_asset(months),
         breadth_indicators,
         market_signals,
-        price_indicators,
-        symbol_signals_asset(months, bars, price_indicators),
+        price_indicators_asset(months),
+        symbol_signals_asset(months),
     ]
     return dg.Definitions(
         assets=with_freshness(assets, calendar),
-        asset_checks=[*CHECKS, *SUITE_CHECKS, *late_checks()],
+        asset_checks=[*dg.load_asset_checks_from_package_module(checks), *SUITE_CHECKS, *late_checks()],
         jobs=all_jobs,
         schedules=[
-            daily_schedule(all_jobs.daily, settings, calendar, first_due),
+            daily_schedule(all_jobs.daily, settings, calendar, first_day_due_or_recent),
             nightly_schedule(all_jobs.checks, calendar),
         ],
         sensors=[*sensors(all_jobs.daily, all_jobs.checks, settings), tidy_records()],

@@ -91,7 +91,7 @@ def forget_superseded(database: Database, runs: list[OldRun]) -> int:
 
 
 def forget_superseded_lights(database: Database, before: dt.datetime) -> int:
-    """Delete verdicts that no run gave (orchestration/lights.py) before then, and that were given again since."""
+    """Delete verdicts that no run gave (check_statuses.py) before then, and that were given again since."""
     with database.connect() as connection, connection.cursor() as cursor:
         query = _SUPERSEDED_VERDICTS.format("c.run_id = '' AND c.evaluation_event_timestamp < %(before)s")
         cursor.execute(query, {"before": before.astimezone(dt.UTC).replace(tzinfo=None)})

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS
-from breadthflow_pipelines.orchestration import ingest_figures, planning, runs
+from breadthflow_pipelines.orchestration import planning, run_metadata, runs
 from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -67,7 +67,7 @@ class Store:
     def metadata(self, asset: str, month: str | None = None) -> dict[str, Any]:
         """What an asset's last run came to, or what the newest materialization of a month says of that month."""
         if month is None:
-            return ingest_figures.latest(self.instance, asset)
+            return dict(run_metadata.latest_metadata(self.instance, asset) or {})
         wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[month])
         found = self.instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization
         assert found is not None

@@ -206,7 +206,7 @@ def test_a_day_that_closes_after_the_code_was_loaded_is_waited_for_by_nobody(
     assert asked("late_sessions").startswith("2024-01-02 is late in bars")
     assert asked("catch_up").startswith("2024-01-02 is not in bars")  # and asks for it, in a while
     changes((dt.date(2024, 1, 2), "closed", "a day of mourning"))
-    assert asked("late_sessions") == "2023-12-29 is in. Checks were told."
+    assert asked("late_sessions") == "2023-12-29 is in. Checks were reported."
     assert asked("catch_up") == "2023-12-29: everything is in."
 
 

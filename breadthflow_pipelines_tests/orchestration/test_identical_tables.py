@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
-from breadthflow_pipelines.orchestration.assets import symbols
+from breadthflow_pipelines.orchestration.assets import price_indicators
 from breadthflow_pipelines.sources import file_batches, files
 from breadthflow_pipelines.warehouse import bar_store, member_store
 from breadthflow_pipelines_tests.orchestration.conftest import TABLES, Contents, Store, assert_same
@@ -129,7 +129,7 @@ def test_interrupted_backfill_repeated_gives_the_tables_of_one_backfill(
 def test_backfill_that_fails_between_two_shards_of_members_repeated_gives_the_tables_of_one_backfill(
     store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(symbols, "SHARD_BARS", 900)  # three securities or so
+    monkeypatch.setattr(price_indicators, "SHARD_BARS", 900)  # three securities or so
     with monkeypatch.context() as patch:
         patch.setattr(bar_store, "whole_history", _failing(bar_store.whole_history, call=3))
         report = store.run()
@@ -170,7 +170,7 @@ def test_backfill_that_fails_between_two_years_of_signals_repeated_gives_the_tab
 def test_size_of_a_shard_changes_nothing(
     size: int, store: Store, one_shot: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(symbols, "SHARD_BARS", size)  # less than a security, one or two, all
+    monkeypatch.setattr(price_indicators, "SHARD_BARS", size)  # less than a security, one or two, all
     store.run()
     assert_same(store.contents(), one_shot)
 
@@ -263,11 +263,11 @@ def test_dagsters_own_range_run_gives_the_tables_of_one_backfill(store: Store, o
 STOPPING = """
 import importlib, sys, time
 from breadthflow_pipelines import cli
-from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.sources import file_batches, files
+from breadthflow_pipelines.orchestration.assets import price_indicators
+from breadthflow_pipelines.sources import file_batches
 
 file_batches.CHUNK_ROWS = 400
-symbols.SHARD_BARS = 900
+price_indicators.SHARD_BARS = 900
 place = importlib.import_module(f"breadthflow_pipelines.{sys.argv[1]}")
 real, calls = getattr(place, sys.argv[2]), []
 

@@ -11,8 +11,8 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS
 from breadthflow_pipelines.observability.progress import watched_by
 from breadthflow_pipelines.orchestration import planning
-from breadthflow_pipelines.orchestration.assets import symbols
-from breadthflow_pipelines.orchestration.runs import CheckOutcome, RunReport
+from breadthflow_pipelines.orchestration.assets import price_indicators
+from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import file_batches, files
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
@@ -182,7 +182,7 @@ def test_month_left_out_is_due_before_the_present_one(store: Store) -> None:
 @pytest.mark.slow
 def test_progress_of_every_stage_rises_to_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_batches, "CHUNK_ROWS", 400)  # symbol by symbol, one of which was delisted in September
-    monkeypatch.setattr(symbols, "SHARD_BARS", 900)
+    monkeypatch.setattr(price_indicators, "SHARD_BARS", 900)
     seen: dict[str, list[float]] = {}
     with watched_by(lambda stage, done, _: seen.setdefault(stage, []).append(done)):
         store.run()

@@ -12,7 +12,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines.orchestration.partitions import range_tags, span_of
-from breadthflow_pipelines.orchestration.runs import RunReport
+from breadthflow_pipelines.orchestration.run_reports import RunReport
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_NAMES, SUITES, days_judged
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import Settings, get_settings

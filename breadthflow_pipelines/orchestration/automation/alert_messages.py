@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
-from breadthflow_pipelines import errors
-from breadthflow_pipelines.errors import NEXT_LINE, BreadthFlowError, HeldError, UnreachableError
+from breadthflow_pipelines.errors import NEXT_LINE, HeldError, UnreachableError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, PUBLISHED_JOB
 from breadthflow_pipelines.observability.alerts import Alert, Alerter
-from breadthflow_pipelines.orchestration.lights import NEXT, WHAT
+from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
-from breadthflow_pipelines.orchestration.stored_text import Kept
+from breadthflow_pipelines.orchestration.step_failures import step_failure
+from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import Settings
 
 RETRY_TAG, ROOT_TAG = "dagster/retry_number", "dagster/root_run_id"
@@ -24,8 +23,8 @@ LONGEST_FIGURE = 300
 
 
 def alerter(instance: dg.DagsterInstance, settings: Settings) -> Alerter:
-    """Sends to the addresses of the settings, and remembers what it said in Dagster's storage."""
-    return Alerter(settings.alert_targets, Kept(instance, "alerts"), settings.secrets)
+    """Sends to the addresses of the settings, and remembers in Dagster's storage what it sent."""
+    return Alerter(settings.alert_targets, StoredText(instance, "alerts"), settings.secrets)
 
 
 def failed_run(
@@ -36,26 +35,24 @@ def failed_run(
 ) -> Alert:
     """A run that ended before it was done. failures: of its steps; message: what is known where no step failed."""
     failed = _errors_only(evaluations)
-    raised = [event for event in failures if not _is_check(event)]
-    steps = [str(event.step_key) for event in raised]
-    causes = [_cause(event).partition(NEXT_LINE)[0] for event in raised]
-    texts = [f"{step}: {cause}" for step, cause in zip(steps, causes, strict=True)]
-    texts += [_told(evaluation) for evaluation in failed]
-    where = [*steps, *(_check_name(evaluation) for evaluation in failed)]
+    raised = [failure for event in failures if not (failure := step_failure(event)).is_failed_check]
+    texts = [f"{failure.step}: {failure.message.partition(NEXT_LINE)[0]}" for failure in raised]
+    texts += [_describe(evaluation) for evaluation in failed]
+    where = [*(failure.step for failure in raised), *(_check_name(evaluation) for evaluation in failed)]
     command = _rerun(run)
-    held = next((event for event in raised if _class(event) == HeldError.__name__), None)
+    held = next((failure for failure in raised if failure.class_name == HeldError.__name__), None)
     if held is not None:
-        command = _cause(held).partition(NEXT_LINE)[2]
+        command = held.message.partition(NEXT_LINE)[2]
     elif failed and not raised:
         command = _mend(failed) or f"breadthflow check --select {_names(failed)}; when the data are mended: {command}"
-    elif any(_unreachable(event) for event in raised):
+    elif any(failure.is_a(UnreachableError) for failure in raised):
         command = f"breadthflow sources (does it answer?), then: {command}"
     return Alert(
         title=f"BreadthFlow: {', '.join(where) or run.job_name} failed",
         what="\n".join(texts) or message,
         where=_place(run, where),
         command=command,
-        kind=("run", run.job_name, *where, *(_class(event) for event in raised)),
+        kind=("run", run.job_name, *where, *(failure.class_name for failure in raised)),
         occasion=f"run {_root(run)}",
     )
 
@@ -68,7 +65,7 @@ def failed_checks(run: dg.DagsterRun, evaluations: Iterable[dg.AssetCheckEvaluat
     where = [_check_name(evaluation) for evaluation in failed]
     return Alert(
         title=f"BreadthFlow: check {', '.join(where)} failed",
-        what="\n".join(_told(evaluation) for evaluation in failed),
+        what="\n".join(_describe(evaluation) for evaluation in failed),
         where=_place(run, where),
         command=_mend(failed) or f"breadthflow check --select {_names(failed)}; then: {_rerun(run)}",
         kind=("checks", *where),
@@ -164,45 +161,6 @@ def _root(run: dg.DagsterRun) -> str:
     return run.tags.get(ROOT_TAG, run.run_id) if RETRY_TAG in run.tags else run.run_id
 
 
-def _chain(event: dg.DagsterEvent) -> Iterator[SerializableErrorInfo]:
-    error: SerializableErrorInfo | None = event.step_failure_data.error
-    while error is not None:
-        yield error
-        error = error.cause
-
-
-def _kind(error: SerializableErrorInfo) -> type[BreadthFlowError] | None:
-    kind = getattr(errors, error.cls_name or "", None)
-    return kind if isinstance(kind, type) and issubclass(kind, BreadthFlowError) else None
-
-
-def _telling(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
-    """The error that says what to do: ours, where there is one, or the one that all others came from."""
-    chain = list(_chain(event))
-    return next((error for error in chain if _kind(error)), chain[-1] if chain else None)
-
-
-def _cause(event: dg.DagsterEvent) -> str:
-    error = _telling(event)
-    if error is None:
-        return "it failed without saying why"
-    return (error.message.partition(": ")[2] if _kind(error) else error.message).strip()
-
-
-def _class(event: dg.DagsterEvent) -> str:
-    error = _telling(event)
-    return str(error.cls_name) if error else ""
-
-
-def _unreachable(event: dg.DagsterEvent) -> bool:
-    kinds = [_kind(error) for error in _chain(event)]
-    return any(kind is not None and issubclass(kind, UnreachableError) for kind in kinds)
-
-
-def _is_check(event: dg.DagsterEvent) -> bool:
-    return any("CheckFailed" in (error.cls_name or "") for error in _chain(event))
-
-
 def _check_name(evaluation: dg.AssetCheckEvaluation) -> str:
     return f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
 
@@ -212,12 +170,12 @@ def _names(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
 
 
 def _mend(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
-    """What mends these failures, as the checks say it themselves, the first few of them."""
-    said = [str(evaluation.metadata[NEXT].value) for evaluation in evaluations if NEXT in evaluation.metadata]
-    return "; then ".join(list(dict.fromkeys(said))[:MOST_ROWS])
+    """The commands that mend these failures, as the checks name them; the first few."""
+    commands = [str(evaluation.metadata[NEXT].value) for evaluation in evaluations if NEXT in evaluation.metadata]
+    return "; then ".join(list(dict.fromkeys(commands))[:MOST_ROWS])
 
 
-def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+def _describe(evaluation: dg.AssetCheckEvaluation) -> str:
     if WHAT in evaluation.metadata:
         return f"{_check_name(evaluation)}: {evaluation.metadata[WHAT].value}"
     figures = [f"{name} {text}" for name, entry in evaluation.metadata.items() if (text := _figure(entry))]

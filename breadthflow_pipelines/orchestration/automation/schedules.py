@@ -1,6 +1,6 @@
 """Jobs and schedules: when the store is brought up to date, and checked, without anybody asking.
 
-What was missed while the daemon was off is asked for by the sensor catch_up (sensors.py).
+What was missed while the daemon was off is asked for by the sensor catch_up (catch_up.py).
 """
 
 import datetime as dt
@@ -73,7 +73,7 @@ def daily_schedule(
     job: UnresolvedAssetJobDefinition,
     settings: Settings,
     calendar: ExchangeCalendar,
-    first_due: Callable[[dg.DagsterInstance, dt.date], dt.date],
+    first_day_due: Callable[[dg.DagsterInstance, dt.date], dt.date],
 ) -> dg.ScheduleDefinition:
     """After the close of every session: the months from the first one that is due, as ``breadthflow run`` has it."""
 
@@ -95,7 +95,7 @@ def daily_schedule(
             return dg.SkipReason(f"{today} lies before the first month of history, {settings.start}.")
         if sessions.present() - moment > MISSED_AFTER:
             return dg.SkipReason(f"The evening of {today} was missed; the sensor catch_up asks for all that is due.")
-        first = max(first_due(context.instance, today), settings.start_date)
+        first = max(first_day_due(context.instance, today), settings.start_date)
         return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
 
     return after_the_close

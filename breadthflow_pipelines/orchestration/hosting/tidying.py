@@ -11,7 +11,7 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.logs import logger
-from breadthflow_pipelines.orchestration.stored_text import Kept
+from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url
 from breadthflow_pipelines.warehouse.retention import (
@@ -32,13 +32,13 @@ LOOK_SECONDS = 3600
 
 
 def tidy(instance: dg.DagsterInstance) -> str:
-    """Thin out what is old, once a day; says what was done."""
-    kept, today = Kept(instance, "tidied"), dt.datetime.now(dt.UTC)
-    told = json.loads(kept.read() or "{}")
-    if told.get("day") == str(today.date()):
+    """Thin out old records, once a day; gives what was done, in words."""
+    progress, today = StoredText(instance, "tidied"), dt.datetime.now(dt.UTC)
+    before = json.loads(progress.read() or "{}")
+    if before.get("day") == str(today.date()):
         return "Today it was done."
     database = Database(dagster_url(get_settings()), None)
-    done = {"day": str(today.date()), "steps": told.get("steps", 0), "superseded": told.get("superseded", 0)}
+    done = {"day": str(today.date()), "steps": before.get("steps", 0), "superseded": before.get("superseded", 0)}
     thinned = old_runs(database, done["steps"], today - STEPS_KEPT, MOST_RUNS)
     gone = forget_steps(database, thinned)
     _forget_output(instance, thinned)
@@ -46,7 +46,7 @@ def tidy(instance: dg.DagsterInstance) -> str:
     gone += forget_superseded(database, old) + forget_superseded_lights(database, today - SUPERSEDED_KEPT)
     for name, runs in (("steps", thinned), ("superseded", old)):
         done[name] = runs[-1].number if runs else done[name]
-    kept.write(json.dumps(done))
+    progress.write(json.dumps(done))
     return f"Old runs thinned out: {len(thinned)}; events deleted: {gone}."
 
 
@@ -59,7 +59,7 @@ def tidy_after_a_run(instance: dg.DagsterInstance) -> None:
 
 
 def tidy_records() -> dg.SensorDefinition:
-    """The sensor of that."""
+    """The sensor that tidies once a day."""
 
     @dg.sensor(
         name="tidy_records",

@@ -11,8 +11,8 @@ from dagster._core.definitions.run_status_sensor_definition import RunStatusSens
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.model.datasets import DAILY_JOB
-from breadthflow_pipelines.orchestration.automation.sensors import WAITS
-from breadthflow_pipelines.orchestration.lights import out
+from breadthflow_pipelines.orchestration.automation.catch_up import WAITS
+from breadthflow_pipelines.orchestration.check_statuses import not_shown
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
@@ -208,7 +208,7 @@ class TestLateSessions:
     ) -> None:
         late = Sensor(filled, "late_sessions")
         at("2023-12-30T01:29")  # 20:29 in New York on the 29th: the 28th is what is due, and it is in
-        assert late.skipped() == "2023-12-28 is in. Checks were told."
+        assert late.skipped() == "2023-12-28 is in. Checks were reported."
         assert lights(filled) == dict.fromkeys(ASSETS, True)
         for table in ASSETS:
             filled.execute(f"DELETE FROM {table} WHERE session = '{LAST}'")
@@ -219,7 +219,7 @@ class TestLateSessions:
         assert told.startswith("BreadthFlow: session 2023-12-29 is late\n")
         assert "bars through 2023-12-28" in told
         assert told.endswith("Next   breadthflow run")
-        assert "Checks were told" not in late.skipped()  # once is enough
+        assert "Checks were reported" not in late.skipped()  # once is enough
         assert len(alerted.texts) == 1
 
         assert filled.run(dt.date(2023, 3, 1), dt.date(2023, 3, 31)).exit_status == 0  # a run about another month
@@ -241,9 +241,9 @@ class TestLateSessions:
         tags = {"dagster/asset_partition_range_start": "2023-12", "dagster/asset_partition_range_end": "2023-12"}
         assert job.execute_in_process(instance=filled.instance, tags=tags).success
         keys = [dg.AssetCheckKey(dg.AssetKey(name), "last_session_in") for name in ASSETS]
-        assert len(out(filled.instance, keys)) == len(ASSETS)
-        assert late.skipped() == "2023-12-29 is in. Checks were told."
-        assert out(filled.instance, keys) == []
+        assert len(not_shown(filled.instance, keys)) == len(ASSETS)
+        assert late.skipped() == "2023-12-29 is in. Checks were reported."
+        assert not_shown(filled.instance, keys) == []
 
     def test_only_what_lacks_the_session_is_red(self, filled: Store, at: At) -> None:
         filled.execute(f"DELETE FROM breadth_indicators WHERE session = '{LAST}'")

@@ -12,7 +12,7 @@ import pytest
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.hosting import tidying
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_records
-from breadthflow_pipelines.orchestration.stored_text import Kept
+from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
@@ -42,7 +42,7 @@ def make_older(store: Store, days: int) -> None:
         cursor.execute("UPDATE runs SET end_time = end_time - %s", (days * 86_400,))
         query = "UPDATE asset_check_executions SET evaluation_event_timestamp = %s - make_interval(days => %s)"
         cursor.execute(query, (dt.datetime.now(dt.UTC).replace(tzinfo=None), days))
-    Kept(store.instance, "tidied").write("{}")
+    StoredText(store.instance, "tidied").write("{}")
 
 
 def known(store: Store) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_each_run_is_looked_at_once_and_a_long_history_is_thinned_out_over_days(
     told = []
     for _ in range(3):
         told.append(tidy(filled.instance).split(";")[0])
-        kept = Kept(filled.instance, "tidied")
+        kept = StoredText(filled.instance, "tidied")
         kept.write((kept.read() or "").replace('"day"', '"yesterday"'))
     assert told == ["Old runs thinned out: 1", "Old runs thinned out: 1", "Old runs thinned out: 0"]
 

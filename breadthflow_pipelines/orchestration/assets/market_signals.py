@@ -1,4 +1,4 @@
-"""Signals: what the indicators say, with the evidence. The rules themselves are in signals/."""
+"""Signals of each universe: what the indicators say, with the evidence. The rules are in signals/."""
 
 import dagster as dg
 import polars as pl
@@ -9,16 +9,11 @@ from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES
 from breadthflow_pipelines.observability.progress import advance
-from breadthflow_pipelines.orchestration.assets.breadth import breadth_indicators
-from breadthflow_pipelines.orchestration.describe import (
-    marked,
-    merge_metadata,
-    plotted,
-    shown,
-    stored_asset,
-)
-from breadthflow_pipelines.orchestration.gates import holding, refuse_held
+from breadthflow_pipelines.orchestration.asset_definition import stored_asset
+from breadthflow_pipelines.orchestration.holds import holds_of, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import RowCounts
+from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
 from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.market import changed_signals
 from breadthflow_pipelines.signals.market import market_signals as compute_signals
@@ -45,38 +40,38 @@ _LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rul
         "state": [("breadth_indicators", "state")],
         "session": [("breadth_indicators", "session")],
     },
-    deps=[breadth_indicators],
+    deps=["breadth_indicators"],
 )
 def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Buy, sell or hold, each with its rule, threshold and evidence; from all of history, only changes are written."""
     with market.store.exclusive("market_signals"):
-        held = holding(market, "market_signals")
-        counts = held.free(breadth_store.all_counts(market.store))
-        indicators = held.free(breadth_store.indicators(market.store))
+        holds = holds_of(market, "market_signals")
+        counts = holds.without_held(breadth_store.all_counts(market.store))
+        indicators = holds.without_held(breadth_store.indicators(market.store))
         signals = require(contracts.SIGNALS, compute_signals(counts, indicators))
-        changed = changed_signals(held.free(breadth_store.signal_actions(market.store)), signals)
-        merged = breadth_store.record_signals(market.store, signals, held.firsts)
+        changed = changed_signals(holds.without_held(breadth_store.signal_actions(market.store)), signals)
+        merged = breadth_store.record_signals(market.store, signals, holds.first_sessions)
     advance("market signals", 1, f"{signals.height} signals")
     by_rule = signals.group_by("universe", "rule", "action").agg(signals=pl.len(), last=pl.col("session").max())
     latest = signals.filter(pl.col("segment") == ALL).sort("session", descending=True)
     synthetic = synthetic_universes(market.store)
     charts = signal_charts(indicators, signals, synthetic)
-    refuse_held(context, market, held, unless_next=("symbol_signals",))
+    refuse_held(context, market, holds, unless_next=("symbol_signals",))
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
-            **plotted(_measured(latest), SESSION_RULES, synthetic),
+            **plotted(_newest(latest), SESSION_RULES, synthetic),
             "latest": shown(marked(latest.select(*_SHOWN), synthetic)),
             "final_signals_changed": changed.height,
             "changed": shown(marked(changed, synthetic), most=CHANGED_SHOWN),
             "by_rule": shown(marked(by_rule.sort("universe", "rule", "action"), synthetic), most=30),
-            **merge_metadata(merged),
+            **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }
     )
 
 
-def _measured(latest: pl.DataFrame) -> pl.DataFrame:
+def _newest(latest: pl.DataFrame) -> pl.DataFrame:
     """Of each universe the newest value of each measure, null where it has none; latest: newest first."""
     newest = {rule: pl.col("value").filter(pl.col("rule") == rule).first() for rule in SESSION_RULES}
     return latest.group_by("universe").agg(**newest)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.orchestration.describe import marked, plotted, shown
+from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
 
 ROWS = pl.DataFrame({"session": ["a", "b"], "universe": ["demo", "sp500"], "value": [1.5, None]})
 

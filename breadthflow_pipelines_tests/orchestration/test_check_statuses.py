@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.model.datasets import DAILY_JOB
-from breadthflow_pipelines.orchestration import lights
+from breadthflow_pipelines.orchestration import check_statuses
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
@@ -33,7 +33,7 @@ def light(store: Store, asset: str, check: str) -> tuple[str, dict[str, Any]]:
     """green, yellow, red or grey, as the UI shows it, and what it says."""
     key = dg.AssetCheckKey(dg.AssetKey(asset), check)
     found = store.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
-    if key not in found or key in lights.out(store.instance, [key]):
+    if key not in found or key in check_statuses.not_shown(store.instance, [key]):
         return "grey", {}
     evaluation = found[key].evaluation
     assert evaluation is not None
@@ -110,7 +110,9 @@ class TestTrueOfTheAsset:
         _judge(filled, "sessions_have_bars", MARCH)
         colour, said = light(filled, "bars", "sessions_have_bars")
         assert (colour, said["failing"], said["failing_months"]) == ("yellow", 1, 1)  # of the run that judged March
-        assert lights.to_report(filled.instance, filled.market, keys(filled, "bars"))  # and red after it
+        assert check_statuses.outdated_statuses(
+            filled.instance, filled.market, keys(filled, "bars")
+        )  # and red after it
         filled.run(*JUNE)
         _judge(filled, "sessions_have_bars", JUNE)
         assert light(filled, "bars", "sessions_have_bars")[0] == "green"
@@ -174,7 +176,7 @@ class TestOn:
         assert "judged" not in judged  # just now
         assert filled.daily(LAST).exit_status == 0
         shown = filled.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys(filled))
-        assert lights.out(filled.instance, keys(filled)) == []
+        assert check_statuses.not_shown(filled.instance, keys(filled)) == []
         assert {"bars_unique", "counts_add_up", "bars_complete", "last_session_in"} <= {key.name for key in shown}
         said = light(filled, "bars", "bars_unique")[1]
         moment = filled.rows("SELECT max(judged_at) FROM verdicts WHERE check_name = 'bars_unique'")[0][0]
@@ -185,7 +187,7 @@ class TestOn:
         sensor = Sensor(filled, "check_lights")
         sensor.tick()
         assert alone(filled, "bars", months=(dt.date(2023, 12, 1), LAST)) is None  # as the UI makes it, without checks
-        out = {key.name for key in lights.out(filled.instance, keys(filled, "bars"))}
+        out = {key.name for key in check_statuses.not_shown(filled.instance, keys(filled, "bars"))}
         assert out == {
             "bars_complete",
             "bars_keep_contract",
@@ -194,7 +196,7 @@ class TestOn:
             "last_session_in",
         }
         sensor.tick()
-        assert lights.out(filled.instance, keys(filled)) == []
+        assert check_statuses.not_shown(filled.instance, keys(filled)) == []
         assert light(filled, "bars", "last_session_in")[0] == "green"
         sensor.tick()  # it looks once more, because it wrote itself
         assert sensor.skipped() == "Nothing was made or judged since."
@@ -234,7 +236,7 @@ class TestOn:
         assert again.run_key == request.run_key  # Dagster makes one run of it
 
     def test_a_store_without_anything_has_no_light_and_asks_for_none(self, store: Store) -> None:
-        assert "All lights are on" in Sensor(store, "check_lights").skipped()
+        assert "All checks are shown" in Sensor(store, "check_lights").skipped()
 
 
 def _judge(store: Store, check: str, months: tuple[dt.date, dt.date]) -> None:

@@ -1,0 +1,82 @@
+"""Signals of each member of a universe: what the technical rules say together. The rules are in signals/."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts import breadth as contracts
+from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
+from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS, SIGNAL_COLUMNS
+from breadthflow_pipelines.orchestration.gates import judge_members
+from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.ui_metadata import marked, of_market, shown
+from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
+from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
+from breadthflow_pipelines.warehouse import member_store
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+
+def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset ``symbol_signals``, cut into these months."""
+    rules = [{"rule": rule.name, "weight": rule.weight, "about": rule.about} for rule in SYMBOL_RULES]
+    return derived_monthly_asset(
+        "symbol_signals",
+        months,
+        _signal,
+        rows=_members,
+        figures={action: pl.col(action).sum() for action in ("signals", "buys", "sells")},
+        judge=judge_members,
+        details=_details,
+        code_version="1",
+        layer="signals",
+        kinds={"pandera"},
+        made_of={
+            **{
+                vote.name: [
+                    ("bars" if column == "close" else "price_indicators", column)
+                    for column in sorted(set(rule.vote.meta.root_names()))
+                ]
+                for vote, rule in zip(SIGNAL_COLUMNS, SYMBOL_RULES, strict=True)
+            },
+            "regime": [("market_signals", "value")],
+        },
+        more_metadata={"rules": shown(pl.DataFrame(rules))},
+        derived_columns=SIGNAL_COLUMNS,
+        deps=["bars", "price_indicators", "market_signals"],
+    )
+
+
+def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
+    """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
+    span, merged = scope.span, NOTHING
+    for start, end in span.years:
+        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, start, end)
+        signals = compute_signals(rows, member_store.regimes(market.store, start, end))
+        sound = require(contracts.symbol_signals(SIGNAL_BOUNDS), scope.holds.without_held(signals))
+        merged += member_store.record_symbol_signals(
+            market.store, sound, SIGNAL_COLUMNS, days=(start, end), held=scope.holds.first_sessions
+        )
+        advance("symbol signals", _share(span, end), f"through {end}")
+    return merged
+
+
+def _share(span: Span, day: dt.date) -> float:
+    return ((day - span.start).days + 1) / ((span.end - span.start).days + 1)
+
+
+def _members(market: Market, scope: Scope) -> pl.DataFrame:
+    members = member_store.member_totals(market.store, scope.own.start, scope.own.end)
+    return of_market(members, market, synthetic_universes(market.store))
+
+
+def _details(market: Market, scope: Scope, members: pl.DataFrame) -> Mapping[str, Any]:  # noqa: ARG001
+    newest_first = members.sort("session", descending=True)
+    return {"last_sessions": shown(marked(newest_first, synthetic_universes(market.store)))}

@@ -1,0 +1,48 @@
+"""Checks of the counts that exchanges publish."""
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts import breadth as contracts
+from breadthflow_pipelines.model.gates import listed
+from breadthflow_pipelines.orchestration.checks.judging import contract_result, whole_table_result
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import latest_published
+from breadthflow_pipelines.orchestration.ui_metadata import shown
+from breadthflow_pipelines.warehouse import breadth_store
+
+
+@dg.asset_check(asset="exchange_breadth", blocking=True)
+def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Published counts are whole numbers, one row per exchange and session."""
+    rows = breadth_store.published(market.store)
+    return contract_result(context, market, contracts.PUBLISHED, rows, may_be_empty=True)
+
+
+@dg.asset_check(asset="exchange_breadth")
+def publications_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every place that published counts are read from could be read; where one could not, what is stored stays."""
+    figures = latest_published(context.instance)
+    problems = figures.problems if figures else ()
+    fault = listed(problems) if problems else None
+    return whole_table_result(context, market, fault, passed="every place was read", failing=len(problems), warn=True)
+
+
+@dg.asset_check(asset="exchange_breadth")
+def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """No row of published counts is doubted by the guards. Those that are do not enter indicators, and are kept."""
+    published = breadth_store.published(market.store)
+    doubted = published.filter(pl.col("doubts").list.len() > 0)
+    by_rule = (
+        doubted.explode("doubts")
+        .group_by("exchange", rule="doubts")
+        .agg(rows=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
+        .sort("exchange", "rule")
+    )
+    rules = [f"{row['exchange']} {row['rule']} {row['rows']}" for row in by_rule.iter_rows(named=True)]
+    fault = f"{doubted.height:,} of {published.height:,} rows doubted: {listed(rules)}" if rules else None
+    rows = doubted.select("exchange", "session", "doubts", "advances", "declines", "unchanged")
+    metadata = {"by_rule": shown(by_rule, most=30), "rows": shown(rows, most=50)}
+    return whole_table_result(
+        context, market, fault, passed="no row is doubted", failing=doubted.height, warn=True, metadata=metadata
+    )
