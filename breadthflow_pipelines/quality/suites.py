@@ -7,7 +7,7 @@ year before is ``warn`` and never blocks. An error blocks where what is built ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
@@ -17,11 +17,10 @@ from breadthflow_pipelines.model.vocabulary import (
     MOST_PRICE,
     MOST_VOLUME,
     STATES,
+    Severity,
 )
 from breadthflow_pipelines.warehouse import inspection
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
-
-Severity = Literal["error", "warn"]
 
 MOST_ADJUSTED_CLOSE = MOST_PRICE * MOST_ADJUSTED  # NaN and infinity lie outside
 LARGEST = 1.7e308  # beyond every figure of a signal
