@@ -51,3 +51,7 @@ RELEASED, CONFIRMED, LAPSED = "released", "confirmed", "lapsed"
 STATUSES = (PROPOSED, QUARANTINED, DOUBTED, RELEASED, CONFIRMED, LAPSED)
 DECIDED = (RELEASED, CONFIRMED)  # somebody signed it
 LEFT_OUT = (QUARANTINED, CONFIRMED)  # it keeps the bar out of sound_bars
+
+# What a failure of a check means: certainly wrong, or worth a look.
+Severity = Literal["error", "warn"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 
+from breadthflow_pipelines.calendar_file import CLOSED, OPEN
 from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBLISHED, Count, Unit
 from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
@@ -17,6 +18,7 @@ from breadthflow_pipelines.model.vocabulary import (
     BAR_VALUES,
     DECIDED,
     PRICES,
+    SEVERITIES,
     STATES,
     STATUSES,
 )
@@ -226,7 +228,7 @@ calendar_changes = sa.Table(
     _column("change", sa.Text(), "closed: it is no session; open: it is one", primary_key=True),
     _column("reason", sa.Text(), "why, as the file says"),
     _column("applied_at", sa.DateTime(timezone=True), "when what is stored came to know it", server_default=NOW),
-    sa.CheckConstraint("change IN ('closed', 'open')", name="change_known"),
+    _among("change", (CLOSED, OPEN), "change_known"),
     comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as what is stored has them",
 )
 
@@ -268,7 +270,7 @@ verdicts = sa.Table(
     _column("since", sa.DateTime(timezone=True), "since when it passes, or fails", server_default=NOW),
     _column("judged_at", sa.DateTime(timezone=True), "when it was judged last", server_default=NOW),
     _column("run_id", sa.Text(), "by which run; null: by a command that decided something", nullable=True),
-    sa.CheckConstraint("severity IN ('error', 'warn')", name="severity_known"),
+    _among("severity", SEVERITIES, "severity_known"),
     sa.CheckConstraint("failing >= 0 AND (failing > 0) = (said IS NOT NULL)", name="says_what_fails"),
     comment="What each check last said of each month: a check passes where no month that was ever judged fails",
 )
