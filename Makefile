@@ -30,9 +30,9 @@ test: python $(BOOTSTRAP) ## the tests that somebody waits for, with coverage
 	@$(SYNC) --group test
 	$(PYTEST) -m "not slow"
 
-test-all: python $(BOOTSTRAP) ## every test: whole markets, servers that are killed, days that pass; half an hour
+test-all: python $(BOOTSTRAP) ## every test, and new invented examples: whole markets, servers that are killed; half an hour
 	@$(SYNC) --group test
-	$(PYTEST)
+	$(PYTEST) --hypothesis-profile search
 
 lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container and workflow files
 	@$(SYNC) --group dev

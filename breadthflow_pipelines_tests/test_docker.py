@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import pytest
 import yaml
 
 from breadthflow_pipelines.settings import Settings
-from breadthflow_pipelines_tests.conftest import wait_until
+from breadthflow_pipelines_tests.conftest import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
@@ -125,7 +124,7 @@ class Containers:
     def __init__(self, directory: Path, database_url: str) -> None:
         self._logs = directory
         self._home = directory / "home" / "dagster"
-        self._ports = {port: _free_port() for port in ("3000", "4000")}
+        self._ports = {port: free_port() for port in ("3000", "4000")}
         self._database_url = database_url
         (self._home / "storage").mkdir(parents=True)
         shutil.copy(ROOT / "dagster.yaml", self._home)
@@ -172,12 +171,6 @@ class Containers:
         image = {"BREADTHFLOW_HOME": str(self._home.parent), "DAGSTER_HOME": str(self._home)}
         given["BREADTHFLOW_DATABASE_URL"] = self._database_url
         return {"cwd": self._home, "env": {**os.environ, **image, **given}}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines_tests.conftest import free_port
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, environment
 
 pytestmark = pytest.mark.slow
@@ -64,9 +64,7 @@ def test_a_tag_selects_assets(settings: dict[str, object]) -> None:
 
 
 def test_dagster_dev_serves_the_definitions(settings: dict[str, object]) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         [DAGSTER, "dev", "-p", str(port)],
         env=environment(**settings),

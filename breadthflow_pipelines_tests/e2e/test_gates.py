@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -17,6 +16,7 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines_tests.conftest import free_port
 from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, breadthflow, environment
 
 pytestmark = pytest.mark.slow
@@ -46,9 +46,7 @@ class Up:
     """A running `breadthflow up` on a port of its own."""
 
     def __init__(self, settings: dict[str, object]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             [BREADTHFLOW, "up", "--port", str(self.port)],
             env=environment(**settings),

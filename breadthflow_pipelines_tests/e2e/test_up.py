@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ import pytest
 
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
-from breadthflow_pipelines_tests.conftest import private_home
+from breadthflow_pipelines_tests.conftest import free_port, private_home
 from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, breadthflow, environment
 
 pytestmark = pytest.mark.slow
@@ -43,13 +42,6 @@ WORKS_LONG = (
     "import sys, time; from breadthflow_pipelines.cli import main; from breadthflow_pipelines.sources import demo; "
     "demo.DemoMarket.bars = lambda *_: (print('in the middle', flush=True), time.sleep(600)); main(sys.argv[1:])"
 )
-
-
-def free_port() -> int:
-    """One that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Served:

@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -98,7 +99,7 @@ def markets(draw: st.DrawFn, count: int = 300) -> tuple[list[Row], list[Row], in
 
 
 def twin_counts(bars: list[Row], members: list[Row], count: int) -> list[Row]:
-    """What count_breadth must give, bar by bar and without any cleverness; averages in exact fractions."""
+    """What count_breadth must give, bar by bar and without any cleverness; averages in whole quarters."""
     told: dict[tuple[int, dt.date], Row] = {}
     for security_id in {bar["security_id"] for bar in bars}:
         own = sorted((bar for bar in bars if bar["security_id"] == security_id), key=lambda bar: bar["session"])
@@ -145,9 +146,17 @@ def _twin_bar(history: list[Row], bar: Row) -> Row:
     for window in AVERAGES:
         if len(history) >= window:
             mark[f"able_{window}"] = 1
-            total = sum(Fraction(past["close"]) for past in history[-window:])
-            mark[f"above_{window}"] = int(window * Fraction(bar["close"]) > total)
+            total = sum(quarters(past["close"]) for past in history[-window:])
+            mark[f"above_{window}"] = int(window * quarters(bar["close"]) > total)
     return mark | _twin_extremes(history)
+
+
+@cache
+def quarters(price: float) -> int:
+    """A price of random_bars in units of its grid, in which sums are exact."""
+    whole = int(price * 4)
+    assert whole == price * 4
+    return whole
 
 
 def _twin_extremes(history: list[Row]) -> Row:
@@ -160,16 +169,18 @@ def _twin_extremes(history: list[Row]) -> Row:
             mark[f"new_lows{kind}"] = int(bar["low"] < min(past["low"] for past in prior))
     if len(history) > 252 and all(past["close_adjusted"] is not None for past in history[-253:]):
         scaled = [
-            [
-                Fraction(past[name]) * Fraction(past["close_adjusted"]) / Fraction(past["close"])
-                for past in history[-253:]
-            ]
+            [_adjusted(past[name], past["close_adjusted"], past["close"]) for past in history[-253:]]
             for name in ("high", "low")
         ]
         mark["able_252_total_return"] = 1
         mark["new_highs_total_return"] = int(scaled[0][-1] > max(scaled[0][:-1]))
         mark["new_lows_total_return"] = int(scaled[1][-1] < min(scaled[1][:-1]))
     return mark
+
+
+@cache
+def _adjusted(price: float, close_adjusted: float, close: float) -> Fraction:
+    return Fraction(price) * Fraction(close_adjusted) / Fraction(close)
 
 
 def _twin_row(members: int, marks: list[Row]) -> Row:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -17,6 +17,7 @@ from breadthflow_pipelines.model.vocabulary import KEY
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.trust.count_guards import judge_published
+from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import (
     Row,
     counts_frame,
@@ -75,7 +76,7 @@ def test_an_entry_tells_all_of_its_indicator(name: str) -> None:
     assert entry.burn_in == 0 or entry.parameters
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seeds, oddities)
 def test_every_indicator_equals_its_brute_force_twin(seed: int, odd: float) -> None:
     universes = [ragged_counts(seed + i, 400 + i, odd, name) for i, name in enumerate(("a", "b"))]
@@ -105,7 +106,7 @@ def test_three_years_equal_their_twins_and_leave_no_indicator_untold(seed: int, 
         assert set(got[name].drop_nulls()) == {0.0, 1.0}
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seeds, oddities)
 def test_every_value_is_finite_and_within_its_bounds(seed: int, odd: float) -> None:
     got = indicators(ragged_counts(seed, THREE_YEARS, odd))
@@ -125,7 +126,7 @@ def beyond(got: pl.DataFrame) -> dict[str, list[float]]:
     return found
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(seeds, oddities)
 def test_no_indicator_knows_what_comes_later(seed: int, odd: float) -> None:
     rows = ragged_counts(seed, THREE_YEARS, odd)
@@ -134,7 +135,7 @@ def test_no_indicator_knows_what_comes_later(seed: int, odd: float) -> None:
         assert_frame_equal(indicators(rows[:cut]), whole.head(cut), check_exact=True)
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(seeds, oddities)
 def test_order_and_other_universes_change_nothing(seed: int, odd: float) -> None:
     one, other = ragged_counts(seed, 800, odd, "b"), ragged_counts(seed + 1, 300, odd, "a")
@@ -179,7 +180,7 @@ def test_a_row_is_settled_after_270_observations() -> None:
     assert not got["settled"][:270].any()
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(seeds, st.sampled_from((0.0, 0.02)), st.lists(st.integers(0, 899), min_size=1, max_size=40, unique=True))
 def test_a_session_that_nobody_knows_is_as_if_it_had_not_been(seed: int, odd: float, unknown: list[int]) -> None:
     rows = ragged_counts(seed, 900, odd)

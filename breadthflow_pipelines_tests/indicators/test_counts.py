@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -17,6 +17,7 @@ from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
 from breadthflow_pipelines.model.vocabulary import AVERAGES, KEY
 from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import (
     Row,
     bars_frame,
@@ -46,7 +47,7 @@ def only(counts: pl.DataFrame, ordinal: int, segment: str = "ALL") -> Row:
     return counts.row(by_predicate=(pl.col("session") == day(ordinal)) & (pl.col("segment") == segment), named=True)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(markets())
 def test_every_count_equals_its_brute_force_twin(market: tuple[list[Row], list[Row], int]) -> None:
     bars, members, length = market
@@ -64,7 +65,7 @@ def test_counts_are_signed() -> None:
     assert {counts.schema[name] for name in COUNT_COLUMNS if name not in real} == {pl.Int64}
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(markets())
 def test_history_cut_into_months_gives_the_same_bits(market: tuple[list[Row], list[Row], int]) -> None:
     bars, members, length = bars_frame(market[0]), members_frame(market[1]), market[2]
@@ -78,7 +79,7 @@ def test_history_cut_into_months_gives_the_same_bits(market: tuple[list[Row], li
     assert_frame_equal(pl.concat(months).sort(KEY), count_breadth(bars, members, sessions(length)), check_exact=True)
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(markets())
 def test_no_count_knows_what_comes_later(market: tuple[list[Row], list[Row], int]) -> None:
     bars, members, length = market
@@ -113,7 +114,7 @@ IN_PRICE_UNITS = ("up_dollars", "down_dollars", "points_gained", "points_lost")
         lambda bars: bars + flat_bars([5.0, 50.0, 1.0] * 100, security_id=99),  # a symbol that never was a member
     ],
 )
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(market=markets())
 def test_what_is_no_move_of_a_member_changes_nothing(
     change: Callable[[list[Row]], list[Row]], market: tuple[list[Row], list[Row], int]
@@ -123,7 +124,7 @@ def test_what_is_no_move_of_a_member_changes_nothing(
     assert_frame_equal(changed.drop(IN_PRICE_UNITS), plain.drop(IN_PRICE_UNITS), check_exact=True)
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(markets())
 def test_a_split_leaves_the_dollars_that_moved_alone(market: tuple[list[Row], list[Row], int]) -> None:
     bars, members, length = market
@@ -156,7 +157,7 @@ def extreme_markets(draw: st.DrawFn) -> tuple[list[Row], dict[int, float], list[
     return [bar | {"volume": draw(volumes)} for bar in bars], factors, members, length
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(extreme_markets())
 def test_prices_and_volumes_of_any_size_cost_their_own_sums_and_nothing_else(
     market: tuple[list[Row], dict[int, float], list[Row], int],
@@ -260,7 +261,7 @@ def test_the_index_stands_with_the_whole_universe_alone() -> None:
     assert levels == {("ALL", day(0)): None, ("ALL", day(1)): 1234.5, ("A", day(0)): None, ("A", day(1)): None}
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(markets())
 def test_security_ids_are_only_names(market: tuple[list[Row], list[Row], int]) -> None:
     bars, members, length = market

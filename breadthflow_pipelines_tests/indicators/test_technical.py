@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import talib
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -20,6 +20,7 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import TECHNICAL, TECHNICAL_COLUMNS, technical_indicators
+from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import Row, bars_frame, day, flat_bars, markets
 
 MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
@@ -50,7 +51,7 @@ def last(bars: list[Row]) -> Row:
 
 
 @example(1034)  # a mean of prices that were a quintillion times as high lately
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 10**6))
 def test_prices_of_any_size_give_numbers_within_their_bounds(seed: int) -> None:
     """Whatever jumps of scale the contract lets through, no security may stop the others with what is no number."""
@@ -131,7 +132,7 @@ def test_every_symbol_of_the_real_market_equals_ta_lib() -> None:
         assert_same(own, ours, ta_lib(own))
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(markets())
 def test_random_markets_equal_ta_lib(market: Market) -> None:
     """Prices that tie, stand still and pause."""
@@ -194,7 +195,7 @@ def test_bands_equal_exact_fractions_where_a_running_sum_of_squares_cancels(clos
     assert upper - lower == pytest.approx(4 * deviation, rel=SAME, abs=1e-12)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(markets())
 def test_what_ta_lib_lacks_equals_its_brute_force_twin(market: Market) -> None:
     bars = market[0]
@@ -241,7 +242,7 @@ def test_columns_are_those_of_the_catalogue() -> None:
     assert all(entry.formula and entry.units and entry.source and entry.verified for entry in TECHNICAL)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(markets())
 def test_no_indicator_knows_what_comes_later(market: Market) -> None:
     bars = market[0]
@@ -251,7 +252,7 @@ def test_no_indicator_knows_what_comes_later(market: Market) -> None:
         assert_frame_equal(known, whole.filter(pl.col("session") < day(cut)), check_exact=True)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(markets())
 def test_values_stay_in_the_bounds_of_the_catalogue_and_are_never_nan(market: Market) -> None:
     got = indicators(market[0] + [bar | {"security_id": 9} for bar in walk(2)])
@@ -286,7 +287,7 @@ def test_a_price_that_only_rises_or_falls_reaches_the_bounds_and_not_beyond(
         lambda bars: walk(9, security_id=-99) + bars,  # another security, before
     ],
 )
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(market=markets())
 def test_order_and_other_securities_change_nothing(change: Callable[[list[Row]], list[Row]], market: Market) -> None:
     got = indicators(change(market[0])).filter(pl.col("security_id").abs() < 99)

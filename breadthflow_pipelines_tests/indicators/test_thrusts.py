@@ -4,11 +4,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.indicators.thrusts import EVENT_SCHEMA, Condition, Thrust, threshold_events
+from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import day
 
 Series = list[float | None]
@@ -303,7 +304,7 @@ def random_rows(seed: int, length: int) -> list[dict[str, Any]]:
 SCHEMA = {"universe": pl.String, "segment": pl.String, "session": pl.Date, "x": pl.Float64, "y": pl.Float64}
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(thrusts(), st.integers(0, 2**32), st.integers(0, 60))
 def test_machine_is_the_row_by_row_twin(thrust: Thrust, seed: int, length: int) -> None:
     rows = random_rows(seed, length)
@@ -311,7 +312,7 @@ def test_machine_is_the_row_by_row_twin(thrust: Thrust, seed: int, length: int) 
     assert got.select(*KEY, "armed_session", "gap", "extreme", "value").rows() == twin(thrust, rows)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(thrusts(), st.integers(0, 2**32), st.integers(0, 40))
 def test_order_other_universes_and_the_future_change_nothing(thrust: Thrust, seed: int, cut: int) -> None:
     rows = random_rows(seed, 40)

@@ -3,7 +3,9 @@
 Written from the published formulas, not from the expressions. Shares that are held against a limit are exact fractions.
 """
 
+import math
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 
 from breadthflow_pipelines_tests.indicators.markets import AVERAGES, Row
@@ -89,7 +91,7 @@ def window(formula: Callable[..., float], length: int, *twins: Twin) -> Twin:
 
 
 def mean(values: tuple[float, ...]) -> float:
-    return float(sum(map(Fraction, values)) / len(values))
+    return math.fsum(values) / len(values)
 
 
 def share_of_sums(part: tuple[float, ...], rest: tuple[float, ...]) -> float:
@@ -165,13 +167,13 @@ def _levels(rows: list[Row]) -> Column:
 
 
 def index_rises(rows: list[Row]) -> Column:
-    past: list[Fraction] = []
+    past: list[Decimal] = []
     out: Column = []
     for level in _levels(rows):
         if level is None:
             out.append(None)
             continue
-        past.append(Fraction(str(level)))
+        past.append(Decimal(str(level)))
         out.append(float(sum(past[-50:]) > sum(past[-51:-1])) if len(past) > 50 else None)
     return out
 

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -114,10 +113,18 @@ def test_range_that_can_be_run_is_not_refused(frozen: Callable[[dt.date], None])
     check_within_history(day("2022-11-01"), day("2024-12-31"), SETTINGS, CALENDAR)  # ends in the future: cut there
 
 
-def test_months_reach_from_the_first_of_history_through_the_present() -> None:
-    keys = monthly(SETTINGS, CALENDAR).get_partition_keys()
+@pytest.mark.parametrize(
+    ("moment", "last"),
+    [
+        ("2024-02-29T12:00-05:00", "2024-02"),
+        ("2024-03-01T04:59+00:00", "2024-02"),  # March has begun in London, and not yet in New York
+        ("2024-03-01T05:00+00:00", "2024-03"),
+    ],
+)
+def test_months_reach_from_the_first_of_history_through_the_present(moment: str, last: str) -> None:
+    keys = monthly(SETTINGS, CALENDAR).get_partition_keys(current_time=dt.datetime.fromisoformat(moment))
     assert keys[0] == "2022-11"
-    assert keys[-1] == dt.datetime.now(ZoneInfo("America/New_York")).strftime("%Y-%m")
+    assert keys[-1] == last
     assert len(keys) == len(set(keys))
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from breadthflow_pipelines.indicators.thrusts import threshold_events
 from breadthflow_pipelines.signals.conviction import conviction, conviction_evidence
 from breadthflow_pipelines.signals.rules import EVENTS, RULES
+from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import day
 from breadthflow_pipelines_tests.signals.values import frame, values
 
@@ -104,7 +105,7 @@ def test_nothing_gives_nothing() -> None:
     assert conviction(frame([]), fired()).height == 0
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32), st.integers(1, 150))
 def test_conviction_is_its_twin_session_by_session(seed: int, length: int) -> None:
     rows = values(seed, length, "a") + values(seed + 1, length // 2, "a", "Energy", step=2)

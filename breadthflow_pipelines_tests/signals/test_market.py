@@ -70,7 +70,7 @@ def test_history_cut_at_any_signal_gives_the_same_signal(market: list[Row]) -> N
     whole = signals(market)
     events = whole.filter(EVENTS)["session"].unique().sort().to_list()
     assert len(events) > 20
-    for cut in [*events[::4], day(300), day(500)]:
+    for cut in [*events[::12], day(300), day(500)]:
         known = signals([row for row in market if row["session"] <= cut])
         assert_frame_equal(known, whole.filter(pl.col("session") <= cut), check_exact=True)
 

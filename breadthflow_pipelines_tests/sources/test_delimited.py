@@ -4,13 +4,14 @@ import io
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from breadthflow_pipelines.sources import delimited
 from breadthflow_pipelines.sources.delimited import RejectedLine, Table
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.unreadable import UnreadableError
+from breadthflow_pipelines_tests.examples import examples
 
 Read = tuple[list[tuple[str, ...]], list[str], Account]
 
@@ -159,7 +160,7 @@ TEXTS = st.text(alphabet='12a",\r\n\0é\ufeff ', max_size=80)
 
 
 @given(text=TEXTS, block=st.integers(1, 30))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_no_line_is_lost_and_the_size_of_a_block_changes_nothing(text: str, block: int) -> None:
     whole = "a,b,c\n" + text
     with pytest.MonkeyPatch.context() as patch:
@@ -174,7 +175,7 @@ def test_no_line_is_lost_and_the_size_of_a_block_changes_nothing(text: str, bloc
 
 
 @given(text=TEXTS)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_strict_parser_and_reading_line_by_line_agree(text: str) -> None:
     whole = "a,b,c\n" + text
     with pytest.MonkeyPatch.context() as patch:
@@ -189,7 +190,7 @@ BROKEN = st.text(alphabet='ab1"\n', max_size=8)
 
 
 @given(rows=st.lists(st.tuples(CELLS, BROKEN, CELLS).flatmap(st.permutations), max_size=8))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_what_a_writer_of_rfc_4180_wrote_is_read_as_it_was_meant(rows: list[list[str]]) -> None:
     """Each cell quoted, marks doubled, line breaks in one cell; more of them, or commas beside, may look like rows."""
     rows = [row for row in rows if any(cell.strip() for cell in row)]

@@ -36,6 +36,7 @@ from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.universe_file import read_instruments, read_universe
 from breadthflow_pipelines.sources.web import Web
 from breadthflow_pipelines.sources.wikipedia import sp500
+from breadthflow_pipelines_tests.examples import examples as so_many
 
 FEW, MANY = 20, 400
 CALENDAR = exchange_calendar("XNYS")
@@ -66,10 +67,10 @@ NAMES = st.binary(min_size=1, max_size=12).map(lambda name: name.replace(b"/", b
 ENDINGS = st.sampled_from([b".csv", b".txt", b".us.txt", b"_us_d.csv", b".csv.gz", b".csv.zst", b".zip", b".parquet"])
 
 
-def fuzz(examples: int, body: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
+def fuzz(count: int, body: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
     """Run the body on so many examples."""
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    settings(max_examples=examples, deadline=None, suppress_health_check=quiet)(given(**strategies)(body))()
+    settings(so_many(count), suppress_health_check=quiet)(given(**strategies)(body))()
 
 
 @contextmanager
@@ -124,10 +125,10 @@ def errors_of_ours() -> Iterator[None]:
     said.encode()
 
 
-examples = pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+few_or_many = pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 
 
-@examples
+@few_or_many
 def test_files_of_text(examples: int) -> None:
     def body(files: list[tuple[bytes, bytes, bytes]], setting: str | None) -> None:
         with directory() as place, errors_of_ours():
@@ -143,7 +144,7 @@ def test_files_of_text(examples: int) -> None:
     fuzz(examples, body, files=files, setting=st.sampled_from([None, None, "filename", "{symbol}_x.csv"]))
 
 
-@examples
+@few_or_many
 def test_a_good_file_beside_any_other_is_read_whatever_that_is(examples: int) -> None:
     def body(name: bytes, ending: bytes, content: bytes) -> None:
         with directory() as place:
@@ -205,7 +206,7 @@ COLUMNS = st.one_of(
 OURS = ("symbol", "session", "open", "high", "low", "close", "volume", "close_adjusted")
 
 
-@examples
+@few_or_many
 def test_parquet_files_of_any_type(examples: int) -> None:
     def body(columns: dict[str, pa.Array], damage: list[tuple[int, int]]) -> None:
         good = {"session": pa.array([dt.date(2020, 1, 2), dt.date(2020, 1, 3)]), "volume": pa.array([1, 2])}
@@ -223,7 +224,7 @@ def test_parquet_files_of_any_type(examples: int) -> None:
     fuzz(examples, body, columns=st.dictionaries(st.sampled_from(OURS), COLUMNS, max_size=3), damage=damage)
 
 
-@examples
+@few_or_many
 def test_archives_of_stooq(examples: int) -> None:
     def body(members: dict[str, bytes], damage: list[tuple[int, int]]) -> None:
         whole = io.BytesIO()
@@ -244,7 +245,7 @@ def test_archives_of_stooq(examples: int) -> None:
     fuzz(examples, body, members=st.dictionaries(names, TEXTS, min_size=1, max_size=4), damage=damage)
 
 
-@examples
+@few_or_many
 def test_universes_and_instruments(examples: int) -> None:
     headers = [b"universe,symbol,valid_from,valid_to\n", b"symbol,name,sector\n", b""]
 
@@ -263,7 +264,7 @@ def test_universes_and_instruments(examples: int) -> None:
     )
 
 
-@examples
+@few_or_many
 def test_published_counts(examples: int) -> None:
     lines = st.lists(st.sampled_from([b"20200102, 10\n", b"20200103,", *PIECES]), max_size=20).map(b"".join)
 
@@ -280,7 +281,7 @@ def test_published_counts(examples: int) -> None:
     fuzz(examples, body, contents=st.tuples(others, needed).map(lambda both: both[0] | both[1]))
 
 
-@examples
+@few_or_many
 def test_pages_of_wikipedia(examples: int) -> None:
     tags = [
         *(
@@ -335,7 +336,7 @@ def test_pages_of_wikipedia(examples: int) -> None:
     fuzz(examples, body, page=st.one_of(st.binary(max_size=100), pieces))
 
 
-@examples
+@few_or_many
 def test_journals(examples: int) -> None:
     right = {
         "symbol": "A",
