@@ -57,7 +57,7 @@ def print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[s
 
 
 def say_held(database: Database, universe: str | None, asset: str) -> None:
-    """Say where what was printed ends before its time, or is of an earlier run, because something holds it."""
+    """Say where what was printed ends early, or is of an earlier run, because something holds it."""
     if message := standing.why_held(database, universe, asset):
         err.print(message, style="yellow", markup=False, soft_wrap=True)
 

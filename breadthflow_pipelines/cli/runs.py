@@ -123,24 +123,24 @@ def problems() -> None:
 
 @contextmanager
 def orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
-    """Dagster's instance and the market, ready: settings are judged and the database reached before a run is made.
+    """Dagster's instance and the market: settings are checked and the database is reached before a run is made.
 
     source: whether the source has to answer as well.
     """
     settings = get_settings()
     open_database(settings)
-    from breadthflow_pipelines.orchestration.hosting.instance import WithoutCries, dagster_instance
+    from breadthflow_pipelines.orchestration.hosting.instance import WithoutStorageErrors, dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
     market = Market()
     if source:
         market.source.describe()
-    with redirect_stderr(WithoutCries(sys.stderr)), dagster_instance(settings) as instance:
+    with redirect_stderr(WithoutStorageErrors(sys.stderr)), dagster_instance(settings) as instance:
         yield instance, market
 
 
 def watched(work: "Callable[[], RunReport]", about: str) -> "RunReport":
-    """Do it while stderr shows how far each stage is."""
+    """Make a run while stderr shows how far each stage is."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from breadthflow_pipelines.observability.progress import watched_by

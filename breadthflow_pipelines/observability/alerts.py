@@ -1,7 +1,7 @@
-"""Alerts: what broke, where, and the command to run next. Sends them, seldom enough to be read, and without secrets.
+"""Sends alerts: what broke, where, and the command to run next. Not too many to be read, and without secrets.
 
-What broke is found out elsewhere; here is what is sent, when it is not, and how. What was sent is remembered by the
-caller's Memory, so that it outlives this process.
+What broke is found out elsewhere; here is what is sent, when it is held back, and how. The caller's Memory stores what
+was sent, so that it outlives this process.
 """
 
 import datetime as dt
@@ -21,9 +21,9 @@ from breadthflow_pipelines.observability.redaction import Redactor, scheme
 
 log = logger(__name__)
 
-QUIET = dt.timedelta(hours=1)  # the same thing is not said twice within this
+QUIET = dt.timedelta(hours=1)  # alerts of one kind are not sent twice within this
 MOST_PER_QUIET = 10  # alerts of all kinds; a broken night is no reason for a hundred messages
-MOST_UNSENT = 20  # kept for another attempt while no address takes them
+MOST_UNSENT = 20  # stored for another attempt while no address takes them
 UNSENT_FOR = dt.timedelta(days=1)
 REMEMBERED = 500  # occasions, such as runs, that were alerted about
 LONGEST = {"title": 150, "what": 1_200, "where": 600, "command": 300}  # characters; some services cut at 2,000
@@ -32,7 +32,7 @@ SENDERS = 8  # addresses that are tried side by side
 
 
 class Memory(Protocol):
-    """Where a text is kept between two processes."""
+    """Where a text is stored between two processes."""
 
     def read(self) -> str | None: ...
 
@@ -43,7 +43,7 @@ class Memory(Protocol):
 class Alert:
     """One message. command: what to run next. kind: alerts of one kind are the same thing happening again.
 
-    occasion: the one event that this is about, such as a run, of which nobody is told twice however late.
+    occasion: the one event that this is about, such as a run; it is alerted only once, however late.
     """
 
     title: str
@@ -80,7 +80,7 @@ class Delivery:
 
 @dataclass
 class _State:
-    """What is remembered. sent: by fingerprint, when. recent: when anything was sent. held: how many were not."""
+    """What is stored. sent: by fingerprint, when. recent: when anything was sent. held: how many were held back."""
 
     sent: dict[str, str] = field(default_factory=dict)
     recent: list[str] = field(default_factory=list)
@@ -90,9 +90,9 @@ class _State:
 
 
 class Alerter:
-    """Sends alerts to all addresses, unless the same was said lately or too much was. Never raises for a failed one.
+    """Sends alerts to all addresses, unless the same or too many were sent lately. Never raises for a failed one.
 
-    secrets: words that must not leave, beside the addresses themselves.
+    secrets: words that must not be sent, besides the addresses themselves.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Alerter:
         self._clock = clock
 
     def send(self, alert: Alert) -> str:
-        """Send it, or not; returns what was done, in one word or a few."""
+        """Send an alert, or hold it back; returns what was done, in a few words."""
         if not self._urls:
             return "no address is set"
         alert = alert.fit_to_send(Redactor(self._secrets))
@@ -117,7 +117,7 @@ class Alerter:
             if alert.occasion:
                 state.occasions = [*state.occasions, alert.occasion][-REMEMBERED:]
             if reason:
-                state.held += reason != "told already"
+                state.held += reason != "already sent"
                 log.info("alert_held", title=alert.title, reason=reason)
                 return reason
             now = self._clock().isoformat()
@@ -127,8 +127,8 @@ class Alerter:
             self._remember(state, alert, now)
         return "sent"
 
-    def send_what_was_not(self) -> int:
-        """Try again what no address took, newest things of a kind once; returns how many were sent."""
+    def send_unsent(self) -> int:
+        """Send again what no address took, one of each kind; returns how many were sent."""
         if not self._urls:
             return 0
         sent = 0
@@ -149,9 +149,9 @@ class Alerter:
 
     def _reason_to_hold(self, state: _State, alert: Alert) -> str:
         if alert.occasion and alert.occasion in state.occasions:
-            return "told already"
+            return "already sent"
         if alert.fingerprint in state.sent:
-            return f"the same was said less than {QUIET.seconds // 3600 or 1} h ago"
+            return f"the same was sent less than {QUIET.seconds // 3600 or 1} h ago"
         return f"{MOST_PER_QUIET} alerts an hour are enough" if len(state.recent) >= MOST_PER_QUIET else ""
 
     def _remember(self, state: _State, alert: Alert, now: str) -> None:
@@ -168,9 +168,9 @@ class Alerter:
 
     @contextmanager
     def _state(self) -> Iterator[_State]:
-        """What is remembered, without what is old; written back afterwards where it changed."""
+        """What is stored, without what is old; written back afterwards if it changed."""
         text = self._memory.read()
-        state = _recalled(text)
+        state = _state_of(text)
         since = (self._clock() - QUIET).isoformat()
         state.sent = {fingerprint: at for fingerprint, at in state.sent.items() if at > since}
         state.recent = [at for at in state.recent if at > since]
@@ -180,7 +180,7 @@ class Alerter:
             self._memory.write(after)
 
 
-def _recalled(text: str | None) -> _State:
+def _state_of(text: str | None) -> _State:
     try:
         return _State(**json.loads(text)) if text else _State()
     except (TypeError, ValueError):  # of another version: one alert too many is better than none
@@ -188,7 +188,7 @@ def _recalled(text: str | None) -> _State:
 
 
 def deliver(urls: Sequence[str], title: str, body: str) -> list[Delivery]:
-    """Send one message to each address, side by side; says of each whether it was taken."""
+    """Send one message to each address, side by side; gives for each whether it was taken."""
     if not urls:
         return []
     targets = [f"{number} {scheme(url)}" for number, url in enumerate(urls, 1)]
@@ -201,49 +201,49 @@ def _send(url: str, title: str, body: str) -> str:
     """Send to one address; returns why it was not taken, or nothing."""
     import apprise  # only here: it brings a hundred services along
 
-    said: list[str] = []
-    with _apprise_listened_to(said):
+    logged: list[str] = []
+    with _apprise_log(logged):
         try:
             service = apprise.Apprise.instantiate(url)
             if service is None:
                 return "Apprise does not understand the address"
             if service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT):
                 return ""
-        except Exception as error:  # noqa: BLE001 - a service of somebody else's; what it raises may hold the address
+        except Exception as error:  # noqa: BLE001 - an external service; what it raises may hold the address
             return f"{type(error).__name__} while sending"
-    return next((reason for line in reversed(said) if (reason := _told(line))), "refused, or nobody answered")
+    return next((reason for line in reversed(logged) if (reason := _reason(line))), "refused, or no answer")
 
 
-def _told(line: str) -> str:
-    """What may be repeated of Apprise's complaint: it can hold parts of the address."""
+def _reason(line: str) -> str:
+    """What may be shown of a line that Apprise logged: it can hold parts of the address."""
     status = re.search(r"error\s*=\s*(\d{3})\b", line)
     if status:
         return f"answered with HTTP status {status[1]}"
     return "no connection" if re.search("connection error|socket|timed? ?out", line, re.IGNORECASE) else ""
 
 
-class _Ear(logging.Handler):
-    """Notes what is said in this thread; other addresses have threads of their own."""
+class _ThreadLog(logging.Handler):
+    """Collects what is logged in this thread; other addresses have threads of their own."""
 
-    def __init__(self, said: list[str]) -> None:
+    def __init__(self, lines: list[str]) -> None:
         super().__init__()
-        self._said, self._thread = said, threading.get_ident()
+        self._lines, self._thread = lines, threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread:
-            self._said.append(record.getMessage())
+            self._lines.append(record.getMessage())
 
 
 @contextmanager
-def _apprise_listened_to(said: list[str]) -> Iterator[None]:
-    """Hear what Apprise says, and keep it from the log: it repeats addresses that it does not understand."""
-    theirs, ear = logging.getLogger("apprise"), _Ear(said)
+def _apprise_log(lines: list[str]) -> Iterator[None]:
+    """Collect what Apprise logs, and keep it out of our log: it repeats addresses that it does not understand."""
+    theirs, handler = logging.getLogger("apprise"), _ThreadLog(lines)
     theirs.propagate = False
-    theirs.addHandler(ear)
+    theirs.addHandler(handler)
     try:
         yield
     finally:
-        theirs.removeHandler(ear)
+        theirs.removeHandler(handler)
 
 
 def _with_count(alert: Alert, held: int, number: int) -> Alert:

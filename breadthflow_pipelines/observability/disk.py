@@ -37,18 +37,18 @@ def says_full(text: str) -> bool:
 
 
 def disk_full(place: Path | str) -> DiskFullError:
-    """What is full, where, and what becomes of the work."""
-    kept = "What was committed is kept. Make room there, then run the same again."
+    """The error that says which disk is full, and what becomes of the work."""
+    advice = "What was committed is kept. Make room there, then run the same again."
     if isinstance(place, str):
-        return DiskFullError(f"The disk of {place} ran full. {kept}")
+        return DiskFullError(f"The disk of {place} ran full. {advice}")
     nearest = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
     disk = shutil.disk_usage(nearest)
-    left = f"{_size(disk.free)} of {_size(disk.total)} are free now"  # what was begun and not kept is gone again
-    return DiskFullError(f"The disk of {place} ran full ({left}). {kept}")
+    left = f"{_size(disk.free)} of {_size(disk.total)} are free now"  # what was not committed is deleted again
+    return DiskFullError(f"The disk of {place} ran full ({left}). {advice}")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and those that it was made of; SQLAlchemy keeps the driver's as ``orig``."""
+    """The error, and those that caused it; SQLAlchemy has the driver's as ``orig``."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""How far a run has come, for whoever watches it. The assets say it, the command line draws it, nobody else listens."""
+"""How far a run has come: the assets report it, and the command line draws it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 def advance(stage: str, done: float, note: str = "") -> None:
-    """Say that ``stage`` has come to ``done`` (0 to 1)."""
+    """Report that ``stage`` has come to ``done`` (0 to 1)."""
     watcher = _watcher.get()
     if watcher is not None:
         watcher(stage, done, note)
@@ -18,7 +18,7 @@ def advance(stage: str, done: float, note: str = "") -> None:
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Let ``watcher`` hear of the progress made in this block."""
+    """Report the progress made in this block to ``watcher``."""
     token = _watcher.set(watcher)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Logs that other programs write, kept below a size. Those programs hold the file open and know nothing of it."""
+"""Keeps logs that other programs write below a size, while those programs hold the file open."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def rotate(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
         except OSError:  # a full disk takes no copy; all the more reason to empty the log
             _numbered(log, 1).unlink(missing_ok=True)
         os.truncate(log, 0)
-    except OSError:  # gone, or somebody else's
+    except OSError:  # gone, or of another user
         return False
     return True
 

@@ -2,6 +2,6 @@
 
 import warnings
 
-# Single-run backfills are beta in Dagster 1.13; they are pinned, tested, and said so in docs/decisions/range-runs.md.
+# Single-run backfills are beta in Dagster 1.13; they are pinned and tested (docs/decisions/range-runs.md).
 # Named by its text alone: importing Dagster for its class would cost `breadthflow up` seconds before anything starts.
 warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")

@@ -1,4 +1,4 @@
-"""A run in this process that Dagster's UI and daemon know like one of their own. What runs are about is in runs.py.
+"""A run in this process that Dagster's UI and daemon treat like one of their own. What is run: runs.py.
 
 ``execute_in_process`` records no code location, so the timeline, the job's history and "Re-execute" would not know it
 (docs/decisions/range-runs.md).
@@ -23,7 +23,7 @@ from dagster._utils.interrupts import capture_interrupts
 
 from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
 
-POLL_SECONDS = 2.0  # between two looks at whether somebody ended the run in the UI
+POLL_SECONDS = 2.0  # between two looks at whether the run was terminated in the UI
 _ENDED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
@@ -95,7 +95,7 @@ def _record(
 
 @contextmanager
 def _ended_from_the_ui(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Interrupt this process, as Ctrl-C does, when somebody terminates the run who is not at its terminal.
+    """Interrupt this process, as Ctrl-C does, when the run is terminated in the UI.
 
     It is done again until the run is over: an interrupt that arrives inside a database driver may be lost. The caller
     captures interrupts, so that one which comes when the run has just ended does no harm.

@@ -17,7 +17,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
 
 SPARE = dt.timedelta(days=1)  # beside the exchange's longest break
-BY_HAND = dt.timedelta(days=35)  # published counts that nobody imported for more than a month are old
+BY_HAND = dt.timedelta(days=35)  # published counts are old when none were imported for more than a month
 
 
 def with_freshness(

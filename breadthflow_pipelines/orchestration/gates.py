@@ -68,7 +68,7 @@ def _settle(
     also: Sequence[Statement] = (),
     besides: verdicts.Faults | None = None,
 ) -> None:
-    """Make the holds of a gate of bars be those that were found, with the verdict of each month."""
+    """Replace the holds of a gate of bars by those that were found, and store the verdict of each month."""
     rows, days = holds.given_rows(found.to_dicts()), (span.start, span.end)
     before = _accepted(market)
     settling = holds.settling(gate, *rows, days, run_id, synthetic=market.source.synthetic)
@@ -79,7 +79,7 @@ def _settle(
 
 
 def rejected_rows(market: Market, span: Span) -> pl.DataFrame:
-    """The source's broken rows of these days; not those of days that this store's calendar was told to close."""
+    """The source's broken rows of these days; not those of days that the calendar file closes."""
     rejected = rejection_store.rejected_bars(market.store, label(market.source), span.start, span.end)
     closed = [change.date for change in market.calendar.changes if not market.calendar.is_session(change.date)]
     return rejected.filter(~pl.col("session").is_in(closed))
@@ -92,11 +92,11 @@ def judge_read(
     before: tuple[dt.date, dt.date] | None,
     again: Sequence[tuple[dt.date, dt.date]],
 ) -> None:
-    """Judge what a run has read: its own months, and what else nobody knows of.
+    """Judge what a run has read: its own months, and other days that no run has judged.
 
     before: the first and the last session with bars, before the run. again: other days that were asked for once more.
-    Between the first bar and the last there may be months that were never run, which are holes as well, an end of what
-    was held that is none any more, and holds on days that are no sessions any more.
+    These are months between the first bar and the last that were never run, which are holes as well; the former end of
+    history, where bars follow it now; and holds on days that are no longer sessions.
     """
     months = {*own.months, *(month for first, last in again for month in months_between(first, last))}
     if before is not None:
@@ -115,9 +115,9 @@ def judge_read(
 
 
 def to_ask_for_again(market: Market, own: Span) -> list[tuple[dt.date, dt.date]]:
-    """Days before a run's own, from and through, of which nobody has bars, and for which nobody asked today.
+    """Days before a run's own, from and through, without any bars, for which the source was not asked today.
 
-    Only of a run that is about the present: one about a month of the past is about that month.
+    None for a run about the past: it is about its own months alone.
     """
     if own.end < market.calendar.last_closed():
         return []
@@ -151,7 +151,7 @@ def _accepted(market: Market) -> set[tuple[str, str, dt.date]]:
 
 
 def _stretches(months: set[str], own: Span) -> Iterator[tuple[dt.date, dt.date]]:
-    """The months as stretches of days, from and through; a run's own end where it knows of no more."""
+    """The months as stretches of days, from and through; the last one ends where the run does."""
     stretch: list[str] = []
     for month in sorted(months):
         if stretch and len(months_between(_first(stretch[-1]), _first(month))) > 2:

@@ -19,7 +19,7 @@ from breadthflow_pipelines.warehouse import bar_store, rejection_store
 
 
 def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
-    """Read and store the span, then sessions before it that nobody has, then the histories that were restated.
+    """Read and store the span, then earlier sessions without any bars, then the histories that were restated.
 
     Raises:
         RequestError: so many securities came on another scale that the source must have changed what it gives.
@@ -74,7 +74,7 @@ def _is_unfinished(source: Source) -> bool:
 
 
 def _ask_again(intake: Intake, histories: RestatedHistories, span: Span, so_far: IngestReport) -> IngestReport:
-    """Read the sessions before the span of which nobody has bars; a source that fails today is left alone."""
+    """Read sessions before the span that have no bars at all; a source that fails today is not asked."""
     report = IngestReport()
     if so_far.failed:
         return report

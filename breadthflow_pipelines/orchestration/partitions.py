@@ -23,7 +23,7 @@ WHOLE = dg.BackfillPolicy.single_run()
 
 @dataclass(frozen=True)
 class Span:
-    """Days from ``start`` through ``end``. through: the last session that the run is to know of."""
+    """Days from ``start`` through ``end``. through: the last session that the run may see."""
 
     start: dt.date
     end: dt.date
@@ -35,7 +35,7 @@ class Span:
         return self.end < self.start
 
     def with_month_before(self) -> "Span":
-        """Whole months, from the one before the first: what a bar of it turns out to be is known with this one's."""
+        """Whole months, from the one before the first: later bars decide what the last bars of a month are."""
         start = (self.start.replace(day=1) - dt.timedelta(days=1)).replace(day=1)
         return Span(start, _next_month(self.end) - dt.timedelta(days=1), self.through)
 

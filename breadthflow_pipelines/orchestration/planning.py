@@ -1,4 +1,4 @@
-"""What should be in the store by now, what of it is not, and from which day on a run must read. Runs nothing."""
+"""What should be in the store by now, what is missing, and from which day on a run must read. Runs nothing."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ log = logger(__name__)
 
 EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 SIGNALS = ("market_signals", "symbol_signals")  # of a short history there are none
-LOOKED_BACK = dt.timedelta(days=92)  # a table whose last row is older is said to have none
+LOOKED_BACK = dt.timedelta(days=92)  # a table whose last row is older counts as empty
 UNFINISHED = [
     *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
     *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),

@@ -81,8 +81,9 @@ class RowsRead(RowCounts):
 
 
 class NothingRead(Record):
-    """An asset that reads from outside and could read nothing, or was configured to read from nowhere."""
+    """No publication was read. publications: why, in the place of the table of those that were read."""
 
+    publications: str
     problems: tuple[str, ...]
 
 
@@ -180,7 +181,7 @@ def _figures(asset: str, metadata: Metadata) -> Figures:
 
 
 def _published(metadata: Metadata) -> RowsRead | NothingRead:
-    """With rows where a publication was read: a text, and not a table, stands in place of the publications if not."""
+    """With rows where a publication was read."""
     if isinstance(metadata.get("publications"), str):
         return NothingRead.from_metadata(metadata)
     return RowsRead.from_metadata(metadata)

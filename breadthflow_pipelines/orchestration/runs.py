@@ -84,7 +84,7 @@ def run_checks(
 
 
 def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
-    """What the last runs could not read: symbols, files, places of published counts; None where none read anything."""
+    """What the last runs could not read: symbols, files, places of published counts; None before the first run."""
     bars, published = latest_bars(instance), latest_published(instance)
     if bars is None and published is None:
         return None
@@ -139,14 +139,14 @@ def refresh_check_statuses(instance: dg.DagsterInstance, market: Market, keys: C
         instance.report_runless_asset_event(event)
 
 
-def _selected(known: Collection[dg.AssetCheckKey], select: Collection[str]) -> set[dg.AssetCheckKey]:
+def _selected(keys: Collection[dg.AssetCheckKey], select: Collection[str]) -> set[dg.AssetCheckKey]:
     if not select:
-        return set(known)
+        return set(keys)
     chosen: set[dg.AssetCheckKey] = set()
     for name in select:
-        found = {key for key in known if name in _names(key)}
+        found = {key for key in keys if name in _names(key)}
         if not found:
-            names = sorted({name for key in known for name in _names(key)} - SUITE_NAMES)
+            names = sorted({name for key in keys for name in _names(key)} - SUITE_NAMES)
             raise RequestError(
                 f"{name} is neither an asset with checks nor a check; there are: {', '.join(names)}, and each of the "
                 f"{len(SUITE_NAMES)} checks that are suites together."

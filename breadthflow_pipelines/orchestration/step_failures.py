@@ -50,7 +50,7 @@ class StepFailure:
 
     @property
     def is_interrupt(self) -> bool:
-        """Whether somebody interrupted the step; an error of which nothing was recorded is taken for that."""
+        """Whether somebody interrupted the step; a failure without a recorded error counts as that."""
         return self.cause is None or (self.cause.kind is None and "Interrupt" in self.cause.class_name)
 
     def is_a(self, kind: type[BreadthFlowError]) -> bool:

@@ -26,7 +26,7 @@ from breadthflow_pipelines.warehouse.verdicts import ALL, Fault
 if TYPE_CHECKING:
     from breadthflow_pipelines.quality.engine import Finding
 
-DOCS_TAG = "breadthflow/docs"  # the directory that keeps what suites find, where pages are wanted
+DOCS_TAG = "breadthflow/docs"  # the directory for pages of what suites find, where pages are wanted
 PAGES = "pages"  # in the metadata of a result: where they were made
 
 
@@ -93,17 +93,17 @@ def _months(suite: Suite, one: Expectation, span: Span, *, everything: bool) -> 
 
 
 def _faults(finding: "Finding", months: Sequence[str]) -> dict[str, Fault]:
-    """What fails, by month; where nobody can tell in which, the whole table does, or all that was judged of it."""
+    """What fails, by month; where the month is unknown, the whole table, or all months that were judged."""
     if finding.passed:
         return {}
     first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items()) if finding.rows else ""
-    said = f"{finding.observed}{f', first: {first}' if first else ''}"
+    text = f"{finding.observed}{f', first: {first}' if first else ''}"
     if finding.months is None or months == [ALL]:
-        fault = Fault(max(1, finding.unexpected or 0), said)
+        fault = Fault(max(1, finding.unexpected or 0), text)
         return dict.fromkeys([ALL] if ALL in months else months, fault)
     alone = len(finding.months) == 1
     return {
-        month: Fault(rows, said if alone else f"{rows:,} rows of {month}", first_session, last_session)
+        month: Fault(rows, text if alone else f"{rows:,} rows of {month}", first_session, last_session)
         for month, rows, first_session, last_session in finding.months
     }
 

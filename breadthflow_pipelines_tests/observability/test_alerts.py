@@ -71,7 +71,7 @@ def test_the_same_is_said_once_an_hour_also_by_later_processes(inbox: Inbox, ale
     again = Alert(
         "bars failed", "SourceError: still no answer", "bars, run 5e6f7a8b", "breadthflow run", kind=("bars",)
     )
-    assert alerter().send(again) == "the same was said less than 1 h ago"
+    assert alerter().send(again) == "the same was sent less than 1 h ago"
     assert alerter().send(Alert("counts failed", "w", "x", "y", kind=("counts",))) == "sent"
     clock.advance(minutes=2)
     assert alerter().send(again) == "sent"
@@ -95,7 +95,7 @@ def test_nobody_is_told_of_one_occasion_twice_however_late(inbox: Inbox, alerter
     run = Alert("bars failed", "w", "x", "y", occasion="run 1a2b3c4d")
     alerter().send(run)
     clock.advance(days=3)
-    assert alerter().send(run) == "told already"
+    assert alerter().send(run) == "already sent"
     assert len(inbox.messages) == 1
 
 
@@ -109,17 +109,17 @@ def test_what_no_address_took_is_logged_and_sent_later_but_not_after_a_day(
     assert "HTTP status 503" in logged
     assert "planted" not in logged
     clock.advance(hours=3)
-    assert alerter().send_what_was_not() == 0  # still nobody there
+    assert alerter().send_unsent() == 0  # still nobody there
     inbox.status = 200
-    assert alerter().send_what_was_not() == 1
-    assert alerter().send_what_was_not() == 0
+    assert alerter().send_unsent() == 1
+    assert alerter().send_unsent() == 0
     assert "of 2024-01-05 23:00 UTC; not taken then" in inbox.texts[0]
 
     inbox.status = 503
     alerter().send(Alert("another", "w", "x", "y"))
     inbox.status = 200
     clock.advance(hours=25)
-    assert alerter().send_what_was_not() == 0
+    assert alerter().send_unsent() == 0
     assert len(inbox.messages) == 1
 
 

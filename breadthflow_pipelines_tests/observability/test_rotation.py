@@ -1,4 +1,4 @@
-"""Logs kept below a size while somebody writes to them."""
+"""Logs are kept below a size while programs write to them."""
 
 import subprocess
 import sys

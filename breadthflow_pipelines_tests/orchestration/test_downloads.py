@@ -1,4 +1,4 @@
-"""A directory as people download it from Yahoo, one file per symbol, read by a store that was told nothing of it."""
+"""A directory as people download it from Yahoo, one file per symbol, read without any configuration for it."""
 
 import datetime as dt
 from pathlib import Path

@@ -250,7 +250,7 @@ class TestHoles:
         store.small.rows = type(store.small)(store.small.universe.parent / "again").rows  # they come later
         store.small.write()
         assert store.run(JUNE, dt.date(2023, 6, 30)).exit_status == 0
-        assert_same(store.contents(), one_shot)  # what follows was made anew
+        assert_same(store.contents(), one_shot)  # what follows was computed again
         assert [row[0] for row in store.rows("SELECT decision FROM hole_decisions ORDER BY 1")] == [
             "accepted",
             "lapsed",

@@ -63,7 +63,7 @@ def test_month_by_month_gives_the_tables_of_one_backfill(store: Store, one_shot:
 @pytest.mark.slow
 def test_backfilling_backwards_gives_the_tables_of_one_backfill(store: Store, one_shot: Contents) -> None:
     # The later half is counted first without the year of bars before it: its recursions start in June, and its members
-    # are held against no score. The run of the first half makes it anew, because bars below it came.
+    # are held against no score. The run of the first half computes it again, because bars below it came.
     middle = dt.date(2023, 6, 1)
     store.run(middle, LAST)
     assert not set(store.contents()["price_indicators"]) <= set(one_shot["price_indicators"])
@@ -305,7 +305,7 @@ def _ending_early(end: Callable[[], None]) -> Callable[..., Iterator[object]]:
 
 
 def _failing(whole: Callable[..., object], call: int) -> Callable[..., object]:
-    """The function, but its so-manieth call fails."""
+    """The function, which fails at its call of that number."""
     calls: list[int] = []
 
     def failing(*arguments: object) -> object:

@@ -1,4 +1,4 @@
-"""Published counts are configured once: no run needs to be told where they are, and one that is away costs itself."""
+"""Published counts are configured once for all runs; a publication that is away stops no other."""
 
 import base64
 import datetime as dt
@@ -13,6 +13,7 @@ import pytest
 
 from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines.orchestration.execution import execute
+from breadthflow_pipelines.orchestration.run_reports import RunReport, report_of
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import publications
@@ -50,12 +51,12 @@ def held(store: Store) -> dict[str, int]:
     return dict(store.rows("SELECT exchange, count(*)::int FROM exchange_breadth GROUP BY exchange"))
 
 
-def materialize_all(store: Store, month: str) -> runs.RunReport:
+def materialize_all(store: Store, month: str) -> RunReport:
     """What "Materialize all" in the UI runs: every asset and every check of a month, without any configuration."""
     job = build(get_settings()).resolve_implicit_global_asset_job_def()
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     executed = execute(store.instance, job, tags={"dagster/partition": month}, run_config=quiet)
-    return runs._report(executed, 0)
+    return report_of(executed, 0)
 
 
 def test_every_asset_is_materialized_without_configuration(filled: Store) -> None:

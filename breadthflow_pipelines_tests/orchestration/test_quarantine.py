@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.orchestration.run_reports import RunReport
 from breadthflow_pipelines.warehouse import decisions
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS, SmallMarket
@@ -40,7 +40,7 @@ def of_day(store: Store, day: dt.date) -> tuple[int, int]:
     return store.rows(query, day)[0]  # type: ignore[return-value]
 
 
-def failed(report: runs.RunReport) -> dict[str, str]:
+def failed(report: RunReport) -> dict[str, str]:
     return {check.name: check.detail for check in report.checks if check.status == "failed"}
 
 
@@ -204,7 +204,7 @@ def test_a_spike_seen_after_its_month_was_closed_leaves_that_month_too(filled: S
     assert due(filled) == 0
 
 
-def status_of(report: runs.RunReport, name: str) -> tuple[str, str]:
+def status_of(report: RunReport, name: str) -> tuple[str, str]:
     return next((check.status, check.detail) for check in report.checks if check.name == name)
 
 

@@ -1,6 +1,6 @@
 """What a source changes afterwards: histories on another scale, single bars, bars that come late, memberships, sectors.
 
-Whatever it was, a whole backfill finds nothing left to change: everything downstream was made anew.
+Whatever it was, a whole backfill finds nothing left to change: everything downstream was computed again.
 """
 
 import datetime as dt

@@ -54,7 +54,7 @@ BARS = BarsFigures(
 RECORDS = [
     COUNTS,
     RowsRead(**ROWS, rows_rejected=5, problems=("NYSE: gone",)),
-    NothingRead(problems=("NYSE: gone",)),
+    NothingRead(publications="none could be read", problems=("NYSE: gone",)),
     FILES,
     BARS,
     BARS.model_copy(update={"files": FILES}),
@@ -104,7 +104,9 @@ def test_last_run_is_read_from_what_every_asset_stored(filled: Store) -> None:
     assert bars.rows_read == sum(len(rows) for rows in filled.small.rows.values())
     assert latest_bars(filled.instance, "2023-12") == bars  # one run made all months
     assert latest_bars(filled.instance, "2033-12") is None
-    assert latest_published(filled.instance) == NothingRead(problems=())
+    published = latest_published(filled.instance)
+    assert isinstance(published, NothingRead)
+    assert (published.publications.partition(":")[0], published.problems) == ("none configured", ())
 
 
 def test_renamed_field_ends_in_an_error_for_whoever_asks_for_problems(

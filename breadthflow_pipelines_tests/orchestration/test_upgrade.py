@@ -1,4 +1,4 @@
-"""A store that an older program filled: what it holds outlives the upgrade, and the next run makes the rest anew."""
+"""A store that an older program filled: what it holds outlives the upgrade, and the next run computes the rest."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator

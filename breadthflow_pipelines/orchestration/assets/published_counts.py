@@ -83,9 +83,7 @@ def _result(read: Sequence[_Publication], problems: list[str]) -> dg.Materialize
     if not read:
         configure = "none configured: set BREADTHFLOW_EXCHANGE_BREADTH, or run breadthflow import-breadth"
         nothing = "none could be read" if problems else configure
-        return dg.MaterializeResult(
-            metadata={"publications": nothing, **NothingRead(problems=tuple(problems)).to_metadata()}
-        )
+        return dg.MaterializeResult(metadata=NothingRead(publications=nothing, problems=tuple(problems)).to_metadata())
     merged = sum((one.merged for one in read), NOTHING)
     counts = pl.concat(one.counts for one in read)
     reach = counts.group_by("exchange", maintain_order=True).agg(

@@ -1,1 +1,1 @@
-"""What happens without anybody asking: schedules, sensors, files that arrive, and what alerts say."""
+"""What happens by itself: schedules, sensors, files that arrive, and alerts."""

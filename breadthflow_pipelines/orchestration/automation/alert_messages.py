@@ -1,4 +1,4 @@
-"""What broke, where, and what to run next, read from Dagster's records. How it is sent: observability/alerts.py."""
+"""What alerts say: what broke, where, and what to run next. How they are sent: observability/alerts.py."""
 
 import calendar
 import datetime as dt
@@ -33,7 +33,7 @@ def failed_run(
     evaluations: Iterable[dg.AssetCheckEvaluation],
     message: str,
 ) -> Alert:
-    """A run that ended before it was done. failures: of its steps; message: what is known where no step failed."""
+    """A run that ended before it was done. failures: of its steps; message: the text where no step failed."""
     failed = _errors_only(evaluations)
     raised = [failure for event in failures if not (failure := step_failure(event)).is_failed_check]
     texts = [f"{failure.step}: {failure.message.partition(NEXT_LINE)[0]}" for failure in raised]
@@ -76,7 +76,7 @@ def failed_checks(run: dg.DagsterRun, evaluations: Iterable[dg.AssetCheckEvaluat
 def late_session(
     session: dt.date, late: Sequence[str], held: Mapping[str, dt.date | None], hold: str | None = None
 ) -> Alert:
-    """A session that should be in the store and is not. hold: what keeps it from being made, where that is known."""
+    """A session that should be in the store and is not. hold: what keeps it from being computed, if it is a hold."""
     lasts = ", ".join(f"{name} through {held[name] or 'nothing'}" for name in late)
     what, _, command = (hold or "").partition(NEXT_LINE)
     why = f" {what}" if what else ""
@@ -112,7 +112,7 @@ def unreadable_files(folder: str, reasons: Mapping[str, str]) -> Alert:
 
 
 def evaluations_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
-    """What the checks of a run said."""
+    """The evaluations of the checks of a run."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         if entry.dagster_event is not None:
             yield entry.dagster_event.asset_check_evaluation_data
@@ -125,7 +125,7 @@ def _errors_only(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[dg.Asse
 
 
 def _place(run: dg.DagsterRun, where: Sequence[str]) -> str:
-    """Asset or check, run, and what the run was about, as far as it is known."""
+    """Asset or check, run, months and session, as far as the run names them."""
     start, end = _months(run)
     parts = [*where, f"run {run.run_id[:8]} of {run.job_name}"]
     if start:
@@ -157,7 +157,7 @@ def _rerun(run: dg.DagsterRun) -> str:
 
 
 def _root(run: dg.DagsterRun) -> str:
-    """The first attempt, where Dagster tries again by itself; a person who runs it again wants to hear of it."""
+    """The first attempt where Dagster retries by itself; a person who runs it again is alerted again."""
     return run.tags.get(ROOT_TAG, run.run_id) if RETRY_TAG in run.tags else run.run_id
 
 

@@ -33,7 +33,7 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         show_pools(context.instance, MONTHLY_ASSETS)
         alerts = alert_messages.alerter(context.instance, settings)
-        alerts.send_what_was_not()
+        alerts.send_unsent()
         market = Market()
         session = due_session(market.calendar, dt.timedelta(hours=settings.late_after_hours))
         before = json.loads(context.cursor or "{}")

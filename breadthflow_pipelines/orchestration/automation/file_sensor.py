@@ -9,7 +9,8 @@ from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.model.gates import listed
 from breadthflow_pipelines.orchestration.automation import alert_messages
-from breadthflow_pipelines.orchestration.automation.file_arrivals import Arrived, Folder, Known, key, look, ranges
+from breadthflow_pipelines.orchestration.automation.file_arrivals import Folder, key, look, ranges
+from breadthflow_pipelines.orchestration.automation.folder_state import ArrivedFile, FolderState
 from breadthflow_pipelines.orchestration.partitions import FORMAT, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.stored_text import StoredText
@@ -41,13 +42,13 @@ def new_files(job: UnresolvedAssetJobDefinition, settings: Settings) -> dg.Senso
             return dg.SkipReason(f"{folder.path} does not exist; it is looked for again.")
         storage = StoredText(context.instance, "files")
         before = storage.read()
-        known = Known.recalled(before, context.cursor)
-        read_before = _last_read(context.instance) if known is None else None
+        state = FolderState.from_text(before, context.cursor)
+        read_before = _last_read(context.instance) if state is None else None
         try:
-            known, arrived = look(folder, known, sessions.present().timestamp(), read_before)
+            state, arrived = look(folder, state, sessions.present().timestamp(), read_before)
         except BreadthFlowError as error:
             return dg.SkipReason(str(error))
-        text = known.written()
+        text = state.to_text()
         if text != before:
             storage.write(text)
         _report_unreadable(context, settings, folder, arrived)
@@ -58,9 +59,9 @@ def new_files(job: UnresolvedAssetJobDefinition, settings: Settings) -> dg.Senso
             )
             for first, last, files in ranges(arrived, settings.start_date, Market().calendar.last_closed())
         ]
-        coming = sum(not entry.settled and entry.size >= 0 for entry in known.files.values())
-        skipped = f"Nothing new in {folder.path}: {len(known.files) - coming} files are known, {coming} are coming in."
-        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else skipped, cursor=known.id)
+        coming = sum(not entry.settled and entry.size >= 0 for entry in state.files.values())
+        skipped = f"Nothing new in {folder.path}: {len(state.files) - coming} files are known, {coming} are coming in."
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else skipped, cursor=state.id)
 
     return sensor
 
@@ -91,7 +92,7 @@ def _last_read(instance: dg.DagsterInstance) -> float | None:
 
 
 def _report_unreadable(
-    context: dg.SensorEvaluationContext, settings: Settings, folder: Folder, arrived: list[Arrived]
+    context: dg.SensorEvaluationContext, settings: Settings, folder: Folder, arrived: list[ArrivedFile]
 ) -> None:
     problems = {file.path: file.problem for file in arrived if file.problem}
     for name, problem in problems.items():
@@ -101,5 +102,5 @@ def _report_unreadable(
         alert_messages.alerter(context.instance, settings).send(alert)
 
 
-def _names(files: list[Arrived]) -> str:
+def _names(files: list[ArrivedFile]) -> str:
     return listed([file.path for file in files], FILES_NAMED)

@@ -1,6 +1,6 @@
-"""Jobs and schedules: when the store is brought up to date, and checked, without anybody asking.
+"""Jobs and schedules: when the store is brought up to date, and checked, by itself.
 
-What was missed while the daemon was off is asked for by the sensor catch_up (catch_up.py).
+What was missed while the daemon was off is requested by the sensor catch_up (catch_up.py).
 """
 
 import datetime as dt
@@ -28,14 +28,14 @@ from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
-MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: nobody was there
+MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: the daemon was off
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 
 
 class Jobs(NamedTuple):
     """The daily job over months, the import of published counts, and the checks alone.
 
-    None judges by the clock: a run about 2020 is no worse because today is late (docs/decisions/freshness.md).
+    None of them judges by the clock: a run about 2020 is no worse because today is late (docs/decisions/freshness.md).
     """
 
     daily: UnresolvedAssetJobDefinition
@@ -88,7 +88,7 @@ def daily_schedule(
     def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         moment = context.scheduled_execution_time
         today = moment.astimezone(ZoneInfo(calendar.timezone)).date()
-        # As the file of changes has it now: the exchange may close on a day that nobody knew of when this began.
+        # As the file of changes has it now: the exchange may close on a day that was a session when this process began.
         if not exchange_calendar(settings.calendar, settings.calendar_changes).is_session(today):
             return dg.SkipReason(f"{today:%A} {today} is no session of {calendar.name}.")
         if today < settings.start_date:

@@ -17,7 +17,7 @@ from breadthflow_pipelines.warehouse.verdicts import Fault
 
 @dg.asset_check(asset="bars", blocking=True)
 def bars_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Of each month's rows, next to all keep the contract. The broken ones were put aside, with the reason."""
+    """Nearly all rows of each month keep the contract. The broken ones were put aside, with the reason."""
     span = run_span(context, market)
     held, rejected = sessions_held(market, span.start, span.end), gates.rejected_rows(market, span)
     gates.judge_rejected(market, span, held, rejected, context.run.run_id)
@@ -37,7 +37,7 @@ def bars_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.
 def bars_current(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """The last session of the run's months, or the last closed one, has bars. History behind it stays usable.
 
-    Of the asset it says so of the newest month that was run: a run about March is no worse because today is late.
+    For the asset, the newest month that was run decides: a run about March is no worse because today is late.
     """
     span = run_span(context, market)
     expected = market.calendar.on_or_before(span.end)
@@ -58,10 +58,10 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
     figures = latest_bars(context.instance)
     failed, problems = (list(figures.symbols_failed), list(figures.problems)) if figures else ([], [])
     unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
-    said = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
+    text = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
     run = context.instance.get_run_by_id(event.run_id) if event else None
-    span = span_of((run or context.run).tags, market.settings, market.calendar)  # what the source said is about those
-    fault = Fault(max(1, len(failed)), said, span.start, span.end)
-    faults = dict.fromkeys(span.months, fault) if said else {}
+    span = span_of((run or context.run).tags, market.settings, market.calendar)  # the span that was read
+    fault = Fault(max(1, len(failed)), text, span.start, span.end)
+    faults = dict.fromkeys(span.months, fault) if text else {}
     metadata = {"failed": failed, "problems": problems}
     return result(context, market, faults, span.months, passed="every symbol was read", warn=True, metadata=metadata)

@@ -24,7 +24,7 @@ from breadthflow_pipelines.warehouse.verdicts import Fault, record_gate
 
 @dg.asset_check(asset="breadth_counts", blocking=True)
 def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Every count is sound: no member counted twice, none above a mean that cannot be told, coverage as stated."""
+    """Every count is sound: no member counted twice, none above a mean that does not exist, coverage as stated."""
     span = run_span(context, market)
     rows = breadth_store.counts(market.store, span.start, span.end)
     broken, shape = broken_rows(contracts.COUNTS, rows)
@@ -38,7 +38,7 @@ def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market)
 
 @dg.asset_check(asset="breadth_counts", blocking=True)
 def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Of every universe, at least BREADTHFLOW_COVERAGE_GATE of the members are priced on every session."""
+    """At least BREADTHFLOW_COVERAGE_GATE of the members of every universe are priced on every session."""
     span = run_span(context, market)
     gates.judge_coverage(market, context.run.run_id, span)
     every = breadth_store.coverage(market.store, dt.date.min, dt.date.max)
@@ -73,7 +73,7 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
 
 @dg.asset_check(asset="breadth_counts")
 def sums_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Points and dollars of every member are added up. Of one that is worth more than a market, they are left out."""
+    """Points and dollars of every member are added up, except of one that is worth more than a market."""
     span = run_span(context, market)
     left = bar_store.too_large(market.store, span.start, span.end, MOST_SUMMED, MOST_DOLLARS)
     each_month = [

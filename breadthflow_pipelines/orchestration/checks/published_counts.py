@@ -21,7 +21,7 @@ def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Mark
 
 @dg.asset_check(asset="exchange_breadth")
 def publications_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Every place that published counts are read from could be read; where one could not, what is stored stays."""
+    """Every place with published counts could be read; where one could not, its stored counts stay."""
     figures = latest_published(context.instance)
     problems = figures.problems if figures else ()
     fault = listed(problems) if problems else None
@@ -30,7 +30,7 @@ def publications_answered(context: dg.AssetCheckExecutionContext, market: Market
 
 @dg.asset_check(asset="exchange_breadth")
 def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """No row of published counts is doubted by the guards. Those that are do not enter indicators, and are kept."""
+    """The guards doubt no row of published counts. Doubted rows stay stored, and do not enter indicators."""
     published = breadth_store.published(market.store)
     doubted = published.filter(pl.col("doubts").list.len() > 0)
     by_rule = (

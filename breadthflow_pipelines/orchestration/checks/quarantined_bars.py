@@ -39,7 +39,7 @@ def quarantine_bounded(context: dg.AssetCheckExecutionContext, market: Market) -
 
 @dg.asset_check(asset="quarantined_bars")
 def session_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """No session's volumes were lost as a whole. Where they were, closes are counted, and volumes are those of few."""
+    """No session's volumes were lost as a whole. Where they were, closes count; volumes are those of few members."""
     span = run_span(context, market)
     silent = silent_sessions(quarantine_store.session_volumes(market.store, span.start, span.end))
     return result(
@@ -55,9 +55,9 @@ def session_plausible(context: dg.AssetCheckExecutionContext, market: Market) ->
 
 @dg.asset_check(asset="quarantined_bars")
 def histories_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """No history changes its scale from one close to the next, and none goes on after half a year of nothing.
+    """No history changes its scale from one close to the next, and none goes on after half a year without bars.
 
-    Such bars stay, as nobody can tell which side of them is right.
+    Such bars stay, as either side of them may be right.
     """
     span = run_span(context, market).with_month_before()
     findings = quarantine_store.shown_findings(market.store, span.start, span.end)
@@ -74,7 +74,7 @@ def histories_plausible(context: dg.AssetCheckExecutionContext, market: Market) 
 
 
 def _doubt(row: Mapping[str, Any]) -> str:
-    """What a finding of trust/bar_rules.py that only doubts a bar says, in words."""
+    """A finding that only doubts a bar (trust/bar_rules.py), in words."""
     seen = json.loads(row["evidence"])
     before, close = (text(seen[name]) for name in ("close_before", "close"))
     if row["rule"] == LONG_SILENCE:

@@ -19,7 +19,7 @@ from breadthflow_pipelines.warehouse.verdicts import Fault, record_gate
 # In a run it waits for the run's own counts, which are made at the same time and may come late.
 @dg.asset_check(asset="price_indicators", blocking=True, additional_deps=["breadth_counts"])
 def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Every priced member has its technical indicators on every session that was counted, and nobody else has any."""
+    """Every priced member has its technical indicators on every session that was counted, and no one else has any."""
     span = run_span(context, market)
     gates.judge_members(market, span, context.run.run_id)
     rows = member_store.member_totals(market.store, span.start, span.end)
@@ -32,14 +32,14 @@ def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Mark
 
 @dg.asset_check(asset="symbol_signals")
 def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Signals are those of members with indicators, do not cease, and of the last session are as many as are due."""
+    """Only members with indicators have signals, on every session since the first; on the last, all that are due."""
     span = run_span(context, market)
     members = member_store.member_totals(market.store, span.start, span.end)
     surplus = members.filter(pl.col("signals") > pl.col("indicators"))
     silent = members.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
     short = _short_of_signals(market, members)
     bad = [
-        {"session": row["session"], "said": words.format_map(row)}
+        {"session": row["session"], "text": words.format_map(row)}
         for rows, words in (
             (surplus, "{universe} {session}: {signals} signals of {indicators} members"),
             (silent, "{universe} {session}: no signal at all"),
@@ -50,7 +50,7 @@ def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market)
     return result(
         context,
         market,
-        faults_by_month(bad, itemgetter("said")),
+        faults_by_month(bad, itemgetter("text")),
         span.months,
         passed=f"members have the signals that are due, {days(span)}",
         metadata={
@@ -62,7 +62,7 @@ def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market)
 
 
 def _short_of_signals(market: Market, members: pl.DataFrame) -> pl.DataFrame:
-    """Of the last session with indicators, the universes that lack signals which these give."""
+    """The universes that on the last session with indicators have fewer signals than the indicators give."""
     last = members.filter(pl.col("indicators") > 0).filter(pl.col("session") == pl.col("session").max())
     if last.is_empty():
         return last

@@ -28,7 +28,7 @@ def universe_has_members(context: dg.AssetCheckExecutionContext, market: Market)
 def members_have_bars(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every member has a bar at some time. One without any lowers coverage, and may only be spelled in another way."""
     missing = member_listing.members_without_bars(market.store)
-    said = [
+    texts = [
         f"{len(rows):,} {'member' if len(rows) == 1 else 'members'} of {universe} "
         f"{'has' if len(rows) == 1 else 'have'} no bar: {listed([_lookalike(row) for row in rows])}; all of them: "
         f"breadthflow members --universe {universe} --without-bars"
@@ -37,7 +37,7 @@ def members_have_bars(context: dg.AssetCheckExecutionContext, market: Market) ->
     return whole_table_result(
         context,
         market,
-        ". ".join(said) or None,
+        ". ".join(texts) or None,
         passed="every member has a bar",
         failing=max(1, len(missing)),
         warn=True,

@@ -1,6 +1,6 @@
-"""One `breadthflow up` for each home: a lock in it that dies with its holder, and who that is, for people to read.
+"""One `breadthflow up` for each home: a lock file that its holder's death releases, with who holds it.
 
-The same for a database that two homes share is warehouse/presence.py.
+The same for a database that two homes share is in warehouse/presence.py.
 """
 
 import fcntl
@@ -48,7 +48,7 @@ def claimed(home: Path, port: int) -> Iterator[tuple[Holder, Holder | None]]:
         raise RequestError(f"BREADTHFLOW_HOME={home} is not writable for you: {error.strerror}.") from None
     with file:
         try:
-            # Let go by the kernel when this process ends, however it ends: no number of a process has to be believed.
+            # The kernel releases it when this process ends, however it ends; no process number has to be trusted.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RequestError(_taken(home, _read(file))) from None

@@ -1,7 +1,7 @@
 """The processes of one `breadthflow up`, children of children included, found by a mark in their environment.
 
-A process number may belong to somebody else by now, a parent may be dead and a session left; the environment in which
-a process was started stays. Nothing else is ever ended.
+A process number may be used by another process by now, a parent may be dead and a session left; the environment that a
+process was started with stays. No other process is ever ended.
 """
 
 import signal
@@ -21,13 +21,13 @@ def family(token: str) -> list[psutil.Process]:
         try:
             if process.environ().get(MARK) == token:
                 found.append(process)
-        except (psutil.Error, OSError):  # somebody else's, or gone
+        except (psutil.Error, OSError):  # of another user, or gone
             continue
     return found
 
 
 def run_workers(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those of them that execute a run: the code server starts each as a process of its own."""
+    """The processes among these that execute a run: the code server starts one for each."""
     found = []
     for process in processes:
         try:

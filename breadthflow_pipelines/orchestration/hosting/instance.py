@@ -47,7 +47,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
-_CRIES = (
+_STORAGE_ERRORS = (
     "Exception while storing event batch",
     "Exception while writing logger call to event log",
     "Falling back to storing multiple single-event storage requests",
@@ -55,14 +55,14 @@ _CRIES = (
 )
 
 
-class WithoutCries(io.TextIOBase):
-    """A stream without the pages that Dagster writes to stderr when its storage fails: it raises the error as well."""
+class WithoutStorageErrors(io.TextIOBase):
+    """A stream without the pages that Dagster writes to stderr when its storage fails; it raises the error as well."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if text.startswith(_CRIES) else self._stream.write(text)
+        return len(text) if text.startswith(_STORAGE_ERRORS) else self._stream.write(text)
 
     def flush(self) -> None:
         self._stream.flush()
@@ -79,7 +79,7 @@ class WithoutCries(io.TextIOBase):
 
 
 def show_pools(instance: dg.DagsterInstance, pools: Collection[str]) -> None:
-    """Have the UI list the pools and their limit before any run has waited for one; Dagster makes them only then."""
+    """Let the UI list the pools and their limits before the first run; Dagster creates them only when a run waits."""
     shown = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
     for pool in sorted(set(pools) - shown):
         instance.event_log_storage.initialize_concurrency_limit_to_default(pool)

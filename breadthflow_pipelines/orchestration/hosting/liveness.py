@@ -1,8 +1,8 @@
-"""Which runs live: each is known by the process that makes it, and one whose process is gone is ended.
+"""Which runs are alive: each is identified by the process that executes it; a run whose process is gone is ended.
 
-A command writes down its own process. A run that Dagster launches is a child of the code server: the launcher writes
-down the machine, Dagster's own events have the number. What nobody here can know, such as a run of another machine, is
-left alone; `max_runtime_seconds` of dagster.yaml ends it at last. Run monitoring asks twice a minute, through the
+A command records its own process. A run that Dagster launches is a child of the code server: the launcher records the
+machine, Dagster's own events have the process number. A run that cannot be judged from here, such as one of another
+machine, is left alone; `max_runtime_seconds` of dagster.yaml ends it. Run monitoring asks twice a minute, through the
 launcher; the daemon asks once before it begins.
 """
 
@@ -29,7 +29,7 @@ log = logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
 GONE = "The process that made this run is gone: it was killed, or its machine went down."
-SLOW_START = dt.timedelta(minutes=1)  # a run that was made that recently may not have said yet who makes it
+SLOW_START = dt.timedelta(minutes=1)  # a younger run may not have recorded its process yet
 CLOCK_SLACK = 300  # seconds by which two readings of a clock that was set in between may differ
 ASK_SECONDS = 10
 LONGEST_COMMAND = "86400"  # seconds; those of dagster.yaml are for runs that Dagster launches
@@ -43,10 +43,10 @@ _UNFINISHED = [
 
 @dataclass(frozen=True)
 class Maker:
-    """A process as no other one is it: machine, boot, name space of numbers, number, and when it began.
+    """A process, identified for good: machine, boot, name space of process numbers, number, and when it began.
 
-    A number alone is used again; times by the clock move when the clock is set. Before a reboot, or in another
-    container of this machine, the same number is somebody else.
+    A number alone is used again, and times by the clock move when the clock is set. Before a reboot, or in another
+    container of this machine, the same number is another process.
     """
 
     machine: str
@@ -84,7 +84,7 @@ class Maker:
         return self.numbers not in (_OF_THE_MACHINE, _UNSAID)
 
     def is_of_this_boot(self) -> bool | None:
-        """Whether a process of it could be seen from here; False: its machine was restarted; None: nobody can tell."""
+        """Whether its process could be seen from here; False: the machine was restarted; None: unknown."""
         here = Maker.here()
         if self.machine != here.machine:
             return None
@@ -93,7 +93,7 @@ class Maker:
         return True if self.numbers == here.numbers else None
 
     def lives(self) -> bool | None:
-        """Whether the process lives, or None where that cannot be known from here."""
+        """Whether the process is alive; None where that cannot be seen from here."""
         seen = self.is_of_this_boot()
         if not seen or not self.pid.isdigit():
             return False if seen is False else None
@@ -101,21 +101,21 @@ class Maker:
             os.kill(int(self.pid), 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # somebody else's; perhaps one that may not even be looked at
+        except PermissionError:  # of another user; its start may not be readable either
             pass
         born = _born(int(self.pid))
         return None if born is None else born == self.born
 
 
 def process_tags() -> dict[str, str]:
-    """The tags of a run that this process makes itself. It may last a day where it can be seen to live."""
+    """The tags of a run that this process executes. It may last a day where its process can be seen."""
     maker = Maker.this_process()
     tags = {PROCESS_TAG: maker.written()}
     return tags if maker.is_in_a_container else {**tags, MAX_RUNTIME_SECONDS_TAG: LONGEST_COMMAND}
 
 
 def lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
-    """Whether a run's process lives; None where nobody here can know, or not yet."""
+    """Whether a run's process is alive; None where that cannot be known from here, or not yet."""
     if GRPC_INFO_TAG not in run.tags:
         maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
         return maker.lives() if maker else None
@@ -124,9 +124,9 @@ def lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
 
 
 def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False) -> int:
-    """End runs whose process is gone; nobody else would. Returns how many.
+    """End runs whose process is gone; returns how many.
 
-    nobody_launches: no daemon works, so that a run which is said to start, and of which nothing was heard, never will.
+    nobody_launches: no daemon works, so a run that is starting, and that has recorded nothing yet, never will start.
     """
     ended = 0
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
@@ -143,7 +143,7 @@ def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """dagster.yaml's launcher: Dagster's own, whose runs, and those of commands, are asked whether they live."""
+    """dagster.yaml's launcher: Dagster's own, with a health check of its runs and of those of commands."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -172,7 +172,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def _worker_lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
-    """Of a run that was launched on this machine: by the number that its process wrote into the events."""
+    """For a run launched on this machine: by the number that its process recorded in the events."""
     maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
     seen = maker.is_of_this_boot() if maker else None
     if not seen:
@@ -186,7 +186,7 @@ def _worker_lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | No
 
 
 def _is_worker(pid: int, said_at: float) -> bool:
-    """Whether that number is the worker's still: it had it when it said so, and nobody else can have it since."""
+    """Whether that number is still the worker's. said_at: when the worker recorded it."""
     try:
         process = psutil.Process(pid)
         return process.create_time() <= said_at + CLOCK_SLACK and is_run_worker(process)
@@ -197,7 +197,7 @@ def _is_worker(pid: int, said_at: float) -> bool:
 
 
 def _server_runs(server: dict[str, object], run: dg.DagsterRun) -> bool | None:
-    """Of a run that a code server on some host was to make: what the server says, if it says anything."""
+    """For a run of a code server on some host: what the server answers; None where it does not."""
     if run.status is dg.DagsterRunStatus.CANCELING:
         return None  # it says no as soon as it was asked to stop
     client = DagsterGrpcClient(**server)  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 
 def _born(pid: int) -> str | None:
-    """When a process began, as no setting of the clock changes it; empty if it is dead, None where nothing is seen."""
+    """When a process began, whatever the clock is set to; empty if it is dead, None where it cannot be seen."""
     try:
         after_its_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if after_its_name[0] in "ZX" else after_its_name[19]  # in ticks since the boot

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 MODULE = __name__ if __name__ != "__main__" else "breadthflow_pipelines.orchestration.hosting.programs"
 CODE_SERVER, WEBSERVER, DAEMON = "code-server", "webserver", "daemon"
 DEFINITIONS = "breadthflow_pipelines.definitions"
-WAIT_SECONDS = 120  # for the code server; a UI that says why there is no code is better than none
+WAIT_SECONDS = 120  # for the code server; after that the UI starts without it, and says why there is no code
 
 
 def code_server_serves(socket: str, seconds: float = 5) -> bool:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
 def _loaded(program: str, *modules: str) -> Callable[[], None]:
     """Dagster's program, with all that it needs in memory.
 
-    Nothing of that is garbage: looking for some takes a sixth of the time, now and in every later collection.
+    None of it is garbage: looking for some would take a sixth of the time, now and in every later collection.
     """
     gc.disable()
     (script,) = entry_points(group="console_scripts", name=program)

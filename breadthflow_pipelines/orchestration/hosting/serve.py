@@ -1,6 +1,6 @@
-"""`breadthflow up`: one for each store; what it starts is kept running, and stopped in order.
+"""`breadthflow up`: one for each store. It starts the services, keeps them running, and stops them in order.
 
-docs/decisions/serving.md says why it is as it is.
+Why it is done in this way: docs/decisions/serving.md.
 """
 
 import os
@@ -34,18 +34,18 @@ from breadthflow_pipelines.warehouse.presence import Claim
 
 POLL_SECONDS = 0.2
 ROTATE_SECONDS = 60
-# Seconds that each has to stop by itself. A run that works inside a library hears of it when that returns.
+# Seconds that each has to stop by itself. A run inside a library call notices when that returns.
 DAEMON_STOP, RUNS_STOP, WEBSERVER_STOP, CODE_SERVER_STOP, LEFT_STOP = 20, 30, 10, 10, 5
 
 
 def serve(settings: Settings, port: int, say: Say) -> int:
-    """Keep all of it running until Ctrl-C, SIGTERM or a trouble that starting again does not mend: the exit status.
+    """Keep all of it running until Ctrl-C, SIGTERM or a failure that a restart does not mend; gives the exit status.
 
     Raises:
         RequestError: the store has an `up` already, or the port is taken; nothing was touched.
         DatabaseError: the database does not start.
     """
-    say = _whatever_becomes_of_the_terminal(say)
+    say = _ignoring_a_closed_terminal(say)
     with _stops() as stops, _home_claimed(settings, port) as (holder, before):
         if before is not None:
             _take_over(before, say)
@@ -107,7 +107,7 @@ def _watch(supervisor: Supervisor, store: StoreService, logs: Sequence[Path], st
 
 
 def _stop(supervisor: Supervisor, holder: Holder, settings: Settings, dagster: str, stops: "_Stops", say: Say) -> None:
-    """End all that was started: first what gives out work, then the work, then what shows it and what did it."""
+    """Stop all that was started: the daemon, which launches runs, then runs, the webserver and the code server."""
     hurried = stops.hurry_from_now()
 
     def stop(name: str, seconds: float) -> None:
@@ -135,7 +135,7 @@ def _stop_runs(holder: Holder, hurried: Hurried, say: Say) -> None:
 
 
 def _mark_dead_runs(settings: Settings, dagster: str) -> None:
-    """Say of runs that were killed that they are over. Those that stopped by themselves have said so."""
+    """Record that killed runs are over; those that stopped by themselves have recorded it."""
     try:
         if not presence.unfinished_runs(dagster):
             return
@@ -167,7 +167,7 @@ def _stop_postgres(server: EmbeddedServer, holder: Holder, say: Say) -> None:
 
 
 def _take_over(before: Holder, say: Say) -> None:
-    """End what a killed `up` left behind: its processes work on, and nobody watches them."""
+    """End the processes that a killed `up` left behind unwatched."""
     left = family(before.token)
     if left:
         say(
@@ -191,13 +191,13 @@ def _home_claimed(settings: Settings, port: int) -> Iterator[tuple[Holder, Holde
 
 
 class _Stops:
-    """How often somebody asked us to stop: once is a request, once more is impatience."""
+    """How often this process was asked to stop; the second time means at once."""
 
     def __init__(self) -> None:
         self.asked = 0
 
     def hurry_from_now(self) -> Hurried:
-        """Tells whether somebody has asked again since."""
+        """A function that tells whether another request has come since."""
         enough = self.asked
         return lambda: self.asked > enough
 
@@ -218,16 +218,16 @@ def _stops() -> Iterator[_Stops]:
             signal.signal(number, handler)
 
 
-def _whatever_becomes_of_the_terminal(say: Say) -> Say:
-    """Nothing is left running because there is nobody to tell: a closed terminal refuses what is written to it."""
+def _ignoring_a_closed_terminal(say: Say) -> Say:
+    """The same, without an error where the terminal was closed: what runs is stopped all the same."""
 
-    def said(line: str) -> None:
+    def say_or_not(line: str) -> None:
         try:
             say(line)
         except OSError:
             return
 
-    return said
+    return say_or_not
 
 
 def _refuse_taken(port: int) -> None:

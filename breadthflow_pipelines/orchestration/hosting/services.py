@@ -1,7 +1,7 @@
-"""What `breadthflow up` runs: the database, the code server, the webserver, the daemon, and how each is asked.
+"""The services of `breadthflow up`: database, code server, webserver, daemon, and how each is checked.
 
 One code server of ours serves the other two (docs/decisions/serving.md). None of them starts the embedded PostgreSQL:
-they are given its address as if it were anybody's, so nothing brings it back once `up` has stopped it.
+they get its address like that of any server, so nothing starts it again once `up` has stopped it.
 """
 
 import os
@@ -33,7 +33,7 @@ DAEMON_SILENCE = 300  # seconds without a heartbeat; it sends one every 30
 
 
 class StoreService:
-    """The database: the embedded server, watched and started again, or somebody else's, which is only waited for."""
+    """The database: the embedded server, watched and started again, or an external one, which is only waited for."""
 
     needs: Sequence[str] = ()
     starting = 300.0
@@ -41,8 +41,8 @@ class StoreService:
     def __init__(self, url: str, server: EmbeddedServer | None, claim: Claim) -> None:
         self.name = "Postgres" if server else DATABASE
         self.silence = 120.0 if server else float("inf")
-        self.taken_by: str | None = None  # who has the claim on it, if we lost it with the connection
-        self.complaint = ""  # what the server has against working, where starting it again would not help
+        self.taken_by: str | None = None  # who holds the claim on it, if it was lost with the connection
+        self.complaint = ""  # why the server does not work, where a restart would not help
         self._url, self._server, self._claim = url, server, claim
 
     def start(self) -> None:
@@ -62,7 +62,7 @@ class StoreService:
             if not presence.answers(self._url):
                 return False
             self.taken_by = self._claim.hold()
-        except DiskFullError as error:  # it is there, and goes on by itself once somebody has made room
+        except DiskFullError as error:  # it runs, and goes on by itself once there is room
             self.complaint = str(error)
         else:
             self.complaint = ""
@@ -116,7 +116,7 @@ def children(
         child(
             *(DAEMON, programs.DAEMON, ["run", "-w", str(workspace)]),
             lambda: daemon_beats(dagster_url),
-            needs=[database, CODE_SERVER, WEBSERVER],  # first what somebody waits for
+            needs=[database, CODE_SERVER, WEBSERVER],  # last, as people wait for the UI
             silence=DAEMON_SILENCE,
             starting=DAEMON_SILENCE,
         ),
@@ -124,13 +124,13 @@ def children(
 
 
 def page_answers(address: str) -> bool:
-    """Whether a page is to be had."""
+    """Whether a page is served."""
     with urllib.request.urlopen(address, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - our own address
         return bool(answer.status == 200)
 
 
 def daemon_beats(dagster_url: str) -> bool:
-    """Whether the daemon said within the last two of its heartbeats that it lives."""
+    """Whether the daemon sent a heartbeat lately; two may be missing."""
     silence = presence.daemon_silence(dagster_url)
     return silence is not None and silence.total_seconds() < DAEMON_SILENCE / 5
 
@@ -153,7 +153,7 @@ def _written_workspace(home: Path, socket: Path) -> Path:
 
 
 def _environment(settings: Settings, holder: Holder, home: Path, url: str, dagster_url: str) -> Mapping[str, str]:
-    """That of our processes: the settings as they are meant here, whatever their working directory is."""
+    """The environment of the child processes: the settings as they apply here, whatever their working directory is."""
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("BREADTHFLOW_")}
     return {
         **inherited,

@@ -1,4 +1,4 @@
-"""Services that are kept running: started in order, asked how they are, started again when they die or hang.
+"""Keeps services running: starts them in order, asks whether they answer, restarts those that die or hang.
 
 Knows neither Dagster nor the store; what the services are is in services.py.
 """
@@ -14,28 +14,28 @@ from typing import Protocol
 from breadthflow_pipelines.errors import BreadthFlowError
 
 Say = Callable[[str], None]
-Hurried = Callable[[], bool]  # whether somebody has lost patience
+Hurried = Callable[[], bool]  # whether a second request to stop came
 
 
 def never() -> bool:
-    """Nobody is in a hurry."""
+    """No second request to stop."""
     return False
 
 
 POLL_SECONDS = 0.1
-WAITS = (1.0, 5.0, 20.0)  # seconds before each new start; one that dies once more is given up
-CALM = 600.0  # seconds after which an earlier death is forgotten
-ASK_EVERY = 5.0  # seconds between two questions whether it answers
-KILL_AFTER = 10.0  # seconds that one which hangs has to stop by itself
+WAITS = (1.0, 5.0, 20.0)  # seconds before each restart; a service that dies after the last one is given up
+CALM = 600.0  # seconds after which an earlier failure no longer counts
+ASK_EVERY = 5.0  # seconds between two health checks
+KILL_AFTER = 10.0  # seconds that a hanging service has to stop by itself
 
 
 def sentence(name: str) -> str:
-    """A service's name as a sentence begins with it."""
+    """A service's name at the beginning of a sentence."""
     return name[:1].upper() + name[1:]
 
 
 class Service(Protocol):
-    """Something that runs beside this process. name: as it stands in a sentence; needs: what must answer before it.
+    """Something that runs beside this process. name: as it stands in a sentence; needs: what must answer first.
 
     silence: seconds without an answer after which it hangs; starting: the same for the first answer after a start.
     """
@@ -46,20 +46,20 @@ class Service(Protocol):
     starting: float
 
     def start(self) -> None:
-        """Start it; a service that runs already stays as it is."""
+        """Start it; one that runs already is left alone."""
 
     def ended(self) -> str | None:
         """How it ended, in words, or None while it runs. Never waits."""
 
     def answers(self) -> bool:
-        """Whether it does its work. May wait, and may raise anything instead of saying no."""
+        """Whether it does its work. May wait, and may raise anything instead of returning False."""
 
     def stop(self, seconds: float, hurried: Hurried = never) -> None:
         """Stop it, by force after that long or once hurried; one that does not run is no error."""
 
 
 class Child:
-    """A program that runs as our child, in a session of its own: Ctrl-C in the terminal reaches us alone."""
+    """A child process in a session of its own, so that Ctrl-C in the terminal reaches only this process."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Child:
 
 
 class _Pulse:
-    """Asks a service how it is, again and again, from a thread of its own: a question may never be answered."""
+    """Checks a service again and again, in a thread of its own: a check may never return."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -137,7 +137,7 @@ class _Pulse:
                 good = False
             if good:
                 self.answered, self.last = True, time.monotonic()
-            # Asked often until it answers for the first time: somebody waits for that.
+            # Often until it answers for the first time, which people wait for.
             self._over.wait(ASK_EVERY if self.answered else ASK_EVERY / 20)
 
     def end(self) -> None:
@@ -170,8 +170,8 @@ class Supervisor:
         self._looked = time.monotonic()
 
     def step(self) -> str | None:
-        """Look at every service once, start what should run; why there is no use in going on, or None."""
-        self._forgive_our_own_absence()
+        """Look at every service once and start what should run; gives why to stop, or None."""
+        self._forgive_own_pause()
         for watched in self._watched.values():
             given_up = self._look_at(watched) if self._ready(watched) else None
             if given_up:
@@ -179,7 +179,7 @@ class Supervisor:
         return None
 
     def stop(self, name: str, seconds: float, hurried: Hurried = never) -> bool:
-        """Stop one service, which is not started again; whether it ran."""
+        """Stop one service for good; gives whether it ran."""
         watched = self._watched[name]
         ran = watched.pulse is not None
         watched.start_at = float("inf")
@@ -194,8 +194,8 @@ class Supervisor:
         trouble = self._trouble(watched, watched.pulse)
         return self._died(watched, trouble) if trouble is not None else None
 
-    def _forgive_our_own_absence(self) -> None:
-        """Nobody asked while this process was itself halted, by Ctrl-Z or a debugger: no service hung for that."""
+    def _forgive_own_pause(self) -> None:
+        """Without checks, as while this process was halted by Ctrl-Z or a debugger, no service counts as hanging."""
         now = time.monotonic()
         if now - self._looked > 3 * ASK_EVERY:
             for watched in self._watched.values():
@@ -204,7 +204,7 @@ class Supervisor:
         self._looked = now
 
     def _ready(self, watched: _Watched) -> bool:
-        """Whether what it needs is there. Without it nothing can be said of a service, for or against."""
+        """Whether the services that it needs answer. Without them its own answer means nothing."""
         pulses = [self._watched[name].pulse for name in watched.service.needs]
         return all(pulse is not None and pulse.answered and self._fresh(pulse) for pulse in pulses)
 
@@ -237,7 +237,7 @@ class Supervisor:
         return f"has not answered for {silent:.0f} s" if silent > limit else None
 
     def _died(self, watched: _Watched, how: str) -> str | None:
-        """Say so, and plan the next start; why there will be none, or None."""
+        """Report it and plan the restart; gives why there will be none, or None."""
         now = time.monotonic()
         self._forget(watched)
         watched.service.stop(KILL_AFTER)

@@ -1,7 +1,7 @@
-"""Dagster's records kept from growing for ever: once a day the oldest are thinned out, by whoever comes by.
+"""Keeps Dagster's records from growing for ever: once a day the oldest are thinned out.
 
-That is a sensor where the daemon runs, and each command that makes a run. What may go is in warehouse/retention.py; its
-own retention of ticks is in dagster.yaml.
+A sensor does it where the daemon runs, and each command that makes a run. What may be deleted is in
+warehouse/retention.py; Dagster's own retention of ticks is in dagster.yaml.
 """
 
 import datetime as dt

@@ -8,7 +8,8 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.orchestration.automation import file_arrivals
-from breadthflow_pipelines.orchestration.automation.file_arrivals import Arrived, Folder, Known, key, look, ranges
+from breadthflow_pipelines.orchestration.automation.file_arrivals import Folder, key, look, ranges
+from breadthflow_pipelines.orchestration.automation.folder_state import ArrivedFile, FolderState
 from breadthflow_pipelines.sources.layout import Options
 
 HEADER = "symbol,session,open,high,low,close,volume\n"
@@ -42,14 +43,14 @@ class Watcher:
 
     def arrivals(
         self, after: float = 31, acknowledge: bool = True, read_before: float | None = None, **options: object
-    ) -> list[Arrived]:
+    ) -> list[ArrivedFile]:
         self.now += after
-        known = Known.recalled(self.written, self.acknowledged)
+        state = FolderState.from_text(self.written, self.acknowledged)
         folder = Folder(self.root, Options(), **options)  # type: ignore[arg-type]
-        known, arrived = look(folder, known, self.now, read_before)
-        self.written = known.written()
+        state, arrived = look(folder, state, self.now, read_before)
+        self.written = state.to_text()
         if acknowledge:
-            self.acknowledged = known.id
+            self.acknowledged = state.id
         return arrived
 
 
@@ -71,7 +72,7 @@ def test_a_file_that_still_grows_is_waited_for(watcher: Watcher) -> None:
     watcher.look()
     watcher.put("day.csv", bars("2024-01-05", "2024-01-08"))
     assert watcher.look() == []
-    watcher.put("day.csv", HEADER)  # written anew, and empty so far
+    watcher.put("day.csv", HEADER)  # being written again, and empty so far
     assert watcher.look(after=5) == []
     watcher.put("day.csv", bars("2024-01-05", "2024-01-08", "2024-01-09"))
     assert watcher.look(after=5) == []
@@ -229,9 +230,9 @@ def test_what_is_known_of_files_that_are_gone_is_bounded(watcher: Watcher, monke
         watcher.look()
         path.unlink()
     watcher.look()
-    known = Known.recalled(watcher.written, watcher.acknowledged)
-    assert known is not None
-    assert sorted(known.files) == ["3.csv", "4.csv"]
+    state = FolderState.from_text(watcher.written, watcher.acknowledged)
+    assert state is not None
+    assert sorted(state.files) == ["3.csv", "4.csv"]
 
 
 def test_files_that_take_several_looks_to_read_are_news_together(
@@ -256,8 +257,8 @@ def test_a_single_file_can_be_watched(watcher: Watcher) -> None:
     assert watcher.look() == ["all.csv"]
 
 
-def file(name: str, first: str, last: str) -> Arrived:
-    return Arrived(name, name, dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+def file(name: str, first: str, last: str) -> ArrivedFile:
+    return ArrivedFile(name, name, dt.date.fromisoformat(first), dt.date.fromisoformat(last))
 
 
 @pytest.mark.parametrize(

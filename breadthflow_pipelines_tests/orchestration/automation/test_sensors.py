@@ -387,7 +387,7 @@ class TestNewFiles:
 
 
 class TestAlerts:
-    """What broke is told, once, with where and what next, and nothing that is secret."""
+    """What broke is alerted once, with where and what to run next, and without secrets."""
 
     def failed(self, store: Store, run_id: str) -> dg.RunFailureSensorContext:
         run = store.instance.get_run_by_id(run_id)

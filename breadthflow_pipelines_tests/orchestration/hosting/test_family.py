@@ -1,4 +1,4 @@
-"""The processes of one `up` are found wherever they are, and nobody else's ever is."""
+"""The processes of one `up` are found wherever they are, and no others."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def test_workers_of_runs_are_told_from_what_else_there_is(token: str) -> None:
     ("seconds", "hurried"),
     [
         (0.2, False),  # the limit is over
-        (600, True),  # somebody lost patience
+        (600, True),  # a second request to stop
     ],
 )
 def test_what_does_not_listen_is_killed_and_said_to_have_been(token: str, seconds: float, hurried: bool) -> None:

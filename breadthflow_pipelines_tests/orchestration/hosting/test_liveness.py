@@ -1,4 +1,4 @@
-"""Which runs are ended because nobody makes them any more, and above all which are not."""
+"""Which runs are ended because their process is gone, and above all which are not."""
 
 import datetime as dt
 import json
@@ -77,7 +77,7 @@ def made(
     launched: bool = False,
     said: int | None = None,
 ) -> str:
-    """A run in the records. launched: by Dagster, behind a socket; said: the number that its process wrote down."""
+    """A run in the records. launched: by Dagster, behind a socket; said: the process number that it recorded."""
     job = build(get_settings()).resolve_job_def(DAILY_JOB)
     tags = {PROCESS_TAG: process.written()} if process else {}
     run = store.instance.create_run_for_job(job, status=status, tags={**tags, **(ON_A_SOCKET if launched else {})})

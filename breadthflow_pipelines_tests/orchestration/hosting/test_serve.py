@@ -181,5 +181,5 @@ def test_a_terminal_that_is_gone_keeps_nothing_running() -> None:
     def gone(_: str) -> None:
         raise OSError(5, "Input/output error")
 
-    say: Callable[[str], None] = serving._whatever_becomes_of_the_terminal(gone)
+    say: Callable[[str], None] = serving._ignoring_a_closed_terminal(gone)
     say("Postgres stopped.")

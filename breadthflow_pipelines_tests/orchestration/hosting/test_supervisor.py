@@ -179,7 +179,7 @@ def test_a_service_is_stopped_once_and_not_started_again(stage: Stage) -> None:
     ("seconds", "hurried"),
     [
         (0.3, False),  # the limit is over
-        (600, True),  # somebody lost patience
+        (600, True),  # a second request to stop
     ],
 )
 def test_what_does_not_stop_is_killed(stage: Stage, seconds: float, hurried: bool) -> None:
