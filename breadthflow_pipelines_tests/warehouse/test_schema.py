@@ -11,6 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.warehouse import migrations, tables, views
 from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit
@@ -180,6 +181,7 @@ GOOD: dict[str, dict[str, object]] = {
         "universe": "u",
         "segment": "ALL",
         "session": "2024-01-02",
+        **dict.fromkeys((count.name for count in COUNTS if not count.nullable), 0),
         "members": 10,
         "priced": 8,
         "coverage": 0.8,
@@ -195,7 +197,6 @@ GOOD: dict[str, dict[str, object]] = {
         "above_50": 1,
         "able_50": 6,
         **dict.fromkeys(("above_100", "above_150", "above_200"), None),
-        **dict.fromkeys(("able_100", "able_150", "able_200"), 0),
         "new_highs": 1,
         "new_lows": 0,
         "able_252": 4,
