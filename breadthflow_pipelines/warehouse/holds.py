@@ -1,7 +1,7 @@
 """Holds: what must not be built on, and what people decided of it. By rows, not frames: there are few of them.
 
 What is found is settled in the transaction of whoever finds it, in one statement that sees one state of the store. The
-gates and what they hold are in gates.py; what each of them finds is said where its table is written.
+gates and what they hold are in model/gates.py; what each of them finds is said where its table is written.
 """
 
 from __future__ import annotations
