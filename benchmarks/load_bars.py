@@ -4,9 +4,10 @@ import polars as pl
 from common import demo_bars, in_turn, show, temporary_store
 from psycopg2.extras import execute_values
 
+from breadthflow_pipelines.warehouse.bar_store import load_bars
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.market import load_bars, record_securities
+from breadthflow_pipelines.warehouse.security_store import record_securities
 
 YEAR = 2020
 COLUMNS = ("security_id", "session", "open", "high", "low", "close", "volume", "close_adjusted")

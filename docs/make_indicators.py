@@ -357,7 +357,7 @@ HOW_TO = """
 
 The store's column with its range, the contract's bounds, the lineage, `breadthflow indicators` and this page follow by
 themselves ([formula_columns.py](../breadthflow_pipelines/warehouse/formula_columns.py)). A new count is
-added in `indicators/counts.py` and needs a migration.
+an entry in `model/counts.py`, its expression in `indicators/counts.py`, and a migration ([model](decisions/model.md)).
 
 ## How to add a rule
 

@@ -23,10 +23,10 @@ from breadthflow_pipelines.cli.options import (
     day_range,
 )
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.gates import GATES, remedy, told, whom
+from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
+from breadthflow_pipelines.model.vocabulary import CONFIRMED, RELEASED
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import holds, standing, verdicts
-from breadthflow_pipelines.warehouse import status as store
+from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
 from breadthflow_pipelines.warehouse.database import open_database
 
 _REJECTED_SHORT = (
@@ -88,7 +88,7 @@ def rejected(
         raise RequestError("--exchange lists lines of published counts; --source, --symbol and --status are of bars.")
     database = open_database(get_settings())
     if exchange is not None:
-        lines = store.rejected_counts(database, exchange, *day_range(start, end), reason)
+        lines = rejections.rejected_counts(database, exchange, *day_range(start, end), reason)
         if not lines:
             err.print("No line matches.")
         short = _REJECTED_LINE[:-2]
@@ -96,10 +96,10 @@ def rejected(
             lines, _REJECTED_LINE, short, shape, f"Lines of {exchange} that broke the contract of published counts"
         )
         return
-    rows = store.rejected(
+    rows = rejections.rejected(
         database, *day_range(start, end), source=source, symbol=symbol, reason=reason, status=status and status.value
     )
-    if not rows and not store.any_bars(database):
+    if not rows and not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))
     if not rows:
         err.print("No bar matches.")
@@ -120,7 +120,7 @@ def release(
 
     Example: breadthflow release GNW 2008-09-29 --reason "first day after the rescue failed"
     """
-    _decide("released", symbol, date, reason, by, proposals=proposals, rule=rule)
+    _decide(RELEASED, symbol, date, reason, by, proposals=proposals, rule=rule)
 
 
 @app.command()
@@ -137,7 +137,7 @@ def confirm(
 
     Example: breadthflow confirm LOW 2009-02-05 --reason "no trade at 53.58 in the exchange's own record"
     """
-    _decide("confirmed", symbol, date, reason, by, proposals=proposals, rule=rule)
+    _decide(CONFIRMED, symbol, date, reason, by, proposals=proposals, rule=rule)
 
 
 def _decide(
@@ -157,7 +157,7 @@ def _decide(
     if proposals == (symbol is not None) or (symbol is None) != (date is None) or (rule is not None and not proposals):
         raise RequestError("Name a bar, as in GNW 2008-09-29, or say --proposals, with --rule for those of one rule.")
     database = open_database(get_settings())
-    if not store.any_bars(database):
+    if not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))
     who = by or _user()
     with database.exclusive("quarantined_bars"):
@@ -206,10 +206,10 @@ def accept_hole(
         verdicts.record_gate(database, gate, months, run_id=None)
         log.info("hole_decided", gate=gate, sessions=len(mine), undo=undo, by=who, reason=reason)
         what = "holds again" if undo else "accepted"
-        out.print(f"{told(mine)} ({gate}): {what}, by {who}: {reason}", markup=False)
+        out.print(f"{described(mine)} ({gate}): {what}, by {who}: {reason}", markup=False)
     if undo:
         out.print(f"Nothing is built from {rows[0]['session']} on until it is accepted or mended.")
-    elif message := standing.held_of(database, universe, "symbol_signals"):
+    elif message := standing.why_held(database, universe, "symbol_signals"):
         out.print(f"Something else still holds: {message}", markup=False, soft_wrap=True)
     else:
         out.print(f"Everything from {rows[0]['session']} on is made by the next run:  breadthflow run")

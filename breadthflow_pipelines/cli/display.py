@@ -8,8 +8,7 @@ from rich.console import Console
 
 from breadthflow_pipelines.cli.options import Format
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse import status as store
+from breadthflow_pipelines.warehouse import signal_listing, standing, universe_listing
 from breadthflow_pipelines.warehouse.database import Database
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def titled(title: str, universes: Iterable[str], database: Database) -> str:
     """The title, with those of its universes that are invented."""
-    invented = store.synthetic_universes(database) & set(universes)
+    invented = universe_listing.synthetic_universes(database) & set(universes)
     return f"{title} (synthetic: {', '.join(sorted(invented))})" if invented else title
 
 
@@ -59,7 +58,7 @@ def print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[s
 
 def say_held(database: Database, universe: str | None, asset: str) -> None:
     """Say where what was printed ends before its time, or is of an earlier run, because something holds it."""
-    if message := standing.held_of(database, universe, asset):
+    if message := standing.why_held(database, universe, asset):
         err.print(message, style="yellow", markup=False, soft_wrap=True)
 
 
@@ -105,8 +104,8 @@ def show_trouble(report: "RunReport") -> None:
 
 def show_latest(database: Database, universe: str | None = None) -> None:
     """Print the newest signals of each universe, or of one."""
-    rows = store.latest_signals(database, EVENTS_SHOWN, universe)
-    synthetic = store.synthetic_universes(database)
+    rows = signal_listing.latest_signals(database, EVENTS_SHOWN, universe)
+    synthetic = universe_listing.synthetic_universes(database)
     for name in sorted({row["universe"] for row in rows}):
         title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
         shown = ("session", "rule", "action", "confidence", "value", "state", "signal_id")

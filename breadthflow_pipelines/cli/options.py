@@ -11,14 +11,15 @@ import typer
 
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
+from breadthflow_pipelines.model import vocabulary
 
 
 class Action(StrEnum):
     """What a signal says."""
 
-    BUY = "buy"
-    SELL = "sell"
-    HOLD = "hold"
+    BUY = vocabulary.BUY
+    SELL = vocabulary.SELL
+    HOLD = vocabulary.HOLD
 
 
 class Format(StrEnum):
@@ -33,12 +34,12 @@ class Status(StrEnum):
     """Why a bar is on the list of those that rules speak against."""
 
     REJECTED = "rejected"
-    QUARANTINED = "quarantined"
-    PROPOSED = "proposed"
-    DOUBTED = "doubted"
-    RELEASED = "released"
-    CONFIRMED = "confirmed"
-    LAPSED = "lapsed"
+    QUARANTINED = vocabulary.QUARANTINED
+    PROPOSED = vocabulary.PROPOSED
+    DOUBTED = vocabulary.DOUBTED
+    RELEASED = vocabulary.RELEASED
+    CONFIRMED = vocabulary.CONFIRMED
+    LAPSED = vocabulary.LAPSED
     GONE = "gone"
 
 

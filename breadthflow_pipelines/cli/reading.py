@@ -26,11 +26,19 @@ from breadthflow_pipelines.cli.options import (
     names_in,
 )
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.gates import GATES, told, whom
+from breadthflow_pipelines.model.gates import GATES, described, whom
+from breadthflow_pipelines.model.vocabulary import FINAL, PROVISIONAL
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
-from breadthflow_pipelines.warehouse import holds, standing, verdicts
-from breadthflow_pipelines.warehouse import status as store
+from breadthflow_pipelines.warehouse import (
+    breadth_listing,
+    holds,
+    member_listing,
+    overview,
+    signal_listing,
+    standing,
+    verdicts,
+)
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
 
 if TYPE_CHECKING:
@@ -123,11 +131,11 @@ def breadth(
     """
     moment = moment_of(as_of)
     database = open_database(get_settings())
-    standing.check_known(database, universe)
-    known = store.breadth_columns(database)
+    standing.check_universe(database, universe)
+    known = breadth_listing.breadth_columns(database)
     named = names_in(columns, known, "count or indicator", "breadthflow indicators lists them", _indicator_names)
     wanted = [*_BREADTH_KEY, *(name for name in named or known if name not in _BREADTH_KEY)]
-    rows = store.breadth(database, universe, *day_range(start, end), segment, wanted, moment)
+    rows = breadth_listing.breadth(database, universe, *day_range(start, end), segment, wanted, moment)
     short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
     then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
     write_rows(rows, [*wanted, "synthetic"], short, shape, titled(f"Breadth of {universe}{then}", [universe], database))
@@ -189,7 +197,7 @@ def symbols(
     Example: breadthflow symbols --universe demo --action buy
     """
     database = open_database(get_settings())
-    rows = store.symbols(database, universe, *day_range(start, end), symbol, action)
+    rows = signal_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action)
     if not rows:
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
@@ -224,7 +232,7 @@ def members(
         )
     of = universe or "all universes"
     if without_bars:
-        found = store.members_without_bars(database, universe)
+        found = member_listing.members_without_bars(database, universe)
         rows = [row | {"nearest": " or ".join(row["nearest"]) or None} for row in found]
         title, columns = f"Members of {of} without a bar", _WITHOUT_BARS
         if not rows:
@@ -232,7 +240,7 @@ def members(
     else:
         assert universe is not None  # noqa: S101 - checked above
         day = day_of(date) or dt.datetime.now(dt.UTC).date()
-        rows = store.members(database, universe, day)
+        rows = member_listing.members(database, universe, day)
         title, columns = f"Members of {universe} on {day}", _MEMBERS
         if not rows:
             err.print(f"{universe} has no members on {day}.")
@@ -255,8 +263,8 @@ def signals(
     database = open_database(get_settings())
     if rule is not None:
         check_rule(rule)
-    rows = store.signals(database, *day_range(start, end), universe, segment, rule)
-    if not rows and "market_signals" in store.empty_tables(database):
+    rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule)
+    if not rows and "market_signals" in overview.empty_tables(database):
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))
     if not rows:
         err.print("No signal matches.")
@@ -275,7 +283,7 @@ def score(
     Example: breadthflow score --date 2024-01-31 --universe demo
     """
     database = open_database(get_settings())
-    rows = store.scores(database, date.date(), universe)
+    rows = signal_listing.scores(database, date.date(), universe)
     shown = ("universe", "segment", "rule", "value", "action", "confidence", "state", "signal_id")
     out.print(
         tables.table(
@@ -284,8 +292,8 @@ def score(
             shown,
         )
     )
-    if any(row["state"] == "provisional" for row in rows):
-        final = [r for r in store.last_scores(database, universe, date.date()) if r["state"] == "final"]
+    if any(row["state"] == PROVISIONAL for row in rows):
+        final = [r for r in signal_listing.last_scores(database, universe, date.date()) if r["state"] == FINAL]
         print_filled("The last final ones", final, _SCORE_SHORT)
     say_held(database, universe, "market_signals")
 
@@ -299,7 +307,7 @@ def explain(signal_id: str) -> None:
     from breadthflow_pipelines.signals.explanation import explanation
 
     database = open_database(get_settings())
-    row, sessions = store.signal(database, signal_id)
+    row, sessions = signal_listing.signal(database, signal_id)
     explained = explanation(row, tables.text)
     out.print(titled(explained.title, [row["universe"]], database), style="bold")
     for part in explained.parts:
@@ -312,13 +320,13 @@ def status() -> None:
     """Print what the store holds: last sessions, coverage, rejected rows, last runs."""
     settings = get_settings()
     database = open_database(settings)
-    found = store.overview(database)
+    found = overview.overview(database)
     if not found["universes"]:
         out.print(standing.why_nothing(database), markup=False, soft_wrap=True)
     shown = ("universe", "first", "last", "state", "members", "priced", "coverage", "signals")
     print_filled("Universes", found["universes"], shown)
     _print_checks(database)
-    print_filled("Last scores, and the last final ones", store.last_scores(database), _SCORE_SHORT)
+    print_filled("Last scores, and the last final ones", signal_listing.last_scores(database), _SCORE_SHORT)
     print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
     implausible = ("rule", "status", "synthetic", "bars", "first", "last")
@@ -334,7 +342,7 @@ def status() -> None:
     restated = ("symbol", "synthetic", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
     print_filled("Restated histories; those not stored again yet come first", found["restated"], restated)
     print_filled("To be computed by the next run", found["due"], ("asset", "first", "changed"))
-    runs = store.last_runs(dagster_url(settings), RUNS_SHOWN)
+    runs = overview.last_runs(dagster_url(settings), RUNS_SHOWN)
     print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
 
 
@@ -367,7 +375,7 @@ def _held_by_gate(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             "from": same[0]["session"],
             "sessions": len(same),
             "since": min(row["since"] for row in same),
-            "what": told(same),
+            "what": described(same),
         }
         for (gate, universe), same in grouped.items()
     ]

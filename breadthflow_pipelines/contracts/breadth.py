@@ -7,10 +7,9 @@ import pandera.polars as pa
 import polars as pl
 
 from breadthflow_pipelines.contracts.verdict import contract
+from breadthflow_pipelines.model import counts
 from breadthflow_pipelines.model.counts import BY_ABLE, DIRECTIONS, Unit
-from breadthflow_pipelines.model.counts import COUNTS as COUNTED
-from breadthflow_pipelines.model.counts import PUBLISHED as ISSUED
-from breadthflow_pipelines.model.vocabulary import ACTIONS, STATES
+from breadthflow_pipelines.model.vocabulary import ACTIONS, HOLD, STATES
 
 _KEY = {"universe": pl.String, "segment": pl.String, "session": pl.Date}
 _MEMBER = {"universe": pl.String, "session": pl.Date, "security_id": pl.Int64}
@@ -30,21 +29,21 @@ def _key_rules(*key: str) -> dict[str, pl.Expr]:
 
 def _within_able(*names: str) -> pl.Expr:
     """Of each of these counts: no more did it than could."""
-    within = (pl.col(name) <= pl.col(able) for able, counts in BY_ABLE.items() for name in counts if name in names)
+    within = (pl.col(name) <= pl.col(able) for able, those in BY_ABLE.items() for name in those if name in names)
     return pl.all_horizontal(_or_null(rule) for rule in within)
 
 
 _moved = pl.sum_horizontal(pl.col(DIRECTIONS).fill_null(0))
-_able_counts = [name for counts in BY_ABLE.values() for name in counts]
+_able_counts = [name for those in BY_ABLE.values() for name in those]
 _above_means = [name for name in _able_counts if name.startswith("above_")]
-_sums = [count.name for count in COUNTED if count.unit not in (Unit.SHARE, Unit.LEVEL)]
-_levels = [count.name for count in COUNTED if count.unit in (Unit.PRICE, Unit.LEVEL)]
+_sums = [count.name for count in counts.COUNTS if count.unit not in (Unit.FRACTION, Unit.LEVEL)]
+_levels = [count.name for count in counts.COUNTS if count.unit in (Unit.PRICE, Unit.LEVEL)]
 
 COUNTS = contract(
     "breadth_counts",
     {
         **_KEY,
-        **{count.name: pl.Int64 if count.whole else pl.Float64 for count in COUNTED},
+        **{count.name: pl.Int64 if count.whole else pl.Float64 for count in counts.COUNTS},
         "convention": pl.Int32,
     },
     {
@@ -123,7 +122,7 @@ def symbol_signals(bounds: Bounds) -> pa.DataFrameSchema:
             "confidence outside 0 to 1": pl.col("confidence").is_between(0, 1).fill_null(value=False),
             "strength outside -1 to 1": pl.col("strength").is_between(-1, 1).fill_null(value=False),
             "regime outside 0 to 100": _or_null(pl.col("regime").is_between(0, 100)),
-            "gated but not on hold": ~pl.col("gated") | (pl.col("action") == "hold"),
+            "gated but not on hold": ~pl.col("gated") | (pl.col("action") == HOLD),
             "gated or convention missing": pl.all_horizontal(pl.col("gated", "convention").is_not_null()),
         },
     )
@@ -175,7 +174,7 @@ PUBLISHED = contract(
     {
         "exchange": pl.String,
         "session": pl.Date,
-        **dict.fromkeys(ISSUED, pl.Int64),
+        **dict.fromkeys(counts.PUBLISHED, pl.Int64),
         "index_close": pl.Float64,
         "volume_unit": pl.Int64,
         "usual_issues": pl.Float64,
@@ -184,7 +183,7 @@ PUBLISHED = contract(
     },
     {
         **_key_rules("exchange", "session"),
-        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in ISSUED),
+        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in counts.PUBLISHED),
         "index not a positive number": _or_null((pl.col("index_close") > 0) & pl.col("index_close").is_finite()),
         "usual issues not a positive number": _or_null(
             (pl.col("usual_issues") > 0) & pl.col("usual_issues").is_finite()

@@ -1,7 +1,7 @@
 """Which security a symbol meant on a day: symbols are names that move, securities are the companies behind them.
 
 A universe and a source may spell one symbol in two ways (spelling.py): the same spelling wins, another one is taken
-where there is only one. Pure; the tables behind it are read and written in warehouse/market.py.
+where there is only one. Pure; the tables behind it are read and written in warehouse/security_store.py.
 """
 
 import polars as pl

@@ -11,7 +11,7 @@ import polars as pl
 from breadthflow_pipelines.indicators import price
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS, COUNTS, DIRECTED, DIRECTIONS, ISSUES
-from breadthflow_pipelines.model.vocabulary import ALL, AVERAGES, KEY
+from breadthflow_pipelines.model.vocabulary import ALL, AVERAGES, FINAL, KEY, PROVISIONAL
 
 LARGEST = 2**63 - 1  # that a count can be
 
@@ -119,8 +119,8 @@ def breadth_state(counts: pl.DataFrame, gate: float, revisable_from: dt.date) ->
     """
     too_thin = (pl.col("coverage") < gate) | coverage_lost().over("universe", "segment")
     provisional = too_thin.fill_null(False) | (pl.col("session") >= revisable_from)
-    final, open_ = pl.lit("final"), pl.lit("provisional")
-    return counts.sort(KEY).with_columns(state=pl.when(provisional).then(open_).otherwise(final))
+    state = pl.when(provisional).then(pl.lit(PROVISIONAL)).otherwise(pl.lit(FINAL))
+    return counts.sort(KEY).with_columns(state=state)
 
 
 def coverage_lost() -> pl.Expr:

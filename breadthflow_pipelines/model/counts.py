@@ -18,7 +18,7 @@ class Unit(StrEnum):
     SHARES = "shares"
     DOLLARS = "close * shares"
     PRICE = "price units"
-    SHARE = "share of the members"
+    FRACTION = "share of the members"
     LEVEL = "level of an index"
 
 
@@ -30,7 +30,7 @@ _OF_BAR = ("bars", "session")
 _OF_CLOSE = ("bars", "close")
 _OF_HIGH = ("bars", "high")
 _OF_LOW = ("bars", "low")
-_OF_VOLUME = ("bars", "volume")
+_OF_TRADES = (_OF_CLOSE, ("bars", "volume"))
 _OF_ADJUSTED = ("bars", "close_adjusted")
 
 
@@ -57,7 +57,7 @@ class Count:
         return self.unit in _WHOLE
 
 
-def _told(
+def _of_able(
     name: str,
     about: str,
     *made_of: tuple[str, str],
@@ -65,77 +65,56 @@ def _told(
     unit: Unit = Unit.ISSUES,
     series: str | None = None,
 ) -> Count:
+    """A count that is null where nobody could add to it."""
     return Count(name, about, made_of, unit, able, nullable=True, series=series)
 
 
-def _average(bars: int) -> tuple[Count, Count]:
+def _above_average(bars: int) -> tuple[Count, Count]:
     above = f"members that closed above the mean of their last {bars} closes"
     return (
-        _told(f"above_{bars}", above, _OF_CLOSE, able=f"able_{bars}"),
+        _of_able(f"above_{bars}", above, _OF_CLOSE, able=f"able_{bars}"),
         Count(f"able_{bars}", f"priced members with {bars} bars", (_OF_CLOSE,)),
     )
 
 
-def _extremes(
-    bars: int, able: str, suffix: str = "", series: tuple[str | None, str | None] = (None, None)
-) -> list[Count]:
-    high, low = (
-        f"members whose {price} is {where} that of their prior {bars} bars"
-        for price, where in (("high", "above"), ("low", "below"))
-    )
-    return [
-        _told(f"new_highs{suffix}", high, _OF_HIGH, able=able, series=series[0]),
-        _told(f"new_lows{suffix}", low, _OF_LOW, able=able, series=series[1]),
-        Count(able, f"priced members with {bars} earlier bars", (_OF_BAR,)),
-    ]
-
+_ADVANCES = "members that closed above the session before; null where nobody could tell"
+_HIGHS = "members whose high is above that of their prior {} bars"
+_LOWS = "members whose low is below that of their prior {} bars"
 
 COUNTS = (
     Count("members", "members of the universe on that session", (("universe_members", "security_id"),)),
     Count("priced", "members with a bar", (_OF_BAR,)),
-    Count("coverage", "priced / members", (_OF_BAR,), Unit.SHARE),
-    _told(
-        "advances",
-        "members that closed above the session before; null where nobody could tell",
-        _OF_CLOSE,
-        series="advn",
-    ),
-    _told("declines", "members that closed below it", _OF_CLOSE, series="decln"),
-    _told("unchanged", "members that closed exactly at it", _OF_CLOSE, series="unchn"),
+    Count("coverage", "priced / members", (_OF_BAR,), Unit.FRACTION),
+    _of_able("advances", _ADVANCES, _OF_CLOSE, series="advn"),
+    _of_able("declines", "members that closed below it", _OF_CLOSE, series="decln"),
+    _of_able("unchanged", "members that closed exactly at it", _OF_CLOSE, series="unchn"),
     Count("no_prior", "priced members with no earlier bar", (_OF_BAR,)),
     Count("gap", "priced members whose last bar is older than the session before", (_OF_BAR,)),
-    *(
-        _told(
-            f"{kind}_volume",
-            f"shares traded in {moved} members",
-            _OF_CLOSE,
-            _OF_VOLUME,
-            unit=Unit.SHARES,
-            series=series,
-        )
-        for kind, moved, series in (
-            ("up", "advancing", "advv"),
-            ("down", "declining", "declv"),
-            ("unchanged", "unchanged", "unchv"),
-        )
+    _of_able("up_volume", "shares traded in advancing members", *_OF_TRADES, unit=Unit.SHARES, series="advv"),
+    _of_able("down_volume", "shares traded in declining members", *_OF_TRADES, unit=Unit.SHARES, series="declv"),
+    _of_able("unchanged_volume", "shares traded in unchanged members", *_OF_TRADES, unit=Unit.SHARES, series="unchv"),
+    _of_able("up_dollars", "close * shares of advancing members", *_OF_TRADES, unit=Unit.DOLLARS),
+    _of_able("down_dollars", "close * shares of declining members", *_OF_TRADES, unit=Unit.DOLLARS),
+    _of_able("points_gained", "sum of the rises of advancing members, in price units", _OF_CLOSE, unit=Unit.PRICE),
+    _of_able("points_lost", "sum of the falls of declining members, in price units", _OF_CLOSE, unit=Unit.PRICE),
+    *(count for bars in AVERAGES for count in _above_average(bars)),
+    _of_able("new_highs", _HIGHS.format(YEAR), _OF_HIGH, able="able_252", series="newhi"),
+    _of_able("new_lows", _LOWS.format(YEAR), _OF_LOW, able="able_252", series="newlo"),
+    Count("able_252", f"priced members with {YEAR} earlier bars", (_OF_BAR,)),
+    _of_able("new_highs_20", _HIGHS.format(MONTH), _OF_HIGH, able="able_extremes_20"),
+    _of_able("new_lows_20", _LOWS.format(MONTH), _OF_LOW, able="able_extremes_20"),
+    Count("able_extremes_20", f"priced members with {MONTH} earlier bars", (_OF_BAR,)),
+    _of_able(
+        "new_highs_total_return",
+        "as new_highs, of prices with dividends reinvested",
+        *(_OF_HIGH, _OF_CLOSE, _OF_ADJUSTED),
+        able="able_252_total_return",
     ),
-    *(
-        _told(f"{kind}_dollars", f"close * shares of {moved} members", _OF_CLOSE, _OF_VOLUME, unit=Unit.DOLLARS)
-        for kind, moved in (("up", "advancing"), ("down", "declining"))
-    ),
-    _told("points_gained", "sum of the rises of advancing members, in price units", _OF_CLOSE, unit=Unit.PRICE),
-    _told("points_lost", "sum of the falls of declining members, in price units", _OF_CLOSE, unit=Unit.PRICE),
-    *(count for bars in AVERAGES for count in _average(bars)),
-    *_extremes(YEAR, "able_252", series=("newhi", "newlo")),
-    *_extremes(MONTH, "able_extremes_20", "_20"),
-    *(
-        _told(
-            f"new_{extreme}s_total_return",
-            f"as new_{extreme}s, of prices with dividends reinvested",
-            *(price, _OF_CLOSE, _OF_ADJUSTED),
-            able="able_252_total_return",
-        )
-        for extreme, price in (("high", _OF_HIGH), ("low", _OF_LOW))
+    _of_able(
+        "new_lows_total_return",
+        "as new_lows, of prices with dividends reinvested",
+        *(_OF_LOW, _OF_CLOSE, _OF_ADJUSTED),
+        able="able_252_total_return",
     ),
     Count("able_252_total_return", f"priced members with {YEAR} earlier bars and adjusted closes", (_OF_ADJUSTED,)),
     Count(

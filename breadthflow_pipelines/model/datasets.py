@@ -1,22 +1,93 @@
-"""What assets, jobs and the check by the clock are called, for everybody who speaks of them. Imports nothing."""
+"""What the store holds: one entry for each asset and the table of its name; and what jobs and checks are called.
+
+Imports nothing of ours. What Dagster is told beyond this stands with the assets; columns are in warehouse/tables.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 DAILY_JOB = "bring_up_to_date"
 PUBLISHED_JOB = "import_published_counts"
 CHECKS_JOB = "run_checks"
-MARKET_ASSETS = (
-    "securities",
-    "universe_members",
-    "bars",
-    "quarantined_bars",
-    "breadth_counts",
-    "breadth_indicators",
-    "market_signals",
-    "price_indicators",
-    "symbol_signals",
-)
-DAILY_ASSETS = (*MARKET_ASSETS, "exchange_breadth")
-MONTHLY_ASSETS = ("bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals")
-PUBLISHED_ASSETS = ("exchange_breadth", "breadth_indicators", "market_signals")
-# Those that hold sessions and always have the last one: quarantine has none on a good day.
-WATCHED = tuple(name for name in MARKET_ASSETS if name not in ("securities", "universe_members", "quarantined_bars"))
-LATE_CHECK = "last_session_in"  # of each of those; judged by the clock
+LATE_CHECK = "last_session_in"  # of each of WATCHED; judged by the clock
+
+CALENDAR = "calendar"  # no asset, and other datasets follow it: a change in it changes which session was the one before
+
+
+@dataclass(frozen=True)
+class History:
+    """How rows that were changed or removed are kept, and found again as of a moment (warehouse/history.py).
+
+    stamp: the column with the moment since when a row says what it says. universe, segment: the columns of the two; a
+    table without segments is of whole universes.
+    """
+
+    stamp: str
+    universe: str = "universe"
+    segment: str | None = "segment"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One asset and the table of its name.
+
+    group: where the UI shows it. monthly: whether it is cut by month; else it is made whole in every run. follows: what
+    it is made of, as far as a change there makes sessions of it due again; what is made whole follows everything
+    anyway. of_bars: whether the market's bars lead to it. of_publications: whether counts that exchanges publish do.
+    watched: whether it holds sessions and always has the last one. history: None where only the newest rows are kept.
+    """
+
+    name: str
+    group: str
+    monthly: bool = False
+    follows: tuple[str, ...] = ()
+    of_bars: bool = True
+    of_publications: bool = False
+    watched: bool = False
+    history: History | None = None
+
+
+_SOUND_BARS = ("bars", "quarantined_bars", "universe_members", CALENDAR)
+
+DATASETS: Mapping[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset("securities", "market"),
+        Dataset("universe_members", "market"),
+        Dataset("bars", "market", monthly=True, watched=True),
+        Dataset("quarantined_bars", "market", monthly=True, follows=("bars", CALENDAR)),
+        Dataset(
+            "breadth_counts",
+            "breadth",
+            monthly=True,
+            follows=(*_SOUND_BARS, "securities"),  # by sector
+            watched=True,
+            history=History("computed_at"),
+        ),
+        Dataset(
+            "exchange_breadth",
+            "breadth",
+            of_bars=False,
+            of_publications=True,
+            history=History("ingested_at", "exchange", segment=None),
+        ),
+        Dataset("breadth_indicators", "breadth", of_publications=True, watched=True, history=History("computed_at")),
+        Dataset("market_signals", "signals", of_publications=True, watched=True),
+        Dataset("price_indicators", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
+        Dataset("symbol_signals", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
+    )
+}
+
+DAILY_ASSETS = tuple(DATASETS)
+MARKET_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_bars)
+MONTHLY_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.monthly)
+PUBLISHED_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_publications)
+WATCHED = tuple(name for name, dataset in DATASETS.items() if dataset.watched)
+WITH_HISTORY: Mapping[str, History] = {
+    name: dataset.history for name, dataset in DATASETS.items() if dataset.history is not None
+}
+# By what changes, the datasets of which sessions are due then.
+FOLLOWERS: Mapping[str, tuple[str, ...]] = {
+    origin: tuple(name for name, dataset in DATASETS.items() if origin in dataset.follows)
+    for origin in (CALENDAR, *DATASETS)
+}

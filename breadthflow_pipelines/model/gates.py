@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-MISSING, REJECTED, CROWDED, THIN, UNTOLD = (
+MISSING, REJECTED, CROWDED, THIN, INCOMPLETE = (
     "bars_complete",
     "bars_keep_contract",
     "quarantine_bounded",
@@ -22,7 +22,7 @@ GATES: Mapping[str, str] = {  # by gate, the asset that it is a check of
     REJECTED: "bars",
     CROWDED: "quarantined_bars",
     THIN: "breadth_counts",
-    UNTOLD: "price_indicators",
+    INCOMPLETE: "price_indicators",
 }
 OF_BARS = (MISSING, REJECTED, CROWDED)
 HELD_BY: Mapping[str, tuple[str, ...]] = {  # by asset, the gates that hold it
@@ -30,7 +30,7 @@ HELD_BY: Mapping[str, tuple[str, ...]] = {  # by asset, the gates that hold it
     "price_indicators": OF_BARS,
     "breadth_indicators": (*OF_BARS, THIN),
     "market_signals": (*OF_BARS, THIN),
-    "symbol_signals": (*OF_BARS, THIN, UNTOLD),
+    "symbol_signals": (*OF_BARS, THIN, INCOMPLETE),
 }
 BY_MONTH = (REJECTED, CROWDED)  # one hold for a month, from its first session that fails
 ACCEPTABLE = (MISSING, REJECTED, THIN)  # holes in what the source gives: people may accept them
@@ -58,7 +58,7 @@ def whom(universe: str) -> str:
     return "all" if universe == EVERY else universe
 
 
-def told(holds: Iterable[Hold]) -> str:
+def described(holds: Iterable[Hold]) -> str:
     """Holds of one gate in a few words: what is found, of whom, and on which sessions."""
     rows = sorted(holds, key=lambda hold: (hold["universe"], hold["session"]))
     parts = []

@@ -31,8 +31,10 @@ MONTH = 20  # the look-back of short-term highs and lows
 # What a signal says, and whether a session may still change.
 Action = Literal["buy", "sell", "hold"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+BUY, SELL, HOLD = ACTIONS
 State = Literal["provisional", "final"]
 STATES: tuple[State, ...] = get_args(State)
+PROVISIONAL, FINAL = STATES
 
 # Rules that say something of every session, not of some.
 BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
@@ -50,9 +52,6 @@ STATUSES = (PROPOSED, QUARANTINED, DOUBTED, RELEASED, CONFIRMED, LAPSED)
 DECIDED = (RELEASED, CONFIRMED)  # somebody signed it
 LEFT_OUT = (QUARANTINED, CONFIRMED)  # it keeps the bar out of sound_bars
 
-# What becomes of a hole.
-HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
-
-# How a source changed a bar.
-BarChange = Literal["restatement", "correction"]
-BAR_CHANGES: tuple[BarChange, ...] = get_args(BarChange)
+# What a failure of a check means: certainly wrong, or worth a look.
+Severity = Literal["error", "warn"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)

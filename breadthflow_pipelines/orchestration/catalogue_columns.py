@@ -7,15 +7,15 @@ from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
 from breadthflow_pipelines.indicators.technical import TECHNICAL
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 Bounds = dict[str, tuple[float | None, float | None]]
 
 
-def measures(catalogue: Mapping[str, Indicator]) -> list[Measure]:
+def measures(catalogue: Mapping[str, Indicator]) -> list[FormulaColumn]:
     """The columns of a catalogue, as the store declares them."""
     return [
-        Measure(name, f"{indicator.formula}; {indicator.units}", *indicator.bounds)
+        FormulaColumn(name, f"{indicator.formula}; {indicator.units}", *indicator.bounds)
         for name, indicator in catalogue.items()
     ]
 
@@ -38,5 +38,5 @@ BREADTH_BOUNDS = bounds(CATALOGUE)
 PER_SYMBOL = {indicator.name: indicator for indicator in (*TECHNICAL, RELATIVE_STRENGTH)}
 SYMBOL = measures(PER_SYMBOL)
 SYMBOL_BOUNDS = bounds(PER_SYMBOL)
-VOTES = [Measure(vote, rule.about, -1, 1) for vote, rule in zip(VOTE_COLUMNS, SYMBOL_RULES, strict=True)]
+VOTES = [FormulaColumn(vote, rule.about, -1, 1) for vote, rule in zip(VOTE_COLUMNS, SYMBOL_RULES, strict=True)]
 VOTE_BOUNDS = {vote.name: (vote.low, vote.high) for vote in VOTES}

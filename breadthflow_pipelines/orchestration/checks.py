@@ -19,7 +19,8 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import REASONS, ContractError, judge
 from breadthflow_pipelines.indicators.counts import MOST_DOLLARS, OUTAGE_SESSIONS, coverage_lost
 from breadthflow_pipelines.indicators.price import MOST_SUMMED
-from breadthflow_pipelines.model.gates import CROWDED, MISSING, THIN, UNTOLD, listed, told
+from breadthflow_pipelines.model.gates import CROWDED, INCOMPLETE, MISSING, THIN, described, listed
+from breadthflow_pipelines.model.vocabulary import DOUBTED, PROPOSED
 from breadthflow_pipelines.orchestration import gates, ingest_figures, lights
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_BOUNDS
 from breadthflow_pipelines.orchestration.describe import shown
@@ -29,12 +30,15 @@ from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, symbol_signals
 from breadthflow_pipelines.trust.bar_rules import LONG_SILENCE, silent_sessions
 from breadthflow_pipelines.trust.completeness import rejected_share
-from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
-from breadthflow_pipelines.warehouse import holds as holds_warehouse
-from breadthflow_pipelines.warehouse import market as market_warehouse
-from breadthflow_pipelines.warehouse import quarantine as quarantine_warehouse
-from breadthflow_pipelines.warehouse import status
-from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
+from breadthflow_pipelines.warehouse import (
+    bar_store,
+    breadth_store,
+    holds,
+    member_listing,
+    member_store,
+    quarantine_store,
+    security_store,
+)
 from breadthflow_pipelines.warehouse.bulk import execute
 from breadthflow_pipelines.warehouse.verdicts import ALL, Fault, record_gate
 
@@ -44,11 +48,11 @@ def _span(context: dg.AssetCheckExecutionContext, market: Market) -> Span:
 
 
 def _held(market: Market, start: dt.date, end: dt.date) -> pl.DataFrame:
-    return market_warehouse.sessions_held(market.store, start, end, synthetic=market.source.synthetic)
+    return bar_store.sessions_held(market.store, start, end, synthetic=market.source.synthetic)
 
 
 def _reach(market: Market) -> tuple[dt.date, dt.date] | None:
-    return market_warehouse.reach(market.store, synthetic=market.source.synthetic)
+    return bar_store.reach(market.store, synthetic=market.source.synthetic)
 
 
 def _gate(
@@ -56,9 +60,9 @@ def _gate(
 ) -> dg.AssetCheckResult:
     """What a gate says, whose holds were just settled: what holds is what fails, and what was accepted is named."""
     (key,) = context.selected_asset_check_keys
-    accepted = [row for row in holds_warehouse.accepted(market.store) if row["gate"] == key.name]
+    accepted = [row for row in holds.accepted(market.store) if row["gate"] == key.name]
     if accepted:
-        well += f"; accepted: {told(accepted)}"
+        well += f"; accepted: {described(accepted)}"
         well += ", the session after each counts as gap" if key.name == MISSING else ""
     return lights.known(market, key, span.months, well=well, more=more)
 
@@ -121,7 +125,7 @@ def _judged_whole(
 @dg.asset_check(asset="universe_members", blocking=True)
 def universe_has_members(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """There are members to count; without any, every month would be empty and look done."""
-    members = market_warehouse.members(market.store)
+    members = security_store.members(market.store)
     sizes = members.group_by("universe").agg(securities=pl.col("security_id").n_unique()).sort("universe")
     fault = None if members.height else "no universe has a member"
     well = "; ".join(f"{universe}: {securities:,} securities" for universe, securities in sizes.iter_rows())
@@ -132,7 +136,7 @@ def universe_has_members(context: dg.AssetCheckExecutionContext, market: Market)
 @dg.asset_check(asset="universe_members", additional_deps=["bars"])
 def members_have_bars(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every member has a bar at some time. One without any lowers coverage, and may only be spelled in another way."""
-    missing = status.members_without_bars(market.store)
+    missing = member_listing.members_without_bars(market.store)
     said = [
         f"{len(rows):,} {'member' if len(rows) == 1 else 'members'} of {universe} "
         f"{'has' if len(rows) == 1 else 'have'} no bar: {listed([_lookalike(row) for row in rows])}; all of them: "
@@ -218,13 +222,13 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
 def quarantine_bounded(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No rule found more bars than it may leave out. One that did leaves out none of them until people have looked."""
     span = _span(context, market).with_month_before()
-    hold = quarantine_warehouse.settling_proposals(
+    hold = quarantine_store.settling_proposals(
         span.start, span.end, context.run.run_id, synthetic=market.source.synthetic
     )
     execute(market.store, [hold])
     record_gate(market.store, CROWDED, span.months, run_id=context.run.run_id)
-    findings = quarantine_warehouse.shown_findings(market.store, span.start, span.end)
-    proposed = findings.filter(pl.col("status") == "proposed")
+    findings = quarantine_store.shown_findings(market.store, span.start, span.end)
+    proposed = findings.filter(pl.col("status") == PROPOSED)
     by_rule = proposed.group_by("rule", month=pl.col("session").dt.strftime(FORMAT)).agg(bars=pl.len())
     more = {"by_rule": shown(by_rule.sort("rule", "month"), most=50), "bars": shown(proposed, most=50)}
     return _gate(context, market, span, "no rule found more than it may leave out", more)
@@ -234,7 +238,7 @@ def quarantine_bounded(context: dg.AssetCheckExecutionContext, market: Market) -
 def session_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No session's volumes were lost as a whole. Where they were, closes are counted, and volumes are those of few."""
     span = _span(context, market)
-    silent = silent_sessions(quarantine_warehouse.session_volumes(market.store, span.start, span.end))
+    silent = silent_sessions(quarantine_store.session_volumes(market.store, span.start, span.end))
     return lights.result(
         context,
         market,
@@ -253,8 +257,8 @@ def histories_plausible(context: dg.AssetCheckExecutionContext, market: Market) 
     Such bars stay, as nobody can tell which side of them is right.
     """
     span = _span(context, market).with_month_before()
-    findings = quarantine_warehouse.shown_findings(market.store, span.start, span.end)
-    doubted = findings.filter(pl.col("status") == "doubted")
+    findings = quarantine_store.shown_findings(market.store, span.start, span.end)
+    doubted = findings.filter(pl.col("status") == DOUBTED)
     return lights.result(
         context,
         market,
@@ -270,7 +274,7 @@ def histories_plausible(context: dg.AssetCheckExecutionContext, market: Market) 
 def counts_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every count is sound: no member counted twice, none above a mean that cannot be told, coverage as stated."""
     span = _span(context, market)
-    rows = breadth_warehouse.counts(market.store, span.start, span.end)
+    rows = breadth_store.counts(market.store, span.start, span.end)
     broken, shape = _contract(contracts.COUNTS, rows)
     fault = shape or ("there are no counts" if rows.is_empty() else None)
     faults = dict.fromkeys(span.months, Fault(1, fault)) if fault else lights.by_month(broken.to_dicts(), _broken)
@@ -283,7 +287,7 @@ def coverage_at_gate(context: dg.AssetCheckExecutionContext, market: Market) -> 
     """Of every universe, at least BREADTHFLOW_COVERAGE_GATE of the members are priced on every session."""
     span = _span(context, market)
     gates.judge_coverage(market, context.run.run_id, span)
-    every = breadth_warehouse.coverage(market.store, dt.date.min, dt.date.max)
+    every = breadth_store.coverage(market.store, dt.date.min, dt.date.max)
     coverage = every.filter(pl.col("session").is_between(span.start, span.end))
     missing = coverage.is_empty() and not span.is_empty
     none = dict.fromkeys(span.months, Fault(1, "there are no counts")) if missing else None
@@ -300,7 +304,7 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
     """No session lost a tenth of its usual coverage. One that did is provisional: some of its bars have not come in."""
     span = _span(context, market)
     before = market.calendar.back(span.start, OUTAGE_SESSIONS + 1)
-    coverage = breadth_warehouse.coverage(market.store, before, span.end)
+    coverage = breadth_store.coverage(market.store, before, span.end)
     lost = coverage.filter(coverage_lost().over("universe", order_by="session") & (pl.col("session") >= span.start))
     return lights.result(
         context,
@@ -317,7 +321,7 @@ def coverage_steady(context: dg.AssetCheckExecutionContext, market: Market) -> d
 def sums_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Points and dollars of every member are added up. Of one that is worth more than a market, they are left out."""
     span = _span(context, market)
-    left = market_warehouse.too_large(market.store, span.start, span.end, MOST_SUMMED, MOST_DOLLARS)
+    left = bar_store.too_large(market.store, span.start, span.end, MOST_SUMMED, MOST_DOLLARS)
     each_month = [
         {**row, "session": max(row["first"], dt.date.fromisoformat(f"{month}-01"))}
         for row in left.to_dicts()
@@ -337,7 +341,7 @@ def sums_complete(context: dg.AssetCheckExecutionContext, market: Market) -> dg.
 @dg.asset_check(asset="exchange_breadth", blocking=True)
 def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Published counts are whole numbers, one row per exchange and session."""
-    rows = breadth_warehouse.published(market.store)
+    rows = breadth_store.published(market.store)
     return _judged_whole(context, market, contracts.PUBLISHED, rows, may_be_empty=True)
 
 
@@ -352,7 +356,7 @@ def publications_answered(context: dg.AssetCheckExecutionContext, market: Market
 @dg.asset_check(asset="exchange_breadth")
 def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No row of published counts is doubted by the guards. Those that are do not enter indicators, and are kept."""
-    published = breadth_warehouse.published(market.store)
+    published = breadth_store.published(market.store)
     doubted = published.filter(pl.col("doubts").list.len() > 0)
     by_rule = (
         doubted.explode("doubts")
@@ -370,7 +374,7 @@ def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) 
 @dg.asset_check(asset="breadth_indicators", blocking=True)
 def indicators_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every indicator is finite or null, and within the bounds that its formula allows."""
-    rows = breadth_warehouse.indicators(market.store)
+    rows = breadth_store.indicators(market.store)
     return _judged_whole(context, market, contracts.indicators(BREADTH_BOUNDS), rows)
 
 
@@ -380,9 +384,9 @@ def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Mark
     """Every priced member has its technical indicators on every session that was counted, and nobody else has any."""
     span = _span(context, market)
     gates.judge_members(market, span, context.run.run_id)
-    rows = symbols_warehouse.members_told(market.store, span.start, span.end)
+    rows = member_store.member_totals(market.store, span.start, span.end)
     none = dict.fromkeys(span.months, Fault(1, "nobody is counted and nobody has any")) if rows.is_empty() else None
-    record_gate(market.store, UNTOLD, span.months, run_id=context.run.run_id, besides=none)
+    record_gate(market.store, INCOMPLETE, span.months, run_id=context.run.run_id, besides=none)
     differing = rows.filter(pl.col("indicators") != pl.col("priced"))
     well = f"every priced member has indicators, {_days(span)}"
     return _gate(context, market, span, well, {"differing": shown(differing)})
@@ -392,7 +396,7 @@ def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Mark
 def members_have_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Signals are those of members with indicators, do not cease, and of the last session are as many as are due."""
     span = _span(context, market)
-    members = symbols_warehouse.members_told(market.store, span.start, span.end)
+    members = member_store.member_totals(market.store, span.start, span.end)
     surplus = members.filter(pl.col("signals") > pl.col("indicators"))
     silent = members.filter((pl.col("signals") == 0) & (pl.col("signals").cum_sum().over("universe") > 0))
     short = _short_of_signals(market, members)
@@ -425,8 +429,8 @@ def _short_of_signals(market: Market, members: pl.DataFrame) -> pl.DataFrame:
     if last.is_empty():
         return last
     day = last["session"][0]
-    able = symbols_warehouse.members_with_indicators(market.store, RULE_COLUMNS, day, day)
-    due = symbol_signals(able, symbols_warehouse.regimes(market.store, day, day))
+    able = member_store.members_with_indicators(market.store, RULE_COLUMNS, day, day)
+    due = symbol_signals(able, member_store.regimes(market.store, day, day))
     return last.join(due.group_by("universe").agg(due=pl.len()), on="universe").filter(
         pl.col("signals") < pl.col("due")
     )
@@ -435,7 +439,7 @@ def _short_of_signals(market: Market, members: pl.DataFrame) -> pl.DataFrame:
 @dg.asset_check(asset="market_signals")
 def signals_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every signal has an action, a confidence from 0 to 1, finite figures and evidence, once per rule and session."""
-    rows = breadth_warehouse.all_signals(market.store)
+    rows = breadth_store.all_signals(market.store)
     return _judged_whole(context, market, contracts.SIGNALS, rows, may_be_empty=True)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from breadthflow_pipelines.model.datasets import DATASETS
 from breadthflow_pipelines.orchestration import ingest_figures
 from breadthflow_pipelines.orchestration.partitions import FORMAT, WHOLE
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.step_failures import retried_if_unreachable
 from breadthflow_pipelines.warehouse.bulk import Merged
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 from breadthflow_pipelines.warehouse.tables import metadata as tables
 
 OWNERS = ["team:breadthflow"]
@@ -25,11 +26,10 @@ Origins = Mapping[str, Iterable[tuple[str, str]]]
 def stored_asset(
     table: str,
     *,
-    group: str,
     layer: str,
     code_version: str,
     kinds: Iterable[str] = (),
-    measures: Sequence[Measure] = (),
+    measures: Sequence[FormulaColumn] = (),
     made_of: Origins | None = None,
     shows: Mapping[str, Any] | None = None,
     **options: Any,
@@ -39,6 +39,8 @@ def stored_asset(
     layer: how far it is from the source, for whoever filters assets by it. measures: the table's derived columns.
     made_of: the (asset, column) pairs that each computed column is made from. shows: metadata that no run changes.
     """
+
+    group = DATASETS[table].group
 
     def decorate(compute: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
         asset: dg.AssetsDefinition = dg.asset(
@@ -71,7 +73,7 @@ def _told_once(compute: Callable[..., dg.MaterializeResult[Any]]) -> Callable[..
     return told
 
 
-def table_metadata(table: str, measures: Sequence[Measure] = ()) -> dict[str, Any]:
+def table_metadata(table: str, measures: Sequence[FormulaColumn] = ()) -> dict[str, Any]:
     """Name, columns and column comments of a table, as the store declares them; measures are its derived columns."""
     columns = [
         dg.TableColumn(

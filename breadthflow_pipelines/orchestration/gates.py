@@ -25,13 +25,11 @@ from breadthflow_pipelines.orchestration.partitions import (
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.trust.completeness import broken_months, missing_sessions
-from breadthflow_pipelines.warehouse import holds as warehouse
-from breadthflow_pipelines.warehouse import market as bars_warehouse
-from breadthflow_pipelines.warehouse import verdicts
-from breadthflow_pipelines.warehouse.breadth import settling_coverage
+from breadthflow_pipelines.warehouse import bar_store, holds, rejection_store, verdicts
+from breadthflow_pipelines.warehouse.breadth_store import settling_coverage
 from breadthflow_pipelines.warehouse.bulk import Statement, execute
+from breadthflow_pipelines.warehouse.member_store import settling_members
 from breadthflow_pipelines.warehouse.standing import held_message
-from breadthflow_pipelines.warehouse.symbols import settling_members
 
 log = logger(__name__)
 
@@ -67,7 +65,7 @@ class Held:
 
 def holding(market: Market, asset: str) -> Held:
     """What keeps an asset from being made, as the store knows it now."""
-    return Held(asset, warehouse.first_held(market.store, asset))
+    return Held(asset, holds.first_held(market.store, asset))
 
 
 def judge_missing(
@@ -79,7 +77,7 @@ def judge_missing(
     """
     if span.is_empty:
         return
-    reach = bars_warehouse.reach(market.store, synthetic=market.source.synthetic)
+    reach = bar_store.reach(market.store, synthetic=market.source.synthetic)
     expected = market.calendar.between(max(span.start, reach[0]), min(span.end, reach[1])) if reach else []
     none = verdicts.Fault(1, "there are no bars at all")
     _settle(
@@ -88,7 +86,7 @@ def judge_missing(
         missing_sessions(expected, held["session"]),
         span,
         run_id,
-        also=[warehouse.asked_for(first, last) for first, last in asked],
+        also=[holds.asked_for(first, last) for first, last in asked],
         besides=None if reach else dict.fromkeys(span.months, none),
     )
 
@@ -110,9 +108,9 @@ def _settle(
     besides: verdicts.Faults | None = None,
 ) -> None:
     """Make the holds of a gate of bars be those that were found, with the verdict of each month."""
-    rows, days = warehouse.listing(found.to_dicts()), (span.start, span.end)
+    rows, days = holds.given_rows(found.to_dicts()), (span.start, span.end)
     before = _accepted(market)
-    settling = warehouse.settling(gate, *rows, days, run_id, synthetic=market.source.synthetic)
+    settling = holds.settling(gate, *rows, days, run_id, synthetic=market.source.synthetic)
     execute(market.store, [settling, *also])
     for lapsed, universe, session in before - _accepted(market):
         log.warning("acceptance_lapsed", gate=lapsed, universe=universe, session=str(session), why="nothing is missing")
@@ -121,7 +119,7 @@ def _settle(
 
 def rejected_rows(market: Market, span: Span) -> pl.DataFrame:
     """The source's broken rows of these days; not those of days that this store's calendar was told to close."""
-    rejected = bars_warehouse.rejected_bars(market.store, label(market.source), span.start, span.end)
+    rejected = rejection_store.rejected_bars(market.store, label(market.source), span.start, span.end)
     closed = [change.date for change in market.calendar.changes if not market.calendar.is_session(change.date)]
     return rejected.filter(~pl.col("session").is_in(closed))
 
@@ -142,15 +140,15 @@ def judge_read(
     months = {*own.months, *(month for first, last in again for month in months_between(first, last))}
     if before is not None:
         months |= {*months_between(before[1], own.start), *months_between(own.end, before[0])}
-    reach = bars_warehouse.reach(market.store, synthetic=market.source.synthetic)
+    reach = bar_store.reach(market.store, synthetic=market.source.synthetic)
     if reach is not None:
         months |= {*months_between(*reach)} - verdicts.judged_months(market.store, MISSING)
-    stale = (hold["session"] for hold in warehouse.holding(market.store, [MISSING]))
+    stale = (hold["session"] for hold in holds.holding(market.store, [MISSING]))
     months |= {day.strftime(FORMAT) for day in stale if not market.calendar.is_session(day)}
     asked = [*again, *([] if own.is_empty else [(own.start, own.end)])]
     for start, end in _stretches(months, own):
         span = Span(start, end, own.through)
-        held = bars_warehouse.sessions_held(market.store, start, end, synthetic=market.source.synthetic)
+        held = bar_store.sessions_held(market.store, start, end, synthetic=market.source.synthetic)
         judge_missing(market, span, held, run_id, asked=asked)
         judge_rejected(market, span, held, rejected_rows(market, span), run_id)
 
@@ -162,7 +160,7 @@ def to_ask_for_again(market: Market, own: Span) -> list[tuple[dt.date, dt.date]]
     """
     if own.end < market.calendar.last_closed():
         return []
-    days = warehouse.to_ask_for(market.store, ONE_DAY, synthetic=market.source.synthetic)
+    days = holds.to_ask_for(market.store, ONE_DAY, synthetic=market.source.synthetic)
     first = market.settings.start_date
     found: list[tuple[dt.date, dt.date]] = []
     for day in [day for day in days if first <= day < own.start and market.calendar.is_session(day)]:
@@ -245,7 +243,7 @@ def _asked_until(context: dg.AssetExecutionContext, market: Market) -> dt.date:
 
 
 def _accepted(market: Market) -> set[tuple[str, str, dt.date]]:
-    return {(row["gate"], row["universe"], row["session"]) for row in warehouse.accepted(market.store)}
+    return {(row["gate"], row["universe"], row["session"]) for row in holds.accepted(market.store)}
 
 
 def _stretches(months: set[str], own: Span) -> Iterator[tuple[dt.date, dt.date]]:

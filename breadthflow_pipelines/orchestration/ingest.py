@@ -19,8 +19,7 @@ from breadthflow_pipelines.orchestration.partitions import FORMAT, Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Reading, Resumable, label
 from breadthflow_pipelines.trust.restatements import excessive, restated
-from breadthflow_pipelines.warehouse import market as warehouse
-from breadthflow_pipelines.warehouse import restatements
+from breadthflow_pipelines.warehouse import bar_store, rejection_store, restatements, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 
 RESTATED = {
@@ -62,7 +61,7 @@ class Ingest:
         self._run_id = run_id
         self._source = label(market.source)
         self._contract = bar_contract(market.calendar)
-        self._symbols = warehouse.symbol_intervals(market.store)
+        self._symbols = security_store.symbol_intervals(market.store)
         self._withheld = set(restatements.pending(market.store)["security_id"])
         self._compared: set[int] = set()
         self._rescaled: set[int] = set()
@@ -88,7 +87,7 @@ class Ingest:
         answered = {symbol for symbol, outcome in self.outcomes.items() if outcome is not Outcome.FAILED}
         whole = len(answered) == len(self.outcomes) and not self.problems and not self._is_unfinished()
         days = (self.span.start, self.span.end)
-        warehouse.settle_rejected_bars(
+        rejection_store.settle_rejected_bars(
             self.market.store, self._source, days, self._rejected_seen, answered, whole=whole
         )
 
@@ -108,7 +107,7 @@ class Ingest:
     def _store(self, chunk: Chunk) -> None:
         good = self._scaled_as_stored(self._judge(chunk))
         if good.height:
-            merged = warehouse.load_bars(self.market.store, good, self._source, self._run_id)
+            merged = bar_store.load_bars(self.market.store, good, self._source, self._run_id)
             self.merged += merged
             self.corrected += merged.updated
             self._reached = max(self._reached, good.select(pl.col("session").max()).item())
@@ -126,7 +125,9 @@ class Ingest:
         self.rejected_by_month += _months(verdict.rejected)
         if verdict.rejected.height:
             self.rejected += verdict.rejected.height
-            new, seen = warehouse.record_rejected_bars(self.market.store, verdict.rejected, self._source, self._run_id)
+            new, seen = rejection_store.record_rejected_bars(
+                self.market.store, verdict.rejected, self._source, self._run_id
+            )
             self.rejected_new += new
             self._rejected_seen += seen
             self.reasons.update(verdict.by_reason())
@@ -143,7 +144,7 @@ class Ingest:
         if good.is_empty():
             return good
         first, last = good.select(first=pl.col("session").min(), last=pl.col("session").max()).row(0)
-        stored = warehouse.stored_bars(self.market.store, good["security_id"].unique(), first, last)
+        stored = bar_store.stored_bars(self.market.store, good["security_id"].unique(), first, last)
         noticed = restated(stored, good)
         restatements.note(self.market.store, noticed, self._run_id)
         self._compared.update(stored["security_id"].unique())
@@ -157,7 +158,7 @@ class Ingest:
             return
         # Those of an earlier run count as well, unless they came on their old scale now.
         rescaled = set(pending.drop_nulls("price_ratio")["security_id"]) - (self._compared - self._rescaled)
-        held = warehouse.securities_held(self.market.store, synthetic=self.market.source.synthetic)
+        held = security_store.securities_held(self.market.store, synthetic=self.market.source.synthetic)
         if excessive(len(rescaled), held):
             raise RequestError(
                 f"The prices of {len(rescaled)} of {held} securities came on another scale at once: {self._source} "
@@ -183,7 +184,7 @@ class Ingest:
         except SourceError as error:
             why = str(error)
         histories = pl.concat(frames, how="diagonal")
-        stored = warehouse.stored_bars(self.market.store, pending["security_id"], first, last)
+        stored = bar_store.stored_bars(self.market.store, pending["security_id"], first, last)
         whole = []
         for row in pending.iter_rows(named=True):
             bars = histories.filter(security_id=row["security_id"]) if histories.width else histories

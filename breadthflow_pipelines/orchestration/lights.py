@@ -85,7 +85,7 @@ def known(
     Where nothing of the run's own months fails, an older failure does not end the run: it is a warning of the run, and
     the light turns red when the run is over.
     """
-    rows = verdicts.known(market.store, [key.name]).get(key.name, [])
+    rows = verdicts.by_check(market.store, [key.name]).get(key.name, [])
     bad = _failing(key.name, rows, own)
     concerned = [row for row in bad if row["month"] in own]
     severity = _SEVERITIES[bad[0]["severity"]] if concerned else dg.AssetCheckSeverity.WARN
@@ -108,7 +108,7 @@ def to_report(
     """
     keys = [key for key in keys if key.name != LATE_CHECK]
     records = _shown(instance, keys)
-    rows = verdicts.known(market.store, {key.name for key in keys})
+    rows = verdicts.by_check(market.store, {key.name for key in keys})
     reported = []
     for key, (record, shown) in records.items():
         last = record if record.status in COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES else _completed(instance, key)

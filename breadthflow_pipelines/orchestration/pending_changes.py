@@ -10,10 +10,9 @@ from breadthflow_pipelines.contracts.bars import not_a_session
 from breadthflow_pipelines.orchestration.gates import Held, holding
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.warehouse import holds, recomputations
-from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import bar_store, recomputations, universe_listing
 from breadthflow_pipelines.warehouse.bulk import Merged
-from breadthflow_pipelines.warehouse.calendar import settle
+from breadthflow_pipelines.warehouse.calendar import apply_changes
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def settle_calendar(market: Market) -> list[dt.date]:
     """Let what is stored know the calendar of now; gives the days that are others than it knew."""
     calendar = market.calendar
     since = market.settings.start_date
-    return settle(market.store, calendar.changes, since, calendar.is_session, not_a_session(calendar))
+    return apply_changes(market.store, calendar.changes, since, calendar.is_session, not_a_session(calendar))
 
 
 @contextmanager
@@ -56,7 +55,7 @@ def catching_up(
     settle_calendar(market)
     due = recomputations.due(market.store, asset)
     start, end = own.start, own.end
-    reach = warehouse.reach(market.store, synthetic=market.source.synthetic)
+    reach = bar_store.reach(market.store, synthetic=market.source.synthetic)
     if reach is not None:
         if due.first is not None:
             start, end = min(start, due.first), max(end, reach[1])
@@ -65,7 +64,7 @@ def catching_up(
     whole = Span(start, end, own.through)
     judge(whole)
     held = holding(market, asset)
-    until = held.open_until(end, holds.universes(market.store)) if held.holds else end
+    until = held.open_until(end, universe_listing.made_of_bars(market.store)) if held.holds else end
     yield Work(Span(start, until, own.through), start < own.start or until > own.end, due.causes, held)
     first = min(held.firsts.values(), default=None)
     waiting = first is not None and first <= end

@@ -17,12 +17,10 @@ from breadthflow_pipelines.orchestration.partitions import Span, first_to_refres
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import Resumable
-from breadthflow_pipelines.warehouse import breadth as breadth_warehouse
-from breadthflow_pipelines.warehouse import recomputations
-from breadthflow_pipelines.warehouse import symbols as symbols_warehouse
-from breadthflow_pipelines.warehouse.calendar import unknown
-from breadthflow_pipelines.warehouse.market import reach
-from breadthflow_pipelines.warehouse.status import empty_tables, last_sessions
+from breadthflow_pipelines.warehouse import breadth_store, member_store, recomputations
+from breadthflow_pipelines.warehouse.bar_store import reach
+from breadthflow_pipelines.warehouse.calendar import unapplied_days
+from breadthflow_pipelines.warehouse.overview import empty_tables, last_sessions
 
 log = logger(__name__)
 
@@ -109,9 +107,13 @@ def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date
         refresh,
         *(dt.date.fromisoformat(f"{month}-01") for month in missing[:1]),
         recomputations.due(market.store, "bars").first,
-        *(day for day in unknown(market.store, market.calendar.changes, start) if market.calendar.is_session(day)),
-        None if of_bars else breadth_warehouse.outdated_from(market.store, CONVENTION, start),
-        None if of_bars else symbols_warehouse.lacking_from(market.store, SYMBOL, VOTES),
+        *(
+            day
+            for day in unapplied_days(market.store, market.calendar.changes, start)
+            if market.calendar.is_session(day)
+        ),
+        None if of_bars else breadth_store.outdated_from(market.store, CONVENTION, start),
+        None if of_bars else member_store.lacking_from(market.store, SYMBOL, VOTES),
         market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
     ]
     return max(start, min(day for day in due if day is not None))

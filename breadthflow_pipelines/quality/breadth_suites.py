@@ -16,7 +16,7 @@ from breadthflow_pipelines.quality.expectations import (
     usual,
 )
 from breadthflow_pipelines.warehouse import inspection
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 LARGEST = 1.7e308  # beyond every figure of a signal
 
@@ -77,8 +77,8 @@ def breadth_counts() -> Suite:
     )
 
 
-def breadth_indicators(measures: Sequence[Measure]) -> Suite:
-    """The suite of indicators; measures: their columns."""
+def breadth_indicators(formulas: Sequence[FormulaColumn]) -> Suite:
+    """The suite of indicators; formulas: their columns."""
     return Suite(
         "breadth_indicators",
         KEY,
@@ -95,7 +95,7 @@ def breadth_indicators(measures: Sequence[Measure]) -> Suite:
             no_rows(
                 "indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("breadth_indicators", KEY, measures),
+                inspection.out_of_bounds("breadth_indicators", KEY, formulas),
             ),
         ),
         whole=True,

@@ -6,9 +6,9 @@ that finds rows which should not be there. Which ones hold for which table is in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["error", "warn"]
+from breadthflow_pipelines.model.vocabulary import Severity
 
 
 @dataclass(frozen=True)

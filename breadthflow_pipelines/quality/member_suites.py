@@ -13,11 +13,11 @@ from breadthflow_pipelines.quality.expectations import (
     unique,
 )
 from breadthflow_pipelines.warehouse import inspection
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 
-def price_indicators(measures: Sequence[Measure]) -> Suite:
-    """The suite of members' indicators; measures: their columns."""
+def price_indicators(formulas: Sequence[FormulaColumn]) -> Suite:
+    """The suite of members' indicators; formulas: their columns."""
     return Suite(
         "price_indicators",
         MEMBER_KEY,
@@ -32,14 +32,14 @@ def price_indicators(measures: Sequence[Measure]) -> Suite:
             no_rows(
                 "member_indicators_within_bounds",
                 "Every indicator is finite, and within the bounds that its formula allows, or null.",
-                inspection.out_of_bounds("price_indicators", MEMBER_KEY, measures),
+                inspection.out_of_bounds("price_indicators", MEMBER_KEY, formulas),
             ),
         ),
     )
 
 
-def symbol_signals(measures: Sequence[Measure]) -> Suite:
-    """The suite of members' signals, which nothing is built from; measures: the columns of votes."""
+def symbol_signals(formulas: Sequence[FormulaColumn]) -> Suite:
+    """The suite of members' signals, which nothing is built from; formulas: the columns of votes."""
     return Suite(
         "symbol_signals",
         MEMBER_KEY,
@@ -60,7 +60,7 @@ def symbol_signals(measures: Sequence[Measure]) -> Suite:
                 no_rows(
                     "votes_within_bounds",
                     "Every rule votes between -1 and 1, or not at all.",
-                    inspection.out_of_bounds("symbol_signals", MEMBER_KEY, measures),
+                    inspection.out_of_bounds("symbol_signals", MEMBER_KEY, formulas),
                 )
             ),
         ),

@@ -6,15 +6,15 @@ from breadthflow_pipelines.quality.breadth_suites import breadth_counts, breadth
 from breadthflow_pipelines.quality.expectations import Suite
 from breadthflow_pipelines.quality.market_suites import bars, exchange_breadth, universe_members
 from breadthflow_pipelines.quality.member_suites import price_indicators, symbol_signals
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 
 def suites(
-    breadth: Sequence[Measure] = (), members: Sequence[Measure] = (), votes: Sequence[Measure] = ()
+    breadth: Sequence[FormulaColumn] = (), members: Sequence[FormulaColumn] = (), votes: Sequence[FormulaColumn] = ()
 ) -> list[Suite]:
     """The suite of every stored table.
 
-    breadth, members, votes: the measured columns of breadth_indicators, price_indicators and symbol_signals.
+    breadth, members, votes: the columns of formulas in breadth_indicators, price_indicators and symbol_signals.
     """
     return [
         universe_members(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from breadthflow_pipelines.model.vocabulary import ALL, KEY, SESSION_RULES
+from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY, CONVICTION, HOLD, KEY, SELL, SESSION_RULES
 from breadthflow_pipelines.reports import svg
 from breadthflow_pipelines.reports.svg import Area, Line, Marks, figure
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
@@ -19,7 +19,7 @@ SESSIONS = 250
 RECENT = 60  # sessions of the miniature
 YEARS = 10
 MCCLELLAN = "mcclellan_oscillator_ratio"
-_COLOURS = {"buy": svg.UP, "sell": svg.DOWN, "hold": svg.SOFT}
+_COLOURS = {BUY: svg.UP, SELL: svg.DOWN, HOLD: svg.SOFT}
 
 Frame = pl.DataFrame
 Row = Mapping[str, Any]
@@ -70,11 +70,11 @@ def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str])
     measured = {rule: _measured(rows, fired, rule) for rule in SESSION_RULES}
     return {
         "now": _words(title, now, told, shown),
-        "score_lately": _miniature(f"{title}, breadth score", measured["breadth_score"]["value"], (SELL_AT, BUY_AT)),
+        "score_lately": _miniature(f"{title}, breadth score", measured[BREADTH_SCORE]["value"], (SELL_AT, BUY_AT)),
         "charts": "\n\n".join(
             [
-                _score(measured["breadth_score"], title),
-                _conviction(measured["conviction"], title),
+                _score(measured[BREADTH_SCORE], title),
+                _conviction(measured[CONVICTION], title),
                 _events(rows, fired, title),
                 _zweig(rows, thrusts, title),
             ]

@@ -11,11 +11,13 @@ from xml.etree import ElementTree
 from rich.markup import escape
 from rich.table import Table
 
+from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL
+
 Row = Mapping[str, Any]
 LONG = 1e15  # from here on numbers are written with an exponent
 MOST_DECIMALS = 12  # less is what rounding left of nothing, and written as 0.000
 ROUNDED_BY = 0.005  # the part of a number that may be lost in writing it: three digits, as of 0.615
-ACTION_STYLES = {"buy": "green", "sell": "red", "hold": "dim"}
+ACTION_STYLES: Mapping[str, str] = {BUY: "green", SELL: "red", HOLD: "dim"}
 
 
 def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:

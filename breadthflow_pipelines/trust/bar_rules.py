@@ -16,6 +16,7 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.price import HISTORY, by_history
+from breadthflow_pipelines.model.vocabulary import PRICES
 
 SPIKE = "spike"
 DECIMAL_POINT = "decimal point"
@@ -242,7 +243,7 @@ def silent_sessions(sessions: pl.DataFrame) -> pl.DataFrame:
     return shares.filter((pl.col("share") > SILENT_SHARE) & (pl.col("without_volume") >= SILENT_BARS))
 
 
-_FIGURES = ("open", "high", "low", "close", "volume")
+_FIGURES = (*PRICES, "volume")
 _usual_low, _usual_high = pl.min_horizontal("close", "close_before"), pl.max_horizontal("close", "close_before")
 _REACH = {"low": _usual_low / pl.col("low"), "high": pl.col("high") / _usual_high}  # beyond both closes, as a factor
 

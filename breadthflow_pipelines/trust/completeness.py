@@ -1,6 +1,6 @@
 """Bars on which nothing may be built: sessions without any, and months with too many broken rows. Pure.
 
-Holds that follow from counts and from findings are queries (warehouse/breadth.py, quarantine.py, symbols.py); what a
+Holds that follow from counts and from findings are queries (warehouse/breadth_store.py and its neighbours); what a
 hold does is in orchestration/gates.py.
 """
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from breadthflow_pipelines.model.counts import VOLUMES
+from breadthflow_pipelines.model.counts import DIRECTIONS, VOLUMES
 
 UNITS = (1, 1_000, 1_000_000)  # shares per published unit
 
@@ -154,9 +154,8 @@ def issues_copied() -> pl.Expr:
 
     Applies to exchanges with COPY_ISSUES issues, or if volumes are equal, too. Null where A or D is.
     """
-    issues = ("advances", "declines", "unchanged")
-    many = _seen_before(COPY_ISSUES_ROWS, *issues) & (_moved + pl.col("unchanged").fill_null(0) >= COPY_ISSUES)
-    return many | (_seen_before(COPY_ISSUES_ROWS, *issues, *VOLUMES) & _volumes_tell())
+    many = _seen_before(COPY_ISSUES_ROWS, *DIRECTIONS) & (_moved + pl.col("unchanged").fill_null(0) >= COPY_ISSUES)
+    return many | (_seen_before(COPY_ISSUES_ROWS, *DIRECTIONS, *VOLUMES) & _volumes_tell())
 
 
 def volumes_copied() -> pl.Expr:

@@ -1,6 +1,6 @@
 """What follows from findings of bar_rules.py: when a rule found too many to be right, and which decisions hold.
 
-Pure. The rows are in warehouse/quarantine.py.
+Pure. The rows are in warehouse/quarantine_store.py.
 """
 
 import datetime as dt
@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import polars as pl
 
-from breadthflow_pipelines.model.vocabulary import DECIDED, LEFT_OUT
+from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LAPSED, LEFT_OUT, PROPOSED, QUARANTINED
 
 # Bounds of one rule, in securities: a share whose bars repeat for weeks is one fault. In twelve years of 604 stocks no
 # rule found more than 6 of them in a month or 1 in a session. More means a changed feed or a wrong rule, and neither is
@@ -79,12 +79,12 @@ def settle(
         pl.when(decided)
         .then("old_status")
         .when(is_found & pl.col("exceeded").fill_null(value=False))
-        .then(pl.lit("proposed"))
+        .then(pl.lit(PROPOSED))
         .when(is_found & pl.col("rule").is_in(list(doubts)))
-        .then(pl.lit("doubted"))
+        .then(pl.lit(DOUBTED))
         .when(is_found)
-        .then(pl.lit("quarantined"))
-        .otherwise(pl.lit("lapsed"))
+        .then(pl.lit(QUARANTINED))
+        .otherwise(pl.lit(LAPSED))
     )
     return rows.select(
         *_KEY,

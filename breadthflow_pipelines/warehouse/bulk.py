@@ -151,6 +151,15 @@ def merge(
     return merged
 
 
+def yearly_partitions(table: sa.Table, rows: pl.DataFrame) -> list[str]:
+    """Statements that make the partitions of a table, one for each year, which these rows need."""
+    return [
+        f"CREATE TABLE IF NOT EXISTS {table.name}_{year:04d} PARTITION OF {table.name} "
+        f"FOR VALUES FROM ('{year:04d}-01-01') TO ('{year + 1:04d}-01-01')"
+        for year in rows["session"].dt.year().unique().sort().to_list()
+    ]
+
+
 def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], differs: str) -> bool:
     """Write down the keys of the table's rows that differ from the frame's; whether there are any."""
     query = f"SELECT {_list(key, 't.')} FROM {table.name} t JOIN stage s ON {differs}"
@@ -234,10 +243,10 @@ def _cursor(database: Database) -> Iterator[adbc.Cursor]:
     except AdbcError as error:
         passing = error.sqlstate is None or error.sqlstate.startswith(_PASSING)
         gone = DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") if passing else None
-        told = failure(database.url, error, gone)
-        if told is None:
+        explained = failure(database.url, error, gone)
+        if explained is None:
             raise
-        raise told from None
+        raise explained from None
 
 
 def _connection(url: str) -> adbc.Connection:

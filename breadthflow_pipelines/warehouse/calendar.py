@@ -6,24 +6,26 @@ from collections.abc import Callable, Collection
 import polars as pl
 
 from breadthflow_pipelines.calendar_file import Change
+from breadthflow_pipelines.model.datasets import CALENDAR
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.market import record_rejected_bars
-from breadthflow_pipelines.warehouse.recomputations import noting, noting_each
+from breadthflow_pipelines.warehouse.recomputations import change_notes, session_notes
+from breadthflow_pipelines.warehouse.rejection_store import record_rejected_bars
+from breadthflow_pipelines.warehouse.sql import any_of, spaced, valid_on
 
 IsSession = Callable[[dt.date], bool]
 _SCHEMA = {"session": pl.Date, "change": pl.String, "reason": pl.String}
 _KEY = ["session", "change"]
-_DAYS = "session = ANY(string_to_array($1, ' ')::date[])"
+_DAYS = any_of("session", "$1", "date")
 
 
-def unknown(database: Database, changes: Collection[Change], since: dt.date) -> list[dt.date]:
+def unapplied_days(database: Database, changes: Collection[Change], since: dt.date) -> list[dt.date]:
     """The days from ``since`` on that these changes make other ones than what is stored knows, in order."""
     return _unlike(_rows(changes), _applied(database), _KEY, since)
 
 
-def settle(
+def apply_changes(
     database: Database, changes: Collection[Change], since: dt.date, is_session: IsSession, rule: str
 ) -> list[dt.date]:
     """Let what is stored know these changes, of days from ``since`` on; gives the days that it did not know.
@@ -41,13 +43,13 @@ def settle(
 
     def then(_: Merged) -> list[Statement]:
         return [
-            (f"DELETE FROM bars WHERE {_DAYS}", (_listed(gone),)),
-            *noting("calendar", min(changed, default=None)),
-            *noting_each("bars", (day for day in changed if is_session(day)), "calendar"),
+            (f"DELETE FROM bars WHERE {_DAYS}", (spaced(gone),)),
+            *change_notes(CALENDAR, min(changed, default=None)),
+            *session_notes("bars", (day for day in changed if is_session(day)), CALENDAR),
         ]
 
     rows = wanted.filter(pl.col("session").is_in(days))
-    merge(database, tables.calendar_changes, rows, scope=_DAYS, parameters=(_listed(days),), then=then)
+    merge(database, tables.calendar_changes, rows, scope=_DAYS, parameters=(spaced(days),), then=then)
     return changed
 
 
@@ -57,8 +59,8 @@ def _put_aside(database: Database, days: Collection[dt.date], rule: str) -> None
         database,
         "SELECT symbol, session, open, high, low, close, volume::float8, close_adjusted, source, run_id FROM bars "
         "LEFT JOIN security_symbols n ON n.security_id = bars.security_id "
-        f"AND daterange(n.valid_from, n.valid_to) @> session WHERE {_DAYS}",
-        (_listed(days),),
+        f"AND {valid_on('n', 'session')} WHERE {_DAYS}",
+        (spaced(days),),
     ).with_columns(reasons=pl.lit([rule]), raw=pl.lit(None, pl.String))
     for (source, run_id), rows in bars.group_by("source", "run_id"):
         record_rejected_bars(database, rows, str(source), str(run_id))
@@ -76,7 +78,3 @@ def _unlike(wanted: pl.DataFrame, applied: pl.DataFrame, columns: list[str], sin
     """The days of which the two do not say the same in these columns."""
     either = (wanted.join(applied, on=columns, how="anti"), applied.join(wanted, on=columns, how="anti"))
     return sorted({day for day in pl.concat(either)["session"] if day >= since})
-
-
-def _listed(days: Collection[dt.date]) -> str:
-    return " ".join(map(str, days))

@@ -57,10 +57,10 @@ class Database:
                 yield connection
         except psycopg2.Error as error:
             gone = DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
-            told = failure(self.url, error, gone if connection.closed else None)
-            if told is None:
+            explained = failure(self.url, error, gone if connection.closed else None)
+            if explained is None:
                 raise
-            raise told from None
+            raise explained from None
         finally:
             connection.close()
 
@@ -273,7 +273,7 @@ def connect(url: str, **options: str) -> psycopg2.extensions.connection:
         connection: psycopg2.extensions.connection = psycopg2.connect(url, connect_timeout=10, **named)
     except psycopg2.OperationalError as error:
         reason = [line for line in str(error).splitlines() if line[:1].strip()][-1]  # the indented ones guess
-        told = failure(
+        explained = failure(
             url,
             error,
             DatabaseError(
@@ -281,7 +281,7 @@ def connect(url: str, **options: str) -> psycopg2.extensions.connection:
                 "Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
             ),
         )
-        raise told or error from None
+        raise explained or error from None
     except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
         raise RequestError("BREADTHFLOW_DATABASE_URL is no address that PostgreSQL understands.") from None
     return connection

@@ -1,6 +1,6 @@
 """What people decide of bars in quarantine. By rows, not frames: these commands start in a fraction of a second.
 
-What rules find is in quarantine.py. A decision holds for the values that the bar has when it is made.
+What rules find is in quarantine_store.py. A decision holds for the values that the bar has when it is made.
 """
 
 import datetime as dt
@@ -9,43 +9,41 @@ from typing import Any
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.dependents import MADE_OF
-from breadthflow_pipelines.warehouse.naming import as_stored
-
-Row = dict[str, Any]
+from breadthflow_pipelines.model.gates import CROWDED
+from breadthflow_pipelines.model.vocabulary import CONFIRMED, LAPSED, LEFT_OUT, PROPOSED
+from breadthflow_pipelines.warehouse.database import Database, Row
+from breadthflow_pipelines.warehouse.recomputations import note_change
+from breadthflow_pipelines.warehouse.sql import bar_fingerprint, quoted, valid_on
+from breadthflow_pipelines.warehouse.symbol_lookup import stored_symbol
 
 BY_HAND = "by hand"  # the rule of a bar that somebody confirmed as wrong and no rule had found
-
-_FINGERPRINT = "md5(concat_ws(' ', b.open, b.high, b.low, b.close, b.volume))"
 
 # A bar comes in or goes out where a decision changes that; what is made of bars is then due from its session on.
 _DECIDE = f"""
 UPDATE quarantined_bars q
    SET status = %(status)s, run_id = NULL, decided_at = now(), decided_by = %(by)s, reason = %(reason)s,
-       fingerprint = {_FINGERPRINT}
+       fingerprint = {bar_fingerprint("b.")}
   FROM bars b, quarantined_bars old
  WHERE b.security_id = q.security_id AND b.session = q.session
    AND old.security_id = q.security_id AND old.session = q.session AND old.rule = q.rule AND {{which}}
 RETURNING q.security_id, q.session, q.rule, q.status,
-          (old.status IN ('quarantined', 'confirmed')) <> (%(status)s = 'confirmed') AS due
+          (old.status IN ({quoted(LEFT_OUT)})) <> (%(status)s = '{CONFIRMED}') AS due
 """
 _ADD = f"""
 INSERT INTO quarantined_bars
        (security_id, session, rule, evidence, fingerprint, status, decided_at, decided_by, reason)
-SELECT security_id, session, %(rule)s, '{{}}', {_FINGERPRINT}, 'confirmed', now(), %(by)s, %(reason)s
+SELECT security_id, session, %(rule)s, '{{}}', {bar_fingerprint("b.")}, '{CONFIRMED}', now(), %(by)s, %(reason)s
   FROM bars b WHERE security_id = %(security_id)s AND session = %(session)s
     ON CONFLICT (security_id, session, rule) DO UPDATE
    SET status = EXCLUDED.status, fingerprint = EXCLUDED.fingerprint, run_id = NULL, decided_at = EXCLUDED.decided_at,
        decided_by = EXCLUDED.decided_by, reason = EXCLUDED.reason
 RETURNING security_id, session, rule, status, true AS due
 """
-_LIFT = """
-DELETE FROM holds h WHERE gate = 'quarantine_bounded' AND NOT EXISTS (
+_LIFT = f"""
+DELETE FROM holds h WHERE gate = '{CROWDED}' AND NOT EXISTS (
     SELECT FROM quarantined_bars q
-     WHERE q.status = 'proposed' AND date_trunc('month', q.session) = date_trunc('month', h.session))
+     WHERE q.status = '{PROPOSED}' AND date_trunc('month', q.session) = date_trunc('month', h.session))
 """
-_NOTE = "INSERT INTO recomputations (asset, first_session, cause) VALUES (%s, %s, 'quarantined_bars')"
 
 
 def decide_bar(database: Database, symbol: str, session: dt.date, status: str, by: str, reason: str) -> list[Row]:
@@ -58,12 +56,12 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
             from.
     """
     with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        symbol = as_stored(cursor, symbol)
+        symbol = stored_symbol(cursor, symbol)
         values: Row = {"symbol": symbol, "session": session, "status": status, "by": by, "reason": reason}
         cursor.execute(
             "SELECT security_id, EXISTS (SELECT FROM bars b WHERE b.security_id = n.security_id "
             "AND session = %(session)s) AS priced FROM security_symbols n "
-            "WHERE symbol = %(symbol)s AND daterange(valid_from, valid_to) @> %(session)s",
+            f"WHERE symbol = %(symbol)s AND {valid_on('n', '%(session)s')}",
             values,
         )
         found = cursor.fetchone()
@@ -72,10 +70,10 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
         if not found["priced"]:
             raise RequestError(f"{symbol} has no bar on {session}, so there is nothing to decide.")
         values["security_id"] = found["security_id"]
-        which = "q.security_id = %(security_id)s AND q.session = %(session)s AND q.status <> 'lapsed'"
+        which = f"q.security_id = %(security_id)s AND q.session = %(session)s AND q.status <> '{LAPSED}'"
         cursor.execute(_DECIDE.format(which=which), values)
         rows = [dict(row) for row in cursor.fetchall()]
-        if not rows and status == "confirmed":
+        if not rows and status == CONFIRMED:
             cursor.execute(_ADD, {**values, "rule": BY_HAND})
             rows = [dict(row) for row in cursor.fetchall()]
         _note(cursor, rows)
@@ -94,7 +92,7 @@ def decide_proposals(database: Database, rule: str | None, status: str, by: str,
     """
     with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         values = {"rule": rule, "status": status, "by": by, "reason": reason}
-        which = "q.status = 'proposed' AND q.rule = coalesce(%(rule)s, q.rule)"
+        which = f"q.status = '{PROPOSED}' AND q.rule = coalesce(%(rule)s, q.rule)"
         cursor.execute(_DECIDE.format(which=which), values)
         rows = [dict(row) for row in cursor.fetchall()]
         _note(cursor, rows)
@@ -108,4 +106,4 @@ def _note(cursor: Any, rows: list[Row]) -> None:
     cursor.execute(_LIFT)
     first = min((row["session"] for row in rows if row["due"]), default=None)
     if first is not None:
-        cursor.executemany(_NOTE, [(asset, first) for asset in MADE_OF["quarantined_bars"]])
+        note_change(cursor, "quarantined_bars", first, "quarantined_bars")

@@ -17,7 +17,7 @@ from breadthflow_pipelines.warehouse.database import Database
 
 
 @dataclass(frozen=True)
-class Measure:
+class FormulaColumn:
     """A column of computed numbers: its name, what it is for people, and its bounds (None: anything finite)."""
 
     name: str
@@ -35,40 +35,40 @@ class Measure:
         return f"{self.about} [{low}, {high}]"
 
 
-def with_measures(table: sa.Table, measures: Sequence[Measure]) -> sa.Table:
-    """The table with a column for each measure, as the store has it once it is fitted."""
+def with_formula_columns(table: sa.Table, formulas: Sequence[FormulaColumn]) -> sa.Table:
+    """The table with a column for each formula, as the store has it once it is fitted."""
     fitted = table.to_metadata(sa.MetaData())
-    for measure in measures:
-        fitted.append_column(sa.Column(measure.name, DOUBLE_PRECISION(), comment=measure.comment))
+    for formula in formulas:
+        fitted.append_column(sa.Column(formula.name, DOUBLE_PRECISION(), comment=formula.comment))
     return fitted
 
 
-def fit(database: Database, table: sa.Table, measures: Sequence[Measure]) -> sa.Table:
-    """Make the stored table have exactly these measured columns, and views over it show them; returns the table.
+def fit(database: Database, table: sa.Table, formulas: Sequence[FormulaColumn]) -> sa.Table:
+    """Make the stored table have exactly these columns of formulas, and views over it show them; returns the table.
 
     The caller holds ``exclusive`` of the table. Where nothing has to change, nothing is locked.
     """
     with database.connect() as connection, connection.cursor() as cursor:
         stored = _stored(cursor, table)
-        gone = [name for name in stored if name not in {measure.name for measure in measures}]
-        new = [measure for measure in measures if measure.name not in stored]
-        reworded = [measure for measure in measures if stored.get(measure.name, measure.comment) != measure.comment]
+        gone = [name for name in stored if name not in {formula.name for formula in formulas}]
+        new = [formula for formula in formulas if formula.name not in stored]
+        reworded = [formula for formula in formulas if stored.get(formula.name, formula.comment) != formula.comment]
         if gone or new:
-            _alter(cursor, table.name, gone, new, [measure.name for measure in measures])
+            _alter(cursor, table.name, gone, new, [formula.name for formula in formulas])
         if reworded:
             _reword(cursor, table.name, reworded)
-    return with_measures(table, measures)
+    return with_formula_columns(table, formulas)
 
 
-def new_columns(database: Database, table: sa.Table, measures: Sequence[Measure]) -> list[str]:
-    """The measures that the stored table has no column for yet: rows that are there know nothing of them."""
+def new_columns(database: Database, table: sa.Table, formulas: Sequence[FormulaColumn]) -> list[str]:
+    """The formulas that the stored table has no column for yet: rows that are there know nothing of them."""
     with database.connect() as connection, connection.cursor() as cursor:
         stored = _stored(cursor, table)
-    return [measure.name for measure in measures if measure.name not in stored]
+    return [formula.name for formula in formulas if formula.name not in stored]
 
 
 def _stored(cursor: Cursor, table: sa.Table) -> dict[str, str]:
-    """The measured columns that the store has, with their comments."""
+    """The columns of formulas that the store has, with their comments."""
     cursor.execute(
         "SELECT attname, coalesce(col_description(attrelid, attnum), '') FROM pg_attribute "
         "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
@@ -77,7 +77,9 @@ def _stored(cursor: Cursor, table: sa.Table) -> dict[str, str]:
     return {name: comment for name, comment in cursor.fetchall() if name not in table.columns}
 
 
-def _alter(cursor: Cursor, table: str, gone: Sequence[str], new: Sequence[Measure], columns: Sequence[str]) -> None:
+def _alter(
+    cursor: Cursor, table: str, gone: Sequence[str], new: Sequence[FormulaColumn], columns: Sequence[str]
+) -> None:
     drop, add = sql.SQL("DROP COLUMN {}"), sql.SQL("ADD COLUMN {} double precision CONSTRAINT {} CHECK ({})")
     steps = [drop.format(sql.Identifier(name)) for name in gone]
     steps += [add.format(sql.Identifier(m.name), _range(table, m), _bounds(m)) for m in new]
@@ -92,34 +94,34 @@ def _alter(cursor: Cursor, table: str, gone: Sequence[str], new: Sequence[Measur
     _comment(cursor, table, new)
 
 
-def _reword(cursor: Cursor, table: str, measures: Sequence[Measure]) -> None:
+def _reword(cursor: Cursor, table: str, formulas: Sequence[FormulaColumn]) -> None:
     """Let columns say something else, within other bounds; what was computed before may lie outside the new ones."""
     change = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}, ADD CONSTRAINT {} CHECK ({}) NOT VALID")
-    for measure in measures:
-        name = _range(table, measure)
-        cursor.execute(change.format(sql.Identifier(table), name, name, _bounds(measure)))
-    _comment(cursor, table, measures)
+    for formula in formulas:
+        name = _range(table, formula)
+        cursor.execute(change.format(sql.Identifier(table), name, name, _bounds(formula)))
+    _comment(cursor, table, formulas)
 
 
-def _comment(cursor: Cursor, table: str, measures: Sequence[Measure]) -> None:
-    for measure in measures:
-        column = sql.Identifier(table, measure.name)
-        cursor.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(column, sql.Literal(measure.comment)))
+def _comment(cursor: Cursor, table: str, formulas: Sequence[FormulaColumn]) -> None:
+    for formula in formulas:
+        column = sql.Identifier(table, formula.name)
+        cursor.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(column, sql.Literal(formula.comment)))
 
 
-def _range(table: str, measure: Measure) -> sql.Identifier:
+def _range(table: str, formula: FormulaColumn) -> sql.Identifier:
     """The name of the constraint that holds a column to its bounds."""
-    return sql.Identifier(f"{table}_{measure.name}_range")
+    return sql.Identifier(f"{table}_{formula.name}_range")
 
 
-def _bounds(measure: Measure) -> sql.Composable:
+def _bounds(formula: FormulaColumn) -> sql.Composable:
     """A finite number within the bounds. NaN sorts above infinity, so one bound on each side refuses all three."""
-    column = sql.Identifier(measure.name)
-    low, high = (sql.Literal(bound) for bound in (measure.low, measure.high))
+    column = sql.Identifier(formula.name)
+    low, high = (sql.Literal(bound) for bound in (formula.low, formula.high))
     above = (
-        sql.SQL("{} > '-Infinity'").format(column) if measure.low is None else sql.SQL("{} >= {}").format(column, low)
+        sql.SQL("{} > '-Infinity'").format(column) if formula.low is None else sql.SQL("{} >= {}").format(column, low)
     )
     below = (
-        sql.SQL("{} < 'Infinity'").format(column) if measure.high is None else sql.SQL("{} <= {}").format(column, high)
+        sql.SQL("{} < 'Infinity'").format(column) if formula.high is None else sql.SQL("{} <= {}").format(column, high)
     )
     return sql.SQL(" AND ").join([above, below])

@@ -1,7 +1,7 @@
 """Holds: what must not be built on, and what people decided of it. By rows, not frames: there are few of them.
 
 What is found is settled in the transaction of whoever finds it, in one statement that sees one state of the store. The
-gates and what they hold are in gates.py; what each of them finds is said where its table is written.
+gates and what they hold are in model/gates.py; what each of them finds is said where its table is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from psycopg2.extras import RealDictCursor
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, listed
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
-from breadthflow_pipelines.warehouse.dependents import MADE_OF
+from breadthflow_pipelines.warehouse.recomputations import note_change
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.warehouse.bulk import Parameter, Statement
@@ -67,7 +67,7 @@ def settling(
     return query, (*parameters, *days, run_id)
 
 
-def listing(rows: Iterable[Mapping[str, object]]) -> tuple[str, Sequence[Parameter]]:
+def given_rows(rows: Iterable[Mapping[str, object]]) -> tuple[str, Sequence[Parameter]]:
     """A query, with its parameter, of rows found outside the store: universe, session, missing, said."""
     columns = "universe text, session date, missing double precision, said text"
     return f"SELECT * FROM jsonb_to_recordset(($1::text)::jsonb) AS given({columns})", (
@@ -120,11 +120,6 @@ def accepted(database: Database) -> list[Row]:
         f"WHERE NOT EXISTS (SELECT FROM holding o WHERE (o.gate, o.universe, o.synthetic, o.session) "
         "= (h.gate, h.universe, h.synthetic, h.session)) ORDER BY h.session, h.universe",
     )
-
-
-def universes(database: Database) -> list[str]:
-    """The universes that are made of bars."""
-    return [row["universe"] for row in rows_of(database, "SELECT DISTINCT universe FROM universe_members ORDER BY 1")]
 
 
 def asked_for(first: dt.date, last: dt.date) -> Statement:
@@ -195,10 +190,7 @@ def _decide(
         )
         rows = [dict(row) for row in cursor.fetchall()]
         if rows and decision == "accepted":
-            cursor.executemany(
-                "INSERT INTO recomputations (asset, first_session, cause) VALUES (%s, %s, 'accepted holes')",
-                [(asset, rows[0]["session"]) for asset in MADE_OF["quarantined_bars"]],
-            )
+            note_change(cursor, "quarantined_bars", rows[0]["session"], "accepted holes")
     return rows
 
 

@@ -17,7 +17,7 @@ from breadthflow_pipelines.model.counts import PUBLISHED
 from breadthflow_pipelines.model.gates import MISSING
 from breadthflow_pipelines.model.vocabulary import ALL, ROUNDING
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import Measure
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 YEAR = 252  # sessions before one's own that "usual" is made of
 ENOUGH = 20  # of them; with fewer nothing can be called usual
@@ -145,7 +145,7 @@ def _unlike_the_year(figures: str, value: str, usual: str, wrong: str, group: st
     return f"""
         SELECT {key}session, {value} AS value, usual, year AS sessions_compared
           FROM (SELECT *, {usual} AS usual, count({value}) OVER past AS year FROM {figures} figures
-                WINDOW past AS ({partition}ORDER BY session ROWS BETWEEN {YEAR} PRECEDING AND 1 PRECEDING)) told
+                WINDOW past AS ({partition}ORDER BY session ROWS BETWEEN {YEAR} PRECEDING AND 1 PRECEDING)) compared
           JOIN calendar USING (session)
          WHERE judged AND year >= {ENOUGH} AND {wrong}"""
 
@@ -159,7 +159,7 @@ MEMBERS_OVERLAPPING = """
      WHERE a.valid_to IS NULL OR b.valid_from < a.valid_to"""
 UNIVERSES_RESIZED = f"""
     SELECT universe, session, members, before
-      FROM (SELECT *, lag(members) OVER (PARTITION BY universe ORDER BY session) AS before FROM universe_sizes) told
+      FROM (SELECT *, lag(members) OVER (PARTITION BY universe ORDER BY session) AS before FROM universe_sizes) compared
       JOIN calendar USING (session)
      WHERE judged AND abs(members - before) > {RESIZED} * before"""
 
@@ -271,15 +271,15 @@ SYMBOL_SIGNALS_OF_NOTHING = """
                                                         AND i.security_id = s.security_id)"""
 
 
-def out_of_bounds(table: str, key: Sequence[str], measures: Sequence[Measure]) -> str:
+def out_of_bounds(table: str, key: Sequence[str], formulas: Sequence[FormulaColumn]) -> str:
     """Values outside the bounds that their formula allows, one row each; NaN and infinity are outside all of them."""
     bounded = [
         (m.name, -_LARGEST if m.low is None else float(m.low), _LARGEST if m.high is None else float(m.high))
-        for m in measures
+        for m in formulas
     ]
     broken = " OR ".join(f"NOT {name} BETWEEN {low} AND {high}" for name, low, high in bounded) or "false"
     values = ", ".join(f"('{name}', {name}, {low}::float8, {high}::float8)" for name, low, high in bounded)
     return f"""
         SELECT {", ".join(key)}, name, value, low, high
-          FROM judged_{table} CROSS JOIN LATERAL (VALUES {values}) AS measures(name, value, low, high)
+          FROM judged_{table} CROSS JOIN LATERAL (VALUES {values}) AS formulas(name, value, low, high)
          WHERE ({broken}) AND NOT value BETWEEN low AND high"""

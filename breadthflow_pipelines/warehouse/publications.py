@@ -1,4 +1,4 @@
-"""Where each exchange's published counts are read from by every run. What is in them: breadth.py."""
+"""Where each exchange's published counts are read from by every run. What is in them: breadth_store.py."""
 
 from pathlib import Path
 

@@ -7,11 +7,13 @@ import polars as pl
 
 from breadthflow_pipelines.model.vocabulary import BAR_VALUES
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
+from breadthflow_pipelines.warehouse.bar_store import bar_rows, keep_bar_revisions
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.market import bar_rows, keep_revised, yearly
-from breadthflow_pipelines.warehouse.recomputations import noting_of
+from breadthflow_pipelines.warehouse.recomputations import merge_notes
+from breadthflow_pipelines.warehouse.sql import any_of, spaced, valid_on
 
+_OF_THESE = any_of("security_id", "$1", "bigint")
 LEFT_BEHIND = "on the scale before a restatement"
 
 
@@ -47,23 +49,20 @@ def record_restated(database: Database, bars: pl.DataFrame, source: str, run_id:
     A stored bar that the history lacks would stay on the old scale: it goes to ``rejected_bars``.
     """
     rows = bar_rows(bars, source, run_id)
-    securities = " ".join(map(str, rows["security_id"].unique().sort()))
+    securities = spaced(rows["security_id"].unique().sort())
 
     def then(merged: Merged) -> list[Statement]:
-        applied = (
-            "UPDATE restatements SET applied_at = now() "
-            "WHERE applied_at IS NULL AND security_id = ANY(string_to_array($1, ' ')::bigint[])"
-        )
-        return [*noting_of("bars", merged), (applied, (securities,))]
+        applied = f"UPDATE restatements SET applied_at = now() WHERE applied_at IS NULL AND {_OF_THESE}"
+        return [*merge_notes("bars", merged), (applied, (securities,))]
 
     return merge(
         database,
         tables.bars,
         rows,
-        scope="security_id = ANY(string_to_array($1, ' ')::bigint[])",
+        scope=_OF_THESE,
         parameters=(securities,),
-        first=yearly(tables.bars, rows),
-        before_update=keep_revised("restatement"),
+        first=yearly_partitions(tables.bars, rows),
+        before_update=keep_bar_revisions("restatement"),
         before_delete=_REJECT,
         then=then,
     )
@@ -74,7 +73,7 @@ _REJECT = (
     f"INSERT INTO rejected_bars (fingerprint, source, symbol, {', '.join(_VALUES)}, reasons, run_id) "
     "SELECT md5(concat_ws(' ', t.source, t.security_id, " + ", ".join(f"t.{name}" for name in _VALUES) + ")), "
     "t.source, (SELECT symbol FROM security_symbols n WHERE n.security_id = t.security_id "
-    "AND daterange(n.valid_from, n.valid_to) @> t.session), "
+    f"AND {valid_on('n', 't.session')}), "
     + ", ".join(f"t.{name}" for name in _VALUES)
     + f", ARRAY['{LEFT_BEHIND}'], t.run_id "
     "FROM {gone} ON CONFLICT DO NOTHING"

@@ -1,8 +1,63 @@
-"""Pieces of SQL that several modules of this room write. Whole queries stand with what they ask for."""
+"""Pieces of SQL that several modules of this room write. Whole queries stand with what they ask for.
 
-from collections.abc import Iterable
+A driver that binds no lists is given them as text, numbers and days with a space between them (``spaced``).
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+from breadthflow_pipelines.model.vocabulary import PRICES
 
 
 def quoted(values: Iterable[str]) -> str:
     """Words of ours as a list of literals; never for what people type."""
     return ", ".join(f"'{value}'" for value in values)
+
+
+def spaced(values: Iterable[object]) -> str:
+    """The parameter for any_of(): values that have no space in them."""
+    return " ".join(map(str, values))
+
+
+def any_of(column: str, mark: str, kind: str) -> str:
+    """A condition: the column is one of the values that are bound to ``mark`` as spaced() text. kind: their type."""
+    return f"{column} = ANY(string_to_array({mark}, ' ')::{kind}[])"
+
+
+def conditions(
+    equal: Mapping[str, str | None], first: dt.date | None, last: dt.date | None
+) -> tuple[str, list[str | dt.date]]:
+    """What rows are asked for, with psycopg2's marks and their values; None stands for any.
+
+    equal: by column, its value. first, last: the ends of the sessions, both included.
+    """
+    asked: list[tuple[str, str | dt.date | None]] = [(f"{column} = %s", value) for column, value in equal.items()]
+    asked += [("session >= %s", first), ("session <= %s", last)]
+    given = [(text, value) for text, value in asked if value is not None]
+    return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]
+
+
+def valid_on(interval: str, day: str) -> str:
+    """A condition on a symbol or a membership, under that alias: it is valid on the day."""
+    return f"daterange({interval}.valid_from, {interval}.valid_to) @> {day}"
+
+
+def bar_fingerprint(prefix: str = "") -> str:
+    """What names a bar's values. close_adjusted is not among them: it changes with every dividend, no rule reads it."""
+    return f"md5(concat_ws(' ', {', '.join(prefix + name for name in (*PRICES, 'volume'))}))"
+
+
+def own_bars(securities: str) -> str:
+    """A subquery that stands after LATERAL: first and last, the ends of the bars of the alias's security.
+
+    By security, because its first and last bar are the ends of the table's index.
+    """
+    return (
+        "(SELECT min(session) AS first, max(session) AS last FROM bars "
+        f"WHERE bars.security_id = {securities}.security_id)"
+    )
+
+
+def has_bars(securities: str) -> str:
+    """A condition: the alias's security has a bar."""
+    return f"EXISTS (SELECT FROM bars WHERE bars.security_id = {securities}.security_id)"

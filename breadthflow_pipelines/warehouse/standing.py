@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
-from breadthflow_pipelines.model.gates import EVERY, GATES, HELD_BY, Hold, remedy, told
+from breadthflow_pipelines.model.gates import EVERY, GATES, HELD_BY, Hold, described, remedy
 from breadthflow_pipelines.warehouse import holds, verdicts
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 
 EMPTY = f"The store is empty.{NEXT_LINE}breadthflow run"
 
 
-def check_known(database: Database, universe: str) -> None:
+def check_universe(database: Database, universe: str) -> None:
     """Refuse a universe of which nothing was computed yet, or of which nobody ever heard.
 
     Raises:
@@ -33,7 +33,7 @@ def check_known(database: Database, universe: str) -> None:
 
 def why_nothing(database: Database, universe: str | None = None, asset: str = "breadth_counts") -> str:
     """Why nothing of an asset is stored, of a universe or of any: what was found wrong, and the command that helps."""
-    if message := held_of(database, universe, asset):
+    if message := why_held(database, universe, asset):
         return message
     wrong = [row for row in verdicts.failing(database) if row["severity"] == "error"]
     if wrong:
@@ -44,7 +44,7 @@ def why_nothing(database: Database, universe: str | None = None, asset: str = "b
     return f"Nothing is computed yet{of}: no run has come to its end.{NEXT_LINE}breadthflow run"
 
 
-def held_of(database: Database, universe: str | None, asset: str) -> str | None:
+def why_held(database: Database, universe: str | None, asset: str) -> str | None:
     """From which session on an asset is held, of a universe or of any, and why, with what helps; None: it is not."""
     mine = holds.first_held(database, asset)
     if universe is not None:
@@ -64,7 +64,7 @@ def held_message(database: Database, asset: str, mine: Mapping[str, Hold], end: 
     every.sort(key=lambda hold: hold["gate"])
     gates = {gate: list(rows) for gate, rows in groupby(every, key=lambda hold: hold["gate"])}
     gate = min(gates, key=lambda name: gates[name][0]["session"])
-    what = "; ".join(f"{told(rows)} ({name})" for name, rows in gates.items())
+    what = "; ".join(f"{described(rows)} ({name})" for name, rows in gates.items())
     whom = "" if any(hold["universe"] == EVERY for hold in mine.values()) else f" of {', '.join(sorted(mine))}"
     next_ = remedy(GATES[gate], gate, gates[gate][0]["session"], gates[gate][-1]["session"])
     return f"{asset}{whom} is held from {first} on: {what}.{NEXT_LINE}{next_}"

@@ -5,20 +5,20 @@ not here but made by formula_columns.py. Reading and writing is elsewhere in thi
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 
+from breadthflow_pipelines.calendar_file import CLOSED, OPEN
 from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBLISHED, Count, Unit
 from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
     ALL,
-    BAR_CHANGES,
     BAR_VALUES,
     DECIDED,
-    HOLE_DECISIONS,
     PRICES,
+    SEVERITIES,
     STATES,
     STATUSES,
 )
@@ -151,6 +151,8 @@ rejected_bars = sa.Table(
 
 REVISABLE = (*BAR_VALUES, "source")
 
+BarChange = Literal["restatement", "correction"]
+
 bar_revisions = sa.Table(
     "bar_revisions",
     metadata,
@@ -166,7 +168,7 @@ bar_revisions = sa.Table(
     _column("old_run_id", sa.Text(), "the run that had written the old values"),
     _column("old_ingested_at", sa.DateTime(timezone=True), "since when they had been known"),
     _column("kind", sa.Text(), "restatement, correction; null: changed before they were told apart", nullable=True),
-    _among("kind", BAR_CHANGES, "kind_known"),
+    _among("kind", get_args(BarChange), "kind_known"),
     comment="Every value of a bar that a source changed later, old and new",
 )
 
@@ -226,7 +228,7 @@ calendar_changes = sa.Table(
     _column("change", sa.Text(), "closed: it is no session; open: it is one", primary_key=True),
     _column("reason", sa.Text(), "why, as the file says"),
     _column("applied_at", sa.DateTime(timezone=True), "when what is stored came to know it", server_default=NOW),
-    sa.CheckConstraint("change IN ('closed', 'open')", name="change_known"),
+    _among("change", (CLOSED, OPEN), "change_known"),
     comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as what is stored has them",
 )
 
@@ -268,7 +270,7 @@ verdicts = sa.Table(
     _column("since", sa.DateTime(timezone=True), "since when it passes, or fails", server_default=NOW),
     _column("judged_at", sa.DateTime(timezone=True), "when it was judged last", server_default=NOW),
     _column("run_id", sa.Text(), "by which run; null: by a command that decided something", nullable=True),
-    sa.CheckConstraint("severity IN ('error', 'warn')", name="severity_known"),
+    _among("severity", SEVERITIES, "severity_known"),
     sa.CheckConstraint("failing >= 0 AND (failing > 0) = (said IS NOT NULL)", name="says_what_fails"),
     comment="What each check last said of each month: a check passes where no month that was ever judged fails",
 )
@@ -297,6 +299,8 @@ holds = sa.Table(
     *_within(0, 1, "missing"),
     comment="What must not be built on; the view holding has those that nobody accepted",
 )
+
+HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
 
 hole_decisions = sa.Table(
     "hole_decisions",
@@ -366,8 +370,8 @@ def _counted(count: Count) -> "sa.Column[Any]":
 
 
 def _held_above_zero(count: Count) -> bool:
-    # The tables as they were first made hold no member above a mean to it.
-    return count.unit not in (Unit.SHARE, Unit.LEVEL) and not count.name.startswith("above_")
+    # The migrations give no such constraint to members above a mean.
+    return count.unit not in (Unit.FRACTION, Unit.LEVEL) and not count.name.startswith("above_")
 
 
 def _within_able(able: str, counts: Sequence[str]) -> sa.CheckConstraint:

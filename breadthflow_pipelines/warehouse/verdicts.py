@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from psycopg2.extras import execute_values
 
-from breadthflow_pipelines.model.gates import GATES, Hold, remedy, told
+from breadthflow_pipelines.model.gates import GATES, Hold, described, remedy
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.holds import holding
 
@@ -83,12 +83,12 @@ def faults_of(holds: Iterable[Hold]) -> Faults:
     for hold in holds:
         by_month.setdefault(f"{hold['session']:%Y-%m}", []).append(hold)
     return {
-        month: Fault(len(group), told(group), group[0]["session"], group[-1]["session"])
+        month: Fault(len(group), described(group), group[0]["session"], group[-1]["session"])
         for month, group in by_month.items()
     }
 
 
-def known(database: Database, checks: Collection[str]) -> dict[str, list[Row]]:
+def by_check(database: Database, checks: Collection[str]) -> dict[str, list[Row]]:
     """By check, all that it last said, by month: month, severity, failing, first_session, ..., judged_at."""
     found: dict[str, list[Row]] = {}
     query = "SELECT * FROM verdicts WHERE check_name = ANY(%s) ORDER BY check_name, month"

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from breadthflow_pipelines.model.gates import accepting, listed, remedy, told
+from breadthflow_pipelines.model.gates import accepting, described, listed, remedy
 
 DAYS = [dt.date(1970, 11, day) for day in (12, 13, 16, 17, 18, 19, 20)]
 
@@ -19,15 +19,17 @@ def test_five_are_named_and_the_others_counted(many: int, text: str) -> None:
 
 
 def test_sessions_of_one_finding_are_told_together_and_universes_apart() -> None:
-    assert told(hold("bars_complete", day, "no bars") for day in DAYS) == (
+    assert described(hold("bars_complete", day, "no bars") for day in DAYS) == (
         "no bars on 1970-11-12, 1970-11-13, 1970-11-16, 1970-11-17, 1970-11-18 and 2 more "
         "(breadthflow holes lists them)"
     )
     thin = [hold("coverage_at_gate", DAYS[0], said, universe) for universe, said in (("b", "2 of 9"), ("a", "1 of 9"))]
-    assert told(thin) == "a: 1 of 9 on 1970-11-12; b: 2 of 9 on 1970-11-12"
-    assert told([hold("bars_keep_contract", DAYS[0], "9 of 90 rows rejected")]) == "9 of 90 rows rejected in 1970-11"
+    assert described(thin) == "a: 1 of 9 on 1970-11-12; b: 2 of 9 on 1970-11-12"
+    assert (
+        described([hold("bars_keep_contract", DAYS[0], "9 of 90 rows rejected")]) == "9 of 90 rows rejected in 1970-11"
+    )
     many = [hold("coverage_at_gate", day, f"{number} of 9", "u") for number, day in enumerate(DAYS)]
-    assert told(many).endswith("u: 4 of 9 on 1970-11-18; and 2 more")
+    assert described(many).endswith("u: 4 of 9 on 1970-11-18; and 2 more")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import status
+from breadthflow_pipelines.warehouse import overview
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.orchestration.conftest import (
     Contents,
@@ -171,7 +171,7 @@ def test_whichever_run_sees_a_change_first_makes_it_known(
     assert [row[:2] for row in applied(filled)] == [(CLOSED, "closed"), (SATURDAY, "open")]
     assert "because of changes in calendar" in filled.metadata("breadth_counts")["computed"]
     assert [check.name for check in report.checks if check.status == "failed"] == []
-    due = {row["asset"]: (row["first"], row["changed"]) for row in status.overview(filled.database)["due"]}
+    due = {row["asset"]: (row["first"], row["changed"]) for row in overview.overview(filled.database)["due"]}
     assert due == {"bars": (SATURDAY, "calendar")}  # this run did not read July
     assert planning.first_day_due(filled.instance, filled.market, LAST) == SATURDAY
     assert filled.daily(LAST).exit_status == 0

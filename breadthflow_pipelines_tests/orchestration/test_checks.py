@@ -11,7 +11,7 @@ import pytest
 from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.model.datasets import MONTHLY_ASSETS
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import breadth, market
+from breadthflow_pipelines.warehouse import bar_store, breadth_store
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, INDEX, LAST, SESSIONS
 
@@ -284,8 +284,10 @@ def test_checks_of_members_say_which_sessions_differ(filled: Store, frozen: Call
 
 
 def test_members_without_indicators_keep_signals_from_being_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = market.whole_history
-    monkeypatch.setattr(market, "whole_history", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3))
+    whole = bar_store.whole_history
+    monkeypatch.setattr(
+        bar_store, "whole_history", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3)
+    )
     report = store.run()
     assert by_status(report)["failed"] == {"members_have_indicators"}
     assert (report.exit_status, report.trouble) == (1, None)
@@ -296,7 +298,7 @@ def test_members_without_indicators_keep_signals_from_being_made(store: Store, m
 
 def test_members_are_held_against_the_counts_of_the_same_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     # While the counts wait for their next attempt, indicators are computed. Their check has to wait, too.
-    whole, made = breadth.record_counts, []
+    whole, made = breadth_store.record_counts, []
 
     def record_counts(*arguments: Any) -> Any:
         made.append(1)
@@ -304,7 +306,7 @@ def test_members_are_held_against_the_counts_of_the_same_run(store: Store, monke
             raise DatabaseError("The database cannot be reached: gone")
         return whole(*arguments)
 
-    monkeypatch.setattr(breadth, "record_counts", record_counts)
+    monkeypatch.setattr(breadth_store, "record_counts", record_counts)
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda self, attempt: 0.01 * attempt)  # noqa: ARG005
     report = store.run()
     assert len(made) == 3  # once in vain, then each year

@@ -15,7 +15,7 @@ from breadthflow_pipelines.orchestration import gates, planning, runs
 from breadthflow_pipelines.orchestration.partitions import Span, range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import decisions, holds, market, status, verdicts
+from breadthflow_pipelines.warehouse import bar_store, decisions, holds, rejections, verdicts
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, FIRST, LAST, SESSIONS
 from breadthflow_pipelines_tests.orchestration.test_quarantine import plant
@@ -413,7 +413,7 @@ class TestOtherGates:
         assert held(store) == []
         ((after,),) = store.rows(count)
         assert after == len(BROKEN)
-        gone = status.rejected(store.database, None, None, status="gone")
+        gone = rejections.rejected(store.database, None, None, status="gone")
         assert len(gone) == len(good)
         assert {row["symbol"] for row in gone} == {"JUNK" if away else "AAA"}
         assert store.run().rows_changed == 0
@@ -422,9 +422,9 @@ class TestOtherGates:
         self, filled: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         signals = filled.contents()["symbol_signals"]
-        whole = market.whole_history
+        whole = bar_store.whole_history
         with monkeypatch.context() as patch:
-            patch.setattr(market, "whole_history", lambda *what: whole(*what).filter(pl.col("security_id") > 3))
+            patch.setattr(bar_store, "whole_history", lambda *what: whole(*what).filter(pl.col("security_id") > 3))
             assert alone(filled, "price_indicators", months=(JUNE, dt.date(2023, 6, 30))) is None
         said = alone(filled, "symbol_signals", months=WHOLE) or ""
         assert said.startswith("symbol_signals of small is held from 2023-06-01 on: small: ")

@@ -15,8 +15,7 @@ import pytest
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.assets import symbols
 from breadthflow_pipelines.sources import file_batches, files
-from breadthflow_pipelines.warehouse import market
-from breadthflow_pipelines.warehouse import symbols as members
+from breadthflow_pipelines.warehouse import bar_store, member_store
 from breadthflow_pipelines_tests.orchestration.conftest import TABLES, Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
 
@@ -132,7 +131,7 @@ def test_backfill_that_fails_between_two_shards_of_members_repeated_gives_the_ta
 ) -> None:
     monkeypatch.setattr(symbols, "SHARD_BARS", 900)  # three securities or so
     with monkeypatch.context() as patch:
-        patch.setattr(market, "whole_history", _failing(market.whole_history, call=3))
+        patch.setattr(bar_store, "whole_history", _failing(bar_store.whole_history, call=3))
         report = store.run()
     assert (report.exit_status, str(report.trouble)) == (1, "price_indicators failed: KeyError: 'surprise'")
     assert 0 < store.rows("SELECT count(*) FROM price_indicators")[0][0] < len(one_shot["price_indicators"])
@@ -158,7 +157,7 @@ def test_backfill_that_fails_between_two_years_of_signals_repeated_gives_the_tab
     of_2023 = (2023, len(one_shot["symbol_signals"]), 0.0)
     assert [year for year, *_ in filled.rows(by_year)] == [2022, 2023]
     with monkeypatch.context() as patch:
-        patch.setattr(members, "regimes", _failing(members.regimes, call=2))
+        patch.setattr(member_store, "regimes", _failing(member_store.regimes, call=2))
         report = filled.run()
     assert (report.exit_status, str(report.trouble)) == (1, "symbol_signals failed: KeyError: 'surprise'")
     assert filled.rows(by_year) == [of_2023]
@@ -194,11 +193,11 @@ def test_control_c_ends_the_run_at_once(store: Store, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("module", "function", "call"),
     [
-        ("warehouse.market", "load_bars", 4),  # between two chunks of bars
+        ("warehouse.bar_store", "load_bars", 4),  # between two chunks of bars
         ("warehouse.bulk", "_change", 9),  # within the transaction of a chunk
-        ("warehouse.breadth", "record_counts", 2),  # between two years of counts
-        ("warehouse.symbols", "record_price_indicators", 3),  # between two shards of members
-        ("warehouse.symbols", "record_symbol_signals", 2),  # between two years of their signals
+        ("warehouse.breadth_store", "record_counts", 2),  # between two years of counts
+        ("warehouse.member_store", "record_price_indicators", 3),  # between two shards of members
+        ("warehouse.member_store", "record_symbol_signals", 2),  # between two years of their signals
     ],
 )
 def test_killed_backfill_repeated_gives_the_tables_of_one_backfill(

@@ -274,7 +274,7 @@ def test_a_session_without_volumes_is_a_warning_and_nobody_is_left_out(filled: S
 
 
 def test_lost_coverage_is_provisional_and_the_last_good_session_stays_in_sight(filled: Store) -> None:
-    from breadthflow_pipelines.warehouse.status import last_scores
+    from breadthflow_pipelines.warehouse.signal_listing import last_scores
 
     filled.execute(
         f"UPDATE market_signals SET state = 'provisional' WHERE session > '{SESSIONS[-5]}'",

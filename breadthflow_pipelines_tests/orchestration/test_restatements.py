@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.errors import SourceError
+from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.assets import breadth
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines.sources.protocol import Chunk
-from breadthflow_pipelines.warehouse import status
+from breadthflow_pipelines.warehouse import breadth_listing, overview
 from breadthflow_pipelines.warehouse.restatements import LEFT_BEHIND
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS, SmallMarket
@@ -151,7 +151,7 @@ def test_a_run_that_dies_between_bars_and_counts_leaves_a_note_for_the_next_one(
         patch.setattr(breadth, "count_breadth", broken)
         assert filled.run(*FEBRUARY).trouble is not None
     assert filled.rows(NOTED)[0][0] >= 3
-    due = {row["asset"]: (row["first"], row["changed"]) for row in status.overview(filled.database)["due"]}
+    due = {row["asset"]: (row["first"], row["changed"]) for row in overview.overview(filled.database)["due"]}
     assert due["breadth_counts"] == due["symbol_signals"] == (DAY, "bars, quarantined_bars")  # 3.0 is no price of it
     assert filled.daily(LAST).trouble is None  # of December
     nothing_is_left_to_do(filled)
@@ -186,11 +186,11 @@ def test_a_history_that_cannot_be_had_now_stays_on_its_scale_until_it_can(
     warned = {check.name for check in report.checks if check.status == "warned"}
     assert warned == {"every_symbol_answered", "members_have_bars"}  # of this market one member never has any
     assert closes(filled, "AAA") == old
-    [waiting] = status.overview(filled.database)["restated"]
+    [waiting] = overview.overview(filled.database)["restated"]
     assert (waiting["symbol"], waiting["price_ratio"], waiting["stored_anew"]) == ("AAA", 0.5, None)
 
     assert filled.daily(LAST).restated == 1
-    assert status.overview(filled.database)["restated"][0]["stored_anew"] > waiting["noticed"]
+    assert overview.overview(filled.database)["restated"][0]["stored_anew"] > waiting["noticed"]
     assert closes(filled, "AAA") == {day: close / 2 for day, close in old.items()}
 
 
@@ -244,7 +244,7 @@ def test_a_source_whose_prices_all_mean_something_else_is_not_taken_for_splits(f
 def test_what_was_known_before_a_correction_is_answered_as_of_then(filled: Store) -> None:
     def told(as_of: dt.datetime | None = None, day: dt.date = DAY) -> tuple[Any, ...]:
         columns = ["session", "advances", "declines", "ad_line", "state"]
-        [row] = status.breadth(filled.database, "small", day, day, "ALL", columns, as_of)
+        [row] = breadth_listing.breadth(filled.database, "small", day, day, "ALL", columns, as_of)
         return tuple(row.values())
 
     [(then,)] = filled.rows("SELECT now()")
@@ -261,7 +261,7 @@ def test_what_was_known_before_a_correction_is_answered_as_of_then(filled: Store
     filled.small.restate("AAA", DAY, close)
     assert filled.run(*FEBRUARY).trouble is None
     assert (told(then)[1:3], told(after), told()[1:3]) == (before[1:3], now, before[1:3])
-    with pytest.raises(status.RequestError, match="no such breadth of small was known"):
+    with pytest.raises(RequestError, match="no such breadth of small was known"):
         told(then - dt.timedelta(days=400))
 
 

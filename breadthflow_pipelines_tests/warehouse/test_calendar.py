@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from breadthflow_pipelines.calendar_file import Change
-from breadthflow_pipelines.warehouse import market
+from breadthflow_pipelines.warehouse import bar_store, security_store
 from breadthflow_pipelines.warehouse.bulk import fetch
-from breadthflow_pipelines.warehouse.calendar import settle, unknown
+from breadthflow_pipelines.warehouse.calendar import apply_changes, unapplied_days
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines_tests.warehouse.test_market import bars
+from breadthflow_pipelines_tests.warehouse.frames import bars
 from breadthflow_pipelines_tests.warehouse.test_recomputations import TWO, forget, noted
 
 START = dt.date(2024, 1, 1)
@@ -23,9 +23,9 @@ OF_BARS = {"quarantined_bars", "breadth_counts", "price_indicators", "symbol_sig
 @pytest.fixture
 def held(database: Database) -> Database:
     """Bars of two securities on the day that is to be closed and on the one after it, and nothing due."""
-    market.record_securities(database, TWO, synthetic=False)
+    security_store.record_securities(database, TWO, synthetic=False)
     for number in (1, 2):
-        market.load_bars(database, bars((number, str(CLOSED), 10), (number, str(NEXT), 11)), "s", "r")
+        bar_store.load_bars(database, bars((number, str(CLOSED), 10), (number, str(NEXT), 11)), "s", "r")
     forget(database)
     return database
 
@@ -34,7 +34,7 @@ def told(database: Database, *changes: Change, since: dt.date = START) -> list[d
     """Let the store know them; a day is a session where it is none of a weekend, unless they say otherwise."""
     said = {change.date: change.change == "open" for change in changes}
     is_session: Callable[[dt.date], bool] = lambda day: said.get(day, day.weekday() < 5)  # noqa: E731
-    return settle(database, changes, since, is_session, RULE)
+    return apply_changes(database, changes, since, is_session, RULE)
 
 
 def table(database: Database, columns: str, name: str, order: str) -> list[tuple[object, ...]]:
@@ -44,7 +44,7 @@ def table(database: Database, columns: str, name: str, order: str) -> list[tuple
 def test_what_is_made_of_bars_is_due_from_the_first_day_that_changes_and_opened_days_are_to_be_read(
     held: Database,
 ) -> None:
-    assert unknown(held, WHOLE, START) == [CLOSED, SATURDAY]
+    assert unapplied_days(held, WHOLE, START) == [CLOSED, SATURDAY]
     assert told(held, *WHOLE) == [CLOSED, SATURDAY]
     assert noted(held) == dict.fromkeys(OF_BARS, CLOSED)
     read = table(held, "first_session, cause", "recomputations WHERE asset = 'bars'", "1")
@@ -54,7 +54,7 @@ def test_what_is_made_of_bars_is_due_from_the_first_day_that_changes_and_opened_
         (SATURDAY, "open", "made up for it"),
     ]
     forget(held)
-    assert (unknown(held, WHOLE, START), told(held, *WHOLE), noted(held)) == ([], [], {})
+    assert (unapplied_days(held, WHOLE, START), told(held, *WHOLE), noted(held)) == ([], [], {})
 
 
 def test_bars_of_a_closed_day_are_put_aside_as_if_they_had_been_turned_away(held: Database) -> None:
@@ -66,7 +66,7 @@ def test_bars_of_a_closed_day_are_put_aside_as_if_they_had_been_turned_away(held
 
 def test_a_change_that_is_taken_back_makes_the_day_one_to_be_read_or_to_be_emptied(held: Database) -> None:
     told(held, *WHOLE)
-    market.load_bars(held, bars((1, str(SATURDAY), 12)), "s", "r")
+    bar_store.load_bars(held, bars((1, str(SATURDAY), 12)), "s", "r")
     forget(held)
     assert told(held) == [CLOSED, SATURDAY]
     assert table(held, "first_session", "recomputations WHERE asset = 'bars'", "1") == [(CLOSED,), (SATURDAY,)]
@@ -78,12 +78,12 @@ def test_another_reason_is_written_down_and_makes_nothing_due(held: Database) ->
     told(held, *WHOLE)
     forget(held)
     reworded = Change(CLOSED, "closed", "snowstorm", 2)
-    assert (unknown(held, (reworded, WHOLE[1]), START), told(held, reworded, WHOLE[1])) == ([], [])
+    assert (unapplied_days(held, (reworded, WHOLE[1]), START), told(held, reworded, WHOLE[1])) == ([], [])
     assert noted(held) == {}
     assert table(held, "reason", "calendar_changes", "session") == [("snowstorm",), ("made up for it",)]
 
 
 def test_days_before_the_first_month_of_history_are_left_alone(held: Database) -> None:
-    assert unknown(held, WHOLE, NEXT) == [SATURDAY]
+    assert unapplied_days(held, WHOLE, NEXT) == [SATURDAY]
     assert told(held, *WHOLE, since=NEXT) == [SATURDAY]
     assert noted(held) == dict.fromkeys(OF_BARS, SATURDAY)

@@ -6,9 +6,9 @@ import pytest
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import Measure, fit, new_columns
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns
 
-LINE, SHARE = Measure("ad_line", "running sum of A - D"), Measure("zweig_ema", "a share", 0, 1)
+LINE, SHARE = FormulaColumn("ad_line", "running sum of A - D"), FormulaColumn("zweig_ema", "a share", 0, 1)
 ROW = "('u', 'ALL', '2024-01-02', 'final', true, 2"
 FIXED = "universe, segment, session, state, settled, convention"
 
@@ -44,7 +44,7 @@ def test_a_formula_brings_its_column_and_takes_it_away(database: Database) -> No
 def test_values_stay_when_a_column_only_says_something_else(database: Database) -> None:
     fit(database, tables.breadth_indicators, [LINE, SHARE])
     execute(database, f"INSERT INTO breadth_indicators ({FIXED}, ad_line, zweig_ema) VALUES {ROW}, 7, 0.5)")
-    fit(database, tables.breadth_indicators, [SHARE, Measure("ad_line", "the sum of A - D")])
+    fit(database, tables.breadth_indicators, [SHARE, FormulaColumn("ad_line", "the sum of A - D")])
     assert fetch(database, "SELECT ad_line, zweig_ema FROM breadth_indicators").rows() == [(7.0, 0.5)]
     assert columns(database, "breadth_indicators")["ad_line"] == "the sum of A - D"
 
@@ -52,7 +52,7 @@ def test_values_stay_when_a_column_only_says_something_else(database: Database) 
 def test_new_bounds_hold_for_what_is_written_from_now_on(database: Database) -> None:
     fit(database, tables.breadth_indicators, [LINE])
     execute(database, f"INSERT INTO breadth_indicators ({FIXED}, ad_line) VALUES {ROW}, 7)")
-    fit(database, tables.breadth_indicators, [Measure("ad_line", LINE.about, 0, 5)])
+    fit(database, tables.breadth_indicators, [FormulaColumn("ad_line", LINE.about, 0, 5)])
     assert fetch(database, "SELECT ad_line FROM breadth_indicators").rows() == [(7.0,)]
     with pytest.raises(refused.CheckViolation):
         execute(database, "UPDATE breadth_indicators SET ad_line = 8")
@@ -81,12 +81,12 @@ def test_nothing_is_altered_where_nothing_changed(database: Database) -> None:
 
 
 def test_partitioned_tables_take_columns_too(database: Database) -> None:
-    fit(database, tables.price_indicators, [Measure("rsi", "strength", 0, 100)])
+    fit(database, tables.price_indicators, [FormulaColumn("rsi", "strength", 0, 100)])
     year = "PARTITION OF price_indicators FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')"
     execute(database, f"CREATE TABLE price_indicators_2024 {year}")
     assert columns(database, "price_indicators_2024").keys() == columns(database, "price_indicators").keys()
     assert "rsi" in columns(database, "price_indicators_2024")
-    fit(database, tables.price_indicators, [Measure("rsi", "strength", 0, 1)])
+    fit(database, tables.price_indicators, [FormulaColumn("rsi", "strength", 0, 1)])
     execute(database, "INSERT INTO securities VALUES (1, 'A', NULL, NULL, false)")
     with pytest.raises(refused.CheckViolation):
         execute(

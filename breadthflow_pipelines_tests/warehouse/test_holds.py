@@ -7,11 +7,11 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import EVERY, MISSING, THIN
-from breadthflow_pipelines.warehouse import breadth, holds, verdicts
+from breadthflow_pipelines.warehouse import breadth_store, holds, verdicts
 from breadthflow_pipelines.warehouse.bulk import execute
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.verdicts import Fault
-from breadthflow_pipelines_tests.warehouse.test_breadth import FIRST, JANUARY, LAST
+from breadthflow_pipelines_tests.warehouse.test_breadth_store import FIRST, JANUARY, LAST
 
 DAY, NEXT = dt.date(2024, 1, 3), dt.date(2024, 1, 4)
 JAN, FEB = (dt.date(2024, 1, 1), dt.date(2024, 1, 31)), (dt.date(2024, 2, 1), dt.date(2024, 2, 29))
@@ -21,7 +21,7 @@ def settle(
     database: Database, *found: tuple[dt.date, float], days: tuple[dt.date, dt.date] = JAN, run: str = "r1"
 ) -> None:
     rows = [{"universe": EVERY, "session": day, "missing": share, "said": "no bars"} for day, share in found]
-    execute(database, [holds.settling(MISSING, *holds.listing(rows), days, run)])
+    execute(database, [holds.settling(MISSING, *holds.given_rows(rows), days, run)])
 
 
 def member(database: Database, universe: str = "u") -> None:
@@ -53,7 +53,7 @@ def test_a_universe_is_held_from_its_first_hold_on(database: Database) -> None:
     member(database, "v")
     settle(database, (NEXT, 1.0))
     thin = [{"universe": "v", "session": DAY, "missing": 0.9, "said": "1 of 10"}]
-    execute(database, [holds.settling(THIN, *holds.listing(thin), JAN, "r")])
+    execute(database, [holds.settling(THIN, *holds.given_rows(thin), JAN, "r")])
     firsts = {asset: holds.first_held(database, asset) for asset in ("bars", "breadth_counts", "breadth_indicators")}
     assert firsts["bars"] == {}  # nothing holds what is read from the source
     assert {u: row["session"] for u, row in firsts["breadth_counts"].items()} == {"u": NEXT, "v": NEXT}
@@ -63,7 +63,7 @@ def test_a_universe_is_held_from_its_first_hold_on(database: Database) -> None:
 def test_holes_of_an_invented_market_do_not_hold_a_real_one(database: Database) -> None:
     member(database)
     rows = [{"universe": EVERY, "session": DAY, "missing": 1.0, "said": "no bars"}]
-    execute(database, [holds.settling(MISSING, *holds.listing(rows), JAN, "r", synthetic=True)])
+    execute(database, [holds.settling(MISSING, *holds.given_rows(rows), JAN, "r", synthetic=True)])
     assert sessions(database) == [DAY]
     assert holds.first_held(database, "breadth_counts") == {}
 
@@ -116,8 +116,8 @@ def test_a_day_that_is_no_hole_is_refused_with_those_there_are(database: Databas
 
 
 def test_counts_below_the_gate_hold_with_the_counts_and_go_with_them(database: Database) -> None:
-    gate = breadth.settling_coverage(0.9, FIRST, LAST, "r")
-    breadth.record_counts(database, JANUARY, FIRST, LAST, gate)
+    gate = breadth_store.settling_coverage(0.9, FIRST, LAST, "r")
+    breadth_store.record_counts(database, JANUARY, FIRST, LAST, gate)
     thin = JANUARY.filter((pl.col("segment") == "ALL") & (pl.col("coverage") < 0.9))
     assert thin.height > 0
     held = holds.holding(database, [THIN])
@@ -128,16 +128,16 @@ def test_counts_below_the_gate_hold_with_the_counts_and_go_with_them(database: D
     assert held[0]["said"] == (
         f"{first['priced']} of {first['members']} members priced ({100 * first['coverage']:.1f} %, gate 90 %)"
     )
-    execute(database, [breadth.settling_coverage(0.01, FIRST, LAST, "r")])
+    execute(database, [breadth_store.settling_coverage(0.01, FIRST, LAST, "r")])
     assert holds.holding(database, [THIN]) == []
 
 
 def test_rows_from_a_hold_on_stay_as_they_were(database: Database) -> None:
-    breadth.record_counts(database, JANUARY, FIRST, LAST)
-    merged = breadth.record_counts(database, JANUARY.clear(), FIRST, LAST, None, {"u": DAY})
+    breadth_store.record_counts(database, JANUARY, FIRST, LAST)
+    merged = breadth_store.record_counts(database, JANUARY.clear(), FIRST, LAST, None, {"u": DAY})
     assert merged.deleted == 1
-    assert breadth.counts(database, FIRST, LAST)["session"].to_list() == [DAY, DAY]  # all of it, and a sector
-    assert breadth.record_counts(database, JANUARY.clear(), FIRST, LAST, None, {"v": DAY}).deleted == 2
+    assert breadth_store.counts(database, FIRST, LAST)["session"].to_list() == [DAY, DAY]  # all of it, and a sector
+    assert breadth_store.record_counts(database, JANUARY.clear(), FIRST, LAST, None, {"v": DAY}).deleted == 2
 
 
 def test_a_verdict_keeps_since_when_it_holds(database: Database) -> None:
@@ -145,7 +145,7 @@ def test_a_verdict_keeps_since_when_it_holds(database: Database) -> None:
     fault = {"2024-02": Fault(2, "no bars on 2024-02-05, 2024-02-06", dt.date(2024, 2, 5), dt.date(2024, 2, 6))}
     for faults in (fault, fault, {}):
         verdicts.record(database, "bars", "bars_complete", months, faults, run_id="r")
-        rows = verdicts.known(database, ["bars_complete"])["bars_complete"]
+        rows = verdicts.by_check(database, ["bars_complete"])["bars_complete"]
         assert [row["failing"] for row in rows] == [0, 2 if faults else 0]
         if faults is fault:
             since = rows[1]["since"]

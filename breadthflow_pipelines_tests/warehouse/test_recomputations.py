@@ -5,10 +5,10 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.warehouse import market, recomputations
+from breadthflow_pipelines.warehouse import bar_store, recomputations, security_store
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import done, due
-from breadthflow_pipelines_tests.warehouse.test_market import bars, listing, members
+from breadthflow_pipelines_tests.warehouse.frames import bars, listing, members
 
 TWO = listing((1, "A", "AAA", None, None), (2, "B", "BBB", None, None))
 OF_SOUND_BARS = {"breadth_counts", "price_indicators", "symbol_signals"}
@@ -28,15 +28,15 @@ def forget(database: Database) -> None:
 @pytest.fixture
 def held(database: Database) -> Database:
     """Two members with two bars each, and nothing due."""
-    market.record_securities(database, TWO, synthetic=False)
-    market.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", "2022-03-01")))
+    security_store.record_securities(database, TWO, synthetic=False)
+    security_store.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", "2022-03-01")))
     load(database, (1, "2024-01-02", 10), (1, "2024-01-03", 11), (2, "2024-01-02", 20), (2, "2024-01-03", 21))
     forget(database)
     return database
 
 
 def load(database: Database, *rows: tuple[int, str, float]) -> None:
-    market.load_bars(database, bars(*rows), "s", "r")
+    bar_store.load_bars(database, bars(*rows), "s", "r")
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_bars_make_due_whatever_is_made_of_them_from_the_first_that_changed(
 def test_memberships_make_counts_due_from_the_first_day_that_differs(
     held: Database, after: list[tuple[str, int, str, str | None]], first: str | None
 ) -> None:
-    market.record_members(held, members(*after))
+    security_store.record_members(held, members(*after))
     assert noted(held) == ({} if first is None else dict.fromkeys(OF_SOUND_BARS, dt.date.fromisoformat(first)))
 
 
 def test_another_sector_makes_counts_due_from_the_first_membership_on(held: Database) -> None:
-    market.record_securities(held, TWO.with_columns(name=pl.lit("another name")), synthetic=False)
+    security_store.record_securities(held, TWO.with_columns(name=pl.lit("another name")), synthetic=False)
     assert noted(held) == {}
     moved = TWO.with_columns(sector=pl.when(pl.col("security_id") == 2).then(pl.lit("Energy")).otherwise("sector"))
-    market.record_securities(held, moved, synthetic=False)
+    security_store.record_securities(held, moved, synthetic=False)
     assert noted(held) == {"breadth_counts": dt.date(2020, 1, 1)}
 
 
@@ -105,5 +105,5 @@ def test_what_became_due_while_somebody_computed_stays_due(held: Database) -> No
 
 def test_a_change_that_is_refused_makes_nothing_due(held: Database) -> None:
     with pytest.raises(Exception, match="bars_volume_not_negative"):
-        market.load_bars(held, bars((1, "2023-12-01", 9)).with_columns(volume=pl.lit(-1.0)), "s", "r")
+        bar_store.load_bars(held, bars((1, "2023-12-01", 9)).with_columns(volume=pl.lit(-1.0)), "s", "r")
     assert noted(held) == {}

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 
 from breadthflow_pipelines.warehouse import migrations, tables, views
 from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision
-from breadthflow_pipelines.warehouse.formula_columns import Measure, fit
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit
 
 
 @pytest.fixture
@@ -248,13 +248,13 @@ GOOD: dict[str, dict[str, object]] = {
 
 
 MEASURES = [
-    Measure("net_advances", "rises less falls"),
-    Measure("ad_line", "their sum"),
-    Measure("mcclellan_oscillator", "their momentum"),
-    *(Measure(name, "a share", 0, 1) for name in ("zweig_ema", "up_volume_share")),
-    *(Measure(name, "a percentage", 0, 100) for name in ("pct_above_20", "pct_above_200")),
-    Measure("rana", "a ratio", -1000, 1000),
-    Measure("trin", "a ratio of ratios", 0),
+    FormulaColumn("net_advances", "rises less falls"),
+    FormulaColumn("ad_line", "their sum"),
+    FormulaColumn("mcclellan_oscillator", "their momentum"),
+    *(FormulaColumn(name, "a share", 0, 1) for name in ("zweig_ema", "up_volume_share")),
+    *(FormulaColumn(name, "a percentage", 0, 100) for name in ("pct_above_20", "pct_above_200")),
+    FormulaColumn("rana", "a ratio", -1000, 1000),
+    FormulaColumn("trin", "a ratio of ratios", 0),
 ]
 
 
@@ -272,7 +272,7 @@ def held(fresh_database: Callable[[str], str], _template: str) -> Iterator[psyco
             year = f"{table}_2024 PARTITION OF {table} FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')"
             cursor.execute(f"CREATE TABLE {year}")
     fit(Database(url, None), tables.breadth_indicators, MEASURES)
-    fit(Database(url, None), tables.price_indicators, [Measure("rsi", "relative strength", 0, 100)])
+    fit(Database(url, None), tables.price_indicators, [FormulaColumn("rsi", "relative strength", 0, 100)])
     yield connection
     connection.close()
 

@@ -37,13 +37,10 @@ from breadthflow_pipelines.reports.charts import indicator_charts
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
 from breadthflow_pipelines.sources.registry import published_directory
 from breadthflow_pipelines.trust.count_guards import judge_published, scope_stretches, unit_stretches
-from breadthflow_pipelines.warehouse import breadth as warehouse
-from breadthflow_pipelines.warehouse import market as bars_warehouse
-from breadthflow_pipelines.warehouse import publications as publications_warehouse
+from breadthflow_pipelines.warehouse import bar_store, breadth_store, rejection_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
-from breadthflow_pipelines.warehouse.status import synthetic_universes
-
-GROUP = "breadth"
+from breadthflow_pipelines.warehouse.publications import remembered
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 _TELLING = ("ad_line", "mcclellan_oscillator_ratio", "zweig_ema", "pct_above_50", "net_new_highs")
 _PLOTTED = {
@@ -64,7 +61,7 @@ class PublishedCounts(dg.Config):
     directory: str = Field(default="", description="holds its files X_advn.csv, X_decln.csv, ...")
 
 
-@stored_asset("exchange_breadth", group=GROUP, code_version="1", layer="source", kinds={"csv"})
+@stored_asset("exchange_breadth", code_version="1", layer="source", kinds={"csv"})
 def exchange_breadth(
     context: dg.AssetExecutionContext, config: PublishedCounts, market: Market
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -86,7 +83,7 @@ def exchange_breadth(
 
 def publications(market: Market) -> dict[str, Path | str]:
     """By exchange, where every run reads its counts: what was imported, and before that what the settings name."""
-    return {**publications_warehouse.remembered(market.store), **market.settings.publications}
+    return {**remembered(market.store), **market.settings.publications}
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,8 @@ def _publish(market: Market, exchange: str, directory: Path, run_id: str) -> _Re
     published = read_published_counts(directory, exchange, market.calendar)
     judged = judge_published(published.counts.with_columns(exchange=pl.lit(exchange)))
     counts = require(contracts.PUBLISHED, judged)
-    merged = warehouse.record_published(market.store, counts, exchange, run_id)
-    warehouse.record_rejected_counts(market.store, published.rejected, exchange, run_id)
+    merged = breadth_store.record_published(market.store, counts, exchange, run_id)
+    rejection_store.record_rejected_counts(market.store, published.rejected, exchange, run_id)
     advance("published counts", 1, f"{counts.height} sessions")
     return _Read(exchange, merged, counts, published.rejected.select(pl.lit(exchange).alias("exchange"), pl.all()))
 
@@ -145,7 +142,6 @@ def breadth_counts_asset(
 
     @stored_asset(
         "breadth_counts",
-        group=GROUP,
         code_version="1",
         layer="counts",
         kinds={"pandera"},
@@ -164,7 +160,7 @@ def breadth_counts_asset(
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("breadth_counts"), catching_up(market, "breadth_counts", span) as work:
             merged = _count(market, work, context.run.run_id)
-        held = warehouse.coverage(market.store, span.start, span.end)
+        held = breadth_store.coverage(market.store, span.start, span.end)
         held = of_market(held, market, synthetic_universes(market.store))
         monthly_metadata(
             context,
@@ -192,23 +188,22 @@ def breadth_counts_asset(
 def _count(market: Market, work: Work, run_id: str) -> Merged:
     """Count the span year by year: memory stays small however long the history."""
     span = work.span
-    members = bars_warehouse.members(market.store)
+    members = security_store.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING
     for done, (start, end) in enumerate(span.years, 1):
-        bars = bars_warehouse.bars_to_count(market.store, start, end, WARM_UP_BARS)
+        bars = bar_store.bars_to_count(market.store, start, end, WARM_UP_BARS)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
-        index = bars_warehouse.index_closes(market.store, market.settings.index_symbols, start, end)
+        index = bar_store.index_closes(market.store, market.settings.index_symbols, start, end)
         counts = require(contracts.COUNTS, count_breadth(bars, members, sessions, index))
-        hold = warehouse.settling_coverage(market.settings.coverage_gate, start, end, run_id)
-        merged += warehouse.record_counts(market.store, work.held.free(counts), start, end, hold, work.held.firsts)
+        hold = breadth_store.settling_coverage(market.settings.coverage_gate, start, end, run_id)
+        merged += breadth_store.record_counts(market.store, work.held.free(counts), start, end, hold, work.held.firsts)
         advance("breadth counts", done / len(span.years), f"through {end}")
     return merged
 
 
 @stored_asset(
     "breadth_indicators",
-    group=GROUP,
     code_version="2",
     layer="indicators",
     kinds={"pandera"},
@@ -224,13 +219,13 @@ def breadth_indicators(context: dg.AssetExecutionContext, market: Market) -> dg.
     with market.store.exclusive("breadth_indicators"):
         judge_coverage(market, context.run.run_id)  # the gate may be another one than when they were counted
         held = holding(market, "breadth_indicators")
-        counts = held.free(warehouse.all_counts(market.store))
+        counts = held.free(breadth_store.all_counts(market.store))
         closed = market.calendar.last_closed()
         revisable_from = market.calendar.back(closed, REVISABLE_SESSIONS - 1)
         states = breadth_state(counts, market.settings.coverage_gate, revisable_from)
         computed = compute_indicators(counts).join(states.select(*KEY, "state"), on=KEY)
         contract = contracts.indicators(BREADTH_BOUNDS)
-        merged = warehouse.record_indicators(market.store, require(contract, computed), BREADTH, held.firsts)
+        merged = breadth_store.record_indicators(market.store, require(contract, computed), BREADTH, held.firsts)
     advance("breadth indicators", 1, f"{computed.height} rows")
     whole = computed.filter(segment=ALL).join(counts, on=KEY)
     latest = whole.sort("session").group_by("universe", maintain_order=True).last()

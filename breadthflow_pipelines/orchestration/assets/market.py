@@ -36,11 +36,9 @@ from breadthflow_pipelines.sources.universe_file import (
     read_instruments,
     read_universe,
 )
-from breadthflow_pipelines.warehouse import market as warehouse
-from breadthflow_pipelines.warehouse import recomputations
-from breadthflow_pipelines.warehouse.status import synthetic_universes
+from breadthflow_pipelines.warehouse import bar_store, recomputations, security_store
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-GROUP = "market"
 SAMPLE = 5  # securities
 
 
@@ -56,7 +54,7 @@ def _instruments(market: Market) -> pl.DataFrame:
     return read_instruments(beside) if beside else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
 
 
-@stored_asset("securities", group=GROUP, code_version="1", layer="source", kinds={"pandera"})
+@stored_asset("securities", code_version="1", layer="source", kinds={"pandera"})
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
@@ -64,8 +62,8 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     listing = with_descriptions(require(LISTING, source.securities()), instruments)
     with market.store.exclusive("securities"):
         wanted = with_unlisted(listing, wanted_members(market), instruments)
-        numbered = number_securities(wanted, warehouse.known_securities(market.store))
-        recorded = warehouse.record_securities(market.store, numbered, synthetic=source.synthetic)
+        numbered = number_securities(wanted, security_store.security_numbers(market.store))
+        recorded = security_store.record_securities(market.store, numbered, synthetic=source.synthetic)
     unlisted = numbered["security_id"].n_unique() - listing["source_key"].n_unique()
     about = source.describe().about
     context.log.info("%s: %s securities", about, listing["source_key"].n_unique())
@@ -85,7 +83,6 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
 
 @stored_asset(
     "universe_members",
-    group=GROUP,
     code_version="1",
     layer="source",
     kinds={"pandera"},
@@ -96,8 +93,8 @@ def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
     """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
     wanted = wanted_members(market)
     with market.store.exclusive("universe_members"):
-        intervals = resolve_members(wanted, warehouse.symbol_intervals(market.store))
-        merged = warehouse.record_members(market.store, intervals)
+        intervals = resolve_members(wanted, security_store.symbol_intervals(market.store))
+        merged = security_store.record_members(market.store, intervals)
     present = intervals.filter(pl.col("valid_to").is_null())
     by_universe = intervals.group_by("universe").agg(
         intervals=pl.len(), securities=pl.col("security_id").n_unique(), open=pl.col("valid_to").is_null().sum()
@@ -118,7 +115,6 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
 
     @stored_asset(
         "bars",
-        group=GROUP,
         code_version="1",
         layer="source",
         made_of={"security_id": [("securities", "security_id")]},
@@ -130,13 +126,13 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     def bars(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
         span = span_of(context.run.tags, market.settings, market.calendar)
-        before = warehouse.reach(market.store, synthetic=market.source.synthetic)
+        before = bar_store.reach(market.store, synthetic=market.source.synthetic)
         ingest = Ingest(market, span, context.run.run_id)
         ingest.run()
         changed = settle_calendar(market)
         recomputations.done_within(market.store, "bars", span.start, span.end)
         judge_read(market, span, context.run.run_id, before, ingest.asked_again)
-        held = warehouse.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
+        held = bar_store.sessions_held(market.store, span.start, span.end, synthetic=market.source.synthetic)
         monthly_metadata(
             context,
             ingest.merged,

@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.model.gates import CROWDED
-from breadthflow_pipelines.model.vocabulary import DECIDED, LEFT_OUT
+from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LEFT_OUT, PRICES, PROPOSED, QUARANTINED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.describe import (
@@ -31,7 +31,7 @@ from breadthflow_pipelines.trust.bar_rules import (
     implausible,
 )
 from breadthflow_pipelines.trust.quarantine import excessive, first_changed, settle, undecided
-from breadthflow_pipelines.warehouse import quarantine as warehouse
+from breadthflow_pipelines.warehouse import quarantine_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate
 
@@ -45,13 +45,12 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
 
     @stored_asset(
         "quarantined_bars",
-        group="market",
         code_version="1",
         layer="quality",
         made_of={
             "security_id": [("bars", "security_id")],
             "session": [("bars", "session")],
-            "evidence": [("bars", name) for name in ("open", "high", "low", "close", "volume")],
+            "evidence": [("bars", name) for name in (*PRICES, "volume")],
         },
         partitions_def=months,
         pool="quarantined_bars",
@@ -64,13 +63,11 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
         with market.store.exclusive("quarantined_bars"), catching_up(market, "quarantined_bars", own) as work:
             span = work.span.with_month_before()
             merged = NOTHING if span.is_empty else _judge(market, span, context.run.run_id)
-        held = warehouse.findings(market.store, span.start, span.end)
-        statuses = {
-            status: (pl.col("status") == status).sum() for status in ("quarantined", "doubted", "proposed", *DECIDED)
-        }
+        held = quarantine_store.findings(market.store, span.start, span.end)
+        statuses = {status: (pl.col("status") == status).sum() for status in (QUARANTINED, DOUBTED, PROPOSED, *DECIDED)}
         monthly_metadata(context, merged, held, statuses, always={"synthetic": market.source.synthetic})
-        left_out, doubted = held.filter(pl.col("status").is_in(LEFT_OUT)), held.filter(status="doubted")
-        newest = warehouse.shown_findings(market.store, span.start, span.end)
+        left_out, doubted = held.filter(pl.col("status").is_in(LEFT_OUT)), held.filter(status=DOUBTED)
+        newest = quarantine_store.shown_findings(market.store, span.start, span.end)
         return dg.MaterializeResult(
             metadata={
                 "by_rule": {rule: left_out.filter(rule=rule).height for rule in RULES},
@@ -87,9 +84,9 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition, bars: dg.Asse
 
 def _judge(market: Market, span: Span, run_id: str) -> Merged:
     found = pl.concat([_found(market, start, end) for start, end in span.years])
-    stored = warehouse.findings(market.store, span.start, span.end)
-    fingerprints = warehouse.fingerprints(market.store, pl.concat([found.select(_BAR), stored.select(_BAR)]))
-    sessions = warehouse.session_volumes(market.store, span.start, span.end)
+    stored = quarantine_store.findings(market.store, span.start, span.end)
+    fingerprints = quarantine_store.fingerprints(market.store, pl.concat([found.select(_BAR), stored.select(_BAR)]))
+    sessions = quarantine_store.session_volumes(market.store, span.start, span.end)
     open_ = undecided(found.join(fingerprints, on=_BAR), stored)
     # Where many symbols fell silent at once, the source has a hole, which is told of elsewhere.
     excess = excessive(open_.filter(pl.col("rule") != LONG_SILENCE), sessions)
@@ -97,8 +94,8 @@ def _judge(market: Market, span: Span, run_id: str) -> Merged:
     settled = settle(found, stored, fingerprints, excess, run_id=run_id, now=now, doubts=DOUBTS)
     _tell(stored, settled)
     advance("quarantined bars", 1, f"through {span.end}")
-    hold = warehouse.settling_proposals(span.start, span.end, run_id, synthetic=market.source.synthetic)
-    merged = warehouse.record_findings(market.store, settled, first_changed(stored, settled), hold)
+    hold = quarantine_store.settling_proposals(span.start, span.end, run_id, synthetic=market.source.synthetic)
+    merged = quarantine_store.record_findings(market.store, settled, first_changed(stored, settled), hold)
     record_gate(market.store, CROWDED, span.months, run_id=run_id)
     return merged
 
@@ -107,7 +104,7 @@ _BAR = ("security_id", "session")
 
 
 def _found(market: Market, start: dt.date, end: dt.date) -> pl.DataFrame:
-    bars = warehouse.bars_to_judge(market.store, start, end, WARM_UP_BARS, LATER_BARS)
+    bars = quarantine_store.bars_to_judge(market.store, start, end, WARM_UP_BARS, LATER_BARS)
     found = pl.concat([implausible(bars), doubtful(bars)])
     return found.filter(pl.col("session").is_between(start, end))
 

@@ -23,8 +23,8 @@ from breadthflow_pipelines.reports.charts import signal_charts
 from breadthflow_pipelines.signals.market import changed_signals
 from breadthflow_pipelines.signals.market import market_signals as compute_signals
 from breadthflow_pipelines.signals.rules import RULES
-from breadthflow_pipelines.warehouse import breadth as warehouse
-from breadthflow_pipelines.warehouse.status import synthetic_universes
+from breadthflow_pipelines.warehouse import breadth_store
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 CHANGED_SHOWN = 50
 _SHOWN = ("session", "universe", "rule", "action", "confidence", "value", "state")
@@ -37,7 +37,6 @@ _LOOKED_AT = {column for rule in RULES.values() if rule.thrust for column in rul
 
 @stored_asset(
     "market_signals",
-    group="signals",
     code_version="1",
     layer="signals",
     kinds={"pandera"},
@@ -52,11 +51,11 @@ def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.Mate
     """Buy, sell or hold, each with its rule, threshold and evidence; from all of history, only changes are written."""
     with market.store.exclusive("market_signals"):
         held = holding(market, "market_signals")
-        counts = held.free(warehouse.all_counts(market.store))
-        indicators = held.free(warehouse.indicators(market.store))
+        counts = held.free(breadth_store.all_counts(market.store))
+        indicators = held.free(breadth_store.indicators(market.store))
         signals = require(contracts.SIGNALS, compute_signals(counts, indicators))
-        changed = changed_signals(held.free(warehouse.signal_actions(market.store)), signals)
-        merged = warehouse.record_signals(market.store, signals, held.firsts)
+        changed = changed_signals(held.free(breadth_store.signal_actions(market.store)), signals)
+        merged = breadth_store.record_signals(market.store, signals, held.firsts)
     advance("market signals", 1, f"{signals.height} signals")
     by_rule = signals.group_by("universe", "rule", "action").agg(signals=pl.len(), last=pl.col("session").max())
     latest = signals.filter(pl.col("segment") == ALL).sort("session", descending=True)

@@ -39,12 +39,10 @@ from breadthflow_pipelines.orchestration.pending_changes import Work, catching_u
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
-from breadthflow_pipelines.warehouse import market as bars_warehouse
-from breadthflow_pipelines.warehouse import symbols as warehouse
+from breadthflow_pipelines.warehouse import bar_store, member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
-from breadthflow_pipelines.warehouse.status import synthetic_universes
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-GROUP = "symbols"
 SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
 LAST_ID = 2**62  # beyond every security's number
 _OF_MEMBERS = ("universe", "session", "security_id")
@@ -57,7 +55,6 @@ def price_indicators_asset(
 
     @stored_asset(
         "price_indicators",
-        group=GROUP,
         code_version="1",
         layer="indicators",
         kinds={"pandera"},
@@ -76,7 +73,7 @@ def price_indicators_asset(
         span = span_of(context.run.tags, market.settings, market.calendar)
         with market.store.exclusive("price_indicators"), catching_up(market, "price_indicators", span) as work:
             merged = NOTHING if work.span.is_empty else _compute(market, work)
-        told = warehouse.members_told(market.store, span.start, span.end)
+        told = member_store.member_totals(market.store, span.start, span.end)
         told = of_market(told, market, synthetic_universes(market.store))
         monthly_metadata(
             context,
@@ -100,18 +97,18 @@ def price_indicators_asset(
 def _compute(market: Market, work: Work) -> Merged:
     """Compute the span shard by shard, each security from its first bar on, however the months are cut."""
     span = work.span
-    members = bars_warehouse.members(market.store)
+    members = security_store.members(market.store)
     held = roster(members, market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end)))
     held = held.select(_OF_MEMBERS)
     medians = _medians(market, span, held)
     merged, done = NOTHING, 0
-    sizes = bars_warehouse.histories(market.store, span.start, span.end)
+    sizes = bar_store.histories(market.store, span.start, span.end)
     whole = int(sizes["bars"].sum())
     for low, high, shard in _shards(sizes):
-        bars = bars_warehouse.whole_history(market.store, shard["security_id"].to_list(), span.end)
+        bars = bar_store.whole_history(market.store, shard["security_id"].to_list(), span.end)
         rows = held.join(technical_indicators(bars), on=["security_id", "session"])
         computed = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
-        merged += warehouse.record_price_indicators(
+        merged += member_store.record_price_indicators(
             market.store,
             require(contracts.price_indicators(SYMBOL_BOUNDS), work.held.free(computed)),
             SYMBOL,
@@ -129,7 +126,7 @@ def _medians(market: Market, span: Span, held: pl.DataFrame) -> pl.DataFrame:
     """The median return of each universe on each session, year by year: it takes all members at once, but few bars."""
     years = []
     for start, end in span.years:
-        bars = by_history(bars_warehouse.bars_to_count(market.store, start, end, ROC_LONG))
+        bars = by_history(bar_store.bars_to_count(market.store, start, end, ROC_LONG))
         change = roc(pl.col("close"), ROC_LONG).over(HISTORY).alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
         years.append(median_returns(held.join(returns, on=["security_id", "session"])))
@@ -152,7 +149,6 @@ def symbol_signals_asset(
 
     @stored_asset(
         "symbol_signals",
-        group=GROUP,
         code_version="1",
         layer="signals",
         kinds={"pandera"},
@@ -181,7 +177,7 @@ def symbol_signals_asset(
         with market.store.exclusive("symbol_signals"), catching_up(market, "symbol_signals", span, judge) as work:
             merged = _signal(market, work)
         synthetic = synthetic_universes(market.store)
-        told = of_market(warehouse.members_told(market.store, span.start, span.end), market, synthetic)
+        told = of_market(member_store.member_totals(market.store, span.start, span.end), market, synthetic)
         actions = {action: pl.col(action).sum() for action in ("signals", "buys", "sells")}
         monthly_metadata(context, merged, told, actions, always={"synthetic": market.source.synthetic})
         refuse_held(context, market, work.held)
@@ -200,10 +196,12 @@ def symbol_signals_asset(
 def _signal(market: Market, work: Work) -> Merged:
     span, merged = work.span, NOTHING
     for start, end in span.years:
-        rows = warehouse.members_with_indicators(market.store, RULE_COLUMNS, start, end)
-        signals = compute_signals(rows, warehouse.regimes(market.store, start, end))
+        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, start, end)
+        signals = compute_signals(rows, member_store.regimes(market.store, start, end))
         sound = require(contracts.symbol_signals(VOTE_BOUNDS), work.held.free(signals))
-        merged += warehouse.record_symbol_signals(market.store, sound, VOTES, days=(start, end), held=work.held.firsts)
+        merged += member_store.record_symbol_signals(
+            market.store, sound, VOTES, days=(start, end), held=work.held.firsts
+        )
         advance("symbol signals", _part(span, end), f"through {end}")
     return merged
 

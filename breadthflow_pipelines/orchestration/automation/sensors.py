@@ -40,7 +40,7 @@ from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.protocol import Outcome
 from breadthflow_pipelines.sources.registry import file_options
 from breadthflow_pipelines.sources.universe_file import instruments_beside
-from breadthflow_pipelines.warehouse import market as warehouse
+from breadthflow_pipelines.warehouse import bar_store
 from breadthflow_pipelines.warehouse.verdicts import last_judged
 
 EVERY_FEW_MINUTES = 300  # seconds between two looks at what is missing
@@ -337,7 +337,7 @@ def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> 
     if outcomes[Outcome.FAILED]:
         return f"{outcomes[Outcome.FAILED]} symbols could not be read"
     before = market.calendar.back(session, 1)
-    bars = dict(warehouse.sessions_held(market.store, before, session, synthetic=market.source.synthetic).iter_rows())
+    bars = dict(bar_store.sessions_held(market.store, before, session, synthetic=market.source.synthetic).iter_rows())
     fewer = bars.get(before, 0) - bars.get(session, 0)
     if outcomes[Outcome.NOT_YET] and fewer > 0:  # others ended long ago, and will never have it
         return f"{fewer} symbols have no bar of {session} yet"

@@ -6,12 +6,21 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.warehouse import decisions, market, quarantine, recomputations, status, symbols
+from breadthflow_pipelines.model.datasets import FOLLOWERS
+from breadthflow_pipelines.warehouse import (
+    bar_store,
+    decisions,
+    member_store,
+    quarantine_store,
+    recomputations,
+    rejections,
+    security_store,
+)
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines_tests.warehouse.test_market import bars, listing, members
+from breadthflow_pipelines_tests.warehouse.frames import bars, listing, members
 
-ASSETS = recomputations.MADE_OF["bars"]
+ASSETS = FOLLOWERS["bars"]
 D1, D2, D3, D4 = (dt.date(2024, 1, n) for n in (2, 3, 4, 5))
 TWO = listing((1, "A", "AAA", None, "2024-01-04"), (1, "A", "AX", "2024-01-04", None), (2, "B", "BBB", None, None))
 
@@ -19,10 +28,10 @@ TWO = listing((1, "A", "AAA", None, "2024-01-04"), (1, "A", "AX", "2024-01-04", 
 @pytest.fixture
 def held(database: Database) -> Database:
     """Two members with four bars each; a rule spoke against A's second."""
-    market.record_securities(database, TWO, synthetic=False)
-    market.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", None)))
+    security_store.record_securities(database, TWO, synthetic=False)
+    security_store.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", None)))
     rows = bars(*[(n, str(day), 10.0 * n + day.day) for n in (1, 2) for day in (D1, D2, D3, D4)])
-    market.load_bars(database, rows, "s", "run 1")
+    bar_store.load_bars(database, rows, "s", "run 1")
     for asset in ASSETS:
         recomputations.done(database, asset, recomputations.due(database, asset))
     store_finding(database)
@@ -30,14 +39,14 @@ def held(database: Database) -> Database:
 
 
 def store_finding(database: Database, state: str = "quarantined", rule: str = "spike", day: dt.date = D2) -> None:
-    print_ = quarantine.fingerprints(database, pl.DataFrame({"security_id": [1], "session": [day]}))
+    print_ = quarantine_store.fingerprints(database, pl.DataFrame({"security_id": [1], "session": [day]}))
     row = print_.with_columns(
         rule=pl.lit(rule),
         evidence=pl.lit('{"factor": 3.0}'),
         status=pl.lit(state),
         run_id=pl.lit("run 1"),
     )
-    quarantine.record_findings(database, row, None)
+    quarantine_store.record_findings(database, row, None)
 
 
 def sound(database: Database) -> set[tuple[int, dt.date]]:
@@ -68,14 +77,14 @@ def test_only_what_is_quarantined_or_confirmed_is_left_out(held: Database, state
 
 
 def test_whatever_computes_does_not_see_the_bar(held: Database) -> None:
-    counted = market.bars_to_count(held, D2, D4, 252)
+    counted = bar_store.bars_to_count(held, D2, D4, 252)
     assert sorted(counted.filter(security_id=1)["session"]) == [D1, D3, D4]
-    assert sorted(market.bars_to_count(held, D4, D4, 2).filter(security_id=1)["session"]) == [D1, D3, D4]
-    assert market.whole_history(held, [1], D4)["session"].to_list() == [D1, D3, D4]
-    assert market.histories(held, D1, D4).rows() == [(1, 3), (2, 4)]
-    index = market.index_closes(held, {"u": "AAA"}, D1, D4)
+    assert sorted(bar_store.bars_to_count(held, D4, D4, 2).filter(security_id=1)["session"]) == [D1, D3, D4]
+    assert bar_store.whole_history(held, [1], D4)["session"].to_list() == [D1, D3, D4]
+    assert bar_store.histories(held, D1, D4).rows() == [(1, 3), (2, 4)]
+    index = bar_store.index_closes(held, {"u": "AAA"}, D1, D4)
     assert index["session"].to_list() == [D1]  # AAA's second is out, and from the third on it is AX
-    assert market.sessions_held(held, D2, D2, synthetic=False)["bars"].to_list() == [2]  # it is there all the same
+    assert bar_store.sessions_held(held, D2, D2, synthetic=False)["bars"].to_list() == [2]  # it is there all the same
 
 
 def test_members_with_a_quarantined_bar_have_no_close_to_judge(held: Database) -> None:
@@ -86,29 +95,29 @@ def test_members_with_a_quarantined_bar_have_no_close_to_judge(held: Database) -
         "INSERT INTO price_indicators (universe, session, security_id, convention) "
         "SELECT 'u', session, security_id, 1 FROM bars",
     )
-    told = symbols.members_with_indicators(held, ["close"], D1, D4)
+    told = member_store.members_with_indicators(held, ["close"], D1, D4)
     assert (1, D2) not in set(told.select("security_id", "session").rows())
     assert told.height == 7
 
 
 def test_bars_to_judge_are_all_bars_and_those_beside_them(held: Database) -> None:
-    judged = quarantine.bars_to_judge(held, D3, D3, before=1, after=1).sort("security_id", "session")
+    judged = quarantine_store.bars_to_judge(held, D3, D3, before=1, after=1).sort("security_id", "session")
     assert judged.select("security_id", "session").rows() == [(n, day) for n in (1, 2) for day in (D2, D3, D4)]
     assert judged.columns == ["security_id", "session", "open", "high", "low", "close", "volume"]
 
 
 def test_a_dividend_is_no_other_bar_and_another_price_is(held: Database) -> None:
     key = pl.DataFrame({"security_id": [1], "session": [D1]})
-    before = quarantine.fingerprints(held, key)["fingerprint"].item()
+    before = quarantine_store.fingerprints(held, key)["fingerprint"].item()
     execute(held, f"UPDATE bars SET close_adjusted = 3 WHERE security_id = 1 AND session = '{D1}'")
-    assert quarantine.fingerprints(held, key)["fingerprint"].item() == before
+    assert quarantine_store.fingerprints(held, key)["fingerprint"].item() == before
     execute(held, f"UPDATE bars SET low = low - 0.01 WHERE security_id = 1 AND session = '{D1}'")
-    assert quarantine.fingerprints(held, key)["fingerprint"].item() != before
+    assert quarantine_store.fingerprints(held, key)["fingerprint"].item() != before
 
 
 def test_storing_the_same_findings_again_changes_nothing(held: Database) -> None:
-    settled = quarantine.findings(held, D1, D4)
-    merged = quarantine.record_findings(held, settled, None)
+    settled = quarantine_store.findings(held, D1, D4)
+    merged = quarantine_store.record_findings(held, settled, None)
     assert (merged.inserted, merged.updated, merged.deleted) == (0, 0, 0)
 
 
@@ -119,7 +128,7 @@ def test_a_released_bar_is_sound_signed_and_to_be_counted_again(held: Database) 
     assert {asset for asset in ASSETS if recomputations.due(held, asset).first == D2} == {
         *("breadth_counts", "price_indicators", "symbol_signals"),
     }
-    told = status.rejected(held, None, None, status="released")[0]
+    told = rejections.rejected(held, None, None, status="released")[0]
     assert (told["symbol"], told["decided_by"], told["decision"], told["reason"]) == (
         "AAA",
         "ann",
@@ -184,15 +193,15 @@ def test_what_cannot_be_decided_is_refused(
 
 @pytest.mark.parametrize("typed", ["A.A", "A/A", "A A"])
 def test_a_bar_is_decided_and_listed_under_any_spelling_of_its_symbol(database: Database, typed: str) -> None:
-    market.record_securities(database, listing((1, "A-A", "A-A", None, None)), synthetic=False)
-    market.load_bars(database, bars((1, str(D1), 10.0)), "s", "run 1")
+    security_store.record_securities(database, listing((1, "A-A", "A-A", None, None)), synthetic=False)
+    bar_store.load_bars(database, bars((1, str(D1), 10.0)), "s", "run 1")
     decisions.decide_bar(database, typed, D1, "confirmed", "ann", "why")
-    assert [row["symbol"] for row in status.rejected(database, None, None, symbol=typed)] == ["A-A"]
+    assert [row["symbol"] for row in rejections.rejected(database, None, None, symbol=typed)] == ["A-A"]
 
 
 def test_a_symbol_that_may_be_two_is_named_and_not_guessed(database: Database) -> None:
     both = listing((1, "A-A", "A-A", None, None), (2, "A.A", "A.A", None, None))
-    market.record_securities(database, both, synthetic=False)
+    security_store.record_securities(database, both, synthetic=False)
     with pytest.raises(RequestError, match=r"A/A may be A-A or A.A: write it as the source does"):
         decisions.decide_bar(database, "A/A", D1, "confirmed", "ann", "why")
 
@@ -203,17 +212,17 @@ def test_the_list_has_rows_that_broke_the_contract_and_bars_that_rules_speak_aga
         "INSERT INTO rejected_bars (fingerprint, source, symbol, session, low, reasons, run_id) "
         "VALUES ('f', 'other', 'BBB', '2024-01-05', 1, ARRAY['high below low', 'close outside the bar'], 'r')",
     )
-    every = status.rejected(held, None, None)
+    every = rejections.rejected(held, None, None)
     assert [(row["symbol"], row["reason"], row["status"]) for row in every] == [
         ("AAA", "spike", "quarantined"),
         ("BBB", "high below low; close outside the bar", "rejected"),
     ]
     assert every[0]["evidence"] == {"factor": 3.0}
-    assert len(status.rejected(held, D3, D4)) == 1
-    assert len(status.rejected(held, None, None, source="other")) == 1
-    assert len(status.rejected(held, None, None, reason="OUTSIDE")) == 1
-    assert len(status.rejected(held, None, None, symbol="AAA", status="quarantined")) == 1
-    assert status.rejected(held, None, None, status="lapsed") == []
+    assert len(rejections.rejected(held, D3, D4)) == 1
+    assert len(rejections.rejected(held, None, None, source="other")) == 1
+    assert len(rejections.rejected(held, None, None, reason="OUTSIDE")) == 1
+    assert len(rejections.rejected(held, None, None, symbol="AAA", status="quarantined")) == 1
+    assert rejections.rejected(held, None, None, status="lapsed") == []
     execute(held, "UPDATE quarantined_bars SET status = 'lapsed'")
-    assert len(status.rejected(held, None, None)) == 1
-    assert len(status.rejected(held, None, None, status="lapsed")) == 1
+    assert len(rejections.rejected(held, None, None)) == 1
+    assert len(rejections.rejected(held, None, None, status="lapsed")) == 1

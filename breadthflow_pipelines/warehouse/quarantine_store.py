@@ -8,14 +8,13 @@ import datetime as dt
 import polars as pl
 
 from breadthflow_pipelines.model.gates import CROWDED, EVERY
+from breadthflow_pipelines.model.vocabulary import LAPSED, PROPOSED
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.holds import settling
-from breadthflow_pipelines.warehouse.recomputations import noting
-
-# close_adjusted is not among them: it changes with every dividend, and no rule looks at it.
-FINGERPRINT = "md5(concat_ws(' ', open, high, low, close, volume))"
+from breadthflow_pipelines.warehouse.recomputations import change_notes
+from breadthflow_pipelines.warehouse.sql import bar_fingerprint, spaced, valid_on
 
 _COLUMNS = ", ".join(f"{c.name}::text" if c.name == "evidence" else c.name for c in tables.quarantined_bars.c)
 
@@ -54,9 +53,9 @@ def fingerprints(database: Database, keys: pl.DataFrame) -> pl.DataFrame:
     wanted = keys.select("security_id", "session").unique().sort("security_id", "session")
     return fetch(
         database,
-        f"SELECT security_id, session, {FINGERPRINT} AS fingerprint FROM bars WHERE (security_id, session) IN ("
+        f"SELECT security_id, session, {bar_fingerprint()} AS fingerprint FROM bars WHERE (security_id, session) IN ("
         "SELECT * FROM unnest(string_to_array($1, ' ')::bigint[], string_to_array($2, ' ')::date[]))",
-        (" ".join(map(str, wanted["security_id"])), " ".join(map(str, wanted["session"]))),
+        (spaced(wanted["security_id"]), spaced(wanted["session"])),
     )
 
 
@@ -76,8 +75,8 @@ def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataF
         "SELECT q.session, symbol, synthetic, rule, status, evidence::text, reason FROM quarantined_bars q "
         "JOIN securities s USING (security_id) "
         "LEFT JOIN security_symbols n ON n.security_id = q.security_id "
-        "AND daterange(n.valid_from, n.valid_to) @> q.session "
-        "WHERE q.session BETWEEN $1 AND $2 AND status <> 'lapsed' ORDER BY session DESC, symbol, rule",
+        f"AND {valid_on('n', 'q.session')} "
+        f"WHERE q.session BETWEEN $1 AND $2 AND status <> '{LAPSED}' ORDER BY session DESC, symbol, rule",
         (start, end),
     )
 
@@ -95,7 +94,7 @@ def record_findings(
     """
     holds = [hold] if hold else []
     return merge(
-        database, tables.quarantined_bars, settled, then=lambda _: [*noting("quarantined_bars", since), *holds]
+        database, tables.quarantined_bars, settled, then=lambda _: [*change_notes("quarantined_bars", since), *holds]
     )
 
 
@@ -105,6 +104,7 @@ def settling_proposals(start: dt.date, end: dt.date, run_id: str, *, synthetic: 
         SELECT '{EVERY}' AS universe, min(first) AS session, 0::double precision AS missing,
                sum(bars) || ' bars proposed (' || string_agg(rule || ' ' || bars, ', ' ORDER BY rule) || ')' AS said
           FROM (SELECT date_trunc('month', session) AS month, rule, min(session) AS first, count(*) AS bars
-                  FROM quarantined_bars WHERE status = 'proposed' AND session BETWEEN $1 AND $2 GROUP BY 1, 2) proposed
+                  FROM quarantined_bars
+                 WHERE status = '{PROPOSED}' AND session BETWEEN $1 AND $2 GROUP BY 1, 2) proposed
          GROUP BY month"""
     return settling(CROWDED, found, (start, end), (start, end), run_id, synthetic=synthetic)

@@ -1,4 +1,4 @@
-"""Indicators and signals of each member on each session, made of a security's own bars. Bars are in market.py."""
+"""Indicators and signals of each member on each session, made of a security's own bars: in, and out again."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,19 @@ from types import MappingProxyType
 
 import polars as pl
 
-from breadthflow_pipelines.model.gates import UNTOLD
-from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, HELD_BACK
+from breadthflow_pipelines.model.gates import INCOMPLETE
+from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY, HELD_BACK, SELL
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import Measure, fit, new_columns
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
-from breadthflow_pipelines.warehouse.market import yearly
 
 
 def record_price_indicators(
     database: Database,
     indicators: pl.DataFrame,
-    measures: Sequence[Measure],
+    formulas: Sequence[FormulaColumn],
     *,
     days: tuple[dt.date, dt.date],
     securities: tuple[int, int],
@@ -29,7 +28,7 @@ def record_price_indicators(
 
     held: by universe, the session from which on its rows stay as they are.
     """
-    table = fit(database, tables.price_indicators, measures)
+    table = fit(database, tables.price_indicators, formulas)
     scope = "session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4"
     scope, parameters = unheld(scope, (*days, *securities), held)
     return merge(
@@ -38,16 +37,18 @@ def record_price_indicators(
         indicators,
         scope=scope,
         parameters=parameters,
-        first=yearly(table, indicators),
+        first=yearly_partitions(table, indicators),
     )
 
 
-def lacking_from(database: Database, indicators: Sequence[Measure], votes: Sequence[Measure]) -> dt.date | None:
+def lacking_from(
+    database: Database, indicators: Sequence[FormulaColumn], votes: Sequence[FormulaColumn]
+) -> dt.date | None:
     """The first session whose members know nothing of an indicator or a vote that is new since, or None."""
     firsts = [
         fetch(database, f"SELECT min(session) FROM {table.name}").item()
-        for table, measures in ((tables.price_indicators, indicators), (tables.symbol_signals, votes))
-        if new_columns(database, table, measures)
+        for table, formulas in ((tables.price_indicators, indicators), (tables.symbol_signals, votes))
+        if new_columns(database, table, formulas)
     ]
     return min((first for first in firsts if first is not None), default=None)
 
@@ -66,7 +67,7 @@ def members_with_indicators(database: Database, columns: Sequence[str], start: d
 def record_symbol_signals(
     database: Database,
     signals: pl.DataFrame,
-    measures: Sequence[Measure],
+    formulas: Sequence[FormulaColumn],
     *,
     days: tuple[dt.date, dt.date],
     held: Mapping[str, dt.date] = MappingProxyType({}),
@@ -75,9 +76,9 @@ def record_symbol_signals(
 
     held: by universe, the session from which on its rows stay as they are.
     """
-    table = fit(database, tables.symbol_signals, measures)
+    table = fit(database, tables.symbol_signals, formulas)
     scope, parameters = unheld("session BETWEEN $1 AND $2", days, held)
-    return merge(database, table, signals, scope=scope, parameters=parameters, first=yearly(table, signals))
+    return merge(database, table, signals, scope=scope, parameters=parameters, first=yearly_partitions(table, signals))
 
 
 def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -94,12 +95,12 @@ def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     )
 
 
-def members_told(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+def member_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     """universe, session, priced, indicators, signals, buys, sells: members by session, from start through end.
 
-    Priced are those that were counted, 0 where nobody was; a session is told as soon as any of the three tables has it.
+    Priced are those that were counted, 0 where nobody was; a session has a row where any of the three tables has one.
     """
-    return fetch(database, f"{_MEMBERS_TOLD} ORDER BY universe, session", (start, end))
+    return fetch(database, f"{_MEMBER_TOTALS} ORDER BY universe, session", (start, end))
 
 
 def settling_members(start: dt.date, end: dt.date, run_id: str) -> Statement:
@@ -107,18 +108,18 @@ def settling_members(start: dt.date, end: dt.date, run_id: str) -> Statement:
     found = (
         "SELECT universe, session, abs(priced - indicators)::float8 / greatest(priced, indicators) AS missing, "
         "format('%s of %s priced members have indicators', indicators, priced) AS said "
-        f"FROM ({_MEMBERS_TOLD}) told WHERE priced <> indicators"
+        f"FROM ({_MEMBER_TOTALS}) totals WHERE priced <> indicators"
     )
-    return settling(UNTOLD, found, (start, end), (start, end), run_id)
+    return settling(INCOMPLETE, found, (start, end), (start, end), run_id)
 
 
-_MEMBERS_TOLD = f"""
+_MEMBER_TOTALS = f"""
     WITH c AS (SELECT universe, session, priced FROM breadth_counts
                 WHERE segment = '{ALL}' AND session BETWEEN $1 AND $2),
          i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
                 WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
-         s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = 'buy') AS buys,
-                      count(*) FILTER (WHERE action = 'sell') AS sells
+         s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = '{BUY}') AS buys,
+                      count(*) FILTER (WHERE action = '{SELL}') AS sells
                  FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session)
     SELECT universe, session, coalesce(priced, 0) AS priced, coalesce(indicators, 0) AS indicators,
            coalesce(signals, 0) AS signals, coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells

@@ -8,12 +8,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.model.counts import PUBLISHED
-from breadthflow_pipelines.warehouse import breadth
+from breadthflow_pipelines.warehouse import breadth_store, rejection_store
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import Measure
-from breadthflow_pipelines.warehouse.market import record_members, record_securities
-from breadthflow_pipelines.warehouse.status import synthetic_universes
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
+from breadthflow_pipelines.warehouse.security_store import record_members, record_securities
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 1, 31)
 
@@ -49,20 +49,20 @@ JANUARY = counts(("u", "ALL", "2024-01-02", 4), ("u", "ALL", "2024-01-03", 5), (
 
 def test_counts_of_a_range_become_exactly_those_given(database: Database) -> None:
     december = counts(("u", "ALL", "2023-12-29", 1))
-    breadth.record_counts(database, december, dt.date(2023, 12, 1), dt.date(2023, 12, 31))
-    assert figures(breadth.record_counts(database, JANUARY, FIRST, LAST)) == (3, 0, 0, 0)
-    assert figures(breadth.record_counts(database, JANUARY, FIRST, LAST)) == (0, 0, 3, 0)
+    breadth_store.record_counts(database, december, dt.date(2023, 12, 1), dt.date(2023, 12, 31))
+    assert figures(breadth_store.record_counts(database, JANUARY, FIRST, LAST)) == (3, 0, 0, 0)
+    assert figures(breadth_store.record_counts(database, JANUARY, FIRST, LAST)) == (0, 0, 3, 0)
     changed = counts(("u", "ALL", "2024-01-03", 9), ("v", "ALL", "2024-01-03", 1))
-    assert figures(breadth.record_counts(database, changed, FIRST, LAST)) == (1, 1, 0, 2)
-    stored = breadth.counts(database, dt.date(2023, 1, 1), LAST).sort("universe", "session")
+    assert figures(breadth_store.record_counts(database, changed, FIRST, LAST)) == (1, 1, 0, 2)
+    stored = breadth_store.counts(database, dt.date(2023, 1, 1), LAST).sort("universe", "session")
     expected = pl.concat([december, changed]).sort("universe", "session")
     assert_frame_equal(stored, expected, check_column_order=False)
-    assert breadth.counts(database, FIRST, LAST).height == 2
+    assert breadth_store.counts(database, FIRST, LAST).height == 2
 
 
 def test_coverage_speaks_of_whole_universes(database: Database) -> None:
-    breadth.record_counts(database, JANUARY, FIRST, LAST)
-    found = breadth.coverage(database, dt.date(2024, 1, 3), LAST)
+    breadth_store.record_counts(database, JANUARY, FIRST, LAST)
+    found = breadth_store.coverage(database, dt.date(2024, 1, 3), LAST)
     assert found.rows() == [("u", dt.date(2024, 1, 3), 12, 10, 10 / 12)]  # no segment, nothing before the range
 
 
@@ -82,18 +82,18 @@ PUBLISHED = pl.DataFrame(
 
 def test_published_counts_of_one_exchange_replace_its_own_only(database: Database) -> None:
     other = PUBLISHED.with_columns(exchange=pl.lit("Y"))
-    breadth.record_published(database, other, "Y", "first")
-    assert figures(breadth.record_published(database, PUBLISHED, "X", "first")) == (2, 0, 0, 0)
+    breadth_store.record_published(database, other, "Y", "first")
+    assert figures(breadth_store.record_published(database, PUBLISHED, "X", "first")) == (2, 0, 0, 0)
     corrected = PUBLISHED.tail(1).with_columns(advances=pl.lit(6, pl.Int64))
-    assert figures(breadth.record_published(database, corrected, "X", "second")) == (0, 1, 0, 1)
-    stored = breadth.published(database).sort("exchange", "session")
+    assert figures(breadth_store.record_published(database, corrected, "X", "second")) == (0, 1, 0, 1)
+    stored = breadth_store.published(database).sort("exchange", "session")
     assert_frame_equal(stored, pl.concat([corrected, other]), check_column_order=False)
 
 
 def test_counted_and_published_breadth_stand_in_one_shape(database: Database) -> None:
-    breadth.record_counts(database, JANUARY, FIRST, LAST)
-    breadth.record_published(database, PUBLISHED.head(1), "X", "r")
-    every = breadth.all_counts(database)
+    breadth_store.record_counts(database, JANUARY, FIRST, LAST)
+    breadth_store.record_published(database, PUBLISHED.head(1), "X", "r")
+    every = breadth_store.all_counts(database)
     assert every.select("universe", "segment", "session", "members", "advances", "new_lows").rows() == [
         ("X", "ALL", dt.date(2024, 1, 2), None, 5, None),  # an exchange publishes no members
         ("u", "ALL", dt.date(2024, 1, 2), 12, 4, 0),
@@ -108,9 +108,9 @@ def test_doubted_counts_are_kept_and_left_out_and_volumes_are_in_shares(database
         issues_usable=pl.lit(value=False),
         volume_usable=pl.lit(value=False),
     )
-    breadth.record_published(database, pl.concat([PUBLISHED.head(1), doubted]), "X", "r")
-    assert breadth.published(database)["advances"].to_list() == [5, 5]
-    every = breadth.all_counts(database)
+    breadth_store.record_published(database, pl.concat([PUBLISHED.head(1), doubted]), "X", "r")
+    assert breadth_store.published(database)["advances"].to_list() == [5, 5]
+    every = breadth_store.all_counts(database)
     columns = ("advances", "unchanged", "new_highs", "up_volume", "unchanged_volume", "index_close")
     assert every.select(columns).rows() == [(5, 5, 5, 5000, 5000, 100.5), (None, None, None, None, None, 100.5)]
     assert every["doubts"].to_list() == [[], ["total issues far from their level"]]
@@ -118,12 +118,12 @@ def test_doubted_counts_are_kept_and_left_out_and_volumes_are_in_shares(database
 
 def test_counts_of_another_list_of_issues_say_what_they_are_to_be_multiplied_by(database: Database) -> None:
     other = PUBLISHED.tail(1).with_columns(usual_issues=pl.lit(12.0))  # of 5 + 5 + 5
-    breadth.record_published(database, pl.concat([PUBLISHED.head(1), other]), "X", "r")
-    breadth.record_counts(database, JANUARY.head(1), FIRST, LAST)
-    every = breadth.all_counts(database).select("universe", "advances", "issue_scale", "up_volume")
+    breadth_store.record_published(database, pl.concat([PUBLISHED.head(1), other]), "X", "r")
+    breadth_store.record_counts(database, JANUARY.head(1), FIRST, LAST)
+    every = breadth_store.all_counts(database).select("universe", "advances", "issue_scale", "up_volume")
     assert every.rows() == [("X", 5, None, 5000), ("X", 5, 0.8, 5000), ("u", 4, None, 7)]
-    breadth.record_published(database, other.with_columns(issues_usable=pl.lit(value=False)), "X", "r")
-    assert breadth.all_counts(database).filter(universe="X")["issue_scale"].to_list() == [None]
+    breadth_store.record_published(database, other.with_columns(issues_usable=pl.lit(value=False)), "X", "r")
+    assert breadth_store.all_counts(database).filter(universe="X")["issue_scale"].to_list() == [None]
 
 
 def test_refused_lines_of_published_counts_are_kept_once(database: Database) -> None:
@@ -136,15 +136,15 @@ def test_refused_lines_of_published_counts_are_kept_once(database: Database) -> 
             "reason": "no session of XNYS",
         }
     )
-    assert breadth.record_rejected_counts(database, refused, "X", "first") == 2
-    assert breadth.record_rejected_counts(database, refused, "X", "second") == 0
-    assert breadth.record_rejected_counts(database, refused, "Y", "third") == 2  # another exchange's file
-    assert breadth.record_rejected_counts(database, refused.clear(), "X", "fourth") == 0
+    assert rejection_store.record_rejected_counts(database, refused, "X", "first") == 2
+    assert rejection_store.record_rejected_counts(database, refused, "X", "second") == 0
+    assert rejection_store.record_rejected_counts(database, refused, "Y", "third") == 2  # another exchange's file
+    assert rejection_store.record_rejected_counts(database, refused.clear(), "X", "fourth") == 0
     held = fetch(database, "SELECT exchange, run_id, count(*) FROM rejected_counts GROUP BY 1, 2 ORDER BY 1").rows()
     assert held == [("X", "first", 2), ("Y", "third", 2)]
 
 
-MEASURES = [Measure("ad_line", "running sum"), Measure("zweig_ema", "a share", 0, 1)]
+MEASURES = [FormulaColumn("ad_line", "running sum"), FormulaColumn("zweig_ema", "a share", 0, 1)]
 
 
 def indicators(*sessions: str, ad_line: float) -> pl.DataFrame:
@@ -161,13 +161,13 @@ def indicators(*sessions: str, ad_line: float) -> pl.DataFrame:
 def test_indicators_are_replaced_whole_and_rewritten_only_where_they_differ(database: Database) -> None:
     a_third = 1 / 3  # no short decimal: what comes back must be the same to the last bit
     first = indicators("2024-01-02", "2024-01-03", ad_line=a_third)
-    assert figures(breadth.record_indicators(database, first, MEASURES)) == (2, 0, 0, 0)
+    assert figures(breadth_store.record_indicators(database, first, MEASURES)) == (2, 0, 0, 0)
     stamps = "SELECT session, computed_at, xmin::text FROM breadth_indicators ORDER BY session"
     before = fetch(database, stamps).rows()
     second = pl.concat([indicators("2024-01-02", ad_line=a_third), indicators("2024-01-04", ad_line=2.0)])
-    assert figures(breadth.record_indicators(database, second, MEASURES)) == (1, 0, 1, 1)
+    assert figures(breadth_store.record_indicators(database, second, MEASURES)) == (1, 0, 1, 1)
     assert fetch(database, stamps).rows()[0] == before[0]
-    assert_frame_equal(breadth.indicators(database), second, check_column_order=False, check_exact=True)
+    assert_frame_equal(breadth_store.indicators(database), second, check_column_order=False, check_exact=True)
 
 
 def signals(evidence: object, **changes: object) -> pl.DataFrame:
@@ -197,8 +197,8 @@ def signals(evidence: object, **changes: object) -> pl.DataFrame:
     ],
 )
 def test_evidence_comes_back_as_it_went_in(database: Database, evidence: dict[str, object]) -> None:
-    breadth.record_signals(database, signals(evidence))
-    stored = breadth.all_signals(database)
+    breadth_store.record_signals(database, signals(evidence))
+    stored = breadth_store.all_signals(database)
     assert json.loads(stored["evidence"].item()) == evidence
     assert_frame_equal(
         stored.drop("evidence"), signals(evidence).drop("evidence"), check_column_order=False, check_exact=True
@@ -206,11 +206,11 @@ def test_evidence_comes_back_as_it_went_in(database: Database, evidence: dict[st
 
 
 def test_evidence_that_is_only_written_differently_is_no_change(database: Database) -> None:
-    breadth.record_signals(database, signals({"a": 1, "b": 2.0}))
+    breadth_store.record_signals(database, signals({"a": 1, "b": 2.0}))
     reordered = signals({}).with_columns(evidence=pl.lit('{"b":2.0,   "a":1}'))
-    assert figures(breadth.record_signals(database, reordered)) == (0, 0, 1, 0)
-    assert figures(breadth.record_signals(database, signals({"a": 1, "b": 3}))) == (0, 1, 0, 0)
-    assert figures(breadth.record_signals(database, signals({}).clear())) == (0, 0, 0, 1)
+    assert figures(breadth_store.record_signals(database, reordered)) == (0, 0, 1, 0)
+    assert figures(breadth_store.record_signals(database, signals({"a": 1, "b": 3}))) == (0, 1, 0, 0)
+    assert figures(breadth_store.record_signals(database, signals({}).clear())) == (0, 0, 0, 1)
 
 
 def test_universes_with_invented_members_are_known(database: Database) -> None:

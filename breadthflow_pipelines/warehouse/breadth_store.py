@@ -1,4 +1,4 @@
-"""Published counts, breadth counts, indicators and signals: what is made from the market and read by the next step."""
+"""Published counts, breadth counts, indicators and signals of whole universes and their sectors: in, and out again."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,9 @@ from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import Measure, fit
-from breadthflow_pipelines.warehouse.history import keep_known
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit
+from breadthflow_pipelines.warehouse.history import keep_revisions
 from breadthflow_pipelines.warehouse.holds import settling, unheld
-from breadthflow_pipelines.warehouse.market import fingerprints
 
 
 def record_published(database: Database, counts: pl.DataFrame, exchange: str, run_id: str) -> Merged:
@@ -26,16 +25,8 @@ def record_published(database: Database, counts: pl.DataFrame, exchange: str, ru
         rows,
         scope="exchange = $1",
         parameters=(exchange,),
-        **keep_known("exchange_breadth"),
+        **keep_revisions("exchange_breadth"),
     )
-
-
-def record_rejected_counts(database: Database, rejected: pl.DataFrame, exchange: str, run_id: str) -> int:
-    """Keep rows of published counts that were refused, once each; returns how many were new."""
-    rows = rejected.with_columns(
-        exchange=pl.lit(exchange), run_id=pl.lit(run_id), fingerprint=fingerprints(rejected, exchange)
-    )
-    return merge(database, tables.rejected_counts, rows).inserted if rows.height else 0
 
 
 def record_counts(
@@ -58,7 +49,7 @@ def record_counts(
         scope=scope,
         parameters=parameters,
         then=lambda _: [hold] if hold else [],
-        **keep_known("breadth_counts"),
+        **keep_revisions("breadth_counts"),
     )
 
 
@@ -98,16 +89,17 @@ def outdated_from(database: Database, convention: int, start: dt.date) -> dt.dat
 def record_indicators(
     database: Database,
     indicators: pl.DataFrame,
-    measures: Sequence[Measure],
+    formulas: Sequence[FormulaColumn],
     held: Mapping[str, dt.date] = MappingProxyType({}),
 ) -> Merged:
-    """Make the store hold exactly these indicators, of these measures; only changed rows are written.
+    """Make the store hold exactly these indicators, of these formulas; only changed rows are written.
 
     held: by universe, the session from which on its rows stay as they are.
     """
-    table = fit(database, tables.breadth_indicators, measures)
+    table = fit(database, tables.breadth_indicators, formulas)
     scope, parameters = unheld("true", (), held)
-    return merge(database, table, indicators, scope=scope, parameters=parameters, **keep_known("breadth_indicators"))
+    keep = keep_revisions("breadth_indicators")
+    return merge(database, table, indicators, scope=scope, parameters=parameters, **keep)
 
 
 def indicators(database: Database) -> pl.DataFrame:

@@ -1,0 +1,160 @@
+"""Bars: stored, revised, read to be counted. Whose they are: security_store.py; those refused: rejection_store.py."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import polars as pl
+
+from breadthflow_pipelines.model.vocabulary import PRICES
+from breadthflow_pipelines.spelling import meant
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.recomputations import merge_notes
+from breadthflow_pipelines.warehouse.sql import any_of, own_bars, spaced, valid_on
+
+_OF = ("universe", "symbol")
+
+
+def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) -> Merged:
+    """Store resolved bars: new ones inserted, changed ones updated with the old values kept in bar_revisions."""
+    rows = bar_rows(bars, source, run_id)
+    return merge(
+        database,
+        tables.bars,
+        rows,
+        first=yearly_partitions(tables.bars, rows),
+        before_update=keep_bar_revisions("correction"),
+        then=partial(merge_notes, "bars"),
+    )
+
+
+def bar_rows(bars: pl.DataFrame, source: str, run_id: str) -> pl.DataFrame:
+    """Resolved bars as the table has them."""
+    return bars.select(
+        *("security_id", "session", *PRICES),
+        pl.col("volume").round().cast(pl.Int64),
+        "close_adjusted",
+        source=pl.lit(source),
+        run_id=pl.lit(run_id),
+    )
+
+
+def stored_bars(database: Database, securities: pl.Series, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, session, open, high, low, close, close_adjusted of the stored bars from start through end."""
+    return fetch(
+        database,
+        "SELECT security_id, session, open, high, low, close, close_adjusted FROM bars "
+        f"WHERE session BETWEEN $2 AND $3 AND {any_of('security_id', '$1', 'bigint')}",
+        (spaced(securities), start, end),
+    )
+
+
+def keep_bar_revisions(kind: tables.BarChange) -> str:
+    """The statement that keeps the old values of bars that are to change, and what kind of change it is."""
+    return (
+        "INSERT INTO bar_revisions (security_id, session, kind, run_id, old_run_id, old_ingested_at, "
+        + ", ".join(f"old_{c}, new_{c}" for c in tables.REVISABLE)
+        + f") SELECT t.security_id, t.session, '{kind}', s.run_id, t.run_id, t.ingested_at, "
+        + ", ".join(f"t.{c}, s.{c}" for c in tables.REVISABLE)
+        + " FROM {changed}"
+    )
+
+
+def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
+    """Sound bars of all members from start through end, each security's after its last ``warm_up`` before start.
+
+    Returns security_id, session, high, low, close, volume, close_adjusted. However far back those bars lie they are
+    found, so what is computed from them does not depend on how history is cut.
+    """
+    return fetch(
+        database,
+        """
+        WITH wanted AS (SELECT DISTINCT security_id FROM universe_members)
+        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
+          FROM wanted CROSS JOIN LATERAL (
+               SELECT * FROM sound_bars
+                WHERE sound_bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
+        UNION ALL
+        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
+          FROM sound_bars b JOIN wanted USING (security_id) WHERE session BETWEEN $1 AND $2
+        """,
+        (start, end, warm_up),
+    )
+
+
+def histories(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, sound bars (through ``end``) of each member on a day from start through end, in order."""
+    return fetch(
+        database,
+        "SELECT security_id, count(*) AS bars FROM sound_bars WHERE session <= $2 AND security_id IN ("
+        "SELECT security_id FROM universe_members WHERE daterange(valid_from, valid_to) && daterange($1, $2, '[]')) "
+        "GROUP BY security_id ORDER BY security_id",
+        (start, end),
+    )
+
+
+def whole_history(database: Database, securities: Sequence[int], through: dt.date) -> pl.DataFrame:
+    """security_id, session, high, low, close, volume of every sound bar of these securities through a day, in order."""
+    return fetch(
+        database,
+        "SELECT security_id, session, high, low, close, volume FROM sound_bars "
+        f"WHERE session <= $2 AND {any_of('security_id', '$1', 'bigint')} ORDER BY security_id, session",
+        (spaced(securities), through),
+    )
+
+
+def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, index_close from start through end: the closes of the symbol that is each universe's index.
+
+    A symbol that is spelled otherwise in the store is found, where only one can be meant.
+    """
+    stored = set(fetch(database, "SELECT DISTINCT symbol FROM security_symbols")["symbol"])
+    symbols = {universe: names[0] for universe, name in symbols.items() if len(names := meant(name, stored)) == 1}
+    found = fetch(
+        database,
+        "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s "
+        "JOIN sound_bars b USING (security_id) "
+        f"WHERE {valid_on('s', 'b.session')} AND b.session BETWEEN $1 AND $2 "
+        f"AND {any_of('s.symbol', '$3', 'text')} ORDER BY b.session",
+        (start, end, spaced(symbols.values())),
+    )
+    of = pl.DataFrame(
+        {"universe": list(symbols), "symbol": list(symbols.values())}, schema=dict.fromkeys(_OF, pl.String)
+    )
+    return of.join(found, on="symbol").drop("symbol")
+
+
+def too_large(database: Database, start: dt.date, end: dt.date, close: float, dollars: float) -> pl.DataFrame:
+    """symbol, sessions, first, last, close (the greatest) of members with sound bars above either, dearest first."""
+    return fetch(
+        database,
+        "SELECT symbol, count(*) AS sessions, min(session) AS first, max(session) AS last, max(close) AS close "
+        "FROM sound_bars b JOIN security_symbols n ON n.security_id = b.security_id "
+        f"AND {valid_on('n', 'session')} "
+        "WHERE session BETWEEN $1 AND $2 AND (close > $3 OR close * volume > $4) "
+        "AND EXISTS (SELECT FROM universe_members m WHERE m.security_id = b.security_id) "
+        "GROUP BY symbol ORDER BY 5 DESC, 1",
+        (start, end, close, dollars),
+    )
+
+
+def sessions_held(database: Database, start: dt.date, end: dt.date, *, synthetic: bool) -> pl.DataFrame:
+    """session, bars: how many bars of invented, or of real, companies each session from start through end has."""
+    return fetch(
+        database,
+        "SELECT session, count(*) AS bars FROM bars JOIN securities USING (security_id) "
+        "WHERE session BETWEEN $1 AND $2 AND synthetic = $3 GROUP BY session ORDER BY session",
+        (start, end, synthetic),
+    )
+
+
+def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | None:
+    """The first and the last session with a bar of an invented or of a real company, or None."""
+    query = (
+        "SELECT min(own.first) AS first, max(own.last) AS last "
+        f"FROM securities s CROSS JOIN LATERAL {own_bars('s')} own WHERE synthetic = $1"
+    )
+    first, last = fetch(database, query, (synthetic,)).row(0)
+    return None if first is None else (first, last)

@@ -1,0 +1,100 @@
+"""Breadth as commands list it: counts and indicators side by side, as they are now or were at a moment.
+
+By rows, not frames: these commands start in a fraction of a second. Whether a universe is invented stands in each row.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.datasets import WITH_HISTORY
+from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.history import rows_as_of
+from breadthflow_pipelines.warehouse.sql import conditions
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+
+def breadth_columns(database: Database) -> list[str]:
+    """The columns that breadth can be asked for: universe, segment, session, state, counts, doubts, indicators."""
+    query = (
+        "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = 'breadth'::regclass AND attnum > 0 "
+        "ORDER BY attnum"
+    )
+    return [row["name"] for row in rows_of(database, query, [])]
+
+
+def breadth(
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    segment: str | None,
+    columns: Sequence[str],
+    as_of: dt.datetime | None = None,
+) -> list[Row]:
+    """These columns of the counts and indicators of a universe, and ``synthetic``, by segment and session.
+
+    as_of: a moment with a zone; what the store said then, instead of what it says now.
+
+    Raises:
+        RequestError: the universe, the segment or the days are not in the store, or were not then; says what is.
+    """
+    where, values = conditions({"universe": universe, "segment": segment}, first, last)
+    shown = sql.SQL(", ").join(map(sql.Identifier, columns))
+    query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
+    if as_of is not None:
+        query = _as_of(database, as_of) + query
+    rows = rows_of(database, query, values)
+    if not rows and as_of is not None:
+        raise _nothing_then(database, universe, as_of)
+    if not rows:
+        raise _nothing(database, universe, segment, first, last)
+    invented = universe in synthetic_universes(database)
+    return [{**row, "synthetic": invented} for row in rows]
+
+
+def _as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
+    """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then."""
+    views = rows_of(
+        database,
+        "SELECT pg_get_viewdef('all_counts'::regclass) AS all_counts, pg_get_viewdef('breadth'::regclass) AS breadth",
+        [],
+    )[0]
+    moment = sql.Literal(as_of)
+    then: dict[str, sql.Composable] = {name: rows_as_of(name).format(moment=moment) for name in WITH_HISTORY}
+    then |= {name: sql.SQL(query.strip().rstrip(";").replace("%", "%%")) for name, query in views.items()}
+    parts = [sql.SQL("{} AS ({})").format(sql.Identifier(name), query) for name, query in then.items()]
+    return sql.SQL("WITH {} ").format(sql.SQL(", ").join(parts))
+
+
+def _nothing(
+    database: Database, universe: str, segment: str | None, first: dt.date | None, last: dt.date | None
+) -> RequestError:
+    standing.check_universe(database, universe)
+    query = "SELECT DISTINCT segment FROM breadth_indicators WHERE universe = %s ORDER BY segment"
+    segments = [row["segment"] for row in rows_of(database, query, [universe])]
+    if segment is not None and segment not in segments:
+        return RequestError(f"Universe {universe} has no segment {segment}; there are: {', '.join(segments)}.")
+    query = "SELECT min(session) AS f, max(session) AS l FROM breadth_indicators WHERE universe = %s"
+    reach = rows_of(database, query, [universe])[0]
+    held = standing.why_held(database, universe, "breadth_indicators") if first and first > reach["l"] else None
+    return RequestError(
+        f"No breadth of {universe} from {first or 'the beginning'} through {last or 'the end'}: "
+        f"the store holds {reach['f']} through {reach['l']}." + (f" {held}" if held else "")
+    )
+
+
+def _nothing_then(database: Database, universe: str, as_of: dt.datetime) -> RequestError:
+    standing.check_universe(database, universe)
+    query = (
+        "SELECT least((SELECT min(computed_at) FROM breadth_indicators WHERE universe = %s), (SELECT min(known_from) "
+        "FROM breadth_revisions WHERE universe = %s AND relation = 'breadth_indicators')) AS first"
+    )
+    first = rows_of(database, query, [universe, universe])[0]["first"]
+    return RequestError(
+        f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no such breadth of {universe} was known; the store's first is of "
+        f"{first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
+    )

@@ -1,0 +1,81 @@
+"""What was refused or is doubted, as commands list it: bars, and lines of published counts.
+
+By rows, not frames: these commands start in a fraction of a second. Who decides on a bar: decisions.py.
+"""
+
+import datetime as dt
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import LAPSED
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.sql import conditions, valid_on
+from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+
+
+def rejected(
+    database: Database,
+    first: dt.date | None,
+    last: dt.date | None,
+    *,
+    source: str | None = None,
+    symbol: str | None = None,
+    reason: str | None = None,
+    status: str | None = None,
+) -> list[Row]:
+    """Rows that broke the contract of bars, with all their reasons, and bars that rules speak against, oldest first.
+
+    reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
+    lapsed or are gone.
+    """
+    own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
+    where, values = conditions(own, first, last)
+    spoken = f"status NOT IN ('{LAPSED}', 'gone')" if status is None else "true"
+    query = f"{_REJECTED} WHERE {where} AND {spoken} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY {_ORDER}"
+    return rows_of(database, query, [*values, reason or ""])
+
+
+_ORDER = "session, symbol, reason"
+_REJECTED = f"""
+SELECT * FROM (
+    SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason,
+           CASE WHEN gone_at IS NULL THEN 'rejected' ELSE 'gone' END AS status,
+           open, high, low, close, volume, raw, NULL::jsonb AS evidence, rejected_at AS found_at,
+           NULL::timestamptz AS decided_at, NULL AS decided_by,
+           NULL AS decision, run_id
+      FROM rejected_bars
+    UNION ALL
+    SELECT q.session, n.symbol, b.source, q.rule, q.status, b.open, b.high, b.low, b.close, b.volume, NULL,
+           q.evidence, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id
+      FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
+      LEFT JOIN security_symbols n
+             ON n.security_id = q.security_id AND {valid_on("n", "q.session")}
+) AS listed
+"""
+
+
+def rejected_counts(
+    database: Database, exchange: str, first: dt.date | None, last: dt.date | None, reason: str | None = None
+) -> list[Row]:
+    """Lines of an exchange's published counts that broke their contract, by file and line. reason: any part of one.
+
+    Raises:
+        RequestError: no such exchange; says which there are.
+    """
+    query = "SELECT exchange FROM exchange_breadth UNION SELECT exchange FROM rejected_counts ORDER BY 1"
+    names = [row["exchange"] for row in rows_of(database, query)]
+    if exchange not in names:
+        there = f"there are: {', '.join(names)}" if names else "none were imported: run breadthflow import-breadth"
+        raise RequestError(f"There are no published counts of {exchange}; {there}.")
+    where, values = conditions({"exchange": exchange}, first, last)
+    return rows_of(
+        database,
+        "SELECT session, exchange, exchange || '_' || series || '.csv' AS file, line, value, reason, rejected_at, "
+        f"run_id FROM rejected_counts WHERE {where} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY file, line",
+        [*values, reason or ""],
+    )
+
+
+def any_bars(database: Database) -> bool:
+    """Whether a bar is stored, or was turned away."""
+    query = "SELECT EXISTS (SELECT FROM bars) OR EXISTS (SELECT FROM rejected_bars) AS any"
+    return bool(rows_of(database, query, [])[0]["any"])

@@ -1,0 +1,157 @@
+"""Signals as commands list them: of whole universes, of each member, and the scores among them.
+
+By rows, not frames: these commands start in a fraction of a second. What explains a signal is in its evidence.
+"""
+
+import datetime as dt
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import ALL, ARMED_SESSION, BREADTH_SCORE, FINAL, SESSION_RULES
+from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.overview import empty_tables
+from breadthflow_pipelines.warehouse.sql import conditions, valid_on
+from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.universe_listing import marked
+
+_SIGNAL_COLUMNS = (
+    "signal_id, universe, segment, session, rule, action, confidence, value, threshold, calibrated, state, convention, "
+    "evidence"
+)
+
+
+def signals(
+    database: Database,
+    first: dt.date | None,
+    last: dt.date | None,
+    universe: str | None,
+    segment: str | None,
+    rule: str | None,
+) -> list[Row]:
+    """Signals, oldest first; none is an answer as long as the universe is in the store."""
+    if universe is not None:
+        standing.check_universe(database, universe)
+    where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
+    order = "session, universe, segment, rule"
+    query = f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
+    return marked(database, rows_of(database, query, values))
+
+
+def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:
+    """Of each universe (or one) as a whole: score and conviction of its last session, and its last few events."""
+    return rows_of(
+        database,
+        f"""
+        WITH ranked AS (
+            SELECT {_SIGNAL_COLUMNS}, rule = ANY(%s) AS is_measure,
+                   row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
+                                      ORDER BY session DESC, rule) AS nth
+              FROM market_signals WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
+        SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
+         ORDER BY universe, session, is_measure, rule
+        """,
+        [list(SESSION_RULES), list(SESSION_RULES), universe, events],
+    )
+
+
+def scores(database: Database, session: dt.date, universe: str | None) -> list[Row]:
+    """The breadth scores and convictions of a session, every segment.
+
+    Raises:
+        RequestError: there is none; says which sessions have one.
+    """
+    found = [row for row in signals(database, session, session, universe, None, None) if row["rule"] in SESSION_RULES]
+    if not found:
+        where, values = conditions({"universe": universe, "rule": BREADTH_SCORE}, None, None)
+        reach = rows_of(
+            database, f"SELECT min(session) AS f, max(session) AS l FROM market_signals WHERE {where}", values
+        )[0]
+        if reach["f"] is None:
+            raise RequestError(standing.why_nothing(database, universe, "market_signals"))
+        raise RequestError(
+            f"No breadth score of {session}{f' for {universe}' if universe else ''}: "
+            f"there are scores from {reach['f']} through {reach['l']}."
+        )
+    return found
+
+
+def last_scores(database: Database, universe: str | None = None, through: dt.date | None = None) -> list[Row]:
+    """Score and conviction of each universe (or one) as a whole: of its last session and of its last final one.
+
+    through: the last session to look at; without it the last that is stored.
+    """
+    found = rows_of(
+        database,
+        f"""
+        WITH scored AS (
+            SELECT universe, session, state, rule, value, action, max(session) OVER (PARTITION BY universe) AS last,
+                   max(session) FILTER (WHERE state = '{FINAL}') OVER (PARTITION BY universe) AS last_final
+              FROM market_signals
+             WHERE segment = '{ALL}' AND rule = ANY(%s) AND universe = coalesce(%s, universe)
+               AND session <= coalesce(%s, session))
+        SELECT universe, session, state, rule, value, action FROM scored WHERE session IN (last, last_final)
+         ORDER BY universe, session, rule
+        """,
+        [list(SESSION_RULES), universe, through],
+    )
+    return marked(database, found)
+
+
+def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
+    """A signal and the breadth of the sessions that it rests on, with every column.
+
+    Raises:
+        RequestError: no signal has that id.
+    """
+    found = rows_of(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
+    if not found:
+        if "market_signals" in empty_tables(database):
+            raise RequestError(standing.why_nothing(database, asset="market_signals"))
+        raise RequestError(f"No signal has the id {signal_id}: copy one from breadthflow signals.")
+    row = found[0]
+    armed = row["evidence"].get(ARMED_SESSION, str(row["session"]))
+    key = [row["universe"], row["segment"], armed, row["session"]]
+    query = "SELECT * FROM breadth WHERE universe = %s AND segment = %s AND session BETWEEN %s AND %s ORDER BY session"
+    return row, rows_of(database, query, key)
+
+
+def symbol_signals(
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    symbol: str | None,
+    action: str | None,
+) -> list[Row]:
+    """Signals and technical indicators of a universe's members; of the last session where neither day is given.
+
+    Raises:
+        RequestError: the universe or the symbol has no signal at all; says what there is.
+    """
+    standing.check_universe(database, universe)
+    symbol = find_symbol(database, symbol)
+    if first is None and last is None:
+        query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
+        first = last = rows_of(database, query, [universe])[0]["last"]
+        if first is None:
+            held = standing.why_held(database, universe, "symbol_signals")
+            raise RequestError(
+                held
+                or f"No member of {universe} has a signal: the rules look back over months of bars, "
+                "and published counts have no members."
+            )
+    where, values = conditions({"universe": universe, "symbol": symbol, "action": action}, first, last)
+    rows = rows_of(
+        database,
+        "SELECT symbol, s.*, p.*, synthetic FROM symbol_signals s "
+        "JOIN price_indicators p USING (universe, session, security_id) "
+        "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id) "
+        f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
+        values,
+    )
+    if not rows and symbol is not None and action is None:
+        raise RequestError(f"{symbol} has no signal as a member of {universe} from {first} through {last}.")
+    return [{name: value for name, value in row.items() if name not in _UNSHOWN} for row in rows]
+
+
+_UNSHOWN = frozenset({"security_id", "computed_at"})

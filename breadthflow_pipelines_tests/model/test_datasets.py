@@ -1,0 +1,57 @@
+"""Whatever is stored is a dataset or the machinery's own, and each dataset is what its entry says."""
+
+import pytest
+
+from breadthflow_pipelines.model.datasets import CALENDAR, DATASETS, FOLLOWERS, WITH_HISTORY, Dataset
+from breadthflow_pipelines.model.gates import GATES, HELD_BY
+from breadthflow_pipelines.quality.suites import suites
+from breadthflow_pipelines.warehouse import tables
+
+# Tables that no asset fills under its own name, by who writes them.
+INTERNAL = {
+    "security_symbols": "with securities",
+    "rejected_bars": "with bars",
+    "bar_revisions": "with bars",
+    "restatements": "with bars",
+    "rejected_counts": "with published counts",
+    "breadth_revisions": "with whatever keeps its history",
+    "publications": "the command that imports published counts",
+    "recomputations": "whoever changes what others follow",
+    "calendar_changes": "each run that finds the calendar changed",
+    "verdicts": "the checks",
+    "holds": "the gates",
+    "hole_decisions": "people",
+}
+
+
+def test_every_table_is_a_dataset_or_the_machinery_s_own() -> None:
+    assert DATASETS.keys() | INTERNAL.keys() == tables.metadata.tables.keys()
+    assert not DATASETS.keys() & INTERNAL.keys()
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
+def test_a_dataset_is_what_its_entry_says(dataset: Dataset) -> None:
+    columns = tables.metadata.tables[dataset.name].c
+    assert ("session" in columns) or not (dataset.monthly or dataset.watched)
+    earlier = list(DATASETS)[: list(DATASETS).index(dataset.name)]
+    assert {*dataset.follows} <= {CALENDAR, *earlier}  # so that nothing follows itself, over whatever detour
+    assert dataset.monthly or not dataset.follows  # what is made whole follows everything anyway
+    if dataset.history is not None:
+        assert {dataset.history.stamp, dataset.history.universe} <= set(columns.keys())
+        assert (dataset.history.segment or "session") in columns
+
+
+def test_histories_are_those_of_breadth() -> None:
+    assert WITH_HISTORY.keys() == {"breadth_counts", "exchange_breadth", "breadth_indicators"}
+
+
+def test_what_follows_bars_follows_those_who_decide_which_bars_are_sound() -> None:
+    of_sound_bars = {"breadth_counts", "price_indicators", "symbol_signals"}
+    assert set(FOLLOWERS["quarantined_bars"]) == set(FOLLOWERS["universe_members"]) == of_sound_bars
+    assert set(FOLLOWERS["bars"]) == set(FOLLOWERS[CALENDAR]) == {"quarantined_bars", *of_sound_bars}
+    assert FOLLOWERS["securities"] == ("breadth_counts",)
+
+
+def test_gates_and_suites_are_of_datasets() -> None:
+    assert {*GATES.values(), *HELD_BY} <= DATASETS.keys()
+    assert {suite.table for suite in suites()} <= DATASETS.keys()

@@ -1,0 +1,45 @@
+"""Pieces of SQL: what they say, and that a server takes them."""
+
+import datetime as dt
+
+import pytest
+
+from breadthflow_pipelines.warehouse.bulk import fetch
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.sql import any_of, conditions, quoted, spaced, valid_on
+
+D1, D2 = dt.date(2024, 1, 2), dt.date(2024, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("equal", "first", "last", "expected"),
+    [
+        ({"universe": None}, None, None, ("true", [])),  # nothing asked for is everything
+        ({"universe": "u", "segment": None}, None, D2, ("universe = %s AND session <= %s", ["u", D2])),
+        ({"rule": "r"}, D1, D1, ("rule = %s AND session >= %s AND session <= %s", ["r", D1, D1])),  # in this order
+    ],
+)
+def test_conditions_are_of_what_is_asked_for(
+    equal: dict[str, str | None], first: dt.date | None, last: dt.date | None, expected: tuple[str, list[object]]
+) -> None:
+    assert conditions(equal, first, last) == expected
+
+
+def test_words_are_quoted_one_by_one() -> None:
+    assert quoted(("a", "b")) == "'a', 'b'"
+
+
+def test_a_list_that_no_driver_binds_is_found_again(database: Database) -> None:
+    days = "(VALUES (date '2024-01-02'), (date '2024-02-02')) AS d(day)"
+    query = f"SELECT day FROM {days} WHERE {any_of('day', '$1', 'date')}"
+    assert fetch(database, query, (spaced([D1, D2]),))["day"].to_list() == [D1]
+    assert fetch(database, query, (spaced([]),)).is_empty()
+
+
+@pytest.mark.parametrize(("day", "valid"), [("2023-12-31", False), ("2024-01-01", True), ("2024-02-01", False)])
+def test_an_interval_ends_before_its_last_day(database: Database, day: str, valid: bool) -> None:
+    interval = "(SELECT date '2024-01-01' AS valid_from, date '2024-02-01' AS valid_to) AS i"
+    assert (
+        fetch(database, f"SELECT {valid_on('i', '$1')} AS valid FROM {interval}", (dt.date.fromisoformat(day),)).item()
+        == valid
+    )
