@@ -1,7 +1,7 @@
-"""Counts that an exchange publishes: one file per series, no header, lines ``YYYYMMDD, value``. Counts nothing itself.
+"""Counts that an exchange publishes: one file per series, without header, lines ``YYYYMMDD, value``.
 
-Published files carry rows on holidays and repeated rows. What cannot be right by the calendar or by its form is turned
-away here, with the reason; whether a value is plausible (half totals, a change of unit) is for later checks to say.
+Published files contain rows on holidays and repeated rows. Lines that are wrong by calendar or form are rejected here,
+with the reason; whether a value is plausible (half totals, a change of unit) is checked in trust/count_guards.py.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from breadthflow_pipelines.sources.unreadable import refusing, shortened
 from breadthflow_pipelines.sources.web import Web, is_page
 
 SERIES: Mapping[str, str] = {count.series: count.name for count in COUNTS if count.series and count.whole}
-INDEX = "index"  # the level of the exchange's index, the one series that is no count
-NEEDED = ("advn", "decln")  # without both there is no breadth; every other series may be missing
+INDEX = "index"  # the level of the exchange's index, the only series that is not a count
+NEEDED = ("advn", "decln")  # both are needed for breadth; every other series may be missing
 MOST_PUBLISHED = 1e12  # issues, shares or points; fifty times the greatest volume, and a count in any unit of volume
 REJECTED_SCHEMA = pl.Schema(
     {"series": pl.String, "line": pl.Int64, "session": pl.Date, "value": pl.String, "reason": pl.String}
@@ -39,7 +39,7 @@ class PublishedCounts:
 
     counts: ``session``, the eight columns of SERIES (Int64: issues, or shares as published) and ``index_close``
         (Float64), one row per session with any count, sorted; null where a series is missing or has no usable row.
-    rejected: one row per line turned away: ``series`` (the file's suffix), ``line`` (from 1), ``session`` (null where
+    rejected: one row per rejected line: ``series`` (the file's suffix), ``line`` (from 1), ``session`` (null where
         the date cannot be read), ``value`` (as read; the whole line where the date cannot be read), ``reason``.
     """
 
@@ -48,11 +48,11 @@ class PublishedCounts:
 
 
 def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCalendar) -> PublishedCounts:
-    """Read ``<exchange>_advn.csv`` and its companions; the name's case counts only where two differ by nothing else.
+    """Read ``<exchange>_advn.csv`` and so on; the case of the name matters only if names differ in nothing else.
 
-    A value must be a whole number; ``1850.0`` and ``1.85e3`` are. A fraction is turned away, not rounded, for it says
-    that the unit is not single issues or shares. Of lines for one session with one value the first is kept; where
-    they contradict each other all are turned away.
+    A value must be a whole number; ``1850.0`` and ``1.85e3`` are. A fraction is rejected, not rounded, because it means
+    that the unit is not single issues or shares. Of several lines for a session, the first is kept if all have one
+    value; otherwise all are rejected.
 
     Raises:
         RequestError: no such directory, exchange or needed series; says what is there.
@@ -76,11 +76,11 @@ def fetch_published_counts(address: str, exchange: str, web: Web, workspace: Pat
     """Bring an exchange's series from the web into a directory that ``read_published_counts`` reads; returns it.
 
     address: a directory of them, or what stands before ``advn.csv`` and so on, ``https://host/NYSE_``. workspace: where
-    directories of fetched series are kept; of those that did not change since, nothing is sent again.
+    directories of fetched series are kept; unchanged ones are not sent again.
 
     Raises:
-        RequestError: the exchange's name is none, or a needed series is not there.
-        SourceError: a series cannot be got; those before it are kept.
+        RequestError: the exchange's name is invalid, or a needed series is missing.
+        SourceError: a series cannot be fetched; those before it are kept.
     """
     _check_name(exchange)
     prefix = address if address.endswith("_") else f"{address.rstrip('/')}/{exchange}_"
@@ -128,7 +128,7 @@ def _files(directory: Path, exchange: str) -> dict[str, Path]:
 
 
 def _lines(path: Path) -> pl.DataFrame:
-    """Line number, the whole line, and what stands before and after its first comma; blank lines are passed over."""
+    """Line number, the whole line, and its parts before and after the first comma; without blank lines."""
     with refusing(shown(path), RequestError), opened(path) as stream:
         lines = [shortened(line.strip(), MOST_LINE) for line in delimited.lines(stream.read())]
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line]
@@ -139,11 +139,11 @@ def _lines(path: Path) -> pl.DataFrame:
 
 
 def _judge(lines: pl.DataFrame, series: str, sessions: pl.DataFrame, calendar: str) -> pl.DataFrame:
-    """REJECTED_SCHEMA's columns, ``count`` and ``number``; ``reason`` is null where the line stands."""
+    """REJECTED_SCHEMA's columns, ``count`` and ``number``; ``reason`` is null for accepted lines."""
     number = pl.col("number")
     read = (
         lines.with_columns(
-            session=parsing.known(pl.col("date").str.to_date("%Y%m%d", strict=False)),
+            session=parsing.within_dates(pl.col("date").str.to_date("%Y%m%d", strict=False)),
             number=pl.col("value").cast(pl.Float64, strict=False),
             count=pl.coalesce(
                 pl.col("value").cast(pl.Int64, strict=False),

@@ -1,8 +1,8 @@
-"""What a vendor was asked and how it answered, symbol by symbol, so that a run that broke off is gone on with.
+"""The requests to a vendor and their outcomes, symbol by symbol, so that an interrupted run can be resumed.
 
-It remembers only while something is missing: a call that got all it asked for leaves no journal, and the next one asks
-for everything again, because yesterday's answers may have been corrected. One line of JSON for each symbol that was
-settled; a line that a killed process left half written counts for nothing.
+A journal exists only while something is missing: a call that got everything leaves none, and the next one requests
+everything again, because earlier answers may have been corrected. One line of JSON for each settled symbol; a line that
+a killed process left incomplete is ignored.
 """
 
 import datetime as dt
@@ -16,13 +16,13 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.protocol import Outcome
 from breadthflow_pipelines.sources.unreadable import refusing
 
-BELIEVED = dt.timedelta(days=7)  # older answers are asked for again, older failures are no longer gone back for
-SETTLED = (Outcome.FETCHED, Outcome.ABSENT)  # asking again within a few days is no use
+BELIEVED = dt.timedelta(days=7)  # older answers are requested again, older failures are not retried any more
+SETTLED = (Outcome.FETCHED, Outcome.ABSENT)  # not worth another request within a few days
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The answer for one symbol from start through end. since: when it first came to that."""
+    """The outcome for one symbol from start through end. since: when it first had that outcome."""
 
     symbol: str
     start: dt.date
@@ -44,16 +44,16 @@ class Journal:
                 self._take(entry)
 
     def settled(self, symbol: str, start: dt.date, end: dt.date) -> Outcome | None:
-        """How the symbol was settled for a range that holds this one; None where it must be asked for."""
+        """The outcome of the symbol for a range that includes this one; None if it has to be requested."""
         entry = self._settled.get(symbol)
         return entry.outcome if entry and entry.start <= start and end <= entry.end else None
 
     def unfinished_since(self) -> dt.date | None:
-        """The first day of what was asked for and failed in the last days, and has not been got since."""
+        """The first day of requests that failed recently and have not succeeded since; None if there are none."""
         return min((entry.start for entry in self._failed.values()), default=None)
 
     def note(self, outcomes: Mapping[str, Outcome], start: dt.date, end: dt.date) -> None:
-        """Write down what became of symbols that were asked for from start through end."""
+        """Record the outcomes of symbols that were requested from start through end."""
         entries = [self._entry(symbol, outcome, start, end) for symbol, outcome in outcomes.items()]
         for entry in entries:
             self._take(entry)
@@ -62,7 +62,7 @@ class Journal:
             file.writelines(_line(entry) for entry in entries)
 
     def close(self) -> None:
-        """The call is at its end: forget it where nothing failed, else keep one line for each symbol."""
+        """The call has ended: delete the journal if nothing failed, else keep one line for each symbol."""
         if self._failed:
             part = self.path.with_name(self.path.name + ".part")
             lines = [_line(entry) for entry in (*self._settled.values(), *self._failed.values())]
@@ -103,7 +103,7 @@ def _read(path: Path) -> list[Entry]:
 
 
 def _entry(line: str) -> Entry | None:
-    """The entry of a line; None of one that was not written whole."""
+    """The entry of a line; None for an incomplete one."""
     try:
         cells = json.loads(line)
         entry = Entry(

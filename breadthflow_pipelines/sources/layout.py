@@ -1,6 +1,6 @@
-"""Which column of a table is which of ours, where its symbol stands, and what its rows say as bars. Judges no bar.
+"""The layout of a table: its columns by our names, the position of its symbol, and its rows as bars. Judges no bar.
 
-A cell that cannot be read is null and stands as text beside its row (UNREAD_SCHEMA), and so does a line that is no row.
+A cell that cannot be read is null, and its text is kept beside its row (UNREAD_SCHEMA), like that of a rejected line.
 """
 
 import datetime as dt
@@ -20,19 +20,19 @@ from breadthflow_pipelines.sources.protocol import BAR_SCHEMA, UNREAD_SCHEMA
 from breadthflow_pipelines.sources.tree import TableFile
 from breadthflow_pipelines.sources.unreadable import UnreadableError, shortened
 
-# How a column may be called, as ``key`` writes it; the first one that a table has counts.
+# Names that a column may have, as ``key`` gives them; the first one that a table has counts.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "symbol": ("symbol", "ticker", "name"),  # name: Yahoo collections put the ticker there
     "session": ("session", "date"),
     "volume": ("volume", "vol"),
     "close_adjusted": ("closeadjusted", "adjclose", "adjustedclose", "closeadj", "adjcloseprice", "adjustedcloseprice"),
 }
-OPTIONAL = ("symbol", "close_adjusted")  # a symbol may stand in the file's name, an adjusted close nowhere
+OPTIONAL = ("symbol", "close_adjusted")  # a symbol may be in the file's name, an adjusted close may be missing
 NUMBERS = tuple(name for name, dtype in BAR_SCHEMA.items() if dtype == pl.Float64)
-TICKERS = 0.9  # of the different cells of a column ``Name``, at least, for it to hold symbols and not companies
-MOST_RAW = 1_000  # characters that are kept of a line, or of a row's cells, that cannot be read
+TICKERS = 0.9  # least share of symbols in the distinct cells of a column ``Name`` that holds symbols, not companies
+MOST_RAW = 1_000  # characters that are kept of an unreadable line, or of the unreadable cells of a row
 MOST_NAME = 60  # characters of a column's name that are shown
-HEADERS_TRIED = 100  # rows without a day that are looked at for another header
+HEADERS_TRIED = 100  # rows without a day that are searched for another header
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")  # AdjClose has two
 _OUR_WORDS = frozenset({"symbol", "ticker", "date", "session", "open", "high", "low", "close", "volume", "vol", "adj"})
@@ -45,13 +45,13 @@ _TICKER = r"^[A-Z0-9^][A-Z0-9._^=/-]{0,19}$"
 class Options:
     """How tables are to be read.
 
-    columns: other names of columns, ours to theirs, ``{"session": "Day", "close": "Last"}``. symbol: where it stands,
+    columns: other names of columns, ours to theirs, ``{"session": "Day", "close": "Last"}``. symbol: its position,
     "filename" or the end of a path such as ``{symbol}_data.csv``; None: in a column, a directory or the file's name.
-    markets: Stooq's; the symbols of the first stand bare; only_markets: rows of others are passed over. zone: the
-    exchange's, where moments in UTC have their day.
+    markets: Stooq's; the symbols of the first have no suffix; only_markets: rows of others are skipped. zone: the
+    exchange's, in which timestamps in UTC have their day.
 
     Raises:
-        RequestError: columns names something that no bar has.
+        RequestError: columns has a name that is not one of ours.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -69,14 +69,14 @@ class Options:
 
 
 class Layout:
-    """The layout of one table, told from its columns and its place. It goes along with one reading, from first to last.
+    """The layout of one table, from its columns and its path. It accompanies one reading from beginning to end.
 
-    symbol: whose bars these are, where that is known. wanted: the places of the columns to read. unused: columns that
-    look like ours and are none. by_column: whether a column has the symbols. own_name: the symbol, where it is the
-    file's name. passed_over: rows that were not wanted. unread_day: what stood in the first cell that is no day.
+    symbol: whose bars these are, where that is known. wanted: the indices of the columns to read. unused: columns that
+    look like ours and are not used. by_column: whether a column has the symbols. own_name: the symbol, where it is the
+    file's name. passed_over: skipped rows. unread_day: the text of the first cell that is not a day.
 
     Raises:
-        UnreadableError: a column is missing, or nothing says whose bars these are.
+        UnreadableError: a column is missing, or there is no symbol.
     """
 
     def __init__(self, names: Sequence[str], file: TableFile, options: Options, symbol: str | None = None) -> None:
@@ -95,7 +95,7 @@ class Layout:
         self._stooq = any(name.startswith("<") for name in names)
         self._period = next((at for at, name in enumerate(names) if self._stooq and key(name) == "per"), None)
         self.unread_day = ""
-        self._companies: int | None = None  # the place of a column of companies' names
+        self._companies: int | None = None  # the index of a column of companies' names
         self._company: str | None = None
         self.passed_over = 0
         self.wanted = sorted({*self._columns.values(), *([self._period] if self._period is not None else [])})
@@ -104,13 +104,13 @@ class Layout:
 
     @property
     def key_columns(self) -> list[int]:
-        """The places of the columns that say whose rows these are, and when."""
+        """The indices of the columns with symbol and day."""
         numbers = [at for ours, at in self._columns.items() if ours in NUMBERS]
         return [at for at in self.wanted if at not in numbers] or self.wanted
 
     @property
     def expected(self) -> dict[int, pa.DataType]:
-        """What columns of text probably hold: numbers and days."""
+        """The types that columns of text probably have: numbers and days."""
         return {
             at: pa.date32() if ours == "session" else pa.float64()
             for ours, at in self._columns.items()
@@ -119,16 +119,16 @@ class Layout:
 
     @property
     def day(self) -> int | None:
-        """The place of the column with days."""
+        """The index of the column with days."""
         return self._columns.get("session")
 
     def bars(self, rows: pl.DataFrame, rejected: Sequence[RejectedLine] = ()) -> pl.DataFrame:
-        """Those rows, and the lines that are none, in READ_SCHEMA; symbols as their column spells them.
+        """Rows and rejected lines in READ_SCHEMA; symbols as their column spells them.
 
-        rows: the wanted columns, named by their place.
+        rows: the wanted columns, named by their index.
 
         Raises:
-            UnreadableError: a column holds what it cannot hold, a second header, or companies that nothing tells apart.
+            UnreadableError: a column has an impossible type, a second header, or several companies without symbols.
         """
         rows = self._wanted_of(rows)
         bars = rows.select_seq(
@@ -139,7 +139,7 @@ class Layout:
         return pl.concat([bars, self._lines(rejected)]) if rejected else bars
 
     def symbols_and_sessions(self, rows: pl.DataFrame, rejected: Sequence[RejectedLine] = ()) -> pl.DataFrame:
-        """Only symbol and session of the same: what is where."""
+        """Only symbol and session of the same."""
         rows = self._wanted_of(rows)
         found = rows.select_seq(**self._where(rows))
         if found["session"].null_count():
@@ -147,7 +147,7 @@ class Layout:
         return pl.concat([found, self._lines(rejected).select("symbol", "session")]) if rejected else found
 
     def _found(self) -> dict[str, int]:
-        """The place of each column of ours that the table has."""
+        """The index of each of our columns that the table has."""
         found: dict[str, int | None] = {}
         for ours in BAR_SCHEMA:
             if ours in self._options.columns:
@@ -165,7 +165,7 @@ class Layout:
         return (ours in OPTIONAL and ours not in self._options.columns) or self._in_directory(ours) is not None
 
     def _in_directory(self, ours: str) -> str | None:
-        """What a directory such as ``symbol=AAA`` says of the symbol or the day."""
+        """The symbol or the day in a directory such as ``symbol=AAA``."""
         if ours not in ("symbol", "session"):
             return None
         theirs = self._options.columns.get(ours)
@@ -199,19 +199,19 @@ class Layout:
         return found
 
     def _wanted_of(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Without rows of hours and minutes, and of other markets; Stooq's tables may have them side by side."""
-        kept = rows
+        """Without rows of hours and minutes, and of other markets, which Stooq's tables may contain."""
+        found = rows
         if self._period is not None:
-            kept = kept.filter(parsing.text(str(self._period)).str.to_uppercase() == "D")
+            found = found.filter(parsing.text(str(self._period)).str.to_uppercase() == "D")
         if self._options.only_markets and self.by_column:
             endings = "|".join(self._options.markets)
-            kept = kept.filter(parsing.text(str(self._columns["symbol"])).str.contains(rf"(?i)\.({endings})$"))
-        self.passed_over += rows.height - kept.height
-        self._settle_companies(kept)
-        return kept
+            found = found.filter(parsing.text(str(self._columns["symbol"])).str.contains(rf"(?i)\.({endings})$"))
+        self.passed_over += rows.height - found.height
+        self._settle_companies(found)
+        return found
 
     def _settle_companies(self, rows: pl.DataFrame) -> None:
-        """Tell whether a column ``Name`` has symbols; where it names companies, the file must be of one of them."""
+        """Decide whether a column ``Name`` has symbols; if it has names of companies, there may only be one."""
         at = self._columns.get("symbol", self._companies)
         if at is None or key(self._names[at]) != "name" or "symbol" in self._options.columns:
             return
@@ -246,7 +246,7 @@ class Layout:
 
     @cached_property
     def _said_day(self) -> dt.date:
-        """The day that a directory says."""
+        """The day in a directory's name."""
         said = self._in_directory("session")
         frame = pl.DataFrame({"said": [said]}, schema={"said": pl.String})
         day = frame.select(parsing.day("said", pl.String())).item()
@@ -263,7 +263,7 @@ class Layout:
         return parsing.number(str(at), rows.schema[str(at)])
 
     def _moments(self, rows: pl.DataFrame, found: pl.DataFrame) -> pl.Series:
-        """The sessions, those that are written as moments among them; the first that is neither is remembered."""
+        """The sessions, including those written as timestamps; the first unreadable one is kept in ``unread_day``."""
         at = self._columns.get("session")
         if at is None or rows.schema[str(at)] == pl.Date:
             return found["session"]
@@ -276,7 +276,7 @@ class Layout:
         return session.to_series()
 
     def _with_unread(self, rows: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-        """The bars with moments read, and with what stands in cells that gave no value."""
+        """The bars with timestamps read, and with the text of cells that gave no value."""
         bars = bars.with_columns(session=self._moments(rows, bars))
         self._refuse_another_header(rows, bars)
         written = [ours for ours in self._columns if self._is_written(ours, rows) and bars[ours].null_count()]
@@ -284,30 +284,32 @@ class Layout:
         lost = {ours: bars[ours].is_null() & (texts[ours] != "") for ours in written}
         if not any(those.any() for those in lost.values()):
             return bars
-        kept = texts.with_columns(pl.when(pl.lit(those)).then(ours).alias(ours) for ours, those in lost.items())
+        unread = texts.with_columns(pl.when(pl.lit(those)).then(ours).alias(ours) for ours, those in lost.items())
         faulty = {
             ours: pl.col(ours).is_not_null()
             & (pl.lit(ours == "symbol") | ~pl.col(ours).str.to_lowercase().is_in(parsing.MISSING))
             for ours in written
         }
-        told = kept.select(
+        faults = unread.select(
             fault=pl.concat_str(
                 [pl.when(wrong).then(pl.lit(ours)) for ours, wrong in faulty.items()], separator=", ", ignore_nulls=True
             ),
             raw=pl.concat_str([pl.format(f"{ours}={{}}", ours) for ours in written], separator=", ", ignore_nulls=True),
         )
         return bars.with_columns(
-            fault=pl.Series([f"{which} cannot be read" if which else None for which in told["fault"]], dtype=pl.String),
-            raw=pl.Series([shortened(raw, MOST_RAW) if raw else None for raw in told["raw"]], dtype=pl.String),
+            fault=pl.Series(
+                [f"{which} cannot be read" if which else None for which in faults["fault"]], dtype=pl.String
+            ),
+            raw=pl.Series([shortened(raw, MOST_RAW) if raw else None for raw in faults["raw"]], dtype=pl.String),
         )
 
     def _is_written(self, ours: str, rows: pl.DataFrame) -> bool:
-        """Whether the column has text, or whole numbers that were to be days; others show what they are."""
+        """Whether the column has text, or whole numbers in place of days; other types need no text."""
         dtype = rows.schema[str(self._columns[ours])]
         return dtype == pl.String or (ours == "session" and dtype != pl.Date)
 
     def _refuse_another_header(self, rows: pl.DataFrame, bars: pl.DataFrame) -> None:
-        """Below a second header with other columns every number would be taken for another one."""
+        """Refuse a second header with other columns: below it, every number would be read as another one."""
         nothing = bars["session"].is_null() & bars["open"].is_null() & bars["close"].is_null()
         if not nothing.any():
             return
@@ -319,14 +321,14 @@ class Layout:
                 raise UnreadableError(f"another header stands among its rows ({header}); give each its own file")
 
     def _named(self, ours: str) -> str:
-        """How the table calls that column."""
+        """The table's own name of that column."""
         at = self._columns.get(ours)
         return self._names[at] if at is not None else ours
 
     def _lines(self, rejected: Sequence[RejectedLine]) -> pl.DataFrame:
-        """Lines that have not the header's number of cells, at their symbol and day where those can be told.
+        """Lines without the header's number of cells, with their symbol and day if those are known.
 
-        Only what stands before all numbers is in its place, and where no day is, that is no symbol either.
+        Only cells before the first number are reliable, and a symbol only if there is a day.
         """
         first = min(at for ours, at in self._columns.items() if ours in NUMBERS)
         leading = {str(at): at for ours, at in self._columns.items() if ours not in NUMBERS}
@@ -351,7 +353,7 @@ class Layout:
 
 @lru_cache(maxsize=1024)
 def column_index(name: str, names: tuple[str, ...]) -> int | None:
-    """The place of the column that is called so: letter by letter, or else but for what vendors vary."""
+    """The index of the column with that name: exactly, or else up to differences between vendors (``key``)."""
     if name in names:
         return names.index(name)
     keys = [key(theirs) for theirs in names]
@@ -369,7 +371,7 @@ def _cells(number: int) -> str:
 
 
 def _hint(names: Sequence[str]) -> str:
-    """What is probably the matter with a table that has none of our columns."""
+    """The probable cause if a table has none of our columns."""
     header = "".join(names)
     if "\0" in header:
         return " (it looks like UTF-16; save it as UTF-8)"

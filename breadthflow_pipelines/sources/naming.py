@@ -1,4 +1,4 @@
-"""What the names of files and directories say of the symbol whose bars they hold. Opens nothing."""
+"""Symbols from the names of files and directories. Opens nothing."""
 
 import re
 from collections.abc import Sequence
@@ -26,21 +26,21 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def key(name: str) -> str:
-    """A column's name without what vendors vary: case, blanks, dots, dashes, underscores, asterisks, brackets."""
-    return "".join(char for char in name.lower() if char.isalnum() or char == "\0")  # UTF-16 is another matter
+    """A column's name without what differs between vendors: case, blanks, dots, dashes, underscores, brackets."""
+    return "".join(char for char in name.lower() if char.isalnum() or char == "\0")  # kept, for it reveals UTF-16
 
 
 def symbol_of_file(file: TableFile, names: Sequence[str], markets: Sequence[str]) -> str | None:
-    """The symbol that a file's name is, where it can be one; names are those of its columns.
+    """The symbol in a file's name, if it can be one; names are those of its columns.
 
-    Stooq's endings are taken off Stooq's own files, told by name and columns: ``aapl.us.txt`` is AAPL, and what has
-    just the columns of everybody is as it is called, ``SAP.DE.csv`` SAP.DE.
+    Stooq's suffixes are removed from Stooq's own files, recognised by name and columns: ``aapl.us.txt`` is AAPL. Other
+    names are taken as they are: ``SAP.DE.csv`` is SAP.DE.
     """
     keys = [key(name) for name in names]
     match = None
     if keys == _STOOQ_OLD or (names and names[0].strip().startswith("<")):
         match = _STOOQ_MEMBER.fullmatch(file.stem) or _STOOQ_DOWNLOAD.fullmatch(file.stem)
-    elif keys in (_STOOQ_PLAIN, []) and file.stem == file.stem.lower():  # none: of a file that cannot be read
+    elif keys in (_STOOQ_PLAIN, []) and file.stem == file.stem.lower():  # none: an unreadable file
         is_member = file.ending.startswith(TEXTS[1])
         match = (_STOOQ_MEMBER.fullmatch(file.stem) if is_member else None) or _STOOQ_DOWNLOAD.fullmatch(file.stem)
     if match is not None and _SYMBOL.fullmatch(match["ticker"]):
@@ -49,7 +49,7 @@ def symbol_of_file(file: TableFile, names: Sequence[str], markets: Sequence[str]
 
 
 def symbol_of_stooq(ticker: str, market: str, markets: Sequence[str]) -> str:
-    """Our symbol of a share in one of Stooq's markets: bare in the first of ``markets``, with its market in others."""
+    """Our symbol for a share in one of Stooq's markets: with its market, unless that is the first of ``markets``."""
     return (ticker if market.lower() == markets[0] else f"{ticker}.{market}").upper()
 
 
@@ -59,7 +59,7 @@ def symbol_of_stooq_column(ticker: pl.Expr, markets: Sequence[str]) -> pl.Expr:
 
 
 def symbol_by_setting(file: TableFile, setting: str) -> str | None:
-    """The symbol where BREADTHFLOW_SOURCE_SYMBOL says that it stands; None where the path is not as it says."""
+    """The symbol at the position that BREADTHFLOW_SOURCE_SYMBOL names; None if the path does not match it."""
     if setting == FILE_NAME:
         found = file.stem
     else:
@@ -79,18 +79,18 @@ def pattern(setting: str) -> re.Pattern[str]:
 
 
 def in_directories(file: TableFile) -> dict[str, str]:
-    """What directories named ``column=value`` say, by the column's key; Hive, Spark, DuckDB and Polars write such."""
+    """The values of directories named ``column=value``, as Hive, Spark, DuckDB and Polars write them, by key."""
     pairs = (part.split("=", 1) for part in file.parts[:-1] if "=" in part)
     said = {key(name): unquote(value) for name, value in pairs if value != _NO_VALUE}
     return {name: value for name, value in said.items() if parsing.is_symbol(value)}
 
 
 def directory_of_something(file: TableFile) -> str | None:
-    """A directory named ``column=value`` of anything but time, the last one; None where there is none."""
+    """The last directory named ``column=value`` that is not about time; None if there is none."""
     named = [part for part in file.parts[:-1] if "=" in part and not _TIME.fullmatch(part)]
     return named[-1] if named else None
 
 
 def is_of_time(directory: str) -> bool:
-    """Whether a directory's name is that of some time: 2020, 2020-01-31, year=2020."""
+    """Whether a directory is named after a time: 2020, 2020-01-31, year=2020."""
     return bool(_TIME.fullmatch(directory))

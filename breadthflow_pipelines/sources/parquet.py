@@ -1,4 +1,4 @@
-"""Parquet files as frames of text, numbers and days, however a writer typed them. What they mean is not known here."""
+"""Parquet files as frames of text, numbers and days, whatever their types. What columns mean is not known here."""
 
 import datetime as dt
 import re
@@ -24,7 +24,7 @@ _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_b
 
 
 class Table:
-    """One file, to be read once. names: its columns. zone: the exchange's, in which moments of UTC have their day.
+    """One file, to be read once. names: its columns. zone: the exchange's, in which timestamps in UTC have their day.
 
     Raises:
         OSError, pa.ArrowException and others: it is damaged, encrypted, or no Parquet file.
@@ -42,9 +42,9 @@ class Table:
         return Account(lines=self._read, rows=self._read - self._blank, blank=self._blank)
 
     def frames(self, wanted: Sequence[int], day: int | None, start: dt.date, end: dt.date) -> Iterator[pl.DataFrame]:
-        """The rows with those columns, named by their place: "0", "3".
+        """The rows with those columns, named by their index: "0", "3".
 
-        day: the place of the column with days. Rows of days outside start through end may be left out.
+        day: the index of the column with days. Rows of days outside start through end may be left out.
 
         Raises:
             UnreadableError: a column has a type that is neither text nor number nor day, two have one name, or rows are
@@ -54,8 +54,8 @@ class Table:
         for name in names:
             if self.names.count(name) > 1:
                 raise UnreadableError(f"two of its columns are called {name}")
-        # What the file says of groups of rows could spare some of them; but asking for it ends the process where the
-        # file is damaged in that place.
+        # Statistics of row groups could save reading some of them, but reading statistics of a damaged file may end the
+        # process.
         for batch in self._file.iter_batches(BATCH, columns=names):
             rows = pl.DataFrame([self._column(batch.column(self.names[column]), column) for column in wanted])
             filled = rows.filter(pl.any_horizontal(pl.all().is_not_null()))
@@ -68,7 +68,7 @@ class Table:
             )
 
     def _column(self, values: pa.Array, column: int) -> pl.Series:
-        """The cells as text, numbers or days. What Polars cannot have never reaches it: there it ends the process."""
+        """The cells as text, numbers or days. Types that end Polars' process never reach it."""
         kind, name = values.type, str(column)
         is_text = any(is_kind(kind) for is_kind in _TEXT)
         if any(is_kind(kind) for is_kind in _BYTES) or (is_text and not _is_valid(values)):
@@ -90,7 +90,7 @@ class Table:
 
 
 def _is_valid(values: pa.Array) -> bool:
-    """Whether values are what their type says: text is UTF-8."""
+    """Whether values match their type: text is UTF-8."""
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
@@ -99,20 +99,20 @@ def _is_valid(values: pa.Array) -> bool:
 
 
 def _decoded(values: pa.Array, name: str) -> pl.Series:
-    """Bytes as text; those that are none stand as U+FFFD."""
+    """Bytes as text; bytes that are not UTF-8 become U+FFFD."""
     values.validate(full=True)
     text = [cell.decode(errors="replace") if cell is not None else None for cell in values.to_pylist()]
     return pl.Series(name, text, dtype=pl.String)
 
 
 def _integers(values: pa.Array) -> pl.Series:
-    """What days and moments are stored as: computing with years that no calendar has ends in an error."""
+    """Days and timestamps as stored integers, because computing with years outside the calendar raises errors."""
     width = pa.int32() if pa.types.is_date32(values.type) else pa.int64()
     return pl.Series(values.view(width)).cast(pl.Int64)
 
 
 def _days(values: pa.Array, exchange: str) -> pl.Series:
-    """The day of each cell, since 1970, in its own zone; of a moment in UTC that is not midnight, in the exchange's."""
+    """The day of each cell, since 1970, in its own zone; in the exchange's for UTC timestamps other than midnight."""
     written, kind = _integers(values), values.type
     if pa.types.is_date32(kind):
         return written
@@ -139,7 +139,7 @@ def _local_days(seconds: pl.Series, zone: str) -> pl.Series:
 
 
 def _dates(days: pl.Series, name: str) -> pl.Series:
-    """Days since 1970 as dates; as text where one of them is in no year that a date can have."""
+    """Days since 1970 as dates; as text if one of them is outside the range of dates."""
     known = days.is_between(parsing.FIRST_DAY, parsing.LAST_DAY) | days.is_null()
     dates = days.zip_with(known, pl.Series([None], dtype=pl.Int64)).cast(pl.Int32).cast(pl.Date).alias(name)
     if known.all():
@@ -148,7 +148,7 @@ def _dates(days: pl.Series, name: str) -> pl.Series:
 
 
 def _is_near(day: str, start: dt.date, end: dt.date) -> pl.Expr:
-    """Whether a row may be asked for: one without a day may, and one of a day to come."""
+    """Whether a row may be requested: also without a day, and with a day in the future."""
     since = pl.col(day).to_physical()
     first, last, today = ((one - dt.date(1970, 1, 1)).days for one in (start, end, dt.datetime.now(dt.UTC).date()))
     return since.is_null() | since.is_between(first, last) | (since > today)

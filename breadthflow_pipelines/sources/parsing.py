@@ -1,4 +1,4 @@
-"""Cells of vendors' files as expressions: text, numbers, days and symbols. What they mean together others say."""
+"""Parsing of cells in vendors' files, as expressions: text, numbers, days and symbols. Columns are layout.py's."""
 
 import datetime as dt
 from unicodedata import category
@@ -6,8 +6,8 @@ from unicodedata import category
 import polars as pl
 
 LONGEST_SYMBOL = 40
-MISSING = ("", "-", "--", "#n/a", "n/a", "n.a.", "na", "nan", "nil", "none", "null")  # what people write for no value
-# The days that a date of Python's can be, and so any that can be shown; since 1970.
+MISSING = ("", "-", "--", "#n/a", "n/a", "n.a.", "na", "nan", "nil", "none", "null")  # texts for a missing value
+# The first and the last day that a Python date can have, in days since 1970.
 FIRST_DAY, LAST_DAY = ((day - dt.date(1970, 1, 1)).days for day in (dt.date.min, dt.date.max))
 
 _UTC = ("Z", "UTC", "+00:00", "+0000", "-00:00")
@@ -16,12 +16,12 @@ _MOMENT = r"^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2})?)(?:\.\d+)?\s*(Z|UTC|
 
 
 def text(column: str) -> pl.Expr:
-    """The cell as text without blanks around it; empty where it is null."""
+    """The cell as stripped text; empty where it is null."""
     return pl.col(column).cast(pl.String).str.strip_chars().fill_null("")
 
 
 def number(column: str, dtype: pl.DataType) -> pl.Expr:
-    """The cell as Float64; null where it is no number. dtype: the column's own."""
+    """The cell as Float64; null if it is not a number. dtype: the column's own."""
     if dtype != pl.String:
         return pl.col(column).cast(pl.Float64, strict=False).fill_nan(None)
     read = text(column).cast(pl.Float64, strict=False)
@@ -29,33 +29,33 @@ def number(column: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def day(column: str, dtype: pl.DataType) -> pl.Expr:
-    """The cell as Date, of YYYY-MM-DD, YYYYMMDD or a date; null where it is none. dtype: the column's own."""
+    """The cell as Date, from YYYY-MM-DD, YYYYMMDD or a date; null if it is none of these. dtype: the column's own."""
     if dtype == pl.Date:
-        return known(pl.col(column))
+        return within_dates(pl.col(column))
     written = text(column)
     compact = pl.when(written.str.len_chars() == len("YYYYMMDD")).then(written)  # "2024111" would be read as some day
     read = pl.coalesce(written.str.to_date("%Y-%m-%d", strict=False), compact.str.to_date("%Y%m%d", strict=False))
-    return known(read)
+    return within_dates(read)
 
 
 def day_of_moment(column: str, zone: str) -> pl.Expr:
-    """The day of a cell that is a moment written as text; null where it is none.
+    """The day of a cell with a timestamp as text; null if it is not one.
 
-    It is the day that is written, in the offset that is written. Of a moment in UTC, which is how programs write any
-    moment, it is the day that it was in ``zone``, the exchange's; midnight in UTC is a day without a time.
+    It is the day as written, in the offset as written. For a timestamp in UTC, which is how programs write any time, it
+    is the day in ``zone``, the exchange's; midnight in UTC is a day without a time.
     """
     part = text(column).str.extract_groups(_MOMENT).struct
     date, time, offset = part[0], part[1], part[2]
     moment = pl.concat_str(date, pl.lit(" "), time.str.head(5)).str.to_datetime("%Y-%m-%d %H:%M", strict=False)
     local = moment.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
     abroad = offset.is_in(_UTC) & (time.str.head(5) != "00:00")
-    return known(pl.when(abroad).then(local).otherwise(moment.dt.date()))
+    return within_dates(pl.when(abroad).then(local).otherwise(moment.dt.date()))
 
 
 def symbol(column: str) -> pl.Expr:
     """The cell as a symbol, spelled as it is; null where it is empty or cannot be one.
 
-    Nearly everything can be one somewhere: digits, blanks, ``NA``, ``TRUE``, umlauts. What cannot be seen cannot.
+    Nearly everything is a symbol somewhere: digits, blanks, ``NA``, ``TRUE``, umlauts. Invisible characters are not.
     """
     written = text(column)
     visible = ~written.str.contains(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\x{fffd}]")
@@ -63,15 +63,15 @@ def symbol(column: str) -> pl.Expr:
 
 
 def is_symbol(written: str) -> bool:
-    """Whether ``symbol`` takes that text for one."""
+    """Whether ``symbol`` accepts the text."""
     visible = all(category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") and char != "\ufffd" for char in written)
     return visible and 1 <= len(written) <= LONGEST_SYMBOL
 
 
 def spelled(written: str) -> str:
-    """A symbol of a vendor's as ours: letters keep their case, but small letters alone are a way of writing capitals.
+    """A vendor's symbol in our spelling: letters keep their case, but a symbol in lower case is put in upper case.
 
-    ``aapl`` is AAPL; ``AMpB``, a preferred share, is another one than AMPB.
+    ``aapl`` is AAPL; ``AMpB``, a preferred share, is not AMPB.
     """
     return written.upper() if written == written.lower() else written
 
@@ -82,6 +82,6 @@ def spelled_column(column: str) -> pl.Expr:
     return pl.when(written == written.str.to_lowercase()).then(written.str.to_uppercase()).otherwise(written)
 
 
-def known(days: pl.Expr) -> pl.Expr:
-    """The days, null where no date of Python's can be one, for nobody could show it then."""
+def within_dates(days: pl.Expr) -> pl.Expr:
+    """The days, null where they are outside the range of Python dates and could not be shown."""
     return pl.when(days.to_physical().is_between(FIRST_DAY, LAST_DAY)).then(days)

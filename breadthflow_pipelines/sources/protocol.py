@@ -1,4 +1,4 @@
-"""What a source must offer. One file per source beside this one; none of them knows Dagster or SQL."""
+"""What a source must provide. Each source has a module of its own; none of them knows Dagster or SQL."""
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
@@ -20,21 +20,21 @@ BAR_SCHEMA = pl.Schema(
         "close_adjusted": pl.Float64,  # splits and dividends; null where the source has none
     }
 )
-UNREAD_SCHEMA = pl.Schema(  # of a source that knows it, beside BAR_SCHEMA
+UNREAD_SCHEMA = pl.Schema(  # beside BAR_SCHEMA, from sources that read files
     {
-        "fault": pl.String,  # why a row is none that can be read, as the reason to reject it; null where it is one
-        "raw": pl.String,  # what stands in the cells that cannot be read, or the whole line
+        "fault": pl.String,  # why the row cannot be read, as the reason to reject it; null if it can
+        "raw": pl.String,  # the text of the unreadable cells, or the whole line
     }
 )
 READ_SCHEMA = pl.Schema({**BAR_SCHEMA, **UNREAD_SCHEMA})
 SECURITY_SCHEMA = pl.Schema(
     {
-        "source_key": pl.String,  # names the company within its source and never changes; often just the symbol
+        "source_key": pl.String,  # identifies the company within its source and never changes; often the symbol
         "symbol": pl.String,
         "valid_from": pl.Date,  # first day of the symbol for this company; null: as far back as known
         "valid_to": pl.Date,  # first day on which it no longer is; null: still
         "name": pl.String,
-        "sector": pl.String,  # null where nobody said
+        "sector": pl.String,  # null where unknown
     }
 )
 MEMBER_SCHEMA = pl.Schema(
@@ -43,19 +43,19 @@ MEMBER_SCHEMA = pl.Schema(
 
 
 class Outcome(StrEnum):
-    """What became of one symbol that was asked for."""
+    """The outcome of a request for one symbol."""
 
     FETCHED = "fetched"
-    ABSENT = "absent"  # the source does not have it: asking again is no use
-    FAILED = "failed"  # the source broke on it: asking again may help
+    ABSENT = "absent"  # the source does not have it: another attempt will not help
+    FAILED = "failed"  # the source failed on it: another attempt may help
     NOT_YET = "not_yet"  # the source has it, but not all of these sessions yet
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where the lines of texts went; a row of a Parquet file counts as a line.
+    """What became of the lines of texts; a row of a Parquet file counts as a line.
 
-    rejected: lines that have not the header's number of cells. continued: lines that go on with a quoted cell.
+    rejected: lines without the header's number of cells. continued: lines that continue a quoted cell.
     """
 
     lines: int = 0
@@ -67,7 +67,7 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        """Whether each line went somewhere."""
+        """Whether every line is accounted for."""
         return self.lines == self.rows + self.rejected + self.blank + self.headers + self.continued
 
     def __add__(self, other: "Account") -> "Account":
@@ -80,23 +80,23 @@ class Account:
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading files came to, all of them, whatever part of it was asked for."""
+    """The result of reading files, all of them, whatever part was requested."""
 
     files: int
     account: Account
-    delivered: int  # rows, and lines that are none, that came out as bars
+    delivered: int  # rows and rejected lines that were delivered as bars
     columns_unused: Mapping[str, int] = field(default_factory=dict)  # that look like ours; in how many files
-    others: tuple[str, ...] = ()  # what lies beside the files and is not read
+    others: tuple[str, ...] = ()  # names of files that are not read
 
     @property
     def outside(self) -> int:
-        """Rows of other days or symbols than those that were asked for."""
+        """Rows of days or symbols that were not requested."""
         return self.account.rows + self.account.rejected - self.delivered
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a source says of itself."""
+    """A source's description of itself."""
 
     name: str
     about: str  # one line for people: what it is and where it reads from
@@ -104,17 +104,17 @@ class Description:
     symbols: int | None  # None: not known before a download
     first_session: dt.date | None
     last_session: dt.date | None
-    notes: tuple[str, ...] = ()  # what to know of it: files that are not read, columns that are not used
+    notes: tuple[str, ...] = ()  # remarks: files that are not read, columns that are not used
 
 
 @dataclass(frozen=True)
 class Chunk:
     """A piece of the answer, small enough to be loaded in one transaction.
 
-    bars holds BAR_SCHEMA's columns, perhaps UNREAD_SCHEMA's as well, unvalidated: the contract comes next. outcomes
-    speaks of the symbols that this chunk settles; over all chunks of a call every requested symbol is spoken of at
-    least once, and the last word counts. problems are unreadable pieces, named with the reason. reading comes with
-    the last chunk, of a source that reads files.
+    bars has the columns of BAR_SCHEMA and perhaps of UNREAD_SCHEMA, not validated: the contract comes next. outcomes
+    has the symbols that this chunk settles; over all chunks of a call, every requested symbol has at least one outcome,
+    and the last one counts. problems names unreadable parts with the reason. reading comes with the last chunk of a
+    source that reads files.
     """
 
     bars: pl.DataFrame
@@ -130,7 +130,7 @@ class Source(Protocol):
     synthetic: bool
 
     def describe(self) -> Description:
-        """Say what this is and how far it reaches. Raises SourceError when it does not answer."""
+        """Describe the source and its range. Raises SourceError if it does not answer."""
         ...
 
     def securities(self) -> pl.DataFrame:
@@ -138,7 +138,7 @@ class Source(Protocol):
         ...
 
     def members(self) -> pl.DataFrame:
-        """The universes that the source brings along, in MEMBER_SCHEMA; empty where it brings none."""
+        """The universes that the source provides, in MEMBER_SCHEMA; empty if there are none."""
         ...
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
@@ -148,13 +148,13 @@ class Source(Protocol):
 
 @runtime_checkable
 class Resumable(Protocol):
-    """A source that remembers what it could not get, so that a later run can go back for it."""
+    """A source that remembers failed requests, so that a later run can repeat them."""
 
     def unfinished_since(self) -> dt.date | None:
-        """The first day of what is still to be got; None where nothing is."""
+        """The first day of what is still missing; None if nothing is."""
         ...
 
 
 def label(source: Source) -> str:
-    """What the store's source columns and the screens call a source: invented data say so wherever they show."""
+    """The name of a source in the store and on screens; synthetic data are always marked."""
     return f"{source.name} (synthetic)" if source.synthetic else source.name

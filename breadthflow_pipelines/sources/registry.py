@@ -1,6 +1,6 @@
-"""Which source the settings mean: one of ours, or one that an installed package brings. How each reads: its own file.
+"""The source that the settings name: one of ours, or one of an installed package. Each source has a module of its own.
 
-A package brings a source by an entry point in the group ``breadthflow.sources``, a callable that is given the settings
+A package provides a source by an entry point in the group ``breadthflow.sources``: a callable that takes the settings
 and the calendar and returns a Source; see docs/sources.md.
 """
 
@@ -55,17 +55,17 @@ def configured_source(settings: Settings, calendar: ExchangeCalendar) -> Source:
 
 
 def throttle(settings: Settings) -> Throttle:
-    """How often and how much a vendor may be asked."""
+    """The throttle for requests to a vendor."""
     return Throttle(settings.request_rate, settings.request_budget)
 
 
 def workspace(settings: Settings, name: str) -> Path:
-    """The directory in which a source may keep what it fetched."""
+    """The directory in which a source may keep fetched files."""
     return settings.home / "sources" / name
 
 
 def published_directory(settings: Settings, where: Path | str, exchange: str) -> Path:
-    """Where an exchange's published counts can be read: the directory itself, or the copy of what lies at an address.
+    """The directory with an exchange's published counts: ``where`` itself, or a local copy of the files at an address.
 
     Raises:
         RequestError: the address has no such series.

@@ -1,4 +1,4 @@
-"""A table of bars of either kind, Parquet or text, opened for one reading. Knows no directory and no other table."""
+"""One table of bars, Parquet or text, opened for one reading. Knows no directory and no other table."""
 
 import datetime as dt
 import io
@@ -30,11 +30,11 @@ class Table:
 
     @property
     def account(self) -> Account:
-        """Where its lines went, once all bars were read."""
+        """What became of its lines, once all bars were read."""
         return self._table.account
 
     def bars(self, start: dt.date, end: dt.date) -> Iterator[pl.DataFrame]:
-        """Its rows in READ_SCHEMA, symbols as the table spells them; rows outside start through end may lack."""
+        """Its rows in READ_SCHEMA, symbols as the table spells them; rows outside start through end may be missing."""
         for rows, rejected in self._rows(start, end, self.layout.wanted):
             yield self.layout.bars(rows, rejected)
 

@@ -1,4 +1,4 @@
-"""How a vendor is asked: not too often, not too much, and again only after a while. Sends nothing itself."""
+"""Throttling of requests to a vendor: rate, budget per run, and waits between attempts. Sends nothing itself."""
 
 import datetime as dt
 import random
@@ -9,21 +9,21 @@ from email.utils import parsedate_to_datetime
 BURST = 5.0  # requests that may follow each other at once after a pause
 FIRST_WAIT = 2.0  # seconds before the second attempt; each further one waits twice as long
 LONGEST_BACKOFF = 60.0  # seconds
-LONGEST_WAIT = 300.0  # seconds; a vendor that wants more is left alone, and another run goes on
+LONGEST_WAIT = 300.0  # seconds; if a vendor wants more, the run stops asking and a later one continues
 
 
-_at_random = random.SystemRandom().random  # the waits of many machines must not fall together
+_at_random = random.SystemRandom().random  # so that many machines do not wait for the same time
 
 
 class StopAskingError(Exception):
-    """Nothing more may be asked in this run; the message is the reason and what to do, without a full stop."""
+    """No more requests in this run; the message is the reason and what to do, without a full stop."""
 
 
 class Throttle:
     """A token bucket, a budget, and waits between attempts.
 
     rate: requests per second in the long run. budget: requests until ``begin`` is called again. clock: seconds that
-    only rise. jitter: random numbers from 0 to 1. Clock, sleep and jitter are given by tests.
+    only rise. jitter: random numbers from 0 to 1. Tests replace clock, sleep and jitter.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Throttle:
         self._filled = clock()
 
     def begin(self) -> None:
-        """A new run: its budget is whole again."""
+        """Start a new run with a full budget."""
         self.left = self.budget
 
     def ask(self) -> None:
@@ -67,7 +67,7 @@ class Throttle:
         self._tokens -= 1
 
     def rest(self, attempt: int, wanted: float | None = None) -> None:
-        """Wait before trying again: as long as the vendor wants, else twice as long each time, somewhat at random.
+        """Wait before another attempt: as long as the vendor asks for, else twice as long each time, with jitter.
 
         attempt: 0 after the first one failed. wanted: seconds that the vendor asked for.
 
@@ -89,7 +89,7 @@ class Throttle:
 
 
 def retry_after(header: str | None, now: dt.datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for, never negative; None where there is none that can be read.
+    """Seconds that a Retry-After header asks for, never negative; None without a readable one.
 
     header: seconds or an HTTP date (RFC 9110, section 10.2.3). now: UTC; the present by default.
     """

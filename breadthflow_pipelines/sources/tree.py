@@ -1,7 +1,7 @@
-"""What lies at a path: tables that can be read, packed or not, and everything else by name. Knows nothing of contents.
+"""The files at a path: tables that can be read, compressed or not, and other files by name. Knows no contents.
 
-A table is a Parquet file, or delimited text that may be packed by gzip or Zstandard, by itself or as a part of a ZIP
-archive. One list of endings says what is opened; whether it is packed is told from its first bytes.
+A table is a Parquet file, or delimited text that may be compressed by gzip or Zstandard, by itself or as a member of a
+ZIP archive. Files are selected by their endings; compression is recognised by the first bytes.
 """
 
 import gzip
@@ -32,19 +32,19 @@ _GZIP, _ZSTD, _PARQUET, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"PK\x
 
 @dataclass(frozen=True)
 class TableFile:
-    """Where a table stands: a file, or a member of an archive."""
+    """The file of a table: a file by itself, or a member of an archive."""
 
     path: Path
     member: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The directories and the name, those inside an archive at the end."""
+        """The directories and the name; for a member, those inside the archive follow."""
         return (*self.path.parts, *PurePosixPath(self.member).parts) if self.member else self.path.parts
 
     @property
     def ending(self) -> str:
-        """The end of the name that says what it is: ".csv.gz"; in lower case."""
+        """The ending of the name, such as ".csv.gz", in lower case."""
         return _ending(self.parts[-1])
 
     @property
@@ -58,7 +58,7 @@ class TableFile:
 
 @dataclass
 class Listing:
-    """What a directory holds. others: names of what is not read. problems: what was to be read, and why it is not."""
+    """The files in a directory. others: names that are not read. problems: files that cannot be read, and why."""
 
     files: list[Path] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Listing:
 
 
 def note_of_others(others: Sequence[str], where: str) -> tuple[str, ...]:
-    """One line that counts what is not read and names the first of it; none where there is nothing."""
+    """One line with the number and the first names of files that are not read; empty if there are none."""
     if not others:
         return ()
     more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
@@ -80,9 +80,9 @@ def is_table(name: str) -> bool:
 
 
 def search(root: Path) -> Listing:
-    """What lies in a directory and in those below it, in the order of names; hidden files and directories are nothing.
+    """The files in a directory and those below it, in the order of names, without hidden files and directories.
 
-    Links to directories are not followed, for they often lead to what is there already.
+    Links to directories are not followed, because they often lead to files that are found anyway.
     """
     found = Listing()
 
@@ -121,7 +121,7 @@ def _within(path: Path, root: Path) -> str:
 
 
 def tables_in(path: Path) -> list[TableFile]:
-    """The tables of a file: itself, or those that an archive holds.
+    """The tables in a file: itself, or the members of an archive.
 
     Raises:
         UnreadableError, OSError, zipfile.BadZipFile and others: it is an archive that cannot be opened.
@@ -145,12 +145,12 @@ def _is_wanted(member: str) -> bool:
 
 
 def is_parquet(stream: io.BufferedReader) -> bool:
-    """Whether an opened table is a Parquet file, told from its first bytes."""
+    """Whether an opened table is a Parquet file, by its first bytes."""
     return stream.peek(4)[:4] == _PARQUET
 
 
 class Reader:
-    """Opens tables; keeps the last archive open, whose list of members takes long to read. A context."""
+    """Opens tables; keeps the last archive open, because reading its list of members takes long. A context."""
 
     def __init__(self) -> None:
         self._archive: zipfile.ZipFile | None = None
@@ -164,7 +164,7 @@ class Reader:
 
     @contextmanager
     def open(self, table: TableFile) -> Iterator[io.BufferedReader]:
-        """The content of a table, unpacked.
+        """The content of a table, decompressed.
 
         Raises:
             UnreadableError: it is packed twice. OSError and what the unpackers raise: it cannot be opened or unpacked.
@@ -192,7 +192,7 @@ class Reader:
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """A regular file, opened; anything else might keep us waiting for ever.
+    """A regular file, opened; opening anything else might block for ever.
 
     Raises:
         UnreadableError: it is no regular file. OSError: it cannot be opened.

@@ -1,4 +1,4 @@
-"""Universe and instrument files: who belonged to which universe when, and what a company is called. Reads no bars."""
+"""Universe and instrument files: members of universes over time, names and sectors of companies. Reads no bars."""
 
 import datetime as dt
 import re
@@ -18,7 +18,7 @@ from breadthflow_pipelines.sources.unreadable import WORDS, refusing, shortened
 
 INSTRUMENT_SCHEMA = pl.Schema({"symbol": pl.String, "name": pl.String, "sector": pl.String})
 UNIVERSE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-SHOWN = 3  # how many faults a message names; a file that is wrong throughout would fill the screen
+SHOWN = 3  # faults that a message names; a completely wrong file would fill the screen
 
 
 class _Member(NamedTuple):
@@ -32,12 +32,12 @@ class _Member(NamedTuple):
 def read_universe(path: Path) -> pl.DataFrame:
     """The members of a file with the columns universe, symbol, valid_from, valid_to, in MEMBER_SCHEMA.
 
-    Dates are YYYY-MM-DD. ``valid_to`` is the first day out; empty: still a member. Symbols are spelled as those of bars
-    are. Columns may stand in any order and others are ignored. Rows come sorted by universe, symbol and valid_from.
+    Dates are YYYY-MM-DD. ``valid_to`` is the first day out; empty: still a member. Symbols are spelled like those of
+    bars. Columns may have any order, and others are ignored. Rows are sorted by universe, symbol and valid_from.
 
     Raises:
-        RequestError: the file is missing, a column is, or a row cannot be used: names the file, up to three lines
-            and why. One such row refuses the whole file, for a universe with a hole counts wrongly and looks right.
+        RequestError: the file or a column is missing, or a row cannot be used: names the file, up to three lines and
+            the reasons. One such row is enough: counts of an incomplete universe are wrong but look right.
     """
     members: list[_Member] = []
     rows, faults = _rows(path, MEMBER_SCHEMA.names())
@@ -58,7 +58,7 @@ def read_instruments(path: Path) -> pl.DataFrame:
     """Names and sectors: symbol (once each, sorted), name, sector; null where a cell is empty.
 
     Raises:
-        RequestError: the file or a column is missing, a symbol is none or stands there twice.
+        RequestError: the file or a column is missing, or a symbol is invalid or occurs twice.
     """
     found: dict[str, tuple[int, list[str]]] = {}
     rows, faults = _rows(path, INSTRUMENT_SCHEMA.names())
@@ -85,7 +85,7 @@ def instruments_beside(universe_file: Path) -> Path | None:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]:
-    """Line number and the stripped cells of those columns, in their order, and the lines that are no rows, and why."""
+    """Line number and stripped cells of those columns, in their order; and lines that are not rows, with the reason."""
     rows: list[tuple[int, list[str]]] = []
     faults: list[tuple[int, str]] = []
     with refusing(shown(path), RequestError), opened(path) as stream:

@@ -1,4 +1,4 @@
-"""What cannot be used of what lies outside: one kind of error, and the words for it. Reads nothing itself."""
+"""Input that cannot be read: the error for it, contexts that handle it, and its wording. Reads nothing itself."""
 
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -17,15 +17,15 @@ _WHATEVER = (Exception, pl.exceptions.PanicException)
 
 
 class UnreadableError(Exception):
-    """A file, or a part of an archive, that can be opened but not used; the message is the reason."""
+    """A file, or a member of an archive, that can be opened but not used; the message is the reason."""
 
 
 @contextmanager
 def noting_failure(key: T, problems: MutableMapping[T, str]) -> Iterator[None]:
-    """Whatever goes wrong inside becomes the reason why ``key`` is not used, and ends nothing else.
+    """Any error inside is noted in ``problems`` as the reason why ``key`` is not used; the caller continues.
 
-    What a file may hold has no list, and neither have the errors of those who read it. Errors of our own, which name a
-    wrong request, pass through.
+    A file may hold anything, so the errors of its readers cannot be listed. Our own errors, which name a wrong request,
+    pass through.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def noting_failure(key: T, problems: MutableMapping[T, str]) -> Iterator[None]:
 
 
 class refusing:  # noqa: N801 - a context like those of contextlib
-    """Whatever goes wrong inside is the ``error`` that ``what`` cannot be read, for the reason that there was."""
+    """Any error inside becomes the ``error`` that ``what`` cannot be read, with the reason."""
 
     def __init__(self, what: str, error: type[BreadthFlowError]) -> None:
         self._what, self._error = what, error
@@ -50,11 +50,11 @@ class refusing:  # noqa: N801 - a context like those of contextlib
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what went wrong, without the stop at its end."""
+    """The first line of an error's message, without a full stop."""
     said = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
     return shortened(said.strip().split("\n", 1)[0].rstrip(".") or type(error).__name__, WORDS)
 
 
 def shortened(text: str, most: int) -> str:
-    """The beginning of a text, printable, and how long it was where it is cut."""
+    """A text, printable; where it is longer than ``most``, its beginning and its length."""
     return printable(text) if len(text) <= most else f"{printable(text[:most])}... ({len(text):,} characters)"

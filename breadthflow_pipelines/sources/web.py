@@ -1,4 +1,4 @@
-"""Files from the web: asked for politely, whole or not at all. What is in them is for their readers to judge."""
+"""Files from the web: throttled, resumed, and complete or not at all. Their readers judge the content."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources.throttle import StopAskingError, Throttle, retry_after
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
-CHECK_TIMEOUT = 5.0  # seconds; whether somebody answers at all
+CHECK_TIMEOUT = 5.0  # seconds, when only checking whether there is an answer
 ATTEMPTS = 4
-MOST_BYTES = 64 * 2**20  # of an answer that is held in memory; a page or a series has a fraction of it
-PIECE = 2**16  # bytes read at a time; what came before a piece that broke off is kept
+MOST_BYTES = 64 * 2**20  # of an answer that is kept in memory; pages and series are far smaller
+PIECE = 2**16  # bytes read at a time; complete pieces are kept when the connection breaks
 AGAIN = (408, 425, 429)  # statuses below 500 after which another attempt may succeed
 GONE = (404, 410)
 UNCHANGED, OUT_OF_RANGE = 304, 416
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _TryAgainError(Exception):
-    """An attempt that failed and may succeed later. after: seconds that the server wants between."""
+    """An attempt that failed and may succeed later. after: seconds that the server asks to wait."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class _TryAgainError(Exception):
 
 
 class Web:
-    """Reads addresses of one vendor. What fails for a while is tried again; what fails for good is a SourceError."""
+    """Reads addresses of one vendor. Temporary failures are retried; permanent ones raise SourceError."""
 
     def __init__(self, throttle: Throttle) -> None:
         self.throttle = throttle
@@ -43,19 +43,18 @@ class Web:
         self._session.headers["User-Agent"] = f"BreadthFlow/{version('breadthflow')} (market breadth pipeline)"
 
     def read(self, url: str) -> bytes | None:
-        """The whole content; None where the server says that there is none.
+        """The whole content; None if the server says that there is none.
 
         Raises:
-            SourceError: no answer, half an answer, one of more than MOST_BYTES, or an error that does not pass.
+            SourceError: no answer, an incomplete one, one of more than MOST_BYTES, or a permanent error.
         """
         return self._persist(url, lambda: self._read(url))
 
     def fetch(self, url: str, target: Path) -> bool:
-        """Bring ``target`` up to date with a file that may be large; False where there is none, and then no target.
+        """Update ``target`` with a file that may be large; False if there is none, and then the target is deleted.
 
-        Nothing is sent twice without need: an unchanged file is not sent at all, and one that broke off goes on from
-        there, in this run or a later one, provided that the server names versions (ETag). Until it is whole, it lies
-        beside the target.
+        An unchanged file is not sent again, and an interrupted download is resumed, in this run or a later one, if the
+        server names versions (ETag). An incomplete file is kept beside the target.
 
         Raises:
             SourceError: as ``read`` does.
@@ -123,10 +122,10 @@ class Web:
             if answer.status_code in GONE:
                 target.unlink(missing_ok=True)
                 return False
-            if answer.status_code == OUT_OF_RANGE:  # what lies here is no beginning of what lies there
+            if answer.status_code == OUT_OF_RANGE:  # our part is not the beginning of the file
                 part.unlink(missing_ok=True)
                 raise _TryAgainError("the file changed meanwhile", after=0)
-            # A changing file may only go on from a version that is the same byte by byte: no weak ETag.
+            # Resuming needs a version that is equal byte by byte: no weak ETag.
             tag = answer.headers.get("ETag", "")
             notes.write_text(json.dumps({**known, "part": "" if tag.startswith("W/") else tag}), encoding="utf-8")
             with part.open("ab" if answer.status_code == 206 else "wb") as file:
@@ -138,7 +137,7 @@ class Web:
 
     @contextmanager
     def _open(self, url: str, headers: dict[str, str] | None = None) -> Iterator[requests.Response]:
-        """One request, its answer not yet read; all that may pass by itself is a _TryAgainError, until it is closed."""
+        """One request, its answer not yet read; temporary failures raise _TryAgainError until it is closed."""
         try:
             with self._session.get(url, headers=headers, timeout=TIMEOUT, stream=True) as answer:
                 status = answer.status_code
@@ -154,7 +153,7 @@ class Web:
 
 
 def is_page(content: bytes) -> bool:
-    """Whether it is a web page: what servers send instead of data when they want something else."""
+    """Whether it is a web page, which servers may send instead of data."""
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body"))
 
@@ -168,7 +167,7 @@ def _noted(path: Path) -> dict[str, str]:
 
 
 def _words(error: requests.RequestException) -> str:
-    """What happened, without the address that the library's own words hold."""
+    """What went wrong, without the address that the library's message contains."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
@@ -176,6 +175,6 @@ def _words(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
         return "the answer broke off"
     if isinstance(error, requests.ConnectionError):
-        # A time-out while the body is read arrives as this class, too.
+        # A time-out while the body is read has this class, too.
         return "no answer in time" if "timed out" in str(error).lower() else "no connection"
     return type(error).__name__

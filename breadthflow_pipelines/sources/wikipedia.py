@@ -1,7 +1,7 @@
 """Members of the S&P 500 from Wikipedia: its table of constituents, folded back by its table of changes.
 
-Makes a universe file and not a universe at each run: anybody can edit the page, and a run must not change what it makes
-of 2015 because somebody did today. A file can be read, compared and kept (docs/decisions/universes.md).
+It writes a universe file, which runs read instead of the page: anybody can edit the page, and that must not change the
+past of a run. A file can be read, compared and kept (docs/decisions/universes.md).
 """
 
 import csv
@@ -28,20 +28,20 @@ from breadthflow_pipelines.spelling import spelled
 
 PAGE = "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies"
 UNIVERSE = "sp500"
-FEWEST, MOST = 490, 510  # members at any time: 500 companies, some with two classes of shares, and days between changes
+FEWEST, MOST = 490, 510  # members at any time: 500 companies, some with two share classes, and days between changes
 MOST_SPAN = 1000  # rows or columns that a cell may cover; HTML's own limit for columns
-SHOWN = 3  # how many stretches a message names
+SHOWN = 3  # stretches that a message names
 
 _CURRENT = ("symbol", "security", "gics sector", "date added")
 _CHANGES = ("added ticker", "removed ticker")
 _DATE_FORMATS = ("%Y-%m-%d", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y")
 _FOOTNOTE = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,4}(-[A-Z]{1,2})?")  # five letters at most, and a class
-_NOBODY = ("", "NA", "NIL", "NONE", "NOBODY", "NULL", "TBA", "TBD")  # what stands in a cell that names nobody
+_NOBODY = ("", "NA", "NIL", "NONE", "NOBODY", "NULL", "TBA", "TBD")  # texts of cells without a symbol
 
 
 class Constituent(NamedTuple):
-    """A member of today; added: null where the page does not say."""
+    """A current member. added: None where the page has no date."""
 
     symbol: str
     name: str
@@ -50,7 +50,7 @@ class Constituent(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Who came and who went before the open of ``day``; None: nobody."""
+    """The symbols added and removed before the open of ``day``; None: none."""
 
     day: dt.date
     added: str | None
@@ -58,7 +58,7 @@ class Change(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A membership, half-open; first is None where the page does not reach back that far, out where it lasts."""
+    """A membership, half-open; first is None if the page does not reach back that far, out if it lasts."""
 
     symbol: str
     first: dt.date | None
@@ -67,7 +67,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Membership:
-    """members: MEMBER_SCHEMA, from ``since`` on. instruments: INSTRUMENT_SCHEMA, today's. notes: what is doubtful."""
+    """members: MEMBER_SCHEMA, from ``since`` on. instruments: INSTRUMENT_SCHEMA, current ones. notes: doubts."""
 
     members: pl.DataFrame
     instruments: pl.DataFrame
@@ -81,8 +81,8 @@ def sp500(web: Web, page: Path | str = PAGE, since: dt.date | None = None) -> Me
     since: the first day wanted; None: the earliest one from which the page's counts hold.
 
     Raises:
-        SourceError: the page cannot be read, has other tables than it used to have, or its counts of members do not
-            hold: FEWEST to MOST on every day from ``since`` on.
+        SourceError: the page cannot be read, its tables have changed, or its number of members is not between FEWEST
+            and MOST on every day from ``since`` on.
     """
     current, changes, doubts = sound(*parse(_content(web, page), shown(page)))
     intervals, notes = fold(current, changes)
@@ -111,10 +111,10 @@ def sp500(web: Web, page: Path | str = PAGE, since: dt.date | None = None) -> Me
 
 
 def write(membership: Membership, path: Path) -> tuple[int, int]:
-    """Write the universe file, and beside it instruments.csv; returns how many rows came and how many went.
+    """Write the universe file, and instruments.csv beside it. Returns the number of rows added and removed.
 
-    Rows of other universes stay, as do instruments that are known already. Nothing is replaced before the new file
-    could be read like any universe file.
+    Rows of other universes stay, and so do existing instruments. A file is replaced only after the new one was read
+    successfully as a universe file.
 
     Raises:
         RequestError: a file that is there cannot be used, or the directory cannot be written.
@@ -142,8 +142,8 @@ def parse(content: bytes, page: str) -> tuple[list[Constituent], list[Change]]:
     """Both tables of the page.
 
     Raises:
-        SourceError: a table is missing or has other columns, a symbol stands there twice, or a date of a change cannot
-            be read; says which.
+        SourceError: a table is missing or has other columns, a symbol occurs twice, or the date of a change cannot be
+            read; says which.
     """
     with refusing(page, SourceError):
         return _parsed(content, page)
@@ -171,7 +171,7 @@ def _parsed(content: bytes, page: str) -> tuple[list[Constituent], list[Change]]
 def sound(
     current: Iterable[Constituent], changes: Iterable[Change]
 ) -> tuple[list[Constituent], list[Change], tuple[str, ...]]:
-    """Both tables without whatever does not look like a symbol: words, dates, other cells; and a note of each."""
+    """Both tables without cells that are not symbols, such as words and dates; and a note about each."""
     notes: list[str] = []
 
     def checked(symbol: str | None, what: str) -> str | None:
@@ -189,10 +189,10 @@ def sound(
 
 
 def fold(current: Sequence[Constituent], changes: Iterable[Change]) -> tuple[list[Interval], tuple[str, ...]]:
-    """Memberships from today's members and the changes before, newest first; and what does not fit together.
+    """Memberships from the current members and the changes, newest first; and notes about contradictions.
 
-    A share that came under another symbol than it has today is known again by the date on which it was added. Of a
-    share that went, but is a member later without having come again, the removal counts for nothing.
+    A share that was added under another symbol than its current one is recognised by the date on which it was added. A
+    removal is ignored if the share is a member later without having been added again.
     """
     fold = _Fold(current)
     by_day: dict[dt.date, list[Change]] = {}
@@ -229,13 +229,13 @@ class _Fold:
                 self._members[symbol] = day
 
     def intervals(self) -> list[Interval]:
-        """All memberships, none for less than a day; those that no change began begin when the constituent says."""
+        """All memberships of at least a day; those without an addition begin at the constituent's date."""
         known = {symbol: self._added.get(symbol) if out is None else None for symbol, out in self._members.items()}
         open_ones = [Interval(symbol, known[symbol], out) for symbol, out in self._members.items()]
         return [one for one in (*self._closed, *open_ones) if None in (one.first, one.out) or one.first < one.out]  # type: ignore[operator]
 
     def _renamed(self, symbol: str, day: dt.date) -> str | None:
-        """The member of today that was added as ``symbol`` on that day, where only one can be it."""
+        """The current member that was added as ``symbol`` on that day, if only one is possible."""
         able = [name for name, out in self._members.items() if out is None and self._added[name] == day]
         if len(able) == 1:
             self.notes.append(f"{symbol}, added on {day}, is taken for {able[0]} of today")
@@ -255,7 +255,7 @@ def _content(web: Web, page: Path | str) -> bytes:
 
 
 def _encoding(content: bytes) -> str | None:
-    """UTF-8, as the page is written, even where a saved copy no longer says so; None: as it says."""
+    """UTF-8, the page's encoding, even if a saved copy does not declare it; None: as declared."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
@@ -282,7 +282,7 @@ def _table(table: lxml.html.HtmlElement) -> list[list[str]]:
 
 
 def _fill(cells: list[str], covered: dict[tuple[int, int], str], number: int) -> None:
-    """Append the cells of earlier rows that reach down to here."""
+    """Append the cells of earlier rows that extend to this one."""
     while (number, len(cells)) in covered:
         cells.append(covered[number, len(cells)])
 
@@ -320,9 +320,9 @@ def _change(row: Mapping[str, str], page: str) -> Change:
 
 
 def _symbol(text: str) -> str:
-    """A cell's symbol in our spelling; empty where it names nobody: blank, a dash, N/A, a footnote alone.
+    """A cell's symbol in our spelling; empty for a cell without one: blank, a dash, N/A, a footnote alone.
 
-    What does not look like a symbol comes as it stands there; see sound().
+    Text that does not look like a symbol is returned as it is; see sound().
     """
     said = _FOOTNOTE.sub("", text).strip()
     symbol = spelled(said.upper())
@@ -342,7 +342,7 @@ def _date(text: str) -> dt.date | None:
 
 
 def _counts(intervals: Iterable[Interval]) -> list[tuple[dt.date, int]]:
-    """How many are members from each day on on which that changes, in order; the first day stands for all before."""
+    """The number of members from each day on which it changes, in order; the first day stands for all before."""
     steps: Counter[dt.date] = Counter()
     for _, first, out in intervals:
         steps[first or dt.date.min] += 1
@@ -356,9 +356,9 @@ def _counts(intervals: Iterable[Interval]) -> list[tuple[dt.date, int]]:
 
 
 def _holds_since(counts: Sequence[tuple[dt.date, int]]) -> dt.date | None:
-    """The first day from which every count lies between FEWEST and MOST; None where the last one does not.
+    """The first day from which every count lies between FEWEST and MOST; None if the last one does not.
 
-    Counts without an end in the past are not followed beyond the first change: what was before, nobody recorded.
+    The counts are not followed beyond the first recorded change.
     """
     since = None
     for day, number in reversed(counts):
@@ -381,7 +381,7 @@ def _stretches(counts: Sequence[tuple[dt.date, int]], first: dt.date) -> str:
 
 
 def _replace(path: Path, rows: pl.DataFrame) -> None:
-    """Write a CSV file so that nobody ever sees half of it; a universe file is read before it counts."""
+    """Write a CSV file atomically, after the new file was read successfully."""
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
