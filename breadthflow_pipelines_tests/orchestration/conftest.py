@@ -2,10 +2,11 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import pytest
@@ -19,7 +20,7 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, database_name
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
-from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SmallMarket
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, Row, SmallMarket
 
 FreshDatabase = Callable[[str], str]
 Contents = dict[str, list[tuple[Any, ...]]]
@@ -94,6 +95,22 @@ class Store:
         query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
         columns = [name for (name,) in self.rows(query, table) if name not in _PROVENANCE]
         return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a store is copied from: two databases, the market's rows, and its files below the test's directory."""
+
+    database: str
+    dagster: str
+    rows: dict[str, list[Row]]
+    files: dict[Path, bytes]
+
+
+class Prepare(Protocol):
+    """The fixture ``prepared``."""
+
+    def __call__(self, name: str, work: Callable[[Store], None], *, filled: bool = False) -> Store: ...
 
 
 @contextmanager
@@ -178,6 +195,51 @@ def filled(
     urls = [fresh_database(template) for template in _filled_templates[:2]]
     with _dropped(server, *urls), opened(small, tmp_path, *urls) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def _kept() -> dict[str, Prepared]:
+    return {}
+
+
+@pytest.fixture
+def prepared(
+    server: EmbeddedServer,
+    fresh_database: FreshDatabase,
+    _template: str,
+    dagster_template: str,
+    _filled_templates: tuple[str, str, Contents],
+    _kept: dict[str, Prepared],
+    small: SmallMarket,
+    tmp_path: Path,
+) -> Iterator[Prepare]:
+    """Gives a store, empty or filled, to which something was done: once for all tests that ask for it by that name."""
+
+    with ExitStack() as stack:
+
+        def prepare(name: str, work: Callable[[Store], None], *, filled: bool = False) -> Store:
+            if name not in _kept:
+                templates = _filled_templates[:2] if filled else (_template, dagster_template)
+                urls = [fresh_database(template) for template in templates]
+                with opened(small, tmp_path, *urls) as store:
+                    work(store)
+                files = {path: path.read_bytes() for path in small.files()}
+                _kept[name] = Prepared(
+                    *(_as_template(server, url) for url in urls),
+                    deepcopy(small.rows),
+                    {path.relative_to(tmp_path): content for path, content in files.items()},
+                )
+            kept = _kept[name]
+            small.rows = deepcopy(kept.rows)
+            for path in small.files():
+                path.unlink()
+            for place, content in kept.files.items():
+                (tmp_path / place).write_bytes(content)
+            urls = [fresh_database(template) for template in (kept.database, kept.dagster)]
+            stack.enter_context(_dropped(server, *urls))
+            return stack.enter_context(opened(small, tmp_path, *urls))
+
+        yield prepare
 
 
 @pytest.fixture

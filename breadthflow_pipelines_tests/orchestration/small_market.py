@@ -73,6 +73,10 @@ class SmallMarket:
             if known:
                 _write(self.bars / f"{symbol.lower()}.csv", "session,open,high,low,close,volume", known)
 
+    def files(self) -> list[Path]:
+        """All files that it consists of."""
+        return [path for path in self.bars.parent.glob("*") if path.is_file()] + list(self.bars.glob("*"))
+
     def restate(self, symbol: str, session: dt.date, close: float) -> float:
         """Give a bar another close, with a high and a low around it; returns the close that it had."""
         place = next(i for i, row in enumerate(self.rows[symbol]) if row[0] == str(session))

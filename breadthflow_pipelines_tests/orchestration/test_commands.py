@@ -8,7 +8,7 @@ import pytest
 
 from breadthflow_pipelines import cli
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.conftest import Prepare, Store
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
 
 HELD = dt.date(2023, 6, 15)
@@ -60,15 +60,18 @@ def blocked(store: Store, frozen: Callable[[dt.date], None]) -> Store:
 
 
 @pytest.fixture
-def halfway(filled: Store, frozen: Callable[[dt.date], None]) -> Store:
+def halfway(prepared: Prepare, frozen: Callable[[dt.date], None]) -> Store:
     """A store that lost a session in the middle, whose source has none of it any more."""
     frozen(LAST)
-    for symbol, rows in filled.small.rows.items():
-        filled.small.rows[symbol] = [row for row in rows if row[0] != str(HELD)]
-    filled.small.write()
-    filled.execute(f"DELETE FROM bars WHERE session = '{HELD}'")
-    assert filled.run(HELD, HELD).exit_status == 1
-    return filled
+
+    def lose(filled: Store) -> None:
+        for symbol, rows in filled.small.rows.items():
+            filled.small.rows[symbol] = [row for row in rows if row[0] != str(HELD)]
+        filled.small.write()
+        filled.execute(f"DELETE FROM bars WHERE session = '{HELD}'")
+        assert filled.run(HELD, HELD).exit_status == 1
+
+    return prepared("a session lost", lose, filled=True)
 
 
 # By command: what it says of an empty store, of one of which nothing could be computed, of one that is held from the

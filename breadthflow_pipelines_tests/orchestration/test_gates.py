@@ -16,7 +16,7 @@ from breadthflow_pipelines.orchestration.partitions import Span, range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import bar_store, decisions, holds, rejections, verdicts
-from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
+from breadthflow_pipelines_tests.orchestration.conftest import Contents, Prepare, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, FIRST, LAST, SESSIONS
 from breadthflow_pipelines_tests.orchestration.test_quarantine import plant
 
@@ -71,23 +71,29 @@ def accept(store: Store, day: dt.date = DAY) -> None:
 
 
 @pytest.fixture
-def with_a_thin_universe(store: Store) -> Store:
+def with_a_thin_universe(prepared: Prepare) -> Store:
     """Of a second universe, 20 members of June 2023 never had a bar; the first month of July they are out again."""
-    rows = "".join(f"wide,GONE{number},2023-06-01,2023-07-01\n" for number in range(20))
-    with store.small.universe.open("a") as file:
-        file.write(f"wide,AAA,2022-11-01,\n{rows}")
-    assert alone(store, "securities", "universe_members") is None
-    assert alone(store, *TO_COUNTS, months=WHOLE) is None
-    return store
+
+    def make(store: Store) -> None:
+        rows = "".join(f"wide,GONE{number},2023-06-01,2023-07-01\n" for number in range(20))
+        with store.small.universe.open("a") as file:
+            file.write(f"wide,AAA,2022-11-01,\n{rows}")
+        assert alone(store, "securities", "universe_members") is None
+        assert alone(store, *TO_COUNTS, months=WHOLE) is None
+
+    return prepared("a thin universe", make)
 
 
 @pytest.fixture
-def with_a_hole(store: Store) -> Store:
+def with_a_hole(prepared: Prepare) -> Store:
     """A store with bars alone, of which the source lacks a session."""
-    without(store, DAY)
-    assert alone(store, "securities", "universe_members") is None
-    assert alone(store, "bars", "quarantined_bars", months=WHOLE) is None
-    return store
+
+    def make(store: Store) -> None:
+        without(store, DAY)
+        assert alone(store, "securities", "universe_members") is None
+        assert alone(store, "bars", "quarantined_bars", months=WHOLE) is None
+
+    return prepared("bars with a hole", make)
 
 
 class TestCoverage:

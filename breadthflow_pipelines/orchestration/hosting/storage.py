@@ -40,6 +40,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             self._mark_as_up_to_date()
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, MAX_OVERFLOW)
+        _remember_columns(self.event_log_storage)
 
     def _mark_as_up_to_date(self) -> None:
         """What Dagster itself does after it has made its tables: there is nothing in them to be migrated."""
@@ -60,6 +61,19 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> "PooledPostgresStorage":
         return cls(dagster_url(get_settings()), inst_data=inst_data)
+
+
+def _remember_columns(event_log: Any) -> None:
+    """Let Dagster ask once for each optional column of its assets: it asks PostgreSQL's catalogue at every event."""
+    ask = event_log._has_asset_key_col_on_connection
+    there: set[str] = set()
+
+    def has(connection: Any, column: str) -> bool:
+        if column not in there and ask(connection, column):
+            there.add(column)
+        return column in there
+
+    event_log._has_asset_key_col_on_connection = has
 
 
 def _make_tables(url: str) -> bool:

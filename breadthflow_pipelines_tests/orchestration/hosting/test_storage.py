@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dagster._core.storage.event_log import sql_event_log
 
 from breadthflow_pipelines.orchestration.hosting import storage as storage_module
 from breadthflow_pipelines.orchestration.hosting.instance import prepare_dagster_home
@@ -34,6 +35,16 @@ def test_run_opens_a_handful_of_connections_not_one_per_event(filled: Store) -> 
     sessions_after, events_after = opened()
     assert events_after - events > 60
     assert sessions_after - sessions < 20  # without a pool it is several for each event
+
+
+def test_run_asks_the_catalogue_for_columns_once_and_not_at_each_event(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    inspect = sql_event_log.db.inspect
+    monkeypatch.setattr(sql_event_log.db, "inspect", lambda subject: asked.append(subject) or inspect(subject))
+    assert filled.daily(LAST).exit_status == 0
+    assert 0 < len(asked) < 40  # a hundred otherwise
 
 
 def test_dagster_yaml_is_what_the_instance_runs_by(store: Store) -> None:
