@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -101,3 +102,26 @@ def test_the_wheel_holds_what_the_package_reads_at_run_time(tmp_path: Path) -> N
     assert versions
     assert read | versions <= names
     assert not [name for name in names if "tests" in name]
+
+
+def test_the_tour_shows_every_room_and_no_other() -> None:
+    picture = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    shown = set(re.findall(r"^[├└]── (\w+(?:/|\.py))", picture, re.M))
+    package = ROOT / "breadthflow_pipelines"
+    rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").is_file()}
+    assert shown == rooms | {path.name for path in package.glob("*.py") if path.name != "__init__.py"}
+
+
+# Long because they list: an entry, a formula or a column after the other.
+CATALOGUES = {"indicators/technical.py", "warehouse/tables.py"}
+
+
+def test_a_module_can_be_read_in_one_sitting() -> None:
+    package = ROOT / "breadthflow_pipelines"
+    lines = {
+        str(path.relative_to(package)): len(path.read_text().splitlines())
+        for path in package.rglob("*.py")
+        if "migrations" not in path.parts and path.name != "__init__.py"
+    }
+    assert {name for name, count in lines.items() if count > 400} <= CATALOGUES
+    assert statistics.median(lines.values()) < 110

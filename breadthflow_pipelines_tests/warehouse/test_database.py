@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
 from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.warehouse import database as module
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import (
     HEAD,
