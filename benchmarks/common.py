@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from breadthflow_pipelines.sessions import exchange_calendar
-from breadthflow_pipelines.sources.demo import EPOCH, DemoMarket
+from breadthflow_pipelines.sources.demo import DemoMarket
+from breadthflow_pipelines.sources.demo_companies import EPOCH
 from breadthflow_pipelines.warehouse.database import Database, ensure_database, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 

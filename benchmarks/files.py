@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 from common import demo_bars, in_turn, show
 
-from breadthflow_pipelines.sources.demo import EPOCH
+from breadthflow_pipelines.sources.demo_companies import EPOCH
 from breadthflow_pipelines.sources.files import Files
 
 COLUMNS = ("open", "high", "low", "close", "volume")

@@ -21,7 +21,8 @@ import pytest
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import Database, database_name, ensure_database, upgrade
+from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.database import Database, ensure_database, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.inbox import Inbox
 
@@ -203,8 +204,8 @@ def free_port() -> int:
     raise AssertionError("the ports are endless")
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for something that another process brings about; fails the test when it does not."""
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something that another process brings about, on a busy machine too; fail the test if it never does."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "what was waited for did not happen"

@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _full_disk(error: Exception) -> BreadthFlowError | None:
     """The one line for an error that any library may raise when a disk is full: ours, Dagster's, SQLAlchemy's."""
     from breadthflow_pipelines.observability.disk import disk_full, full_disk
-    from breadthflow_pipelines.warehouse.embedded import EmbeddedServer, ran_out_of_space
+    from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+    from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
     server = EmbeddedServer(get_settings().home)
     return full_disk(error, server.home) or (disk_full(server.home) if ran_out_of_space(server.data) else None)

@@ -1,8 +1,8 @@
 """The synthetic market: 120 invented companies, so that everything can be tried offline. Reads nothing, stores nothing.
 
 How the past stays the past: every session draws its random numbers from a generator of its own, keyed by seed and date,
-and all that is fixed about a company (its traits, the days it lists, leaves, renames) is drawn from the seed alone.
-The last session only decides how much of that is shown. Prices follow a market factor with regimes, a factor per
+and what is fixed about a company is drawn from the seed alone (demo_companies.py). The last session only decides how
+much of that is shown. Prices follow a market factor with regimes, a factor per
 sector and noise of their own, each pulled back softly so that decades stay plausible.
 """
 
@@ -17,6 +17,19 @@ from numpy.typing import NDArray
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
+from breadthflow_pipelines.sources.demo_companies import (
+    CLOSES,
+    COMPANIES,
+    EPOCH,
+    INTRADAY,
+    SECTORS,
+    UNIVERSE,
+    WITHOUT_SECTOR,
+    Companies,
+    Span,
+    generator,
+    symbol_name,
+)
 from breadthflow_pipelines.sources.protocol import (
     BAR_SCHEMA,
     MEMBER_SCHEMA,
@@ -25,52 +38,6 @@ from breadthflow_pipelines.sources.protocol import (
     Description,
     Outcome,
 )
-
-EPOCH = dt.date(2016, 1, 1)  # the market opens on the first session from here on
-UNIVERSE = "demo"
-SECTORS = (
-    "Communication Services",
-    "Consumer Discretionary",
-    "Consumer Staples",
-    "Energy",
-    "Financials",
-    "Health Care",
-    "Industrials",
-    "Information Technology",
-    "Materials",
-    "Real Estate",
-    "Utilities",
-)
-
-COMPANIES = 120  # about ten for each sector: enough to see everything, few enough for a quick first run
-DELISTING = range(95, 105)  # companies that leave the market some day
-LISTING = range(105, 120)  # companies that come to it after the epoch; all others are there from first to last
-WITHOUT_SECTOR = frozenset({15, 40, 65, 90, 115})
-HORIZON_DAYS = 11 * 365  # listings, delistings and changes of membership fall into these days after the epoch
-RENAMES = {17: dt.date(2018, 6, 11), 63: dt.date(2022, 2, 14)}  # company: first day under its second symbol
-
-
-@dataclass(frozen=True)
-class Reuse:
-    """A symbol that goes from a company that left to one that comes later."""
-
-    leaver: int
-    left: dt.date
-    taker: int
-    listed: dt.date
-
-
-REUSES = (
-    Reuse(leaver=95, left=dt.date(2017, 8, 14), taker=105, listed=dt.date(2019, 3, 18)),
-    Reuse(leaver=96, left=dt.date(2019, 11, 4), taker=106, listed=dt.date(2021, 6, 7)),
-)
-
-
-def symbol_name(number: int) -> str:
-    """Symbol of that number, such as ``XQAB.SYN``; no exchange uses the suffix. Unique below 26 cubed."""
-    scattered = number * 7919 % 26**3  # 7919 is coprime to 26, so different numbers stay different
-    letters = (scattered // 676, scattered // 26 % 26, scattered % 26)
-    return "X" + "".join(chr(ord("A") + letter) for letter in letters) + ".SYN"
 
 
 @dataclass(frozen=True)
@@ -140,98 +107,6 @@ GROWTH = 0.06 / 252  # log drift of the level that prices are pulled to, per ses
 MARKET_MEMORY, OWN_MEMORY = 0.9985, 0.998  # share of yesterday's distance from that level that is left today
 SECTOR_VOLATILITY = 0.0045
 QUIET_RATE = 0.00025  # of symbol-sessions without a trade
-SEASONING_DAYS = 90  # from a listing to joining the universe
-ABSENCE_DAYS = 300  # of members that leave and come back
-NEVER = dt.date.max.toordinal()
-
-_TRAITS, _CLOSES, _INTRADAY = range(3)  # independent streams of one key
-
-
-def _generator(seed: int, ordinal: int, stream: int) -> np.random.Generator:
-    key = np.array([seed % 2**64, ordinal], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Days as ordinals: a company under one symbol from ``first`` until the day before ``until``."""
-
-    company: int
-    symbol: str
-    first: int
-    until: int
-
-    def within(self, first: int, until: int) -> "_Span":
-        return _Span(self.company, self.symbol, max(self.first, first), min(self.until, until))
-
-
-@dataclass(frozen=True)
-class _Companies:
-    """What the seed alone decides: traits, one value per company, and intervals through all of time."""
-
-    log_price: NDArray[np.float64]
-    beta: NDArray[np.float64]
-    volatility: NDArray[np.float64]  # of the company's own noise, per session
-    shares: NDArray[np.float64]  # traded on an ordinary session
-    symbols: list[_Span]
-    members: list[_Span]
-
-    @classmethod
-    def drawn(cls, seed: int) -> "_Companies":
-        rng = _generator(seed, 0, _TRAITS)
-        log_price = rng.uniform(np.log(14), np.log(200), COMPANIES)
-        beta = rng.uniform(0.6, 1.4, COMPANIES)
-        volatility = rng.uniform(0.011, 0.024, COMPANIES)
-        shares = np.exp(rng.uniform(np.log(2e5), np.log(2e7), COMPANIES))
-        lives = _lives(rng.integers(SEASONING_DAYS, HORIZON_DAYS, COMPANIES))
-        symbols = [span for company, life in enumerate(lives) for span in _symbols(company, *life)]
-        kinds = rng.random(COMPANIES)
-        kinds[list(RENAMES)] = 1  # members for good, so that every seed has a membership that passes to a new symbol
-        days = rng.integers(SEASONING_DAYS, HORIZON_DAYS, COMPANIES)
-        terms = [_terms(*values) for values in zip(kinds, EPOCH.toordinal() + days, lives, strict=True)]
-        pieces = [span.within(*term) for span in symbols for term in terms[span.company]]
-        return cls(log_price, beta, volatility, shares, symbols, [span for span in pieces if span.first < span.until])
-
-
-def _lives(days: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """First day and first day after of each company; ``days`` after the epoch is when it lists or leaves."""
-    epoch = EPOCH.toordinal()
-    lives = [(epoch, NEVER)] * COMPANIES
-    for company in DELISTING:
-        lives[company] = (epoch, epoch + int(days[company]))
-    for company in LISTING:
-        lives[company] = (epoch + int(days[company]), NEVER)
-    for reuse in REUSES:
-        lives[reuse.leaver] = (epoch, reuse.left.toordinal())
-        lives[reuse.taker] = (reuse.listed.toordinal(), NEVER)
-    return lives
-
-
-def _symbols(company: int, first: int, until: int) -> Iterator[_Span]:
-    taken_over = {reuse.taker: reuse.leaver for reuse in REUSES}
-    symbol = symbol_name(taken_over.get(company, company))
-    if company in RENAMES:
-        renamed = RENAMES[company].toordinal()
-        yield _Span(company, symbol, first, renamed)
-        yield _Span(company, symbol_name(COMPANIES + company), renamed, until)
-    else:
-        yield _Span(company, symbol, first, until)
-
-
-def _terms(kind: float, day: int, life: tuple[int, int]) -> list[tuple[int, int]]:
-    """When a company is in the universe, by a uniform draw and an eventful day of its own."""
-    first, until = life
-    if first > EPOCH.toordinal():
-        first += SEASONING_DAYS
-    if kind < 0.05:  # never a member
-        return []
-    if kind < 0.10:  # joins late
-        return [(max(first, day), until)]
-    if kind < 0.15:  # leaves
-        return [(first, day)]
-    if kind < 0.21:  # leaves and comes back
-        return [(first, day), (max(first, day + ABSENCE_DAYS), until)]
-    return [(first, until)]
 
 
 @dataclass(frozen=True)
@@ -285,7 +160,7 @@ class DemoMarket:
         self._sessions = sorted(steps.union(traded))
         self._steps = np.array([session in steps for session in self._sessions])
         self._ordinals = np.array([session.toordinal() for session in self._sessions])
-        self._companies = _Companies.drawn(seed)
+        self._companies = Companies.drawn(seed)
         self._symbols = [span for span in self._companies.symbols if span.first <= self._last.toordinal()]
 
     def describe(self) -> Description:
@@ -342,7 +217,7 @@ class DemoMarket:
         start, stop = np.searchsorted(self._ordinals, [first, until])
         return slice(int(start), int(stop))
 
-    def _dated(self, spans: list[_Span]) -> pl.DataFrame:
+    def _dated(self, spans: list[Span]) -> pl.DataFrame:
         """Company, symbol, valid_from and valid_to of what has begun, on sessions; what has not ended yet is open."""
         dates = dict(enumerate(self._sessions))
         begun = [(span, self._rows(span.first, span.until)) for span in spans]
@@ -389,7 +264,7 @@ class DemoMarket:
         step = 0
         for row, ordinal in enumerate(self._ordinals):
             before = (market, sector, own, regime, left)
-            rng = _generator(self._seed, ordinal, _CLOSES)
+            rng = generator(self._seed, ordinal, CLOSES)
             turn, length = rng.random(2)
             if left == 0:
                 regime = _following(regime, turn)
@@ -414,7 +289,7 @@ class DemoMarket:
         prior = self._paths.close[self._priors[rows]]
         noise = np.empty((4, *close.shape))
         for row, ordinal in enumerate(self._ordinals[rows]):
-            noise[:, row] = _generator(self._seed, ordinal, _INTRADAY).standard_normal((4, COMPANIES))
+            noise[:, row] = generator(self._seed, ordinal, INTRADAY).standard_normal((4, COMPANIES))
         spread = 0.5 * self._companies.volatility
         move = np.log(close / prior)
         opened = (prior * np.exp(0.4 * move + spread * noise[0])).round(TICK_DECIMALS)

@@ -5,14 +5,13 @@ Opens, prepares and locks; what is read and written is in the other modules of t
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import psycopg2.errors
@@ -21,7 +20,9 @@ from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk
-from breadthflow_pipelines.warehouse.embedded import EmbeddedServer, ran_out_of_space
+from breadthflow_pipelines.warehouse.addresses import database_name, maintenance, normalise, sibling
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -101,29 +102,6 @@ def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> B
     if isinstance(place, Path) and otherwise is not None and ran_out_of_space(place):
         return disk_full(place)
     return full_disk(error, place) or otherwise
-
-
-def normalise(url: str, setting: str) -> str:
-    """A libpq address from what users paste; the message of a refusal never repeats it, as it may hold a password."""
-    match = re.fullmatch(r"(postgresql|postgres)(\+\w+)?(://([^@/]*@)?[^@/]*/[^@]+)", url.strip())
-    try:
-        named = match is not None and urlsplit(url).path.strip("/")
-    except ValueError:  # brackets that do not match
-        named = ""
-    if match is None or not named:
-        raise RequestError(f"{setting} cannot be used: write it as postgresql://user:password@host:port/database.")
-    return f"postgresql{match[3]}"
-
-
-def sibling(url: str, suffix: str) -> str:
-    """The address of the database beside ``url``'s on the same server whose name ends in ``suffix``."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"/{quote(unquote(parts.path[1:]) + suffix)}"))
-
-
-def database_name(url: str) -> str:
-    """The database that an address names."""
-    return unquote(urlsplit(url).path[1:])
 
 
 def locate(settings: Settings) -> Database:
@@ -246,7 +224,7 @@ def _exists(url: str) -> bool:
 def _known_missing(url: str) -> bool:
     """Whether the server's own list lacks the database; what it refuses with comes in many languages."""
     try:
-        connection = connect(_maintenance(url))
+        connection = connect(maintenance(url))
     except DatabaseError:
         return False
     try:
@@ -255,10 +233,6 @@ def _known_missing(url: str) -> bool:
             return bool(_one(cursor)[0])
     finally:
         connection.close()
-
-
-def _maintenance(url: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path="/postgres"))
 
 
 def connect(url: str, **options: str) -> psycopg2.extensions.connection:
@@ -289,7 +263,7 @@ def connect(url: str, **options: str) -> psycopg2.extensions.connection:
 
 def _create_database(url: str) -> None:
     name = database_name(url)
-    connection = connect(_maintenance(url))
+    connection = connect(maintenance(url))
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:

@@ -4,7 +4,6 @@ Only starting, finding and stopping the server lives here; what is done inside i
 launcher is not used: for root it opens every parent directory to everybody (docs/decisions/embedded-postgres.md).
 """
 
-import datetime as dt
 import fcntl
 import hashlib
 import importlib.util
@@ -28,19 +27,17 @@ from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk, says_full
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.rotation import rotate
+from breadthflow_pipelines.warehouse.server_log import LOG_NAME, last_lines, ran_out_of_space
 
 log = logger(__name__)
 
 ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
 SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux
 SOCKET_NAME = ".s.PGSQL.5432"
-LOG_NAME = "server.log"
 _SOCKET_LINE, _STATUS_LINE = 4, 7  # of postmaster.pid
 # pg_ctl hands the path to a shell, and a comma parts two socket directories.
 _ODD = re.compile(r"""['"`$\\,\n]""")
 START_SECONDS = 60  # recovery after a power cut may take a while
-RECENT = dt.timedelta(minutes=2)
-LOG_TAIL = 16_384  # bytes of the server's log that are looked at
 
 
 class EmbeddedServer:
@@ -247,35 +244,11 @@ class EmbeddedServer:
         try:
             _run(*command, "start", account=account)
         except DatabaseError as error:
-            reason = next((line for line in reversed(_tail(self.log)) if "FATAL:" in line or "PANIC:" in line), error)
+            reason = next(
+                (line for line in reversed(last_lines(self.log)) if "FATAL:" in line or "PANIC:" in line), error
+            )
             raise DatabaseError(f"PostgreSQL does not start: {reason} Its log is {self.log}.") from None
         log.info("postgres_started", data=str(self.data))
-
-
-def ran_out_of_space(data: Path) -> bool:
-    """Whether the server of that data directory said within the last minutes that it has no space.
-
-    A client that was cut off by that, or cannot connect, is not told the reason.
-    """
-    try:
-        lines = _tail(data / LOG_NAME)
-    except OSError:  # no directory of ours, or one that we may not enter
-        return False
-    return any(_is_recent(line) for line in lines if says_full(line))
-
-
-def _is_recent(line: str) -> bool:
-    try:
-        said = dt.datetime.fromisoformat(line[:23]).replace(tzinfo=dt.UTC)  # log_timezone
-    except ValueError:
-        return False
-    return abs(dt.datetime.now(dt.UTC) - said) < RECENT
-
-
-def _tail(log: Path) -> list[str]:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LOG_TAIL))
-        return file.read().decode(errors="replace").splitlines()
 
 
 def _server_account() -> pwd.struct_passwd | None:

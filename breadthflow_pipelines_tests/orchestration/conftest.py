@@ -17,7 +17,8 @@ from breadthflow_pipelines.orchestration.hosting.instance import dagster_instanc
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import Database, database_name
+from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, Row, SmallMarket

@@ -11,7 +11,8 @@ from alembic import command
 from psycopg2.extras import execute_values
 
 from breadthflow_pipelines.orchestration import planning
-from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, database_name, revision, upgrade
+from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.database import HEAD, Database, alembic_config, revision, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
 from breadthflow_pipelines_tests.orchestration.conftest import (

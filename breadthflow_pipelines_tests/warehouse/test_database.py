@@ -15,19 +15,17 @@ from alembic.script import ScriptDirectory
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import database as module
+from breadthflow_pipelines.warehouse.addresses import database_name, normalise, sibling
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import (
     HEAD,
     Database,
     alembic_config,
     dagster_url,
-    database_name,
     ensure_database,
     locate,
-    normalise,
     open_database,
     revision,
-    sibling,
     upgrade,
 )
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer

@@ -16,7 +16,8 @@ import pytest
 from breadthflow_pipelines.errors import DatabaseError, DiskFullError
 from breadthflow_pipelines.warehouse import bulk
 from breadthflow_pipelines.warehouse.database import Database, connect, ensure_database
-from breadthflow_pipelines.warehouse.embedded import EmbeddedServer, ran_out_of_space
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 LINE = re.compile(r"^The disk of (\S+) ran full \(\d+ MB of \d+ MB are free now\)\. What was committed is kept\. ")
 MEGABYTE = 2**20

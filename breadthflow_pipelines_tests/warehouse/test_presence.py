@@ -10,7 +10,7 @@ import pytest
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse import presence
-from breadthflow_pipelines.warehouse.database import database_name, sibling
+from breadthflow_pipelines.warehouse.addresses import database_name, sibling
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.presence import Claim
 from breadthflow_pipelines_tests.conftest import administer

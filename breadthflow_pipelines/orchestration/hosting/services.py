@@ -19,8 +19,9 @@ from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
 from breadthflow_pipelines.orchestration.hosting.supervisor import Child, Hurried, never
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
-from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer, private_directory, ran_out_of_space
+from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer, private_directory
 from breadthflow_pipelines.warehouse.presence import Claim
+from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 HOST = "127.0.0.1"
 DATABASE, CODE_SERVER, WEBSERVER, DAEMON = "the database", "the code server", "the webserver", "the daemon"
