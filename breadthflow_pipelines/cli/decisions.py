@@ -1,4 +1,4 @@
-"""Commands about what is left out or held: rejected and quarantined bars, holes, and what people decide of them."""
+"""Commands about data that is left out or held: rejected and quarantined bars, holes, and decisions on them."""
 
 import datetime as dt
 import os

@@ -1,4 +1,4 @@
-"""What commands are asked for: options that several of them share, and the reading of days, moments, names, places."""
+"""Options that several commands share, and the parsing of days, timestamps, names and locations."""
 
 import datetime as dt
 import difflib
@@ -60,7 +60,7 @@ Shape = Annotated[Format, typer.Option("--format", help="How to write the rows."
 def names_in(
     text: str | None, known: Sequence[str], what: str, help_: str, to_come: Callable[[], set[str]] = set
 ) -> list[str]:
-    """The names in a list like A,B; none where it is not given. to_come: names that a run makes known."""
+    """The names in a list like A,B; empty if it is not given. to_come: names that the next run will add."""
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     for name in names:
         if name not in known and name in to_come():
@@ -73,10 +73,10 @@ def names_in(
 
 
 def moment_of(text: str | None) -> dt.datetime | None:
-    """The moment that --as-of means, in UTC.
+    """The timestamp of --as-of, in UTC.
 
     Raises:
-        RequestError: it is none, or lies in the future.
+        RequestError: it is invalid, or in the future.
     """
     if text is None:
         return None
@@ -93,7 +93,7 @@ def moment_of(text: str | None) -> dt.datetime | None:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse a name that no rule has."""
+    """Refuse the name of an unknown rule."""
     from breadthflow_pipelines.signals.rules import RULES
 
     if rule not in RULES:
@@ -101,7 +101,7 @@ def check_rule(rule: str) -> None:
 
 
 def day_range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date | None, dt.date | None]:
-    """The days of --from and --to; refused where the range ends before it begins."""
+    """The days of --from and --to; a range that ends before it begins is refused."""
     first, last = day_of(start), day_of(end)
     if first is not None and last is not None and last < first:
         raise RequestError(f"The range ends on {last}, before it begins on {first}.")
@@ -117,5 +117,5 @@ def location_of(option: str, text: str) -> Path | str:
 
 
 def day_of(moment: dt.datetime | None) -> dt.date | None:
-    """The day, which typer reads as a moment."""
+    """The day, which typer parses as a timestamp."""
     return moment.date() if moment is not None else None

@@ -1,6 +1,6 @@
 """Commands that only read the store: breadth, signals, members, status, and why a signal fired.
 
-They import neither Dagster nor pandas when they run; polars only where they ask a rule or an indicator what it is.
+They import neither Dagster nor pandas when they run, and polars only where they need rules or indicators.
 """
 
 import datetime as dt

@@ -59,7 +59,7 @@ def import_breadth(
 
     settings = get_settings()
     where = location_of("DIRECTORY", directory)
-    # Of an address the run reads the copy: it may hold a password, which must not stand in the run's configuration.
+    # For an address, the run reads the copy: the address may hold a password, which no run's configuration may have.
     source = published_directory(settings, where, exchange)
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     read_published_counts(source, exchange, calendar)  # refuse before a run is made
@@ -78,7 +78,7 @@ def import_breadth(
 
 
 def _remember_publication(database: Database, exchange: str, where: Path | str | None) -> None:
-    """Have every run read an exchange's counts from there, or from nowhere; say so."""
+    """Have every run read an exchange's counts from this location, or none; report it."""
     from breadthflow_pipelines.locations import shown
     from breadthflow_pipelines.warehouse import publications
 

@@ -1,7 +1,7 @@
-"""What assets show of breadth and of signals: a sentence, a small table, a line in miniature, and the charts.
+"""What assets show of breadth and signals: a sentence, a small table, a sparkline, and the charts.
 
-The UI shows Markdown of fewer than 1,000 characters at once and hides anything longer behind a click: sentence, table
-and miniature are short, and all charts of an asset stand together behind one click. How they are drawn is in svg.py.
+The UI shows Markdown of fewer than 1,000 characters directly and anything longer after a click: sentence, table and
+sparkline are short, and all charts of an asset are behind one click. Drawing is in svg.py.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ from breadthflow_pipelines.reports.svg import Area, Line, Marks, figure
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
 
 SESSIONS = 250
-RECENT = 60  # sessions of the miniature
+RECENT = 60  # sessions of the sparkline
 YEARS = 10
 MCCLELLAN = "mcclellan_oscillator_ratio"
 _COLOURS = {BUY: svg.UP, SELL: svg.DOWN, HOLD: svg.SOFT}
@@ -33,7 +33,7 @@ def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str
     title = named(universe, synthetic)
     whole = _whole(indicators.join(counts, on=KEY), universe)
     rows, now = whole.tail(SESSIONS), whole.row(-1, named=True)
-    told = [f"{_told(now['advances'])} rose, {_told(now['declines'])} fell", *_trend(now)]
+    parts = [f"{_text(now['advances'])} rose, {_text(now['declines'])} fell", *_trend(now)]
     shown = {
         "advances less declines": _less(now["advances"], now["declines"]),
         "A/D line": now["ad_line"],
@@ -43,23 +43,23 @@ def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str
     }
     pictures = [_advances, _ad_line, _mcclellan, _participation]
     return {
-        "now": _words(title, now, told, shown),
-        "mcclellan_lately": _miniature(f"{title}, McClellan Oscillator", whole[MCCLELLAN], (0, *_oversold())),
+        "now": _words(title, now, parts, shown),
+        "mcclellan_lately": _sparkline(f"{title}, McClellan Oscillator", whole[MCCLELLAN], (0, *_oversold())),
         "charts": "\n\n".join(picture(rows, title) for picture in pictures),
     }
 
 
 def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str]) -> dict[str, str]:
-    """Markdown by metadata name: what is said of the freshest universe's last session, and charts of what was said."""
+    """Markdown by metadata name: the signals of the freshest universe's last session, and charts of past signals."""
     universe = freshest(indicators, synthetic)
     if universe is None:
         return {}
     title = named(universe, synthetic)
     rows, fired = _whole(indicators, universe), _whole(signals, universe)
     now = rows.row(-1, named=True)
-    score, conviction = (_said(fired, rule, now["session"]) for rule in SESSION_RULES)
+    score, conviction = (_signal_of(fired, rule, now["session"]) for rule in SESSION_RULES)
     thrusts = fired.filter(rule="zweig_breadth_thrust")
-    told = [f"score {_told(score['value'])}, {score['action']}" if score else "no score yet", *_trend(now)]
+    parts = [f"score {_text(score['value'])}, {score['action']}" if score else "no score yet", *_trend(now)]
     shown = {
         "score, 0 to 100": score and score["value"],
         "conviction, 0 to 4": conviction and conviction["value"],
@@ -69,8 +69,8 @@ def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str])
     }
     measured = {rule: _measured(rows, fired, rule) for rule in SESSION_RULES}
     return {
-        "now": _words(title, now, told, shown),
-        "score_lately": _miniature(f"{title}, breadth score", measured[BREADTH_SCORE]["value"], (SELL_AT, BUY_AT)),
+        "now": _words(title, now, parts, shown),
+        "score_lately": _sparkline(f"{title}, breadth score", measured[BREADTH_SCORE]["value"], (SELL_AT, BUY_AT)),
         "charts": "\n\n".join(
             [
                 _score(measured[BREADTH_SCORE], title),
@@ -83,7 +83,7 @@ def signal_charts(indicators: Frame, signals: Frame, synthetic: Collection[str])
 
 
 def freshest(indicators: Frame, synthetic: Collection[str]) -> str | None:
-    """The universe that reaches furthest; of several a real one before an invented one, then the first by name."""
+    """The universe with the latest session; of several, real before synthetic ones, then the first by name."""
     if indicators.is_empty():
         return None
     reach = indicators.group_by("universe").agg(pl.col("session").max())
@@ -96,7 +96,7 @@ def freshest(indicators: Frame, synthetic: Collection[str]) -> str | None:
 
 
 def named(universe: str, synthetic: Collection[str]) -> str:
-    """The universe as titles write it: an invented market is called one wherever it shows."""
+    """The universe as titles name it; a synthetic one is always marked."""
     return f"{universe} (SYNTHETIC, not real prices)" if universe in synthetic else universe
 
 
@@ -104,7 +104,7 @@ def _whole(rows: Frame, universe: str) -> Frame:
     return rows.filter(universe=universe, segment=ALL).sort("session")
 
 
-def _said(fired: Frame, rule: str, session: dt.date) -> Row | None:
+def _signal_of(fired: Frame, rule: str, session: dt.date) -> Row | None:
     found = fired.filter(rule=rule, session=session)
     return found.row(0, named=True) if found.height else None
 
@@ -118,25 +118,25 @@ def _last_event(fired: Frame) -> str:
 
 
 def _measured(rows: Frame, fired: Frame, rule: str) -> Frame:
-    """Each of the last sessions with what the rule measured on it, null where it said nothing."""
+    """The last sessions, each with the rule's value, null where it has none."""
     sessions = rows.select("session").tail(SESSIONS)
     return sessions.join(fired.filter(rule=rule).select("session", "value"), on="session", how="left")
 
 
 def _trend(now: Row) -> list[str]:
-    """What the sentence says of the trend, as far as it can be told."""
+    """The parts of the sentence about the trend, as far as it is known."""
     oscillator, participation = now[MCCLELLAN], now["pct_above_50"]
-    told = [] if oscillator is None else [f"McClellan {figure(oscillator)}"]
-    return told if participation is None else [*told, f"{figure(participation)} % above 50 days"]
+    parts = [] if oscillator is None else [f"McClellan {figure(oscillator)}"]
+    return parts if participation is None else [*parts, f"{figure(participation)} % above 50 days"]
 
 
-def _words(title: str, now: Row, told: Sequence[str], shown: Mapping[str, float | str | None]) -> str:
-    table = "\n".join(f"| {name} | {_told(value)} |" for name, value in shown.items())
-    sentence = f"**{title}**, {now['session']}: {'; '.join([*told, now['state']])}."
+def _words(title: str, now: Row, parts: Sequence[str], shown: Mapping[str, float | str | None]) -> str:
+    table = "\n".join(f"| {name} | {_text(value)} |" for name, value in shown.items())
+    sentence = f"**{title}**, {now['session']}: {'; '.join([*parts, now['state']])}."
     return f"{sentence}\n\n| {now['state']} | {now['session']} |\n| --- | --- |\n{table}"
 
 
-def _told(value: float | str | None) -> str:
+def _text(value: float | str | None) -> str:
     if value is None:
         return "unknown"
     return value if isinstance(value, str) else figure(value)
@@ -146,9 +146,9 @@ def _less(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _miniature(about: str, values: pl.Series, levels: Sequence[float]) -> str:
+def _sparkline(about: str, values: pl.Series, levels: Sequence[float]) -> str:
     recent = values.tail(RECENT)
-    end = _told(recent[-1]) if recent.len() else "unknown"
+    end = _text(recent[-1]) if recent.len() else "unknown"
     return svg.markdown(f"{about}, {_counted(recent.len(), 'session')}", svg.sparkline(recent.to_list(), levels, end))
 
 
@@ -157,7 +157,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _span(sessions: pl.Series) -> str:
-    """How long these sessions last: in years from three on, in months from two on, else how many they are."""
+    """The time that these sessions cover: in years from three on, in months from two on, else their number."""
     days = (sessions[-1] - sessions[0]).days if sessions.len() else 0
     months, years = round(days / 30.44), f"{days / 365.25:.1f}".removesuffix(".0")
     if months < 2:
@@ -171,11 +171,11 @@ def _picture(title: str, what: str, rows: Frame, layers: Sequence[svg.Layer], **
 
 
 def _line(name: str, values: pl.Series, colour: str = svg.FIRST) -> Line:
-    return Line(f"{name} {_told(values[-1])}", values.to_list(), colour)
+    return Line(f"{name} {_text(values[-1])}", values.to_list(), colour)
 
 
 def _advances(rows: Frame, title: str) -> str:
-    ends = {name: f"{_told(rows[name][-1])} {name}" for name in ("advances", "declines")}
+    ends = {name: f"{_text(rows[name][-1])} {name}" for name in ("advances", "declines")}
     layers = [
         Area(ends["advances"], rows["advances"].to_list(), svg.UP),
         Area(ends["declines"], (-rows["declines"]).to_list(), svg.DOWN),
@@ -193,7 +193,7 @@ def _mcclellan(rows: Frame, title: str) -> str:
 
 
 def _oversold() -> tuple[float, float]:
-    """Where the oscillator arms the rule of its recovery, and above what it fires."""
+    """The levels at which the rule of its recovery is armed and fires."""
     levels = RULES["mcclellan_oversold_recovery"].thresholds
     return levels["armed_at_or_below"], levels["fires_above"]
 
@@ -216,7 +216,7 @@ def _conviction(rows: Frame, title: str) -> str:
         title,
         what,
         rows,
-        [Area(_told(rows["value"][-1]), rows["value"].to_list(), svg.FIRST)],
+        [Area(_text(rows["value"][-1]), rows["value"].to_list(), svg.FIRST)],
         levels=(CONVICTION_AT,),
         within=(0, 4),
     )

@@ -15,8 +15,8 @@ from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL
 
 Row = Mapping[str, Any]
 LONG = 1e15  # from here on numbers are written with an exponent
-MOST_DECIMALS = 12  # less is what rounding left of nothing, and written as 0.000
-ROUNDED_BY = 0.005  # the part of a number that may be lost in writing it: three digits, as of 0.615
+MOST_DECIMALS = 12  # a smaller number is a rounding error and written as 0.000
+ROUNDED_BY = 0.005  # the most that writing may change a number by: three digits, as in 0.615
 ACTION_STYLES: Mapping[str, str] = {BUY: "green", SELL: "red", HOLD: "dim"}
 
 
@@ -34,7 +34,7 @@ def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
 
 
 def text(value: object) -> str:
-    """One value as people read it."""
+    """One value, written for people."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -51,7 +51,7 @@ def text(value: object) -> str:
 
 
 def _figures(value: float) -> str:
-    """A number with as many digits as tell what it is: 1,234.50, 0.615, 0.0000042, 4.87e+15."""
+    """A number with as many digits as it needs: 1,234.50, 0.615, 0.0000042, 4.87e+15."""
     size = abs(value)
     if size >= LONG:
         return f"{value:.3g}"
@@ -63,7 +63,7 @@ def _figures(value: float) -> str:
 
 
 def write_csv(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
-    """CSV with a header; null is an empty field, floats are written so that they read back the same."""
+    """CSV with a header; null is an empty field, floats are written so that they are read back exactly."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
@@ -78,7 +78,7 @@ def write_json(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None
 
 
 def write_junit(checks: Collection[Row], seconds: float, path: Path) -> None:
-    """A JUnit file of check outcomes (asset, name, status, detail); warnings are no failures there."""
+    """A JUnit file of check outcomes (asset, name, status, detail); warnings are not failures there."""
     statuses = [check["status"] for check in checks]
     counts = {"tests": len(statuses), "failures": statuses.count("failed"), "skipped": statuses.count("skipped")}
     about = {"name": "breadthflow check", "time": f"{seconds:.3f}"}
