@@ -77,7 +77,7 @@ def _above_average(bars: int) -> tuple[Count, Count]:
     )
 
 
-_ADVANCES = "members that closed above the session before; null where nobody could tell"
+_ADVANCES = "members that closed above the session before; null: unknown"
 _HIGHS = "members whose high is above that of their prior {} bars"
 _LOWS = "members whose low is below that of their prior {} bars"
 

@@ -72,13 +72,11 @@ securities = sa.Table(
     _column(
         "security_id", sa.BigInteger(), "our own number for a company's share", primary_key=True, autoincrement=False
     ),
-    _column(
-        "security_key", sa.Text(), "the name that never changes; where nobody gives one, the first symbol", unique=True
-    ),
+    _column("security_key", sa.Text(), "the name that never changes; by default the first symbol", unique=True),
     _column("name", sa.Text(), "the company's name", nullable=True),
-    _column("sector", sa.Text(), "its sector; null where nobody said", nullable=True),
+    _column("sector", sa.Text(), "its sector; null: unknown", nullable=True),
     _column("synthetic", sa.Boolean(), "invented by the demo market, not a real company"),
-    comment="Shares that bars and memberships speak of, each with a number that outlives its symbols",
+    comment="Shares that bars and memberships refer to, each with a number that outlives its symbols",
 )
 
 security_symbols = sa.Table(
@@ -136,13 +134,13 @@ rejected_bars = sa.Table(
     _column("session", sa.Date(), "as supplied", nullable=True),
     *[_number(p, "as supplied") for p in BAR_VALUES],
     _column("reasons", ARRAY(sa.Text()), "the rules that it breaks"),
-    _column("raw", sa.Text(), "what could not be read, as it stands in the file; null: nothing", nullable=True),
+    _column("raw", sa.Text(), "what could not be read, as the file has it; null: everything could", nullable=True),
     _column("run_id", sa.Text(), "the run that met it first"),
     _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
     _column(
         "gone_at",
         sa.DateTime(timezone=True),
-        "when the source, read again, did not have it any more; null: it has it",
+        "when the source, read again, no longer had it; null: it still has it",
         nullable=True,
     ),
     sa.CheckConstraint("cardinality(reasons) > 0", name="has_reason"),
@@ -167,7 +165,9 @@ bar_revisions = sa.Table(
     ],
     _column("old_run_id", sa.Text(), "the run that had written the old values"),
     _column("old_ingested_at", sa.DateTime(timezone=True), "since when they had been known"),
-    _column("kind", sa.Text(), "restatement, correction; null: changed before they were told apart", nullable=True),
+    _column(
+        "kind", sa.Text(), "restatement or correction; null: changed before the two were distinguished", nullable=True
+    ),
     _among("kind", get_args(BarChange), "kind_known"),
     comment="Every value of a bar that a source changed later, old and new",
 )
@@ -179,15 +179,15 @@ restatements = sa.Table(
     _column("noticed_at", sa.DateTime(timezone=True), "when it was noticed", primary_key=True, server_default=NOW),
     _number("price_ratio", "new prices / old prices; null: prices are as they were"),
     _number("adjusted_ratio", "new adjusted closes / old ones; null: as they were, or there are none"),
-    _column("compared", sa.BigInteger(), "bars that were stored and came again when it was noticed"),
-    _column("applied_at", sa.DateTime(timezone=True), "when its history was stored anew; null: not yet", nullable=True),
+    _column("compared", sa.BigInteger(), "stored bars that came again when it was noticed"),
+    _column("applied_at", sa.DateTime(timezone=True), "when its history was replaced; null: not yet", nullable=True),
     _column("run_id", sa.Text(), "the run that noticed it"),
     sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
     sa.CheckConstraint("num_nonnulls(price_ratio, adjusted_ratio) > 0", name="says_what"),
     sa.CheckConstraint("price_ratio > 0 AND price_ratio < 'Infinity'", name="price_ratio_positive"),
     sa.CheckConstraint("adjusted_ratio > 0 AND adjusted_ratio < 'Infinity'", name="adjusted_ratio_positive"),
     sa.Index("restatements_one_pending", "security_id", unique=True, postgresql_where=sa.text("applied_at IS NULL")),
-    comment="Securities whose whole history a source gave on another scale: splits and dividends, seen after the fact",
+    comment="Securities whose whole history a source gave on another scale after a split or a dividend",
 )
 
 publications = sa.Table(
@@ -201,7 +201,7 @@ publications = sa.Table(
         "when breadthflow import-breadth last named it",
         server_default=NOW,
     ),
-    comment="Where published counts are read from by every run, as breadthflow import-breadth was told",
+    comment="Where every run reads the counts that an exchange publishes, set by breadthflow import-breadth",
 )
 
 recomputations = sa.Table(
@@ -212,13 +212,13 @@ recomputations = sa.Table(
         sa.BigInteger(),
         sa.Identity(always=True),
         primary_key=True,
-        comment="in the order in which they became due",
+        comment="in the order of the changes",
     ),
-    _column("asset", sa.Text(), "what is to be made anew"),
+    _column("asset", sa.Text(), "what to recompute"),
     _column("first_session", sa.Date(), "from this session on"),
     _column("cause", sa.Text(), "what changed below it"),
-    _column("noted_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
-    comment="What is made of bars and members and does not know yet of a change in them; empty after a whole run",
+    _column("noted_at", sa.DateTime(timezone=True), "when it changed", server_default=NOW),
+    comment="Sessions of assets to recompute because of a change below them; empty after a complete run",
 )
 
 calendar_changes = sa.Table(
@@ -227,9 +227,9 @@ calendar_changes = sa.Table(
     _column("session", sa.Date(), "the day", primary_key=True),
     _column("change", sa.Text(), "closed: it is no session; open: it is one", primary_key=True),
     _column("reason", sa.Text(), "why, as the file says"),
-    _column("applied_at", sa.DateTime(timezone=True), "when what is stored came to know it", server_default=NOW),
+    _column("applied_at", sa.DateTime(timezone=True), "when the change was applied to the store", server_default=NOW),
     _among("change", (CLOSED, OPEN), "change_known"),
-    comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as what is stored has them",
+    comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as applied to the store",
 )
 
 quarantined_bars = sa.Table(
@@ -237,13 +237,13 @@ quarantined_bars = sa.Table(
     metadata,
     _column("security_id", sa.BigInteger(), "whose bar", primary_key=True),
     _column("session", sa.Date(), "which session", primary_key=True),
-    _column("rule", sa.Text(), "the rule that speaks against it", primary_key=True),
+    _column("rule", sa.Text(), "the rule that found it", primary_key=True),
     _column("evidence", JSONB(), "what the rule saw"),
     _column("fingerprint", sa.Text(), "of the bar's values: a decision holds for these and no others"),
     _column("status", sa.Text(), "quarantined, confirmed: left out; proposed, doubted, released, lapsed: not"),
-    _column("run_id", sa.Text(), "the run that brought the status about; null: somebody decided it", nullable=True),
+    _column("run_id", sa.Text(), "the run that set the status; null: a person did", nullable=True),
     _column("found_at", sa.DateTime(timezone=True), "when the rule first found these values", server_default=NOW),
-    _column("decided_at", sa.DateTime(timezone=True), "when somebody decided", nullable=True),
+    _column("decided_at", sa.DateTime(timezone=True), "when a person decided", nullable=True),
     _column("decided_by", sa.Text(), "who", nullable=True),
     _column("reason", sa.Text(), "and why", nullable=True),
     sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
@@ -272,18 +272,18 @@ verdicts = sa.Table(
     _column("run_id", sa.Text(), "by which run; null: by a command that decided something", nullable=True),
     _among("severity", SEVERITIES, "severity_known"),
     sa.CheckConstraint("failing >= 0 AND (failing > 0) = (said IS NOT NULL)", name="says_what_fails"),
-    comment="What each check last said of each month: a check passes where no month that was ever judged fails",
+    comment="What each check last said of each month; a check passes if no month fails",
 )
 
 
 def _hole() -> "list[sa.Column[Any]]":
     return [
         _column("gate", sa.Text(), "the check that found it", primary_key=True),
-        _column("universe", sa.Text(), "whom it holds; *: every universe that is made of the bars", primary_key=True),
+        _column("universe", sa.Text(), "the universe it holds; *: every universe made from the bars", primary_key=True),
         _column(
             "synthetic", sa.Boolean(), "with *: whether the bars are those of invented companies", primary_key=True
         ),
-        _column("session", sa.Date(), "the first session that must not be built on", primary_key=True),
+        _column("session", sa.Date(), "the first session that must not be used", primary_key=True),
         _column("missing", DOUBLE_PRECISION(), "the share of what should be there that is not"),
     ]
 
@@ -297,7 +297,7 @@ holds = sa.Table(
     _column("run_id", sa.Text(), "the run that found it"),
     _column("tried_at", sa.DateTime(timezone=True), "when its bars were last asked for; null: not yet", nullable=True),
     *_within(0, 1, "missing"),
-    comment="What must not be built on; the view holding has those that nobody accepted",
+    comment="Data that must not be used; the view holding has the holds that nobody accepted",
 )
 
 HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
@@ -309,7 +309,7 @@ hole_decisions = sa.Table(
         "decision_id", sa.BigInteger(), sa.Identity(always=True), primary_key=True, comment="in the order of decisions"
     ),
     *[sa.Column(c.name, c.type, nullable=False, comment=c.comment) for c in _hole()],
-    _column("decision", sa.Text(), "accepted; withdrawn: somebody took that back; lapsed: the hole is no more"),
+    _column("decision", sa.Text(), "accepted; withdrawn: the acceptance was taken back; lapsed: the hole is gone"),
     _column("decided_at", sa.DateTime(timezone=True), "when", server_default=NOW),
     _column("decided_by", sa.Text(), "who, or which run"),
     _column("reason", sa.Text(), "why"),
@@ -326,13 +326,13 @@ exchange_breadth = sa.Table(
     _number("index_close", "the level of the exchange's index, where a file gives it"),
     _count("volume_unit", "shares in one published unit of volume; null where no volume"),
     _number(
-        "usual_issues", "the usual total of issues, where this row's is that of another list; null: it is as usual"
+        "usual_issues", "the usual total of issues, if this row counts another list; null: it counts the usual one"
     ),
     _column("doubts", ARRAY(sa.Text()), "the rules that the row fails; empty: none", server_default=sa.text("'{}'")),
     _column("issues_usable", sa.Boolean(), "whether issues, highs and lows may enter indicators", server_default=TRUE),
     _column("volume_usable", sa.Boolean(), "whether volumes may", server_default=TRUE),
     _column("run_id", sa.Text(), "the run that wrote it last"),
-    _column("ingested_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    _column("ingested_at", sa.DateTime(timezone=True), "when it was written", server_default=NOW),
     *_not_negative(*PUBLISHED),
     sa.CheckConstraint("index_close > 0 AND index_close < 'Infinity'", name="index_close_positive"),
     sa.CheckConstraint("volume_unit > 0", name="volume_unit_positive"),
@@ -410,7 +410,7 @@ breadth_indicators = sa.Table(
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
     _among("state", STATES, "state_known"),
-    comment="Breadth indicators, recomputed whole from the counts; null until burn-in and where nobody could tell",
+    comment="Breadth indicators, recomputed whole from the counts; null before burn-in and where unknown",
 )
 
 
@@ -481,10 +481,10 @@ market_signals = sa.Table(
 breadth_revisions = sa.Table(
     "breadth_revisions",
     metadata,
-    _column("relation", sa.Text(), "the table that it stood in", primary_key=True),
+    _column("relation", sa.Text(), "the table it was in", primary_key=True),
     *_key(),
-    _column("known_from", sa.DateTime(timezone=True), "since when the store had said so"),
-    _column("known_to", sa.DateTime(timezone=True), "when it said otherwise, or nothing more", primary_key=True),
+    _column("known_from", sa.DateTime(timezone=True), "since when the store said so"),
+    _column("known_to", sa.DateTime(timezone=True), "when the store changed or removed it", primary_key=True),
     _column("row", JSONB(), "the whole row as it was"),
     comment="Rows of counts, published counts and indicators that were changed or removed: what was known when",
 )
