@@ -36,31 +36,31 @@ def read_changes(file: Path) -> tuple[Change, ...]:
     except OSError as error:
         raise RequestError(f"{_SETTING}={file} cannot be read: {error.strerror}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{_SETTING}={file} is no CSV file in UTF-8: {error}.") from None
+        raise RequestError(f"{_SETTING}={file} is not a CSV file in UTF-8: {error}.") from None
     if not rows or [cell.lower() for cell in rows[0][1]] != _COLUMNS:
         raise RequestError(f"{_SETTING}={file} has to begin with the line {','.join(_COLUMNS)}.")
     changes: dict[dt.date, Change] = {}
     for line, cells in rows[1:]:
         change = _change(line, cells)
         if change.date in changes:
-            raise refused(line, f"{change.date} stands in line {changes[change.date].line} already; keep one of them")
+            raise refused(line, f"{change.date} is already in line {changes[change.date].line}; keep one of them")
         changes[change.date] = change
     return tuple(changes[date] for date in sorted(changes))
 
 
 def _change(line: int, cells: list[str]) -> Change:
     if len(cells) != len(_COLUMNS):
-        more = "; a reason with commas stands in double quotes" if len(cells) > len(_COLUMNS) else ""
+        more = "; put a reason with commas in double quotes" if len(cells) > len(_COLUMNS) else ""
         raise refused(line, f"it has {len(cells)} cells instead of {', '.join(_COLUMNS)}{more}")
     day, change, reason = cells
     try:
         date = dt.date.fromisoformat(day if re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII) else "")
     except ValueError:
-        raise refused(line, f"{day!r} is no date; write it as 2023-09-01") from None
+        raise refused(line, f"{day!r} is not a date; write it as 2023-09-01") from None
     if change.lower() not in (CLOSED, OPEN):
-        raise refused(line, f"{change!r} is no change; write {CLOSED} or {OPEN}")
+        raise refused(line, f"{change!r} is not a change; write {CLOSED} or {OPEN}")
     if not reason or not reason.isprintable():
-        raise refused(line, "it has no reason that can be read; say why, for whoever reads it in a year")
+        raise refused(line, "it has no readable reason; say why, for the person who reads it in a year")
     return Change(date, change.lower(), reason, line)
 
 

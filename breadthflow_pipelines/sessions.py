@@ -125,7 +125,7 @@ def _changed(name: str, library: _LibraryCalendar, changes: Sequence[Change]) ->
             reach = f"{library.dates[0]} to {library.dates[-1]}"
             raise refused(change.line, f"{change.date} lies outside what is known of {name}, {reach}; remove the line")
         if change.change == CLOSED and not is_session:
-            raise refused(change.line, f"{change.date} is no session of {name} anyway; remove the line")
+            raise refused(change.line, f"{change.date} is not a session of {name} anyway; remove the line")
         if change.change == OPEN and is_session:
             raise refused(change.line, f"{change.date} is a session of {name} anyway; remove the line")
         if change.change == CLOSED:
@@ -156,7 +156,7 @@ def _library_calendar(name: str) -> _LibraryCalendar:
         exchange = exchange_calendars.resolve_alias(name)
     except exchange_calendars.errors.InvalidCalendarName:
         raise RequestError(
-            f"BREADTHFLOW_CALENDAR={name} is no exchange that exchange_calendars knows; XNYS is New York."
+            f"BREADTHFLOW_CALENDAR={name} is not an exchange that exchange_calendars knows; XNYS is New York."
         ) from None
     if exchange == NEW_YORK:
         return _new_york()

@@ -54,25 +54,25 @@ def test_a_file_without_changes_changes_nothing(file: Path) -> None:
         ("date,reason,change\n", "has to begin with the line"),  # the columns in another order
         (f"{HEADER}2023-09-01,closed\n", "line 2: it has 2 cells instead of date, change, reason"),
         (f"{HEADER}2023-09-01,closed,a, b\n", "line 2: it has 4 cells .*; a reason with commas stands in double quot"),
-        (f"{HEADER}01.09.2023,closed,typhoon\n", "line 2: '01.09.2023' is no date; write it as 2023-09-01"),
-        (f"{HEADER}2023-02-29,closed,typhoon\n", "line 2: '2023-02-29' is no date"),
-        (f"{HEADER}20230901,closed,typhoon\n", "line 2: '20230901' is no date"),  # Python would take it
-        (f"{HEADER}2023-W35-5,closed,typhoon\n", "line 2: '2023-W35-5' is no date"),  # and this
-        (f"{HEADER}\u0662023-09-01,closed,typhoon\n", "is no date"),  # a two of another script
-        (f"{HEADER}2023-09-01,shut,typhoon\n", "line 2: 'shut' is no change; write closed or open"),
-        (f"{HEADER}2023-09-01,closed, \n", "line 2: it has no reason that can be read; say why"),
-        (f"{HEADER}2023-09-01,closed,a\x00b\n", "line 2: it has no reason that can be read"),  # Postgres takes none
+        (f"{HEADER}01.09.2023,closed,typhoon\n", "line 2: '01.09.2023' is not a date; write it as 2023-09-01"),
+        (f"{HEADER}2023-02-29,closed,typhoon\n", "line 2: '2023-02-29' is not a date"),
+        (f"{HEADER}20230901,closed,typhoon\n", "line 2: '20230901' is not a date"),  # Python would take it
+        (f"{HEADER}2023-W35-5,closed,typhoon\n", "line 2: '2023-W35-5' is not a date"),  # and this
+        (f"{HEADER}\u0662023-09-01,closed,typhoon\n", "is not a date"),  # a two of another script
+        (f"{HEADER}2023-09-01,shut,typhoon\n", "line 2: 'shut' is not a change; write closed or open"),
+        (f"{HEADER}2023-09-01,closed, \n", "line 2: it has no readable reason; say why"),
+        (f"{HEADER}2023-09-01,closed,a\x00b\n", "line 2: it has no readable reason"),  # Postgres takes none
         (
             f"{HEADER}2023-09-01,closed,typhoon\n2023-09-08,closed,rain\n2023-09-01,closed,Saola\n",
-            "line 4: 2023-09-01 stands in line 2 already; keep one of them",
+            "line 4: 2023-09-01 is already in line 2; keep one of them",
         ),
-        (f"{HEADER}2023-09-01,closed,typhoon\n2023-09-01,open,no\n", "line 3: 2023-09-01 stands in line 2 already"),
-        (f"{HEADER}2023-09-02,closed,typhoon\n", "line 2: 2023-09-02 is no session of XHKG anyway; remove the line"),
+        (f"{HEADER}2023-09-01,closed,typhoon\n2023-09-01,open,no\n", "line 3: 2023-09-01 is already in line 2"),
+        (f"{HEADER}2023-09-02,closed,typhoon\n", "line 2: 2023-09-02 is not a session of XHKG anyway; remove the line"),
         (f"{HEADER}2023-09-01,open,no typhoon\n", "line 2: 2023-09-01 is a session of XHKG anyway; remove the line"),
         (f"{HEADER}1950-01-03,closed,?\n", "line 2: 1950-01-03 lies outside what is known of XHKG, 1960-01-01 to"),
         (f"{HEADER}2999-01-01,open,?\n", "line 2: 2999-01-01 lies outside what is known of XHKG"),
-        (f'{HEADER}2023-09-01,closed,"typhoon\n', "is no CSV file in UTF-8: unexpected end of data"),  # open quote
-        (f"{HEADER}2023-09-01,closed,{'x' * 200_000}\n", "is no CSV file in UTF-8: field larger"),
+        (f'{HEADER}2023-09-01,closed,"typhoon\n', "is not a CSV file in UTF-8: unexpected end of data"),  # open quote
+        (f"{HEADER}2023-09-01,closed,{'x' * 200_000}\n", "is not a CSV file in UTF-8: field larger"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_line(file: Path, text: str, message: str) -> None:
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     for place, message in (
         (tmp_path / "nowhere.csv", r"nowhere\.csv cannot be read: No such file"),
         (tmp_path, "cannot be read: Is a directory"),
-        (latin, r"latin\.csv is no CSV file in UTF-8"),
+        (latin, r"latin\.csv is not a CSV file in UTF-8"),
     ):
         with pytest.raises(RequestError, match=message):
             exchange_calendar("XHKG", place)

@@ -211,7 +211,7 @@ def test_ordinals_are_consecutive_over_closes(new_york: ExchangeCalendar) -> Non
 
 
 def test_an_unknown_exchange_is_refused_by_name() -> None:
-    with pytest.raises(RequestError, match="BREADTHFLOW_CALENDAR=XXXX is no exchange"):
+    with pytest.raises(RequestError, match="BREADTHFLOW_CALENDAR=XXXX is not an exchange"):
         ExchangeCalendar("XXXX")
 
 

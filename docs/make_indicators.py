@@ -1,7 +1,7 @@
 """Write docs/indicators.md: every indicator, rule and weight as the code has it, and examples from docs/figures.json.
 
 .venv/bin/python docs/make_indicators.py
-.venv/bin/python docs/make_indicators.py --figures    # computes the examples anew; needs ../shared/market
+.venv/bin/python docs/make_indicators.py --figures    # recomputes the examples; needs ../shared/market
 """
 
 import argparse
@@ -51,7 +51,7 @@ EXCHANGE, THRUST_SESSION = "NASDAQ", dt.date(1984, 8, 3)  # a thrust of Zweig's
 
 
 def figures(market: Path = MARKET) -> dict[str, Any]:
-    """The examples: one session of constituents, one of published counts, one of a security. None: cannot be told."""
+    """The examples: one session of constituents, one of published counts, one of a security. None: unknown."""
     bars, members = _real_bars(market)
     counts = _counted(bars, members)
     counted = counts.row(by_predicate=pl.col("session") == SESSION, named=True)
@@ -157,7 +157,7 @@ stands for is in {_link(conventions)}.
   past ([counts.py](../breadthflow_pipelines/indicators/counts.py),
   [price.py](../breadthflow_pipelines/indicators/price.py)), or are those that an exchange publishes. The formulas are
   the same. Published counts know no prices: what needs points, dollars, averages or highs of 20 sessions is null there.
-- **Null is "nobody could tell", never zero.** It enters no window and no recursion and leaves the state of both alone.
+- **Null means unknown, never zero.** It enters no window and no recursion and leaves the state of both alone.
   What would divide by zero is null, too.
 - **Burn-in** counts the observations before the first value. A trend starts at its first value and is published once
   that weighs at most {series.PUBLISHABLE:g}; the row is `settled` once the slowest one's weighs at most
@@ -171,7 +171,7 @@ stands for is in {_link(conventions)}.
   {of_members["members"]} members have bars, {of_members["index"]} is the index, and prices are adjusted for splits and
   for dividends, so that new highs are those of total return. {EXCHANGE} as published on
   {examples["published"]["session"]}, the day of a thrust of Zweig's. A single security is
-  {examples["symbol"]["symbol"]} on {examples["symbol"]["session"]}, of the same bars. "-" cannot be told there: these
+  {examples["symbol"]["symbol"]} on {examples["symbol"]["session"]}, of the same bars. "-" is unknown there: these
   bars have no unadjusted close beside the adjusted one; of {EXCHANGE} there are no new highs and lows before 2005 and
   no index.
 - **Verified** by a figure that somebody else published, complete with what goes in, which a test reproduces. *Twin*: no
@@ -245,7 +245,7 @@ for, a signal says `calibrated = false` and its [confidence](decisions/confidenc
 
 ## Calibrated rules
 
-{calibrated}: the rules above whose source counts their events, with levels stretched anew each year, from the past
+{calibrated}: the rules above whose source counts their events, with levels stretched again each year, from the past
 until a year before, so that another universe has no more events than the published rate ({_link(calibration)}).
 """
 
@@ -431,7 +431,7 @@ def _date(day: dt.date | None) -> str:
 def main() -> None:
     """Write the page, after the figures where they are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--figures", action="store_true", help="compute the examples anew from ../shared/market")
+    parser.add_argument("--figures", action="store_true", help="recompute the examples from ../shared/market")
     if parser.parse_args().figures:
         FIGURES.write_text(json.dumps(figures(), indent=2) + "\n")
     PAGE.write_text(page(json.loads(FIGURES.read_text())))

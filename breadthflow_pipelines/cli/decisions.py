@@ -80,7 +80,7 @@ def rejected(
     ] = None,
     shape: Shape = Format.TABLE,
 ) -> None:
-    """Print the bars that are left out: those that broke the contract, and those that rules speak against.
+    """Print the bars that are left out: those that broke the contract, and those that rules flag.
 
     Example: breadthflow rejected --reason decimal --from 2010-01-01
     """
@@ -245,7 +245,7 @@ def holes(
 
 def _check_reason(reason: str) -> None:
     if not reason.strip():
-        raise RequestError("--reason is empty: say why, for whoever reads it in a year.")
+        raise RequestError("--reason is empty: say why, for the person who reads it in a year.")
 
 
 def _user() -> str:

@@ -14,7 +14,7 @@ from breadthflow_pipelines.warehouse.database import Database
 if TYPE_CHECKING:
     from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
 
-PIPED_WIDTH = 200  # columns where stdout is no terminal, so that nothing is cut
+PIPED_WIDTH = 200  # columns where stdout is not a terminal, so that nothing is cut
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 EVENTS_SHOWN = 5  # newest events of each universe after a run

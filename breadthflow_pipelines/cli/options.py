@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 
 class Status(StrEnum):
-    """Why a bar is on the list of those that rules speak against."""
+    """Why a bar is on the list of those that rules flag."""
 
     REJECTED = "rejected"
     QUARANTINED = vocabulary.QUARANTINED
@@ -68,7 +68,7 @@ def names_in(
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f" Did you mean {', '.join(near)}?" if near else ""
-            raise RequestError(f"{name} is no {what}; {help_}.{hint}")
+            raise RequestError(f"{name} is not a known {what}; {help_}.{hint}")
     return list(dict.fromkeys(names))
 
 
@@ -84,7 +84,7 @@ def moment_of(text: str | None) -> dt.datetime | None:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         raise RequestError(
-            f"--as-of {text} is no moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
+            f"--as-of {text} is not a moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
         ) from None
     moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     if moment > dt.datetime.now(dt.UTC):

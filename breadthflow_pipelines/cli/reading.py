@@ -330,7 +330,7 @@ def status() -> None:
     print_filled("Bars", found["bars"], ("source", "first", "last", "bars", "securities"))
     print_filled("Rejected rows", found["rejected"], ("source", "reason", "rows", "first", "last"))
     implausible = ("rule", "status", "synthetic", "bars", "first", "last")
-    print_filled("Bars that rules speak against", found["quarantined"], implausible)
+    print_filled("Bars that rules flag", found["quarantined"], implausible)
     print_filled("Doubted counts, left out", found["doubted"], ("exchange", "reason", "rows", "first", "last"))
     print_filled("Volume units", found["units"], ("exchange", "volume_unit", "first", "last", "sessions"))
     lists = ("exchange", "first", "last", "sessions", "issues", "usual")

@@ -30,7 +30,7 @@ def alert_test() -> None:
 
     urls = get_settings().alert_targets
     if not urls:
-        raise RequestError("BREADTHFLOW_ALERT_URLS is not set, so nobody is told of what breaks; docs/operations.md.")
+        raise RequestError("BREADTHFLOW_ALERT_URLS is not set, so no alert can be sent; docs/operations.md.")
     test = Alert("BreadthFlow: test", "Nothing broke: this is what an alert looks like.", "nowhere", "nothing")
     deliveries = deliver(urls, test.title, test.body)
     out.print(tables.table("Alerts", [vars(delivery) for delivery in deliveries], ("target", "taken", "reason")))

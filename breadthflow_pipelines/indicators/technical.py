@@ -193,7 +193,7 @@ def minus_di(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
 def adx(high: pl.Expr, low: pl.Expr) -> pl.Expr:
     """Average Directional Index: Wilder's average of DX = 100 * abs(+DI - -DI) / (+DI + -DI), from bar 27 on.
 
-    Seed: the sum of DX of bars 14 to 27, divided by 14. A bar whose DX cannot be told, because both DI are 0, adds
+    Seed: the sum of DX of bars 14 to 27, divided by 14. A bar whose DX is unknown, because both DI are 0, adds
     nothing to the seed and later leaves the average as it is, as in TA-Lib: without any movement there is no trend, 0.
     """
     plus, minus = plus_dm(high, low), minus_dm(high, low)
@@ -406,7 +406,7 @@ TECHNICAL = (
         source=_1978,
         verified=_TA_LIB.format("ADX"),
         parameters={"length": WILDER},
-        seed="sum of the 14 values of bars 14 to 27 / 14, of those that can be told",
+        seed="sum of the 14 values of bars 14 to 27 / 14, of those that are known",
         burn_in=2 * WILDER - 1,
         bounds=(0, 100),
     ),

@@ -24,7 +24,7 @@ class Unit(StrEnum):
 
 _WHOLE = frozenset({Unit.ISSUES, Unit.SHARES, Unit.DOLLARS})
 
-DIRECTED = "directed"  # members whose direction is known: advances + declines + unchanged, which is no column
+DIRECTED = "directed"  # members whose direction is known: advances + declines + unchanged, which is not a column
 
 _OF_BAR = ("bars", "session")
 _OF_CLOSE = ("bars", "close")

@@ -21,7 +21,7 @@ MOST_VOLUME = 1e15  # shares of one company in one session: more than all exchan
 # An adjusted close in closes: dividends of a century leave a thousandth, splits that a plain close does not know a
 # hundred-thousandfold.
 MOST_ADJUSTED = 1e6
-ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is no fault
+ROUNDING = 1e-4  # vendors round each price by itself: 0.01% outside the bar is not a fault
 
 # Windows, in a security's own bars.
 AVERAGES = (20, 50, 100, 150, 200)  # the moving averages that "per cent above" is published for
@@ -45,7 +45,7 @@ LEVELS = "levels"  # by name, the levels that the rule was held to; of a calibra
 ARMED_SESSION = "armed_session"  # the last session on which the event was armed
 HELD_BACK = "held_back"  # what the rule said of a session that lost much of its coverage
 
-# What becomes of a bar that a rule speaks against.
+# What becomes of a bar that a rule flags.
 PROPOSED, QUARANTINED, DOUBTED = "proposed", "quarantined", "doubted"
 RELEASED, CONFIRMED, LAPSED = "released", "confirmed", "lapsed"
 STATUSES = (PROPOSED, QUARANTINED, DOUBTED, RELEASED, CONFIRMED, LAPSED)

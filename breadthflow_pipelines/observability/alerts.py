@@ -22,7 +22,7 @@ from breadthflow_pipelines.observability.redaction import Redactor, scheme
 log = logger(__name__)
 
 QUIET = dt.timedelta(hours=1)  # alerts of one kind are not sent twice within this
-MOST_PER_QUIET = 10  # alerts of all kinds; a broken night is no reason for a hundred messages
+MOST_PER_QUIET = 10  # alerts of all kinds; a broken night is not a reason for a hundred messages
 MOST_UNSENT = 20  # stored for another attempt while no address takes them
 UNSENT_FOR = dt.timedelta(days=1)
 REMEMBERED = 500  # occasions, such as runs, that were alerted about

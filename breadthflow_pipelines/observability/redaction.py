@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 HIDDEN = "***"
-SHORTEST = 4  # what is shorter is no secret, and hiding it would garble words
+SHORTEST = 4  # what is shorter is not a secret, and hiding it would garble words
 PLAIN = 6  # a part of an address, or the value of a variable, that is at least so long may be a secret
 
 _NAMES = (

@@ -119,7 +119,7 @@ def _outcome(row: Mapping[str, Any], bars: pl.DataFrame, failure: str | None) ->
 
 
 def _lacking(bars: pl.DataFrame, stored: pl.DataFrame) -> str | None:
-    """Why the bars that came are no whole history, empty where there are none; None where they are one."""
+    """Why the bars that came are not a whole history, empty where there are none; None where they are one."""
     if bars.is_empty():
         return ""
     lacking = stored.join(bars, on="session", how="anti")["session"]

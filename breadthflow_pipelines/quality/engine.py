@@ -35,7 +35,7 @@ ROWS = 10  # failing rows that a result shows
 class Finding:
     """What came of one expectation: observed in a few words, the first rows that break it, how many there are.
 
-    months: month, rows, first and last session of all that break it; None where that cannot be told.
+    months: month, rows, first and last session of all that break it; None where that is unknown.
     unexpected is None where the expectation is about the table and not about its rows, or could not be judged.
     """
 

@@ -360,7 +360,7 @@ def _calibrated(rule: Rule) -> Rule:
     return replace(
         rule,
         name=f"{rule.name}_calibrated",
-        about=f"{rule.about} Its levels are stretched from {rule.neutral:g}, chosen anew each year as the least with"
+        about=f"{rule.about} Its levels are stretched from {rule.neutral:g}, chosen again each year as the least with"
         f" which this universe, until a year before, had no more than the {rule.published_rate:g} events a decade that"
         f" {' and '.join(rule.published_for)} had. The levels named here are the published ones.",
         published_for=(),

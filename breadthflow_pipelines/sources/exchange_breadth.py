@@ -101,7 +101,7 @@ def fetch_published_counts(address: str, exchange: str, web: Web, workspace: Pat
 
 def _check_name(exchange: str) -> None:
     if not _EXCHANGE_NAME.fullmatch(exchange):
-        raise RequestError(f"{exchange!r} is no exchange name: 1 to 40 of A-Z a-z 0-9 _ . -")
+        raise RequestError(f"{exchange!r} is not an exchange name: 1 to 40 of A-Z a-z 0-9 _ . -")
 
 
 def _files(directory: Path, exchange: str) -> dict[str, Path]:

@@ -251,7 +251,7 @@ class Layout:
         frame = pl.DataFrame({"said": [said]}, schema={"said": pl.String})
         day = frame.select(parsing.day("said", pl.String())).item()
         if not isinstance(day, dt.date):
-            raise UnreadableError(f"its directory says {said}, which is no day")
+            raise UnreadableError(f"its directory says {said}, which is not a day")
         return day
 
     def _number(self, ours: str, rows: pl.DataFrame) -> pl.Expr:

@@ -11,7 +11,7 @@ from breadthflow_pipelines.sources import parsing
 from breadthflow_pipelines.sources.tree import TEXTS, TableFile
 
 STOOQ_MARKETS = ("us", "uk", "de", "jp", "hk", "hu", "pl")  # as Stooq marks them: aapl.us
-FILE_NAME = "filename"  # the value of BREADTHFLOW_SOURCE_SYMBOL that is no pattern
+FILE_NAME = "filename"  # the value of BREADTHFLOW_SOURCE_SYMBOL that is not a pattern
 
 _SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9._^=-]{0,19}")
 _MARKETS = "|".join(STOOQ_MARKETS)

@@ -100,7 +100,7 @@ class Stooq:
         unknown = [market for market in markets if market not in MARKETS]
         if unknown or not markets:
             raise RequestError(
-                f"BREADTHFLOW_MARKETS: {', '.join(unknown) or 'nothing'} is no market of Stooq's; "
+                f"BREADTHFLOW_MARKETS: {', '.join(unknown) or 'nothing'} is not a market of Stooq's; "
                 f"there are: {', '.join(MARKETS)}."
             )
         self.location = location
@@ -300,7 +300,7 @@ class Stooq:
         why = "it is a web page" if page else problems[path]
         # An address may give a whole one next time.
         kind = SourceError if isinstance(self.location, str) else RequestError
-        raise kind(f"{shown(self.location)} is no archive that can be read: {why}. Fetch it again.")
+        raise kind(f"{shown(self.location)} is not an archive that can be read: {why}. Fetch it again.")
 
 
 class _Archive:

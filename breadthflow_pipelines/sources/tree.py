@@ -113,7 +113,7 @@ def _sort(path: Path, root: Path, found: Listing) -> None:
     if stat.S_ISREG(kind):
         found.files.append(path)
     else:
-        found.problems[shown(path)] = "it is no regular file"
+        found.problems[shown(path)] = "it is not a regular file"
 
 
 def _within(path: Path, root: Path) -> str:
@@ -195,12 +195,12 @@ def opened(path: Path) -> io.BufferedReader:
     """A regular file, opened; opening anything else might block for ever.
 
     Raises:
-        UnreadableError: it is no regular file. OSError: it cannot be opened.
+        UnreadableError: it is not a regular file. OSError: it cannot be opened.
     """
     stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
-        raise UnreadableError("it is no regular file")
+        raise UnreadableError("it is not a regular file")
     return stream
 
 

@@ -69,7 +69,7 @@ def read_instruments(path: Path) -> pl.DataFrame:
             faults.append((line, str(error)))
             continue
         if symbol in found:
-            faults.append((line, f"{symbol} already stands in line {found[symbol][0]}"))
+            faults.append((line, f"{symbol} is already in line {found[symbol][0]}"))
         else:
             found[symbol] = (line, row)
     _refuse(path, faults)

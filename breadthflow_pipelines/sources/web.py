@@ -147,7 +147,7 @@ class Web:
                     raise SourceError(f"{shown(url)} is refused: HTTP {status}. Correct the address or its account.")
                 yield answer
         except requests.exceptions.InvalidURL:
-            raise SourceError(f"{shown(url)} is no address that can be read; correct it.") from None
+            raise SourceError(f"{shown(url)} is not an address that can be read; correct it.") from None
         except requests.RequestException as error:
             raise _TryAgainError(_words(error)) from None
 

@@ -153,7 +153,7 @@ def _parsed(content: bytes, page: str) -> tuple[list[Constituent], list[Change]]
     try:
         root = lxml.html.fromstring(content, parser=lxml.html.HTMLParser(encoding=_encoding(content)))
     except (lxml.etree.LxmlError, ValueError):
-        raise SourceError(f"{page} is no web page that can be read.") from None
+        raise SourceError(f"{page} is not a web page that can be read.") from None
     for note in root.xpath("//sup | //style | //script"):
         note.drop_tree()
     tables = [_table(table) for table in root.xpath("//table")]
@@ -177,7 +177,7 @@ def sound(
     def checked(symbol: str | None, what: str) -> str | None:
         if symbol is None or _SYMBOL.fullmatch(symbol):
             return symbol
-        notes.append(f"{symbol!r} {what}: that is no symbol, so nobody is taken for it")
+        notes.append(f"{symbol!r} {what}: that is not a symbol, so no member is made of it")
         return None
 
     members = [one for one in current if checked(one.symbol, "stands among the constituents")]
@@ -240,7 +240,7 @@ class _Fold:
         if len(able) == 1:
             self.notes.append(f"{symbol}, added on {day}, is taken for {able[0]} of today")
             return able[0]
-        self.notes.append(f"{symbol} was added on {day}, but is no member after that")
+        self.notes.append(f"{symbol} was added on {day}, but is not a member after that")
         return None
 
 
@@ -314,7 +314,7 @@ def _change(row: Mapping[str, str], page: str) -> Change:
     day = _date(row.get(name, ""))
     if day is None:
         raise SourceError(
-            f"{page} has a change on {row.get(name)!r}, which is no date: {', '.join(row.values())[:80]}."
+            f"{page} has a change on {row.get(name)!r}, which is not a date: {', '.join(row.values())[:80]}."
         )
     return Change(day, _symbol(row["added ticker"]) or None, _symbol(row["removed ticker"]) or None)
 

@@ -184,7 +184,7 @@ def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged
     return Merged(frame.height, changes)
 
 
-# Who wrote a row and when is no reason to write it again.
+# Who wrote a row and when is not a reason to write it again.
 _PROVENANCE = frozenset({"run_id"})
 
 

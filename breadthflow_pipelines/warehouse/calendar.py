@@ -30,7 +30,7 @@ def apply_changes(
 ) -> list[dt.date]:
     """Let what is stored know these changes, of days from ``since`` on; gives the days that it did not know.
 
-    All that is made of bars becomes due from the first of them on. Bars of a day that is no session any more go to
+    All that is made of bars becomes due from the first of them on. Bars of a day that is not a session any more go to
     ``rejected_bars``, by this rule. Those of a day that became one were turned away before: they are due to be read.
     """
     wanted, applied = _rows(changes), _applied(database)

@@ -257,7 +257,7 @@ def connect(url: str, **options: str) -> psycopg2.extensions.connection:
         )
         raise explained or error from None
     except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
-        raise RequestError("BREADTHFLOW_DATABASE_URL is no address that PostgreSQL understands.") from None
+        raise RequestError("BREADTHFLOW_DATABASE_URL is not an address that PostgreSQL understands.") from None
     return connection
 
 

@@ -47,7 +47,7 @@ DELETE FROM holds h WHERE gate = '{CROWDED}' AND NOT EXISTS (
 
 
 def decide_bar(database: Database, symbol: str, session: dt.date, status: str, by: str, reason: str) -> list[Row]:
-    """Release or confirm a bar, whatever rules speak against it; one that none found can be confirmed all the same.
+    """Release or confirm a bar, whatever rules flag it; one that none found can be confirmed all the same.
 
     The caller holds ``exclusive("quarantined_bars")``. Returns the rows as they are now.
 
@@ -78,9 +78,7 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
             rows = [dict(row) for row in cursor.fetchall()]
         _note(cursor, rows)
     if not rows:
-        raise RequestError(
-            f"No rule speaks against {symbol} on {session}; breadthflow rejected lists what is left out."
-        )
+        raise RequestError(f"No rule flags {symbol} on {session}; breadthflow rejected lists what is left out.")
     return rows
 
 

@@ -86,7 +86,7 @@ class EmbeddedServer:
         self._start(binaries, account)
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is no error.
+        """Stop the server; sessions are ended, what they had committed is kept. Stopping a stopped one is not an error.
 
         at_once: as after a crash, for one that hangs; the next start then has to recover.
         """

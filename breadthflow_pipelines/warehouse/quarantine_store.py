@@ -1,4 +1,4 @@
-"""Bars that rules speak against: what they are judged from, and what was found.
+"""Bars that rules flag: what they are judged from, and what was found.
 
 What becomes of a finding is said elsewhere (trust/quarantine.py); what people decide of it is in decisions.py.
 """

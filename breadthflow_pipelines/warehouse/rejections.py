@@ -22,7 +22,7 @@ def rejected(
     reason: str | None = None,
     status: str | None = None,
 ) -> list[Row]:
-    """Rows that broke the contract of bars, with all their reasons, and bars that rules speak against, oldest first.
+    """Rows that broke the contract of bars, with all their reasons, and bars that rules flag, oldest first.
 
     reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
     lapsed or are gone.

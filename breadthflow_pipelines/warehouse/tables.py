@@ -225,7 +225,7 @@ calendar_changes = sa.Table(
     "calendar_changes",
     metadata,
     _column("session", sa.Date(), "the day", primary_key=True),
-    _column("change", sa.Text(), "closed: it is no session; open: it is one", primary_key=True),
+    _column("change", sa.Text(), "closed: it is not a session; open: it is one", primary_key=True),
     _column("reason", sa.Text(), "why, as the file says"),
     _column("applied_at", sa.DateTime(timezone=True), "when the change was applied to the store", server_default=NOW),
     _among("change", (CLOSED, OPEN), "change_known"),

@@ -221,7 +221,7 @@ def test_a_share_stays_one_security_when_the_next_source_spells_it_otherwise() -
     both = listing(("BRK-B", "BRK-B", None, None), ("BRK.B", "BRK.B", None, None))
     assert numbers(number_securities(both, known)) == {"BRK.B": 7, "BRK-B": 11}  # the source tells them apart
     keyed = listing(("BRK-B", "HATHAWAY", None, None))
-    assert numbers(number_securities(keyed, known)) == {"BRK-B": 11}  # a key of the source's own is no symbol
+    assert numbers(number_securities(keyed, known)) == {"BRK-B": 11}  # a key of the source's own is not a symbol
 
 
 def test_names_and_sectors_are_found_under_another_spelling() -> None:

@@ -202,7 +202,7 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             ],
             {"members_have_indicators"},
             set(),
-            id="somebody who is no member has indicators",
+            id="somebody who is not a member has indicators",
         ),
         pytest.param(
             [

@@ -232,7 +232,7 @@ class TestHoles:
         assert run is not None
         assert run.status is dg.DagsterRunStatus.FAILURE
         statuses = {check.name: check.status for check in report.checks}
-        assert statuses["bars_complete"] == "warned"  # it is no fault of this run's months
+        assert statuses["bars_complete"] == "warned"  # it is not a fault of this run's months
 
     def test_an_accepted_hole_is_built_on_the_day_after_it_is_a_gap_and_the_check_says_so(
         self, with_a_hole: Store, one_shot: Contents

@@ -27,7 +27,7 @@ def plant(small: SmallMarket, symbol: str, day: dt.date, factor: float = 0.3) ->
 
 
 def found(store: Store) -> list[tuple[object, ...]]:
-    """symbol, session, rule, status of what rules speak against."""
+    """symbol, session, rule, status of what rules flag."""
     return store.rows(
         "SELECT symbol, session, rule, status FROM quarantined_bars JOIN security_symbols USING (security_id) "
         "ORDER BY session, symbol"

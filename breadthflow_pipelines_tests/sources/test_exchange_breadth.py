@@ -137,7 +137,7 @@ def test_the_exchange_is_found_in_any_case_and_its_own_case_first(tmp_path: Path
         ("here", "X", "has no X_decln.csv"),
         ("here", "AMEX", "has no AMEX_advn.csv and no AMEX_decln.csv"),
         ("nowhere", "X", "is not a directory"),
-        ("here", "../X", "is no exchange name"),
+        ("here", "../X", "is not an exchange name"),
     ],
 )
 def test_a_request_that_cannot_be_met_says_what_is_there(
@@ -154,7 +154,7 @@ def test_a_request_that_cannot_be_met_says_what_is_there(
 def test_what_is_no_file_or_directory_is_named_and_not_waited_for(tmp_path: Path) -> None:
     write(tmp_path, X_advn="20200102, 1\n")
     os.mkfifo(tmp_path / "X_decln.csv")
-    with pytest.raises(RequestError, match=r"X_decln\.csv cannot be read: it is no regular file"):
+    with pytest.raises(RequestError, match=r"X_decln\.csv cannot be read: it is not a regular file"):
         read(tmp_path)
     (tmp_path / "X_decln.csv").unlink()
     (tmp_path / "X_decln.csv").mkdir()
@@ -242,5 +242,5 @@ def test_what_is_no_series_is_refused(vendor: FileVendor, tmp_path: Path) -> Non
     vendor.files["/NYSE_advn.csv"] = PAGE.body  # "not found", under status 200
     with pytest.raises(RequestError, match=r"/NYSE_advn\.csv is a web page and no series"):
         fetch(vendor.url + "/NYSE_", tmp_path)
-    with pytest.raises(RequestError, match="is no exchange name"):
+    with pytest.raises(RequestError, match="is not an exchange name"):
         fetch(vendor.url, tmp_path, "../NYSE")

@@ -122,7 +122,7 @@ def test_parquet_dates_of_any_type_are_read(tmp_path: Path, session: pl.Series) 
         ("brk-b.us.txt", "BRK-B"),
         ("abr_a.us.txt", "ABR_A"),
         ("MSFT.csv", "MSFT"),
-        ("bf.b.csv", "BF.B"),  # a share class is no market
+        ("bf.b.csv", "BF.B"),  # a share class is not a market
         ("^spx.txt", "^SPX"),
     ],
 )
@@ -545,7 +545,7 @@ def test_the_day_may_stand_in_a_directory(tmp_path: Path) -> None:
         ("B", dt.date(2020, 1, 3), None),
         ("B", dt.date(2020, 1, 3), 100.0),
     ]
-    assert problems(tmp_path) == ["date=never/part-0.csv: its directory says never, which is no day"]
+    assert problems(tmp_path) == ["date=never/part-0.csv: its directory says never, which is not a day"]
 
 
 def test_directories_of_an_unknown_key_are_not_taken_for_one_symbol(tmp_path: Path) -> None:
@@ -733,7 +733,7 @@ def test_what_is_no_file_costs_itself(tmp_path: Path) -> None:
     assert problems(tmp_path) == [
         "gone.csv: it is a link to nothing",
         "loop.csv: it is a link to nothing",
-        "pipe.csv: it is no regular file",
+        "pipe.csv: it is not a regular file",
     ]
 
 

@@ -115,7 +115,7 @@ def test_a_name_must_stand_for_one_source(install: Install, monkeypatch: pytest.
         ("files", {}, "files needs BREADTHFLOW_SOURCE_PATH"),
         ("files", {"source_path": "https://host/bars.csv"}, "reads a file or a directory"),
         ("stooq", {}, "stooq needs BREADTHFLOW_SOURCE_PATH"),
-        ("stooq", {"source_path": "/d.zip", "markets": "mars"}, "mars is no market of Stooq's"),
+        ("stooq", {"source_path": "/d.zip", "markets": "mars"}, "mars is not a market of Stooq's"),
         ("yahoo", {}, "yahoo needs symbols: set BREADTHFLOW_UNIVERSE_FILE or BREADTHFLOW_SYMBOLS"),
         ("yahoo", {"symbols": "AAPL", "source_path": "/bars"}, "yahoo reads no files"),
         ("yahoo", {"universe_file": "/none.csv"}, "/none.csv cannot be read"),

@@ -235,9 +235,9 @@ def test_real_files_read_as_the_files_source_reads_them(tmp_path: Path, market: 
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (PAGE.body, RequestError, "is no archive that can be read: it is a web page. Fetch it again"),
-        (zipped(MIXED)[:-200], RequestError, "is no archive that can be read"),  # a download that broke off
-        (b"", RequestError, "is no archive that can be read"),
+        (PAGE.body, RequestError, "is not an archive that can be read: it is a web page. Fetch it again"),
+        (zipped(MIXED)[:-200], RequestError, "is not an archive that can be read"),  # a download that broke off
+        (b"", RequestError, "is not an archive that can be read"),
         (zipped({"readme.txt": ""}), RequestError, "has no daily bars of us in Stooq's form"),
     ],
     ids=["a page", "half an archive", "nothing", "another archive"],
@@ -252,7 +252,7 @@ def test_what_is_no_archive_of_stooq_s_is_said_to_be_none(
 
 
 def test_wrong_settings_are_wrong_requests(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="mars is no market of Stooq's; there are: us, uk"):
+    with pytest.raises(RequestError, match="mars is not a market of Stooq's; there are: us, uk"):
         at(tmp_path, tmp_path, "mars")
     with pytest.raises(RequestError, match="does not exist"):
         at(tmp_path / "none.zip", tmp_path).describe()

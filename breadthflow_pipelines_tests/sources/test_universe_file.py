@@ -88,7 +88,7 @@ def test_a_missing_file_is_a_wrong_request(tmp_path: Path, read: Callable[[Path]
     with pytest.raises(RequestError, match="No such file"):
         read(tmp_path / "none.csv")
     os.mkfifo(tmp_path / "pipe.csv")  # whoever opens it waits for a writer
-    with pytest.raises(RequestError, match="it is no regular file"):
+    with pytest.raises(RequestError, match="it is not a regular file"):
         read(tmp_path / "pipe.csv")
     with pytest.raises(RequestError, match=r"n\\xe9ant\.csv cannot be read: No such file"):
         read(Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\xe9ant.csv")))
@@ -122,7 +122,7 @@ def test_instruments_stand_beside_the_universe(tmp_path: Path) -> None:
 
 def test_an_instrument_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "i.csv", "symbol,name,sector\nA,Agilent,Tech\n,x,y\na,Alcoa,Materials\n")
-    with pytest.raises(RequestError, match="line 3: no symbol; line 4: A already stands in line 2"):
+    with pytest.raises(RequestError, match="line 3: no symbol; line 4: A is already in line 2"):
         read_instruments(path)
 
 

@@ -207,7 +207,7 @@ def test_what_does_not_look_like_a_symbol_is_no_member_and_is_named(web: Web, tm
     place = saved(tmp_path, page(five_hundred(), changes))
     taken = sp500(web, place)
     assert not {"see below", "2018", "Berkshire Hathaway"} & set(taken.members["symbol"])
-    assert "'see below' was removed on 2020-09-21: that is no symbol" in " ".join(taken.notes)
+    assert "'see below' was removed on 2020-09-21: that is not a symbol" in " ".join(taken.notes)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_what_does_not_look_like_a_symbol_is_no_member_and_is_named(web: Web, tm
             "no table with the columns added ticker, removed ticker",
         ),
         (page([("A", "x"), ("B", "x"), ("A", "x")], []), "lists A twice"),
-        (page([("A", "x")], [("some day in 2024", "A", "B")]), "a change on 'some day in 2024', which is no date"),
+        (page([("A", "x")], [("some day in 2024", "A", "B")]), "a change on 'some day in 2024', which is not a date"),
         (PAGE.body, "no table with the columns"),
         (b"", "is no web page"),
     ],
@@ -343,5 +343,5 @@ def test_the_command_writes_the_file_and_names_what_is_doubtful(
     said = capsys.readouterr()
     assert end.value.code == 0
     assert "sp500 from 2018-01-02 on, 500 members today; 501 rows came, 0 went" in " ".join(said.out.split())
-    assert "doubtful: OLD was added on 2015-03-23, but is no member after that" in " ".join(said.err.split())
+    assert "doubtful: OLD was added on 2015-03-23, but is not a member after that" in " ".join(said.err.split())
     assert read_universe(tmp_path / "u.csv").height == 501

@@ -96,7 +96,7 @@ def test_a_merge_inserts_updates_leaves_and_deletes_within_its_scope(held: Datab
     assert merged.first_changed == JANUARY
     assert merged.sessions_revised == 2  # the new one had no row before
     assert rows(held) == [
-        ("X", dt.date(2024, 1, 2), 1, 10, "first"),  # who wrote it last is no change
+        ("X", dt.date(2024, 1, 2), 1, 10, "first"),  # who wrote it last is not a change
         ("X", dt.date(2024, 1, 3), 2, 20, "second"),
         ("X", dt.date(2024, 2, 2), 5, 50, "second"),
         ("Y", dt.date(2024, 1, 2), 4, 40, "first"),

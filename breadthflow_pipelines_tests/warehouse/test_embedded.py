@@ -115,7 +115,7 @@ def test_the_server_starts_on_demand_outlives_its_starter_is_found_by_others_and
     server.stop()
     assert not server.is_running()
     wait_until(lambda: not psutil.pid_exists(number))
-    server.stop()  # once more is no error
+    server.stop()  # once more is not an error
 
 
 def test_four_commands_at_once_on_an_empty_home_end_with_one_server(home: Path) -> None:

@@ -33,7 +33,7 @@ def test_one_holds_it_and_the_other_is_told_who(url: str) -> None:
     first, second = Claim(url, "up", "up, process 12"), Claim(url, "up", "up, process 34")
     assert first.hold() is None
     assert second.hold() == "up, process 12"
-    assert first.hold() is None  # once more is no error
+    assert first.hold() is None  # once more is not an error
     assert Claim(url, "something else", "x").hold() is None  # another right
     first.release()
     assert second.hold() is None

@@ -27,7 +27,7 @@ TWO = listing((1, "A", "AAA", None, "2024-01-04"), (1, "A", "AX", "2024-01-04", 
 
 @pytest.fixture
 def held(database: Database) -> Database:
-    """Two members with four bars each; a rule spoke against A's second."""
+    """Two members with four bars each; a rule flagged A's second."""
     security_store.record_securities(database, TWO, synthetic=False)
     security_store.record_members(database, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", None)))
     rows = bars(*[(n, str(day), 10.0 * n + day.day) for n in (1, 2) for day in (D1, D2, D3, D4)])
@@ -181,7 +181,7 @@ def test_proposals_are_decided_together_or_by_rule(held: Database) -> None:
         ("ZZZ", D2, "released", "Nobody was called ZZZ on 2024-01-03"),
         ("AX", D2, "released", "Nobody was called AX on 2024-01-03"),  # its name from the fourth on
         ("AAA", dt.date(2023, 12, 29), "confirmed", "AAA has no bar on 2023-12-29"),
-        ("BBB", D2, "released", "No rule speaks against BBB on 2024-01-03"),
+        ("BBB", D2, "released", "No rule flags BBB on 2024-01-03"),
     ],
 )
 def test_what_cannot_be_decided_is_refused(

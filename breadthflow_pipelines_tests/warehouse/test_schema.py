@@ -405,7 +405,7 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
                 "able_extremes_20": 0,
             },
             CHECK,
-        ),  # a session of the whole universe without a bar is no session
+        ),  # a session of the whole universe without a bar is not a session
         ("breadth_counts", {"advances": None, "no_prior": 7}, CHECK),  # declines known, advances not
         ("breadth_counts", {"coverage": 1.1}, CHECK),
         ("breadth_counts", {"coverage": 0.5}, CHECK),  # is not priced / members

@@ -76,7 +76,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     deps=[securities],
 )
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Who belonged to each universe, from when to when: half-open intervals, so nobody is counted with hindsight."""
+    """Who belonged to each universe, from when to when: half-open intervals, so no member is counted with hindsight."""
     wanted = _members(market)
     with market.store.exclusive("universe_members"):
         intervals = resolve_members(wanted, security_store.symbol_intervals(market.store))

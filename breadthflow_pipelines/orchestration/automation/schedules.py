@@ -82,7 +82,7 @@ def daily_schedule(
         cron_schedule=AFTER_CLOSE,
         execution_timezone=calendar.timezone,
         name="after_the_close",
-        description="Brings the store up to date on the evening of each session, from the first month that is due.",
+        description="Brings the store up to date after each session, from the first month that lacks something.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -90,11 +90,11 @@ def daily_schedule(
         today = moment.astimezone(ZoneInfo(calendar.timezone)).date()
         # As the file of changes has it now: the exchange may close on a day that was a session when this process began.
         if not exchange_calendar(settings.calendar, settings.calendar_changes).is_session(today):
-            return dg.SkipReason(f"{today:%A} {today} is no session of {calendar.name}.")
+            return dg.SkipReason(f"{today:%A} {today} is not a session of {calendar.name}.")
         if today < settings.start_date:
             return dg.SkipReason(f"{today} lies before the first month of history, {settings.start}.")
         if sessions.present() - moment > MISSED_AFTER:
-            return dg.SkipReason(f"The evening of {today} was missed; the sensor catch_up asks for all that is due.")
+            return dg.SkipReason(f"The evening of {today} was missed; the sensor catch_up asks for what is missing.")
         first = max(first_day_due(context.instance, today), settings.start_date)
         return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
 

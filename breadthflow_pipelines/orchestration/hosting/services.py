@@ -137,7 +137,7 @@ def daemon_beats(dagster_url: str) -> bool:
 
 
 def code_socket(home: Path) -> Path:
-    """Where the code server listens: in ``home``, or in a private directory where that is no path for gRPC."""
+    """Where the code server listens: in ``home``, or in a private directory where that is not a path for gRPC."""
     socket = home / SOCKET
     if _PLAIN.fullmatch(str(socket)) and len(os.fsencode(socket)) <= SOCKET_LIMIT:
         return socket

@@ -55,7 +55,7 @@ class Service(Protocol):
         """Whether it does its work. May wait, and may raise anything instead of returning False."""
 
     def stop(self, seconds: float, hurried: Hurried = never) -> None:
-        """Stop it, by force after that long or once hurried; one that does not run is no error."""
+        """Stop it, by force after that long or once hurried; one that does not run is not an error."""
 
 
 class Child:

@@ -86,8 +86,8 @@ def test_months_that_were_missed_are_asked_for_as_well(on_time: OnTime) -> None:
 @pytest.mark.parametrize(
     ("day", "reason"),
     [
-        ("2024-01-06", "Saturday 2024-01-06 is no session of XNYS."),
-        ("2025-01-09", "Thursday 2025-01-09 is no session of XNYS."),  # the day of mourning for President Carter
+        ("2024-01-06", "Saturday 2024-01-06 is not a session of XNYS."),
+        ("2025-01-09", "Thursday 2025-01-09 is not a session of XNYS."),  # the day of mourning for President Carter
         ("2015-12-31", "2015-12-31 lies before the first month of history, 2016-01."),
     ],
 )
@@ -113,7 +113,7 @@ def test_an_evening_that_was_missed_is_left_to_the_sensor_that_catches_up(
     assert isinstance(answer, dg.RunRequest) is is_asked
     if isinstance(answer, dg.SkipReason):
         assert (
-            answer.skip_message == "The evening of 2024-01-05 was missed; the sensor catch_up asks for all that is due."
+            answer.skip_message == "The evening of 2024-01-05 was missed; the sensor catch_up asks for what is missing."
         )
 
 
@@ -177,5 +177,5 @@ def test_a_session_that_the_exchange_cancels_is_not_run(on_time: OnTime, tmp_pat
     file.write_text("date,change,reason\n2024-06-13,closed,a day of mourning\n2024-06-15,open,made up for it\n")
     answer = asked(evening("2024-06-13"), on_time, changes=file)
     assert isinstance(answer, dg.SkipReason)
-    assert answer.skip_message == "Thursday 2024-06-13 is no session of XNYS."
+    assert answer.skip_message == "Thursday 2024-06-13 is not a session of XNYS."
     assert isinstance(asked(evening("2024-06-15"), on_time, changes=file), dg.RunRequest)  # a Saturday

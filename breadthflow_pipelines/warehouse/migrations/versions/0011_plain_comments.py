@@ -10,6 +10,12 @@ depends_on = None
 # Table, column (None: of the table itself), the comment before, the comment now.
 _COMMENTS = (
     (
+        "calendar_changes",
+        "change",
+        "closed: it is no session; open: it is one",
+        "closed: it is not a session; open: it is one",
+    ),
+    (
         "bar_revisions",
         "kind",
         "restatement, correction; null: changed before they were told apart",
