@@ -53,7 +53,7 @@ def test_a_file_without_changes_changes_nothing(file: Path) -> None:
         ("2023-09-01,closed,typhoon\n", "has to begin with the line date,change,reason"),  # no header
         ("date,reason,change\n", "has to begin with the line"),  # the columns in another order
         (f"{HEADER}2023-09-01,closed\n", "line 2: it has 2 cells instead of date, change, reason"),
-        (f"{HEADER}2023-09-01,closed,a, b\n", "line 2: it has 4 cells .*; a reason with commas stands in double quot"),
+        (f"{HEADER}2023-09-01,closed,a, b\n", "line 2: it has 4 cells .*; put a reason with commas in double quot"),
         (f"{HEADER}01.09.2023,closed,typhoon\n", "line 2: '01.09.2023' is not a date; write it as 2023-09-01"),
         (f"{HEADER}2023-02-29,closed,typhoon\n", "line 2: '2023-02-29' is not a date"),
         (f"{HEADER}20230901,closed,typhoon\n", "line 2: '20230901' is not a date"),  # Python would take it

@@ -623,6 +623,7 @@ def test_debug_shows_the_traceback(store: dict[str, object]) -> None:
     assert answer.returncode == 1
 
 
+@pytest.mark.slow
 def test_published_counts_need_no_bar_source_and_are_remembered_until_once(
     ask: Ask, store: dict[str, object], tmp_path: Path
 ) -> None:

@@ -220,10 +220,8 @@ def test_an_unknown_exchange_is_refused_by_name() -> None:
     [
         ("XTKS", "1997-01-06"),  # the library knows its holidays from 1997 only
         ("XHKG", "1960-01-04"),
-        (
-            "XKRX",
-            "1956-03-03",
-        ),  # the exchange was founded that day; the library refuses earlier years in words of its own
+        # The exchange was founded that day; the library refuses earlier years in words of its own.
+        pytest.param("XKRX", "1956-03-03", marks=pytest.mark.slow),
     ],
 )
 def test_an_exchange_whose_holidays_are_known_from_later_on_starts_there(name: str, first: str) -> None:

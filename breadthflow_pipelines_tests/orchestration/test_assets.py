@@ -247,6 +247,7 @@ def test_file_that_cannot_be_read_is_named_and_the_others_load(store: Store) -> 
     assert again.figures["bars"]["rows_inserted"] == len(store.small.rows["DDD"])
 
 
+@pytest.mark.slow
 def test_restated_bar_is_kept_as_it_was_and_changes_what_follows(filled: Store) -> None:
     # AAA's close becomes one cent below that of the session before, if it was not below it anyway.
     closes = {row[0]: float(row[4]) for row in filled.small.rows["AAA"]}

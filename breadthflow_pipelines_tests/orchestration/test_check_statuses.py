@@ -93,6 +93,7 @@ class TestTrueOfTheAsset:
         assert filled.run(*JUNE).exit_status == 0
         assert light(filled, "breadth_counts", "counts_keep_contract")[0] == "green"
 
+    @pytest.mark.slow
     def test_a_warning_of_an_old_month_stays_yellow(self, filled: Store) -> None:
         filled.execute(f"UPDATE bars SET volume = 0 WHERE session = '{DAY}'")
         filled.check("session_plausible")
@@ -117,6 +118,7 @@ class TestTrueOfTheAsset:
         _judge(filled, "sessions_have_bars", JUNE)
         assert light(filled, "bars", "sessions_have_bars")[0] == "green"
 
+    @pytest.mark.slow
     def test_a_suite_that_cannot_tell_which_months_fail_is_red_until_all_are_judged_again(
         self, filled: Store, frozen: Frozen
     ) -> None:
@@ -136,6 +138,7 @@ class TestTrueOfTheAsset:
 class TestCurrent:
     """Whether the last session is in is asked of a run's own end, and of the asset's newest month."""
 
+    @pytest.mark.slow
     def test_a_run_about_last_march_is_not_late(self, filled: Store, frozen: Frozen) -> None:
         frozen(NEXT_DAY)  # which nobody has bars of
         ran = launched(filled, *MARCH)
@@ -153,6 +156,7 @@ class TestCurrent:
         assert not said.passed
         assert said.metadata["what"].value == f"no bars on {NEXT_DAY}; the last one held is {LAST}" + _since(filled)
 
+    @pytest.mark.slow
     def test_the_light_stays_red_over_a_run_about_last_march_which_does_not_fail(
         self, filled: Store, frozen: Frozen
     ) -> None:

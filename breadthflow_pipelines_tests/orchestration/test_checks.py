@@ -283,6 +283,7 @@ def test_checks_of_members_say_which_sessions_differ(filled: Store, frozen: Call
     assert [(record.data["session"], record.data["due"]) for record in short] == [(str(LAST), str(signals))]
 
 
+@pytest.mark.slow
 def test_members_without_indicators_keep_signals_from_being_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bar_store.whole_history
     monkeypatch.setattr(
@@ -296,6 +297,7 @@ def test_members_without_indicators_keep_signals_from_being_made(store: Store, m
     assert store.rows("SELECT count(*) FROM symbol_signals") == [(0,)]
 
 
+@pytest.mark.slow
 def test_members_are_held_against_the_counts_of_the_same_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     # While the counts wait for their next attempt, indicators are computed. Their check has to wait, too.
     whole, made = breadth_store.record_counts, []
@@ -327,6 +329,7 @@ def test_check_that_compares_with_broken_counts_is_skipped_with_the_reason(
     ]
 
 
+@pytest.mark.slow
 def test_damage_outside_the_months_of_a_run_does_not_fail_it(filled: Store) -> None:
     filled.execute(f"DELETE FROM bars WHERE session = '{DAY}'")
     assert filled.daily(LAST).exit_status == 0
@@ -362,6 +365,7 @@ def test_bars_that_are_not_to_be_built_on_are_not_counted(case: str, store: Stor
     assert report.figures.keys() == {"securities", "universe_members", "bars"}
 
 
+@pytest.mark.slow
 def test_month_whose_source_was_corrected_is_counted(store: Store) -> None:
     # The rows that were broken stay in rejected_bars for ever; they say nothing against the bars that replaced them.
     december = str(SESSIONS[-20])[:7]
@@ -376,6 +380,7 @@ def test_month_whose_source_was_corrected_is_counted(store: Store) -> None:
     assert by_status(report).get("failed") is None
 
 
+@pytest.mark.slow
 def test_rows_without_a_date_do_not_count_against_other_months(filled: Store) -> None:
     filled.execute(
         "INSERT INTO rejected_bars (fingerprint, source, symbol, reasons, run_id) "
@@ -386,6 +391,7 @@ def test_rows_without_a_date_do_not_count_against_other_months(filled: Store) ->
     assert by_status(report).get("failed") is None
 
 
+@pytest.mark.slow
 def test_late_session_is_reported_and_keeps_nothing_from_being_made(
     store: Store, frozen: Callable[[dt.date], None]
 ) -> None:

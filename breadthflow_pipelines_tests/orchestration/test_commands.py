@@ -142,11 +142,13 @@ def test_of_a_healthy_store(filled: Store, ask: Ask, frozen: Callable[[dt.date],
     assert filled.small.rows
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blocked")
 def test_of_a_store_of_which_nothing_could_be_computed(ask: Ask) -> None:
     _all(ask, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("halfway")
 def test_of_a_store_that_is_held_from_the_middle_on(ask: Ask) -> None:
     _all(ask, 2)

@@ -138,6 +138,7 @@ class TestCoverage:
         assert held(store) == []
         assert last_of(store, "breadth_indicators", "wide") == LAST
 
+    @pytest.mark.slow
     def test_a_run_of_everything_lets_other_universes_go_on_and_ends_as_held(
         self, with_a_thin_universe: Store, one_shot: Contents
     ) -> None:
@@ -209,6 +210,7 @@ class TestHoles:
     def test_a_range_before_the_hole_goes_through(self, with_a_hole: Store) -> None:
         assert alone(with_a_hole, "breadth_counts", "price_indicators", months=(FIRST, MAY)) is None
 
+    @pytest.mark.slow
     def test_rows_that_were_there_stay_as_they_were(self, filled: Store) -> None:
         before = filled.contents()
         filled.execute(f"DELETE FROM bars WHERE session = '{DAY}'")
@@ -234,6 +236,7 @@ class TestHoles:
         statuses = {check.name: check.status for check in report.checks}
         assert statuses["bars_complete"] == "warned"  # it is not a fault of this run's months
 
+    @pytest.mark.slow
     def test_an_accepted_hole_is_built_on_the_day_after_it_is_a_gap_and_the_check_says_so(
         self, with_a_hole: Store, one_shot: Contents
     ) -> None:
@@ -277,6 +280,7 @@ class TestHoles:
         with pytest.raises(RequestError, match="No hole was accepted"):
             holds.withdraw(with_a_hole.database, DAY, DAY, None, "ann", "x")
 
+    @pytest.mark.slow
     def test_many_holes_are_counted_and_the_first_five_named(self, store: Store) -> None:
         days = [day for day in SESSIONS if (day.year, day.month) == (2023, 6)][3:12]
         without(store, *days)
@@ -299,6 +303,7 @@ class TestFindingHoles:
         assert store.run(dt.date(2022, 12, 1), dt.date(2023, 1, 31)).exit_status == 0  # they come
         assert held(store) == []
 
+    @pytest.mark.slow
     def test_the_last_session_of_a_month_is_missing_once_the_next_month_is_there(self, store: Store) -> None:
         last = max(day for day in SESSIONS if (day.year, day.month) == (2023, 3))
         without(store, last)
@@ -398,6 +403,7 @@ class TestOtherGates:
         assert alone(store, "bars", months=(dt.date(2023, 8, 1), dt.date(2023, 8, 31))) is None
         assert held(store) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("away", [True, False])
     def test_broken_rows_hold_nothing_once_the_source_has_them_no_more(self, store: Store, *, away: bool) -> None:
         """A file that is taken away, or mended, is as if it had never been: its rows stay on record alone."""

@@ -59,6 +59,7 @@ def materialize_all(store: Store, month: str) -> RunReport:
     return report_of(executed, 0)
 
 
+@pytest.mark.slow
 def test_every_asset_is_materialized_without_configuration(filled: Store) -> None:
     report = materialize_all(filled, "2023-12")
     assert report.trouble is None
@@ -72,6 +73,7 @@ def test_every_asset_is_materialized_without_configuration(filled: Store) -> Non
     assert report.figures["bars"]["rows_unchanged"] == report.figures["bars"]["rows_read"] > 0
 
 
+@pytest.mark.slow
 def test_what_is_configured_is_read_by_every_run_and_what_is_away_costs_itself(
     filled: Store, tmp_path: Path, configured: Callable[[str], None]
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_is_configured_is_read_by_every_run_and_what_is_away_costs_itself(
     assert filled.rows("SELECT max(session) FROM market_signals WHERE universe = 'small'") == [(LAST,)]
 
 
+@pytest.mark.slow
 def test_what_was_imported_is_remembered_until_it_is_forgotten_and_the_settings_come_first(
     filled: Store, tmp_path: Path, configured: Callable[[str], None]
 ) -> None:

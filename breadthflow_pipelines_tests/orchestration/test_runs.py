@@ -52,6 +52,7 @@ def test_failure_is_retried_only_where_that_may_help_and_ends_with_its_own_statu
     assert store.instance.get_runs()[0].status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.slow
 def test_source_that_answers_again_makes_the_run_succeed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, made = files.Files.bars, []
 

@@ -91,6 +91,7 @@ def test_every_rule_makes_signals_that_the_contract_takes(wild: list[values.Row]
         assert row["calibrated"] or row["confidence"] <= 0.5
 
 
+@pytest.mark.slow
 def test_history_cut_anywhere_gives_the_same_signals_of_every_rule(wild: list[values.Row]) -> None:
     whole = every_rule(wild)
     fitted = whole.filter(pl.col("rule").str.ends_with("_calibrated"))["session"].to_list()

@@ -221,7 +221,7 @@ def test_what_does_not_look_like_a_symbol_is_no_member_and_is_named(web: Web, tm
         (page([("A", "x"), ("B", "x"), ("A", "x")], []), "lists A twice"),
         (page([("A", "x")], [("some day in 2024", "A", "B")]), "a change on 'some day in 2024', which is not a date"),
         (PAGE.body, "no table with the columns"),
-        (b"", "is no web page"),
+        (b"", "is not a web page"),
     ],
     ids=["columns of constituents", "columns of changes", "twice", "no date", "another page", "nothing"],
 )

@@ -136,6 +136,7 @@ def waiting(database: Database) -> list[int]:
         return [pid for (pid,) in cursor.fetchall()]
 
 
+@pytest.mark.slow
 def test_a_load_killed_after_its_revisions_were_written_leaves_none_of_it(listed: Database, month: Path) -> None:
     bar_store.load_bars(listed, FIRST_DAYS, "s", "first")
     before = closes(listed)
@@ -157,6 +158,7 @@ def test_a_load_killed_after_its_revisions_were_written_leaves_none_of_it(listed
     assert fetch(listed, "SELECT DISTINCT run_id, count(*) FROM bar_revisions GROUP BY 1").rows() == [("again", 2)]
 
 
+@pytest.mark.slow
 def test_two_loads_of_one_month_at_once_end_with_the_rows_of_one(listed: Database, month: Path) -> None:
     bar_store.load_bars(listed, FIRST_DAYS, "s", "first")
     blocker = psycopg2.connect(listed.url)

@@ -213,6 +213,7 @@ def gone(database: Database, pids: list[int]) -> bool:
         return cursor.fetchone() == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "obstacle",
     [
@@ -247,6 +248,7 @@ def test_a_merge_that_is_killed_leaves_the_table_as_it_was(held: Database, secon
     ]
 
 
+@pytest.mark.slow
 def test_two_merges_at_once_take_turns(held: Database, second: Path) -> None:
     blocker = psycopg2.connect(held.url)
     with blocker.cursor() as cursor:

@@ -139,6 +139,7 @@ class TestCatchUp:
         at("2024-01-04T15:00")  # another session, other tries
         assert catch_up.asked().run_key == "2024-01-03 try 1"
 
+    @pytest.mark.slow
     def test_a_symbol_whose_file_broke_is_read_again_after_a_quarter_of_an_hour(self, filled: Store, at: At) -> None:
         (filled.small.bars / "ddd.csv").write_text("this,is,no\nbar,file,at all\n")
         at("2023-12-29T23:35")
@@ -203,6 +204,7 @@ class TestCatchUp:
 class TestLateSessions:
     """The lights beside the assets follow the exchange's calendar."""
 
+    @pytest.mark.slow
     def test_lights_turn_red_two_hours_after_the_evening_s_run_and_green_when_the_session_is_in(
         self, filled: Store, at: At, alerted: Inbox
     ) -> None:
@@ -230,6 +232,7 @@ class TestLateSessions:
         assert lights(filled) == dict.fromkeys(ASSETS, True)  # the command tells them itself
         assert late.skipped() == "2023-12-29 is in."
 
+    @pytest.mark.slow
     def test_a_run_of_the_daemon_puts_them_out_and_the_sensor_lights_them_though_nothing_is_late(
         self, filled: Store, at: At
     ) -> None:
@@ -479,6 +482,7 @@ class TestAlerts:
         assert len(alerted.texts) == messages
         assert "The process that made this run is gone." in alerted.texts[0]
 
+    @pytest.mark.slow
     def test_a_check_that_failed_in_a_run_that_went_through_is_told_and_a_warning_is_not(
         self, store: Store, alerted: Inbox, frozen: Callable[[dt.date], None]
     ) -> None:

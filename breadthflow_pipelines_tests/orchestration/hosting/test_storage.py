@@ -17,6 +17,7 @@ from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
 
 
+@pytest.mark.slow
 def test_run_opens_a_handful_of_connections_not_one_per_event(filled: Store) -> None:
     dagsters = Database(filled.dagster_url, None)
 
@@ -37,6 +38,7 @@ def test_run_opens_a_handful_of_connections_not_one_per_event(filled: Store) -> 
     assert sessions_after - sessions < 20  # without a pool it is several for each event
 
 
+@pytest.mark.slow
 def test_run_asks_the_catalogue_for_columns_once_and_not_at_each_event(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_steps_of_old_runs_go_and_nothing_that_is_known_of_an_asset(filled: Stor
     assert filled.daily(LAST).exit_status == 0  # and it goes on
 
 
+@pytest.mark.slow
 def test_what_a_later_run_said_anew_goes_after_half_a_year(filled: Store) -> None:
     assert filled.daily(LAST).exit_status == 0
     materializations = "dagster_event_type = 'ASSET_MATERIALIZATION'"
