@@ -116,7 +116,7 @@ def fresh_database(server: EmbeddedServer) -> Callable[[str], str]:
 
     def make(template: str = "template1") -> str:
         name = f"test_{next(numbers)}"
-        administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return server.url(name)
 
     return make

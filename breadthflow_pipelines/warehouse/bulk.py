@@ -113,16 +113,14 @@ def merge(
     stamps = [c.name for c in table.c if c.server_default is not None and c.name not in columns]
     same = " AND ".join(f"t.{c} = s.{c}" for c in key)
     compared = [c for c in values if c not in _PROVENANCE]
-    differs = f"({_list(compared, 't.')}) IS DISTINCT FROM ({_list(compared, 's.')})" if compared else "false"
-    # Rows are compared once, however many statements need to know which differ.
-    changed = f"changed c JOIN stage s USING ({_list(key)}) JOIN {table.name} t USING ({_list(key)})"
+    changed = (
+        f"(SELECT s.* FROM changed JOIN stage s USING ({_list(key)})) s "
+        f"CROSS JOIN LATERAL (SELECT * FROM {table.name} t WHERE {same} OFFSET 0) t"
+    )
     updates = ", ".join([*(f"{c} = s.{c}" for c in values), *(f"{c} = DEFAULT" for c in stamps)])
     gone = f"{table.name} t WHERE ({scope}) AND NOT EXISTS (SELECT FROM stage s WHERE {same})"
     session = "t.session" if "session" in table.c else "NULL::date"
-    new = (
-        f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s "
-        f"WHERE NOT EXISTS (SELECT FROM {table.name} t WHERE {same})"
-    )
+    new = f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s"
 
     with _cursor(database) as cursor:
         _fetch(
@@ -130,7 +128,7 @@ def merge(
         )
         for statement in first:
             cursor.execute(statement)
-        if scope is not None and frame.height and _nothing_in(cursor, table, scope, parameters):
+        if frame.height and _is_new(cursor, table, frame, key, scope, parameters):
             merged = _append(cursor, table, frame)
         else:
             _stage(cursor, table, frame)
@@ -139,12 +137,15 @@ def merge(
                 if before_delete is not None:
                     cursor.execute(before_delete.format(gone=gone), tuple(parameters) or None)
                 changes.append(_change(cursor, session, "deleted", f"DELETE FROM {gone}", parameters))
-            if compared and _compare(cursor, table, key, f"{same} AND {differs}"):
+            met, differing = _compare(cursor, table, key, compared)
+            if differing:
                 if before_update is not None:
                     cursor.execute(before_update.format(changed=changed))
                 which = f"stage s JOIN changed USING ({_list(key)}) WHERE {same}"
                 changes.append(_change(cursor, session, "updated", f"UPDATE {table.name} t SET {updates} FROM {which}"))
-            changes.append(_change(cursor, session, "inserted", new))
+            if met < frame.height:
+                lacking = f"{new} WHERE NOT EXISTS (SELECT FROM met t WHERE {same})" if met else new
+                changes.append(_change(cursor, session, "inserted", lacking))
             merged = Merged(frame.height, pl.concat(changes))
         for statement, bound in then(merged) if then else ():
             cursor.execute(statement, tuple(bound) or None)
@@ -160,19 +161,75 @@ def yearly_partitions(table: sa.Table, rows: pl.DataFrame) -> list[str]:
     ]
 
 
-def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], differs: str) -> bool:
-    """Write down the keys of the table's rows that differ from the frame's; whether there are any."""
-    query = f"SELECT {_list(key, 't.')} FROM {table.name} t JOIN stage s ON {differs}"
-    cursor.execute(f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS {query}")
-    cursor.execute("ANALYZE changed")
-    return bool(_fetch(cursor, "SELECT EXISTS (SELECT FROM changed)").item())
+def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], compared: Sequence[str]) -> tuple[int, int]:
+    """Note the keys of the frame that the table has, in ``met``, and of rows that differ, in ``changed``; how many."""
+    differs = f"({_list(compared, 't.')}) IS DISTINCT FROM ({_list(compared, 's.')})" if compared else "false"
+    cursor.execute(
+        f"CREATE TEMPORARY TABLE met ON COMMIT DROP AS SELECT {_list(key, 't.')}, {differs} AS differs "
+        f"FROM {_near(table, key)}"
+    )
+    met, differing = _fetch(
+        cursor, "SELECT count(*) AS met, count(*) FILTER (WHERE differs) AS differing FROM met"
+    ).row(0)
+    if differing:
+        cursor.execute(f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {_list(key)} FROM met WHERE differs")
+        cursor.execute("ANALYZE changed")
+    if met:
+        cursor.execute("ANALYZE met")
+    return met, differing
+
+
+def _near(table: sa.Table, key: Sequence[str]) -> str:
+    """The table's rows ``t`` joined with those of the stage ``s``: found through the key, however large the table is.
+
+    Of each combination of the key's leading columns the stage has, one stretch of the key is read. A plain join would
+    scan all partitions for a chunk that concerns a few rows of each. A key of one column is of a table that is small,
+    or not partitioned, so that the planner finds the way through its index.
+    """
+    same = " AND ".join(f"t.{c} = s.{c}" for c in key)
+    if len(key) == 1:
+        return f"{table.name} t JOIN stage s ON {same}"
+    *leading, last = key
+    names = _list(leading)
+    stretch = " AND ".join([*(f"t.{c} = w.{c}" for c in leading), f"t.{last} BETWEEN w.lowest AND w.highest"])
+    return (
+        f"(SELECT {names}, min({last}) AS lowest, max({last}) AS highest FROM stage GROUP BY {names}) w "
+        f"CROSS JOIN LATERAL (SELECT * FROM {table.name} t WHERE {stretch} OFFSET 0) t JOIN stage s ON {same}"
+    )
+
+
+def _is_new(
+    cursor: adbc.Cursor,
+    table: sa.Table,
+    frame: pl.DataFrame,
+    key: Sequence[str],
+    scope: str | None,
+    parameters: Sequence[Parameter],
+) -> bool:
+    """Whether the table has nothing that the frame could meet, and no type that ADBC does not write."""
+    if any(isinstance(column.type, postgresql.JSONB) for column in table.columns):
+        return False
+    if scope is not None:
+        return _nothing_in(cursor, table, scope, parameters)
+    return list(key) == ["security_id", "session"] and _no_history(cursor, table, frame)
+
+
+def _no_history(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> bool:
+    """Whether the table has no row of any of the frame's securities between its first and last session there."""
+    spans = frame.group_by("security_id").agg(first=pl.col("session").min(), last=pl.col("session").max())
+    lists = [" ".join(map(str, spans[column])) for column in ("security_id", "first", "last")]
+    query = (
+        "SELECT NOT EXISTS (SELECT FROM unnest(string_to_array($1, ' ')::bigint[], string_to_array($2, ' ')::date[], "
+        "string_to_array($3, ' ')::date[]) AS w (security_id, first, last) CROSS JOIN LATERAL (SELECT FROM "
+        f"{table.name} t WHERE t.security_id = w.security_id AND t.session BETWEEN w.first AND w.last LIMIT 1) t)"
+    )
+    return bool(_fetch(cursor, query, lists).item())
 
 
 def _nothing_in(cursor: adbc.Cursor, table: sa.Table, scope: str, parameters: Sequence[Parameter]) -> bool:
-    """Whether no row meets the scope, and the table has no type that ADBC does not write."""
-    plain = not any(isinstance(column.type, postgresql.JSONB) for column in table.columns)
+    """Whether no row meets the scope."""
     query = f"SELECT NOT EXISTS (SELECT FROM {table.name} WHERE {scope})"
-    return plain and bool(_fetch(cursor, query, parameters).item())
+    return bool(_fetch(cursor, query, parameters).item())
 
 
 def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:

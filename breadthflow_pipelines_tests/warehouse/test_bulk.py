@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, fetch, merge
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
 
@@ -276,3 +276,33 @@ def test_every_table_that_is_merged_has_a_key() -> None:
     """Without one a merge could not tell a changed row from a new one; symbols are therefore written another way."""
     keyless = {name for name, table in tables.metadata.tables.items() if not sa.inspect(table).primary_key.columns}
     assert keyless == {"security_symbols"}
+
+
+def read_by_scanning(database: Database) -> int:
+    """Rows of bars that were read by scanning a partition whole, since the database was made."""
+    query = "SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname LIKE 'bars\\_2%'"
+    return int(fetch(database, query).item() or 0)
+
+
+def test_a_chunk_of_one_security_reads_no_partition_whole(database: Database) -> None:
+    """Else loading a market takes time with the square of its size."""
+    days = pl.date_range(dt.date(2020, 1, 1), dt.date(2023, 12, 29), "1d", eager=True)
+    listed = (
+        "INSERT INTO securities (security_id, security_key, synthetic) "
+        "SELECT n, n::text, false FROM generate_series(1, 40) n"
+    )
+    execute(database, [(listed, ())])
+
+    def chunk(securities: range, close: float) -> pl.DataFrame:
+        prices = {name: pl.lit(close) for name in ("open", "high", "low", "close")}
+        keys = pl.DataFrame({"security_id": list(securities)}).join(days.to_frame("session"), how="cross")
+        return keys.with_columns(**prices, volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r"))
+
+    market = chunk(range(1, 40), 2.0)
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    before = read_by_scanning(database)
+    new, same, other = chunk(range(40, 41), 2.0), chunk(range(7, 8), 2.0), chunk(range(7, 8), 3.0)
+    assert [merge(database, tables.bars, rows).inserted for rows in (new, same)] == [days.len(), 0]
+    assert merge(database, tables.bars, other[:3]).updated == 3
+    execute(database, [("SELECT pg_stat_force_next_flush()", ())])
+    assert read_by_scanning(database) - before < market.height / 2
