@@ -216,6 +216,7 @@ def test_a_source_need_not_say_what_it_could_not_read(calendar: ExchangeCalendar
     assert verdict.rejected.select("symbol", "raw").rows() == [("B", None)]
 
 
+@pytest.mark.slow
 @pytest.mark.market_data
 def test_thirty_five_of_the_real_bars_break_the_price_rules(calendar: ExchangeCalendar, market: Path) -> None:
     """The rules are worked out here with NumPy, row by row from the file."""

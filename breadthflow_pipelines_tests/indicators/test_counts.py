@@ -65,6 +65,7 @@ def test_counts_are_signed() -> None:
     assert {counts.schema[name] for name in COUNT_COLUMNS if name not in real} == {pl.Int64}
 
 
+@pytest.mark.slow
 @examples(10)
 @given(markets())
 def test_history_cut_into_months_gives_the_same_bits(market: tuple[list[Row], list[Row], int]) -> None:

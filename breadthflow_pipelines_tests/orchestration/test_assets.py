@@ -120,6 +120,7 @@ def test_totals_of_a_run_are_kept_once_and_in_no_month(asset: str, filled: Store
     assert sum(read) == totals["run/rows_inserted"].value  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_month_of_which_no_session_has_closed_is_run_and_stays_empty(
     filled: Store, frozen: Callable[[dt.date], None]
 ) -> None:
@@ -384,6 +385,7 @@ def test_doubted_rows_are_kept_with_the_reason_and_left_out_of_indicators(store:
     assert warned[0].detail.startswith(f"1 of {len(days)} rows doubted: XX {reason} 1 (since ")
 
 
+@pytest.mark.slow
 def test_unit_of_published_volumes_does_not_reach_indicators(store: Store) -> None:
     files, days = _published(store, in_thousands=IN_THOUSANDS)
     assert runs.run_import(store.instance, str(files), "XX").exit_status == 0

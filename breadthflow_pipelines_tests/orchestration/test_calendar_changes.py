@@ -179,6 +179,7 @@ def test_whichever_run_sees_a_change_first_makes_it_known(
     assert filled.rows(NOTED) == [(0,)]
 
 
+@pytest.mark.slow
 def test_another_reason_makes_nothing_due(filled: Store, changes: Callable[..., None]) -> None:
     day = dt.date(2023, 12, 16)  # a Saturday on which nobody traded
     changes((day, "open", "a test of the systems"))

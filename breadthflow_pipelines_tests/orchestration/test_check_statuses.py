@@ -147,6 +147,7 @@ class TestCurrent:
         assert said["bars_current"].passed
         assert filled.run(*MARCH).exit_status == 0
 
+    @pytest.mark.slow
     def test_a_run_that_includes_the_present_month_is_judged_by_the_last_closed_session(
         self, filled: Store, frozen: Frozen
     ) -> None:
@@ -215,6 +216,7 @@ class TestOn:
         assert light(filled, "breadth_counts", "counts_keep_contract")[0] == "green"
         assert light(filled, "bars", "bars_complete")[0] == "red"
 
+    @pytest.mark.slow
     def test_a_hole_that_is_accepted_turns_green_without_a_run(self, store: Store) -> None:
         from breadthflow_pipelines.warehouse import holds, verdicts
 

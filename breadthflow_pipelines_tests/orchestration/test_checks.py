@@ -133,6 +133,7 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             {"counts_keep_contract"},
             set(),
             id="coverage is not what it says",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             ["DELETE FROM breadth_counts"],
@@ -157,8 +158,15 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             {"indicators_keep_contract"},
             set(),
             id="indicator is out of its bounds",
+            marks=pytest.mark.slow,
         ),
-        pytest.param(["DELETE FROM breadth_indicators"], {"indicators_keep_contract"}, set(), id="indicators are lost"),
+        pytest.param(
+            ["DELETE FROM breadth_indicators"],
+            {"indicators_keep_contract"},
+            set(),
+            id="indicators are lost",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             [
                 unconstrained("market_signals", "confidence_range"),
@@ -203,6 +211,7 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             {"members_have_indicators"},
             set(),
             id="somebody who is not a member has indicators",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             [
@@ -212,18 +221,21 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             {"members_have_indicators"},
             set(),
             id="universe that is not counted has indicators",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             [f"DELETE FROM breadth_counts WHERE session = '{DAY}'"],
             {"members_have_indicators"},
             set(),
             id="counts of a session are lost",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             ["DELETE FROM price_indicators", "DELETE FROM symbol_signals"],
             {"members_have_indicators"},
             set(),
             id="all of the members' indicators and signals are lost",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             [f"DELETE FROM symbol_signals WHERE session = '{DAY}'"],
@@ -231,12 +243,19 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             set(),
             id="signals of a session are lost",
         ),
-        pytest.param(["DELETE FROM symbol_signals"], {"members_have_signals"}, set(), id="all signals are lost"),
+        pytest.param(
+            ["DELETE FROM symbol_signals"],
+            {"members_have_signals"},
+            set(),
+            id="all signals are lost",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             [f"DELETE FROM symbol_signals WHERE session = '{LAST}' AND security_id = {ONE_OF_THE_LAST}"],
             {"members_have_signals"},
             set(),
             id="one member's signal of the last session is lost",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             [
@@ -247,6 +266,7 @@ def test_healthy_store_passes_every_check(filled: Store, frozen: Callable[[dt.da
             {"members_have_signals"},
             set(),
             id="those who are no members have signals",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -335,6 +355,7 @@ def test_damage_outside_the_months_of_a_run_does_not_fail_it(filled: Store) -> N
     assert filled.daily(LAST).exit_status == 0
 
 
+@pytest.mark.slow
 def test_gate_above_the_coverage_keeps_indicators_and_signals_from_being_made(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,6 +425,7 @@ def test_late_session_is_reported_and_keeps_nothing_from_being_made(
     assert store.instance.get_runs()[0].status is dg.DagsterRunStatus.SUCCESS
 
 
+@pytest.mark.slow
 def test_lost_tenth_of_a_session_is_a_warning(filled: Store) -> None:
     for symbol in ("AAA", "CCC", "DDD", "EEE"):
         store_rows = filled.small.rows[symbol]

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY_LABEL = f"__repository__@{CODE_LOCATION}"  # by which the UI asks for the runs of a job
 
 
+@pytest.mark.slow
 def test_run_is_found_under_the_job_of_the_code_location(filled: Store) -> None:
     report = filled.daily(LAST)
     labelled = filled.instance.get_runs(RunsFilter(job_name=DAILY_JOB, tags={".dagster/repository": REPOSITORY_LABEL}))

@@ -199,6 +199,7 @@ class TestHoles:
         for table in ("breadth_counts", "price_indicators", "breadth_indicators"):
             assert last_of(store, table) == BEFORE
 
+    @pytest.mark.slow
     def test_what_lies_before_is_what_it_is_without_a_hold(self, with_a_hole: Store, one_shot: Contents) -> None:
         for asset in CHAIN:
             alone(with_a_hole, asset, months=WHOLE if asset != "breadth_indicators" else None)
@@ -225,6 +226,7 @@ class TestHoles:
         for table in (*CHAIN, "quarantined_bars"):
             assert after[table] == before[table], table
 
+    @pytest.mark.slow
     def test_a_run_about_later_months_is_held_and_says_how_to_go_on(self, with_a_hole: Store) -> None:
         report = with_a_hole.run(dt.date(2023, 12, 1), LAST)
         assert report.exit_status == 1
@@ -374,6 +376,7 @@ class TestFindingHoles:
 class TestOtherGates:
     """Proposals, broken rows, and members without indicators."""
 
+    @pytest.mark.slow
     def test_proposals_hold_from_the_first_of_them_until_people_decide(self, filled: Store) -> None:
         for symbol in ("AAA", "CCC", "DDD", "EEE"):
             plant(filled.small, symbol, DAY)
@@ -386,6 +389,7 @@ class TestOtherGates:
         assert held(filled) == []
         assert alone(filled, "breadth_counts", months=WHOLE) is None
 
+    @pytest.mark.slow
     def test_a_month_with_too_many_broken_rows_holds_from_the_first_of_them(self, store: Store) -> None:
         good = store.small.rows["AAA"]
         store.small.rows["AAA"] = [(*row[:5], -1) if str(row[0])[:7] == "2023-08" else row for row in good]
@@ -430,6 +434,7 @@ class TestOtherGates:
         assert {row["symbol"] for row in gone} == {"JUNK" if away else "AAA"}
         assert store.run().rows_changed == 0
 
+    @pytest.mark.slow
     def test_members_without_indicators_have_no_signals_made(
         self, filled: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -112,6 +112,7 @@ def test_what_was_imported_is_remembered_until_it_is_forgotten_and_the_settings_
     assert "elsewhere" in filled.daily(LAST).problems[0]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_import_reads_that_one_and_ends_where_it_cannot(filled: Store, tmp_path: Path) -> None:
     one = published(tmp_path / "ONE", "ONE", SESSIONS[-40:])
     publications.remember(filled.database, "TWO", tmp_path / "gone")

@@ -132,6 +132,7 @@ def wild() -> list[Row]:
     return values(3, 3300, "wide") + values(4, 3300, "sp500") + values(5, 3300, "sp500", "Energy")
 
 
+@pytest.mark.slow
 def test_history_cut_anywhere_gives_the_same_events(wild: list[Row]) -> None:
     whole = calibrated_events(frame(wild))
     assert set(whole["rule"]) == {f"{name}_calibrated" for name in RULES if f"{name}_calibrated" in RULES}

@@ -371,6 +371,7 @@ def test_description_and_members_take_no_notice_of_dates_in_the_future(tmp_path:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.market_data
 @needs_market
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak of memory")
@@ -933,6 +934,7 @@ def test_every_line_of_every_file_is_accounted_for(
     assert (february.delivered, february.outside) == (3, 7)
 
 
+@pytest.mark.slow
 def test_a_large_text_is_read_in_few_passes_and_little_memory(tmp_path: Path) -> None:
     """Each month once took a reading of the whole file, and memory must not grow with it."""
     rows = 0

@@ -636,6 +636,7 @@ def test_the_unit_waits_for_the_first_row_with_issues_and_volume() -> None:
     assert [verdict[0] for verdict in judged(rows)] == [None, None, 1000, 1000]
 
 
+@pytest.mark.slow
 def test_no_honest_row_of_an_exchange_like_nyse_is_dropped() -> None:
     rows = market(9_000, seed=1965, start=1300, end=2000)  # with nine steps of a twelfth: 4,100 at the end
     shares = [row["advances"] / (row["advances"] + row["declines"]) for row in rows]

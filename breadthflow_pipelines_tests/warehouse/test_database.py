@@ -170,6 +170,7 @@ upgrade(Database(sys.argv[1], None))
 """
 
 
+@pytest.mark.slow
 def test_two_upgrades_at_once_do_it_once(external: Database) -> None:
     upgrades = [start_python(UPGRADE, external.url, stdin=-1) for _ in range(2)]
     for process in upgrades:

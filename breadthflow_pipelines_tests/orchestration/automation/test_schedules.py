@@ -170,6 +170,7 @@ def tick(store: Store, day: str, on_time: OnTime) -> dg.RunRequest:
     return answer
 
 
+@pytest.mark.slow
 def test_a_session_that_the_exchange_cancels_is_not_run(on_time: OnTime, tmp_path: Path) -> None:
     file = tmp_path / "changes.csv"
     file.write_text("date,change,reason\n")

@@ -118,6 +118,7 @@ class TestCatchUp:
         ended(filled, "2023-12-29T23:35")
         assert catch_up.asked()
 
+    @pytest.mark.slow
     def test_distances_grow_and_after_five_tries_nobody_asks_and_somebody_is_told(
         self, filled: Store, at: At, alerted: Inbox
     ) -> None:
@@ -429,6 +430,7 @@ class TestAlerts:
             "breadthflow backfill --from 2023-12-01 --to 2023-12-31",
         ]
 
+    @pytest.mark.slow
     def test_a_blocking_check_names_itself_and_the_command_that_shows_it(self, filled: Store, alerted: Inbox) -> None:
         filled.execute("DELETE FROM bars WHERE session = '2023-12-13'")
         for symbol, rows in filled.small.rows.items():
@@ -442,6 +444,7 @@ class TestAlerts:
         assert "Next   breadthflow backfill --from 2023-12-13 --to 2023-12-13; if the source has no more: " in told
         assert "breadthflow accept-hole 2023-12-13 --reason" in told
 
+    @pytest.mark.slow
     def test_a_run_that_is_held_names_what_holds_it_and_what_lifts_it(
         self, filled: Store, alerted: Inbox, frozen: Callable[[dt.date], None]
     ) -> None:

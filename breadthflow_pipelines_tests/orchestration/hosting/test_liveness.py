@@ -92,6 +92,7 @@ def status(store: Store, run_id: str) -> dg.DagsterRunStatus:
     return run.status
 
 
+@pytest.mark.slow
 def test_runs_of_commands_that_are_gone_are_ended_and_no_others(store: Store, living: Maker) -> None:
     kept = {
         "alive": made(store, STARTED, living),

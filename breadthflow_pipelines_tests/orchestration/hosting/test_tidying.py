@@ -131,6 +131,7 @@ def test_run_that_failed_keeps_why_and_what_it_was_to_make(filled: Store) -> Non
     assert count(filled, "dagster_event_type = 'STEP_FAILURE'") == failures
 
 
+@pytest.mark.slow
 def test_run_that_has_not_ended_and_all_after_it_wait(filled: Store) -> None:
     assert filled.daily(LAST).exit_status == 0
     make_older(filled, 30)
@@ -142,6 +143,7 @@ def test_run_that_has_not_ended_and_all_after_it_wait(filled: Store) -> None:
     assert count(filled) == events
 
 
+@pytest.mark.slow
 def test_each_run_is_looked_at_once_and_a_long_history_is_thinned_out_over_days(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
