@@ -33,6 +33,7 @@ def test_every_row_read_is_accounted_for(filled: Store) -> None:
     assert (said["synthetic"], said["source"], said["problems"]) == (False, "files", [])
 
 
+@pytest.mark.slow
 def test_every_line_of_the_files_is_accounted_for_and_what_cannot_be_read_is_kept(store: Store) -> None:
     first, last = dt.date(2023, 12, 1), LAST
     own = store.small.bars / "aaa.csv"

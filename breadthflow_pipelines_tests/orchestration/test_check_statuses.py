@@ -172,6 +172,7 @@ class TestCurrent:
 class TestOn:
     """Dagster puts a light out when its asset is made; it is lit again, with the time at which it was judged."""
 
+    @pytest.mark.slow
     def test_after_a_daily_run_every_light_that_ever_was_on_is_on(
         self, filled: Store, at: Callable[[str], None]
     ) -> None:

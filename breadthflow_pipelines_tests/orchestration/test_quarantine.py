@@ -73,6 +73,7 @@ def test_a_healthy_market_has_nobody_in_quarantine(filled: Store) -> None:
     assert (said["quarantined"], said["proposed"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_spike_is_kept_as_it_came_and_left_out_of_the_counts(filled: Store) -> None:
     priced, gap = of_day(filled, DAY)
     next_priced, next_gap = of_day(filled, after(DAY))

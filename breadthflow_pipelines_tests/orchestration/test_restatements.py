@@ -241,6 +241,7 @@ def test_a_source_whose_prices_all_mean_something_else_is_not_taken_for_splits(f
     assert filled.rows("SELECT count(*) FROM restatements WHERE applied_at IS NULL") == [(0,)]
 
 
+@pytest.mark.slow
 def test_what_was_known_before_a_correction_is_answered_as_of_then(filled: Store) -> None:
     def told(as_of: dt.datetime | None = None, day: dt.date = DAY) -> tuple[Any, ...]:
         columns = ["session", "advances", "declines", "ad_line", "state"]
@@ -265,6 +266,7 @@ def test_what_was_known_before_a_correction_is_answered_as_of_then(filled: Store
         told(then - dt.timedelta(days=400))
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_what_did_not_change(filled: Store) -> None:
     filled.daily(LAST)
     assert filled.rows("SELECT count(*) FROM breadth_revisions WHERE session < '2023-12-01'") == [(0,)]

@@ -105,6 +105,7 @@ def test_nothing_gives_nothing() -> None:
     assert conviction(frame([]), fired()).height == 0
 
 
+@pytest.mark.slow
 @examples(25)
 @given(st.integers(0, 2**32), st.integers(1, 150))
 def test_conviction_is_its_twin_session_by_session(seed: int, length: int) -> None:

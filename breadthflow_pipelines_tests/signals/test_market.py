@@ -101,6 +101,7 @@ def test_history_cut_anywhere_gives_the_same_signals_of_every_rule(wild: list[va
         assert_frame_equal(known, whole.filter(pl.col("session") <= cut), check_exact=True)
 
 
+@pytest.mark.slow
 def test_order_and_other_universes_do_not_matter(wild: list[values.Row]) -> None:
     whole = every_rule(wild)
     assert_frame_equal(every_rule(random.Random(5).sample(wild, len(wild))), whole, check_exact=True)  # noqa: S311
@@ -108,6 +109,7 @@ def test_order_and_other_universes_do_not_matter(wild: list[values.Row]) -> None
     assert_frame_equal(alone, whole.filter(universe="wide"), check_exact=True)
 
 
+@pytest.mark.slow
 def test_coverage_lowers_the_confidence_of_every_rule(wild: list[values.Row]) -> None:
     full, thin = every_rule(wild)["confidence"], every_rule(wild, coverage=0.8)["confidence"]
     assert thin.to_list() == pytest.approx((full * 0.8).to_list(), abs=1e-6)

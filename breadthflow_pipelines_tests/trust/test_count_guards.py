@@ -695,6 +695,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.market_data
 def test_the_faults_of_nasdaq_are_found_and_no_other_rows(nasdaq: pl.DataFrame) -> None:
     got = judge_published(nasdaq)
@@ -719,6 +720,7 @@ def test_nasdaq_is_in_thousands_until_june_2002_and_its_volume_never_jumps(nasda
     assert 1 / 5 < jumps.min() < jumps.max() < 5  # type: ignore[operator]  # Christmas Eve is a quarter of a day
 
 
+@pytest.mark.slow
 @pytest.mark.market_data
 def test_nasdaq_is_judged_alike_without_its_future(nasdaq: pl.DataFrame) -> None:
     whole = judge_published(nasdaq)

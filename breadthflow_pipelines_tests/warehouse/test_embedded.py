@@ -127,6 +127,7 @@ def test_four_commands_at_once_on_an_empty_home_end_with_one_server(home: Path) 
     assert len(numbers) == 1
 
 
+@pytest.mark.slow
 def test_what_was_committed_survives_a_killed_server_whose_number_now_belongs_to_another_process(
     stored: Callable[[Path], EmbeddedServer], home: Path
 ) -> None:
@@ -318,6 +319,7 @@ def test_a_home_that_is_not_writable_is_refused(home: Path) -> None:
     assert answer == f"RequestError: BREADTHFLOW_HOME={home} is not writable for you; choose another directory."
 
 
+@pytest.mark.slow
 @AS_ROOT
 def test_an_ordinary_user_s_server_runs_as_that_user_and_others_are_sent_away(home: Path) -> None:
     os.chown(home, NOBODY, NOBODY)
