@@ -194,7 +194,7 @@ def test_control_c_ends_the_run_at_once(store: Store, monkeypatch: pytest.Monkey
     ("module", "function", "call"),
     [
         ("warehouse.bar_store", "load_bars", 4),  # between two chunks of bars
-        ("warehouse.bulk", "_change", 9),  # within the transaction of a chunk
+        ("warehouse.bulk", "_append", 5),  # within the transaction of a chunk
         ("warehouse.breadth_store", "record_counts", 2),  # between two years of counts
         ("warehouse.member_store", "record_price_indicators", 3),  # between two shards of members
         ("warehouse.member_store", "record_symbol_signals", 2),  # between two years of their signals
