@@ -227,10 +227,14 @@ class EmbeddedServer:
         fresh.rename(self.data)
 
     def _clear_stale_pid(self) -> None:
-        # After a crash the number may belong to somebody else by now, and PostgreSQL would then refuse to start.
-        if self._process() is None and (self.data / "postmaster.pid").exists():
-            (self.data / "postmaster.pid").unlink()
-            log.warning("stale_pid_removed", data=str(self.data))
+        # After a crash the number may belong to somebody else by now, and PostgreSQL would then refuse to start. The
+        # lock of its socket has the number, too.
+        if self._process() is not None:
+            return
+        for lock in (self.data / "postmaster.pid", self.socket_directory() / f"{SOCKET_NAME}.lock"):
+            if lock.exists():
+                lock.unlink()
+                log.warning("stale_pid_removed", lock=str(lock))
 
     def _start(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         sockets = self.socket_directory()

@@ -137,8 +137,9 @@ def test_what_was_committed_survives_a_killed_server_whose_number_now_belongs_to
         cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     connection.close()
     kill(server)
-    left_behind = (server.data / "postmaster.pid").read_text().splitlines()
-    (server.data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *left_behind[1:]]))
+    for lock in (server.data / "postmaster.pid", server.socket_directory() / ".s.PGSQL.5432.lock"):
+        left_behind = lock.read_text().splitlines()
+        lock.write_text("\n".join([str(os.getpid()), *left_behind[1:]]))
 
     assert not server.is_running()
     server.stop()  # may not touch the process that has the number now, which is this one
