@@ -129,17 +129,21 @@ def test_four_commands_at_once_on_an_empty_home_end_with_one_server(home: Path) 
 
 @pytest.mark.slow
 def test_what_was_committed_survives_a_killed_server_whose_number_now_belongs_to_another_process(
-    stored: Callable[[Path], EmbeddedServer], home: Path
+    stored: Callable[[Path], EmbeddedServer], home: Path, request: pytest.FixtureRequest
 ) -> None:
+    other = (request.getfixturevalue("server").data / "postmaster.pid").read_text().splitlines()[0]
     server = stored(home / "store")
     server.ensure_running()
     with psycopg2.connect(server.url("postgres")) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     connection.close()
     kill(server)
-    for lock in (server.data / "postmaster.pid", server.socket_directory() / ".s.PGSQL.5432.lock"):
+    for lock, number in (
+        (server.data / "postmaster.pid", str(os.getpid())),
+        (server.socket_directory() / ".s.PGSQL.5432.lock", other),  # of the account's own, which PostgreSQL respects
+    ):
         left_behind = lock.read_text().splitlines()
-        lock.write_text("\n".join([str(os.getpid()), *left_behind[1:]]))
+        lock.write_text("\n".join([number, *left_behind[1:]]))
 
     assert not server.is_running()
     server.stop()  # may not touch the process that has the number now, which is this one
