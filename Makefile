@@ -9,8 +9,10 @@ BOOTSTRAP := $(filter $(TOOLS)/%,$(UV))
 
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
-# Once, at installing: else every start of a command compiles what it imports where Python may write no bytecode.
+# Where Python may write no bytecode, every start of a command would compile again what it imports.
+ifdef PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
+endif
 unexport VIRTUAL_ENV
 
 # --inexact: `make run` after `make test` leaves the test tools where they are.
