@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse.database import Database, failure
+from breadthflow_pipelines.warehouse.sql import array, spaced
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
 
@@ -144,6 +145,8 @@ def merge(
                 which = f"stage s JOIN changed USING ({_list(key)}) WHERE {same}"
                 changes.append(_change(cursor, session, "updated", f"UPDATE {table.name} t SET {updates} FROM {which}"))
             if met < frame.height:
+                if met:
+                    cursor.execute("ANALYZE met")
                 lacking = f"{new} WHERE NOT EXISTS (SELECT FROM met t WHERE {same})" if met else new
                 changes.append(_change(cursor, session, "inserted", lacking))
             merged = Merged(frame.height, pl.concat(changes))
@@ -174,8 +177,6 @@ def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], compared:
     if differing:
         cursor.execute(f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {_list(key)} FROM met WHERE differs")
         cursor.execute("ANALYZE changed")
-    if met:
-        cursor.execute("ANALYZE met")
     return met, differing
 
 
@@ -217,13 +218,12 @@ def _is_new(
 def _no_history(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> bool:
     """Whether the table has no row of any of the frame's securities between its first and last session there."""
     spans = frame.group_by("security_id").agg(first=pl.col("session").min(), last=pl.col("session").max())
-    lists = [" ".join(map(str, spans[column])) for column in ("security_id", "first", "last")]
+    wanted = f"unnest({array('$1', 'bigint')}, {array('$2', 'date')}, {array('$3', 'date')})"
     query = (
-        "SELECT NOT EXISTS (SELECT FROM unnest(string_to_array($1, ' ')::bigint[], string_to_array($2, ' ')::date[], "
-        "string_to_array($3, ' ')::date[]) AS w (security_id, first, last) CROSS JOIN LATERAL (SELECT FROM "
+        f"SELECT NOT EXISTS (SELECT FROM {wanted} AS w (security_id, first, last) CROSS JOIN LATERAL (SELECT FROM "
         f"{table.name} t WHERE t.security_id = w.security_id AND t.session BETWEEN w.first AND w.last LIMIT 1) t)"
     )
-    return bool(_fetch(cursor, query, lists).item())
+    return bool(_fetch(cursor, query, [spaced(spans[name]) for name in ("security_id", "first", "last")]).item())
 
 
 def _nothing_in(cursor: adbc.Cursor, table: sa.Table, scope: str, parameters: Sequence[Parameter]) -> bool:

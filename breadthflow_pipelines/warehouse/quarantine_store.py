@@ -14,7 +14,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.holds import settling
 from breadthflow_pipelines.warehouse.recomputations import change_notes
-from breadthflow_pipelines.warehouse.sql import bar_fingerprint, spaced, valid_on
+from breadthflow_pipelines.warehouse.sql import array, bar_fingerprint, spaced, valid_on
 
 _COLUMNS = ", ".join(f"{c.name}::text" if c.name == "evidence" else c.name for c in tables.quarantined_bars.c)
 
@@ -54,7 +54,7 @@ def fingerprints(database: Database, keys: pl.DataFrame) -> pl.DataFrame:
     return fetch(
         database,
         f"SELECT security_id, session, {bar_fingerprint()} AS fingerprint FROM bars WHERE (security_id, session) IN ("
-        "SELECT * FROM unnest(string_to_array($1, ' ')::bigint[], string_to_array($2, ' ')::date[]))",
+        f"SELECT * FROM unnest({array('$1', 'bigint')}, {array('$2', 'date')}))",
         (spaced(wanted["security_id"]), spaced(wanted["session"])),
     )
 

@@ -15,13 +15,18 @@ def quoted(values: Iterable[str]) -> str:
 
 
 def spaced(values: Iterable[object]) -> str:
-    """The parameter for any_of(): values that have no space in them."""
+    """The parameter for array() and any_of(): values that have no space in them."""
     return " ".join(map(str, values))
+
+
+def array(mark: str, kind: str) -> str:
+    """The values that are bound to ``mark`` as spaced() text. kind: their type."""
+    return f"string_to_array({mark}, ' ')::{kind}[]"
 
 
 def any_of(column: str, mark: str, kind: str) -> str:
     """A condition: the column is one of the values that are bound to ``mark`` as spaced() text. kind: their type."""
-    return f"{column} = ANY(string_to_array({mark}, ' ')::{kind}[])"
+    return f"{column} = ANY({array(mark, kind)})"
 
 
 def conditions(
