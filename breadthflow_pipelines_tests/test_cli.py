@@ -19,8 +19,8 @@ from breadthflow_pipelines import cli
 from breadthflow_pipelines.indicators.breadth_catalogue import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.signals.market import SIGNAL_COLUMNS
 from breadthflow_pipelines.warehouse import publications
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
@@ -213,7 +213,7 @@ def test_invented_rows_say_so_wherever_they_stand_beside_real_ones(ask: Ask) -> 
 
 def test_signals_carry_every_column_and_can_be_explained(ask: Ask) -> None:
     rows = ask("signals", "--universe", "demo", *MONTH, "--format", "csv").rows
-    assert list(rows[0]) == [*SIGNAL_COLUMNS, "synthetic"]
+    assert list(rows[0]) == [*MARKET_SIGNAL, "synthetic"]
     assert {row["action"] for row in rows} <= {"buy", "sell", "hold"}
     assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
     score = next(row for row in rows if row["rule"] == "breadth_score" and row["segment"] == "ALL")

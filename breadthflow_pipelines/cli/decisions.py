@@ -24,23 +24,18 @@ from breadthflow_pipelines.cli.options import (
 )
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
-from breadthflow_pipelines.model.vocabulary import CONFIRMED, RELEASED
+from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
 from breadthflow_pipelines.warehouse.database import open_database
 
+_BAR = (*PRICES, "volume", "raw", "evidence")
 _REJECTED_SHORT = (
     "session",
     "symbol",
     "reason",
     "status",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "raw",
-    "evidence",
+    *_BAR,
     "decision",
 )
 _REJECTED_COLUMNS = (
@@ -49,13 +44,7 @@ _REJECTED_COLUMNS = (
     "source",
     "reason",
     "status",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "raw",
-    "evidence",
+    *_BAR,
     "found_at",
     "decided_at",
     "decided_by",

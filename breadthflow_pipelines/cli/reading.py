@@ -27,7 +27,7 @@ from breadthflow_pipelines.cli.options import (
 )
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import GATES, described, whom
-from breadthflow_pipelines.model.vocabulary import FINAL, PROVISIONAL
+from breadthflow_pipelines.model.vocabulary import FINAL, KEY, MARKET_SIGNAL, PROVISIONAL
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import (
@@ -57,23 +57,8 @@ _SIGNAL_SHORT = (
     "state",
     "signal_id",
 )
-_SIGNAL_COLUMNS = (
-    "signal_id",
-    "universe",
-    "segment",
-    "session",
-    "rule",
-    "action",
-    "confidence",
-    "value",
-    "threshold",
-    "calibrated",
-    "state",
-    "convention",
-    "evidence",
-    "synthetic",
-)
-_BREADTH_KEY = ("universe", "segment", "session", "state")
+_SIGNAL_COLUMNS = (*MARKET_SIGNAL, "synthetic")
+_BREADTH_KEY = (*KEY, "state")
 _BREADTH_SHORT = (
     *_BREADTH_KEY,
     "members",

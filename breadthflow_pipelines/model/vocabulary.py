@@ -36,6 +36,23 @@ State = Literal["provisional", "final"]
 STATES: tuple[State, ...] = get_args(State)
 PROVISIONAL, FINAL = STATES
 
+# A market signal, as it is computed, stored and printed.
+MARKET_SIGNAL = (
+    "signal_id",
+    "universe",
+    "segment",
+    "session",
+    "rule",
+    "action",
+    "confidence",
+    "value",
+    "threshold",
+    "calibrated",
+    "state",
+    "convention",
+    "evidence",
+)
+
 # Rules that say something of every session, not of some.
 BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
 SESSION_RULES = (BREADTH_SCORE, CONVICTION)

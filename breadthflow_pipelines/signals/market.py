@@ -15,7 +15,18 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import coverage_lost
 from breadthflow_pipelines.indicators.score import COMPONENTS, NEUTRAL, SPAN, breadth_score
 from breadthflow_pipelines.indicators.thrusts import threshold_events
-from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, CONVICTION, KEY
+from breadthflow_pipelines.model.vocabulary import (
+    ALL,
+    BREADTH_SCORE,
+    BUY,
+    CONVICTION,
+    FINAL,
+    HOLD,
+    KEY,
+    MARKET_SIGNAL,
+    PROVISIONAL,
+    SELL,
+)
 from breadthflow_pipelines.signals.calibration import CHOSEN, calibrated_events, stretched
 from breadthflow_pipelines.signals.conviction import FULL, conviction, conviction_evidence
 from breadthflow_pipelines.signals.explanation import (
@@ -29,22 +40,6 @@ from breadthflow_pipelines.signals.explanation import (
 )
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, EVENTS, RULES, SELL_AT, levels
 
-SIGNAL_COLUMNS = (
-    "signal_id",
-    "universe",
-    "segment",
-    "session",
-    "rule",
-    "action",
-    "confidence",
-    "value",
-    "threshold",
-    "calibrated",
-    "state",
-    "convention",
-    "evidence",
-)
-
 FIRED = 0.5  # strength of an event that barely fired
 ARMED = 0.25  # added for promptness or depth of an event that was armed; for others, clearance counts instead
 CLEARANCE = 0.25  # added for clearing the firing level by a full margin
@@ -53,14 +48,13 @@ DECIMALS = 6  # of evidence and confidence, so that stored values do not depend 
 
 
 def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
-    """The signals of every rule in RULES, SIGNAL_COLUMNS sorted by universe, segment, session and rule.
+    """The signals of every rule in RULES, MARKET_SIGNAL sorted by universe, segment, session and rule.
 
     counts: KEY and the count columns. indicators: KEY, the indicator columns, settled, and ``state`` as breadth_state
     gives it. Both with the whole history of each universe and segment, in any order.
 
     - Events give a row on their session only: the rule's action, with the value and the level that it crossed.
-    Calibrated
-      rules apply to universes that the rule was not published for.
+      Calibrated rules apply to universes that the rule was not published for.
     - conviction gives a row for every session that has one: buy from 3 of 4 dimensions on, else hold.
     - breadth_score gives a row for every session with a score. threshold is the level that decides: the nearer one, 60
       for a score of 50 and above, else 40.
@@ -79,22 +73,22 @@ def market_signals(counts: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFra
         *KEY,
         pl.col("coverage").fill_null(1.0),
         pl.col("outage").fill_null(value=False),
-        state=pl.when("settled").then("state").otherwise(pl.lit("provisional")),
+        state=pl.when("settled").then("state").otherwise(pl.lit(PROVISIONAL)),
     )
     fired = pl.concat([threshold_events(indicators, EVENTS), calibrated_events(indicators)], how="diagonal")
     found = pl.concat(
         [_events(fired, known), _conviction(indicators, fired, known), _scores(counts, indicators, known)]
     )
     calibration = pl.when("calibrated").then(1.0).otherwise(UNCALIBRATED)
-    names = found.select("rule", "universe", "segment", "session").iter_rows()
+    names = found.select("rule", *KEY).iter_rows()
     return (
         found.with_columns(
             signal_id=pl.Series([signal_id(*name) for name in names], dtype=pl.String),
             convention=pl.lit(CONVENTION, pl.Int32),
         )
         .with_columns(confidence=(pl.col("strength") * calibration * pl.col("coverage")).round(DECIMALS))
-        .select(SIGNAL_COLUMNS)
-        .sort("universe", "segment", "session", "rule")
+        .select(MARKET_SIGNAL)
+        .sort(*KEY, "rule")
     )
 
 
@@ -102,22 +96,21 @@ def changed_signals(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Changed signals of sessions on which everything was final: those that were added, removed or turned.
 
     before, after: universe, segment, session, rule, action, value, state. Returns the key, action_before, action and
-    both values, newest first. A score that moved without turning is the same signal. Sessions
-    whose counts may still change are left out, and those without earlier signals.
+    both values, newest first. A score that moved without turning is the same signal. Sessions whose counts may still
+    change are left out, and those without earlier signals.
     """
-    key = ["universe", "segment", "session"]
-    final = before.group_by(key).agg(final=(pl.col("state") == "final").all()).filter("final").select(key)
+    final = before.group_by(KEY).agg(final=(pl.col("state") == FINAL).all()).filter("final").select(KEY)
     both = (
         before.drop("state")
         .join(
-            after.select(*key, "rule", "action", "value"), on=[*key, "rule"], how="full", coalesce=True, suffix="_now"
+            after.select(*KEY, "rule", "action", "value"), on=[*KEY, "rule"], how="full", coalesce=True, suffix="_now"
         )
         .filter(pl.col("action").ne_missing(pl.col("action_now")))
     )
     return (
-        both.join(final, on=key)
-        .select(*key, "rule", action_before="action", action="action_now", value_before="value", value="value_now")
-        .sort("session", *key[:2], "rule", descending=[True, False, False, False])
+        both.join(final, on=KEY)
+        .select(*KEY, "rule", action_before="action", action="action_now", value_before="value", value="value_now")
+        .sort("session", *KEY[:2], "rule", descending=[True, False, False, False])
     )
 
 
@@ -147,7 +140,7 @@ def _held_back(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """
     return rows.join(known, on=KEY, how="left", maintain_order="left").with_columns(
         held_back=pl.when("outage").then("action"),
-        action=pl.when("outage").then(pl.lit("hold")).otherwise("action"),
+        action=pl.when("outage").then(pl.lit(HOLD)).otherwise("action"),
     )
 
 
@@ -215,7 +208,7 @@ def _conviction(indicators: pl.DataFrame, events: pl.DataFrame, known: pl.DataFr
         .drop_nulls("conviction")
         .with_columns(
             rule=pl.lit(CONVICTION),
-            action=pl.when(value >= CONVICTION_AT).then(pl.lit("buy")).otherwise(pl.lit("hold")),
+            action=pl.when(value >= CONVICTION_AT).then(pl.lit(BUY)).otherwise(pl.lit(HOLD)),
             strength=pl.col("on") / FULL,
             value=value,
             threshold=pl.lit(CONVICTION_AT),
@@ -228,13 +221,13 @@ def _conviction(indicators: pl.DataFrame, events: pl.DataFrame, known: pl.DataFr
 
 def _scores(counts: pl.DataFrame, indicators: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     score = pl.col("score")
-    action = pl.when(score >= BUY_AT).then(pl.lit("buy")).when(score <= SELL_AT).then(pl.lit("sell"))
+    action = pl.when(score >= BUY_AT).then(pl.lit(BUY)).when(score <= SELL_AT).then(pl.lit(SELL))
     scores = (
         breadth_score(counts, indicators)
         .drop_nulls("score")
         .with_columns(
             rule=pl.lit(BREADTH_SCORE),
-            action=action.otherwise(pl.lit("hold")),
+            action=action.otherwise(pl.lit(HOLD)),
             value=score,
             threshold=pl.when(score >= NEUTRAL).then(BUY_AT).otherwise(SELL_AT),
             strength=(score - NEUTRAL).abs() / SPAN * pl.col("weight"),

@@ -12,6 +12,7 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.series import share
+from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL
 from breadthflow_pipelines.signals.market import DECIMALS
 from breadthflow_pipelines.signals.rules import BUY_AT, SELL_AT
 
@@ -200,11 +201,11 @@ def _decision() -> list[pl.Expr]:
     strength, regime = pl.col("strength"), pl.col("regime")
     buy, sell = strength >= ACT_AT, strength <= -ACT_AT
     gated = ((buy & (regime <= SELL_AT)) | (sell & (regime >= BUY_AT))).fill_null(value=False)
-    action = pl.when(gated).then(pl.lit("hold")).when(buy).then(pl.lit("buy")).when(sell).then(pl.lit("sell"))
+    action = pl.when(gated).then(pl.lit(HOLD)).when(buy).then(pl.lit(BUY)).when(sell).then(pl.lit(SELL))
     known = pl.when(regime.is_null()).then(UNKNOWN_REGIME).otherwise(1.0)
     confidence = (strength.abs() * pl.col("weight") * known).round(DECIMALS)
     return [
-        action.otherwise(pl.lit("hold")).alias("action"),
+        action.otherwise(pl.lit(HOLD)).alias("action"),
         gated.alias("gated"),
         confidence.alias("confidence"),
     ]

@@ -6,7 +6,14 @@ By rows, not frames: these commands start in a fraction of a second. What explai
 import datetime as dt
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import ALL, ARMED_SESSION, BREADTH_SCORE, FINAL, SESSION_RULES
+from breadthflow_pipelines.model.vocabulary import (
+    ALL,
+    ARMED_SESSION,
+    BREADTH_SCORE,
+    FINAL,
+    MARKET_SIGNAL,
+    SESSION_RULES,
+)
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.overview import empty_tables
@@ -14,10 +21,7 @@ from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
-_SIGNAL_COLUMNS = (
-    "signal_id, universe, segment, session, rule, action, confidence, value, threshold, calibrated, state, convention, "
-    "evidence"
-)
+_COLUMNS = ", ".join(MARKET_SIGNAL)
 
 
 def signals(
@@ -33,7 +37,7 @@ def signals(
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    query = f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
+    query = f"SELECT {_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
     return marked(database, rows_of(database, query, values))
 
 
@@ -43,11 +47,11 @@ def latest_signals(database: Database, events: int, universe: str | None = None)
         database,
         f"""
         WITH ranked AS (
-            SELECT {_SIGNAL_COLUMNS}, rule = ANY(%s) AS is_measure,
+            SELECT {_COLUMNS}, rule = ANY(%s) AS is_measure,
                    row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
                                       ORDER BY session DESC, rule) AS nth
               FROM market_signals WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
-        SELECT {_SIGNAL_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
+        SELECT {_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
          ORDER BY universe, session, is_measure, rule
         """,
         [list(SESSION_RULES), list(SESSION_RULES), universe, events],
@@ -103,7 +107,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     Raises:
         RequestError: no signal has that id.
     """
-    found = rows_of(database, f"SELECT {_SIGNAL_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
+    found = rows_of(database, f"SELECT {_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))

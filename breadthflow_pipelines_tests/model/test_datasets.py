@@ -4,6 +4,7 @@ import pytest
 
 from breadthflow_pipelines.model.datasets import CALENDAR, DATASETS, FOLLOWERS, WITH_HISTORY, Dataset
 from breadthflow_pipelines.model.gates import GATES, HELD_BY
+from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
 from breadthflow_pipelines.quality.suites import suites
 from breadthflow_pipelines.warehouse import tables
 
@@ -55,3 +56,7 @@ def test_what_follows_bars_follows_those_who_decide_which_bars_are_sound() -> No
 def test_gates_and_suites_are_of_datasets() -> None:
     assert {*GATES.values(), *HELD_BY} <= DATASETS.keys()
     assert {suite.table for suite in suites()} <= DATASETS.keys()
+
+
+def test_a_market_signal_is_a_row_of_its_table() -> None:
+    assert tuple(tables.market_signals.c.keys()) == (*MARKET_SIGNAL, "computed_at")

@@ -11,7 +11,8 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.counts import breadth_state
 from breadthflow_pipelines.indicators.score import COMPONENTS
-from breadthflow_pipelines.signals.market import SIGNAL_COLUMNS, changed_signals, market_signals, signal_id
+from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
+from breadthflow_pipelines.signals.market import changed_signals, market_signals, signal_id
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES
 from breadthflow_pipelines_tests.indicators.markets import Row, counts_frame, day, gappy_counts, regime_counts
 from breadthflow_pipelines_tests.signals import values
@@ -57,7 +58,7 @@ def market() -> list[Row]:
 
 def test_signals_have_their_columns_and_stay_in_bounds(market: list[Row]) -> None:
     got = signals(market)
-    assert got.columns == list(SIGNAL_COLUMNS)
+    assert got.columns == list(MARKET_SIGNAL)
     assert got["confidence"].is_between(0, 1).all()
     assert got.drop("signal_id").null_count().sum_horizontal().item() == 0
     assert got["signal_id"].is_unique().all()
@@ -302,5 +303,5 @@ def test_signal_id_is_fixed_for_ever() -> None:
 
 
 def test_nothing_gives_no_signals() -> None:
-    assert signals([]).columns == list(SIGNAL_COLUMNS)
+    assert signals([]).columns == list(MARKET_SIGNAL)
     assert signals(gappy_counts(1, 300, nothing=0.0, unknown=1.0)).is_empty()
