@@ -57,6 +57,7 @@ def test_workers_of_runs_are_told_from_what_else_there_is(token: str) -> None:
     with start_python(WORKS, env=marked(token)) as server:
         assert server.stdout is not None
         worker = int(server.stdout.readline())
+        wait_until(lambda: run_workers(family(token)))  # it has a number before it has its own command line
         assert [process.pid for process in run_workers(family(token))] == [worker]
         os.kill(worker, signal.SIGKILL)
         server.communicate(timeout=20)
