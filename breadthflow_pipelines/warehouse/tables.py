@@ -1,7 +1,8 @@
 """What the store holds: tables, columns, comments and the constraints that keep nonsense out.
 
 The migrations bring a database to this shape; a test compares the two. Columns that follow a catalogue of formulas are
-not here but made by formula_columns.py. Reading and writing is elsewhere in this room.
+not here but made by formula_columns.py. Bars, price_indicators and symbol_signals have triggers in place of a foreign
+key (migration 0012, docs/decisions/references.md). Reading and writing is elsewhere in this room.
 """
 
 from collections.abc import Sequence
@@ -115,7 +116,6 @@ bars = sa.Table(
     _column("source", sa.Text(), "who supplied it"),
     _column("run_id", sa.Text(), "the run that wrote it"),
     _column("ingested_at", sa.DateTime(timezone=True), "when it was written", server_default=NOW),
-    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
     *[sa.CheckConstraint(f"{p} > 0 AND {p} < 'Infinity'", name=f"{p}_positive") for p in (*PRICES, "close_adjusted")],
     sa.CheckConstraint("high >= low", name="high_not_below_low"),
     sa.CheckConstraint("open BETWEEN low * 0.9999 AND high * 1.0001", name="open_inside"),
@@ -428,7 +428,6 @@ price_indicators = sa.Table(
     *_member_key(),
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
-    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
     comment="Technical indicators of each member on each session, from the whole history of its own bars",
     postgresql_partition_by="RANGE (session)",
 )
@@ -444,7 +443,6 @@ symbol_signals = sa.Table(
     _column("gated", sa.Boolean(), "whether the regime held back what the rules said"),
     _column("convention", sa.Integer(), "version of the definitions"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
-    sa.ForeignKeyConstraint(["security_id"], ["securities.security_id"]),
     _among("action", ACTIONS, "action_known"),
     *_within(0, 1, "confidence"),
     *_within(-1, 1, "strength"),

@@ -435,6 +435,7 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
         ("symbol_signals", {"strength": -1.1}, CHECK),
         ("symbol_signals", {"regime": 101.0}, CHECK),
         ("symbol_signals", {"gated": None}, MISSING),
+        ("symbol_signals", {"security_id": 77}, UNKNOWN),
         ("breadth_counts", {"members": None}, MISSING),
         ("breadth_indicators", {"net_advances": NAN}, CHECK),
         ("breadth_indicators", {"ad_line": INFINITE}, CHECK),
@@ -471,3 +472,68 @@ def test_one_rule_says_one_thing_of_a_session(held: psycopg2.extensions.connecti
         with pytest.raises(TWICE):
             cursor.execute(statement, list((row | {"signal_id": "another"}).values()))
     held.rollback()
+
+
+LARGE = ("bars", "price_indicators", "symbol_signals")  # triggers stand in for their foreign keys
+
+
+@pytest.mark.parametrize("table", LARGE)
+def test_one_row_of_nobody_among_many_is_found(held: psycopg2.extensions.connection, table: str) -> None:
+    row = GOOD[table]
+    columns, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    values = [value for security in (1, 2, 77) for value in (row | {"security_id": security}).values()]
+    with held.cursor() as cursor, pytest.raises(UNKNOWN, match=rf"^{table}: there is no security 77"):
+        cursor.execute(f"INSERT INTO {table} ({columns}) VALUES {', '.join([f'({marks})'] * 3)}", values)
+    held.rollback()
+
+
+@pytest.mark.parametrize("table", LARGE)
+def test_a_row_cannot_move_to_nobody(held: psycopg2.extensions.connection, table: str) -> None:
+    row = GOOD[table]
+    with held.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", [*row.values()]
+        )
+        with pytest.raises(UNKNOWN):
+            cursor.execute(f"UPDATE {table} SET security_id = 77")
+    held.rollback()
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM securities WHERE security_id = 9", "UPDATE securities SET security_id = 10"]
+)
+def test_a_security_with_bars_stays(held: psycopg2.extensions.connection, change: str) -> None:
+    bar, security = GOOD["bars"] | {"security_id": 9}, GOOD["securities"]
+    with held.cursor() as cursor:
+        cursor.execute("TRUNCATE securities CASCADE")
+        for table, row in (("securities", security), ("bars", bar)):
+            marks = ", ".join(["%s"] * len(row))
+            cursor.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        cursor.execute("UPDATE securities SET name = 'Nine'")
+        with pytest.raises(UNKNOWN, match=r"^security 9 has bars"):
+            cursor.execute(change)
+    held.rollback()
+
+
+def test_a_security_without_bars_may_go(held: psycopg2.extensions.connection) -> None:
+    with held.cursor() as cursor:
+        cursor.execute("INSERT INTO securities (security_id, security_key, synthetic) VALUES (9, 'NEW', false)")
+        cursor.execute("DELETE FROM securities WHERE security_id = 9")
+        assert cursor.rowcount == 1
+    held.rollback()
+
+
+def test_a_security_that_another_deletes_gets_no_bars(
+    held: psycopg2.extensions.connection,
+) -> None:
+    """Whoever writes bars locks their securities, so that the two cannot pass each other unseen."""
+    row = GOOD["bars"]
+    with held.cursor() as cursor:
+        cursor.execute(f"INSERT INTO bars ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", [*row.values()])
+    other = psycopg2.connect(held.dsn)
+    try:
+        with other.cursor() as cursor, pytest.raises(refused.LockNotAvailable):
+            cursor.execute("SELECT FROM securities WHERE security_id = 1 FOR UPDATE NOWAIT")
+    finally:
+        other.close()
+        held.rollback()
