@@ -3,7 +3,9 @@
 How rows are judged: intake.py. Histories on another scale: refetching.py. What came of it: ingest_report.py.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
 
@@ -11,6 +13,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
+from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.refetching import RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
@@ -29,14 +32,22 @@ def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
     if not span.is_empty:
         intake = Intake.of(market, run_id)
         histories = RestatedHistories(intake)
-        for chunk in market.source.bars(None, span.start, span.end):
-            report += _store(intake, histories, chunk)
+        chunks = market.source.bars(None, span.start, span.end)
+        for stored in _each_stored(market.source, chunks, partial(_store, intake, histories)):
+            report += stored
             _show_progress(span, report)
         _settle_rejected(intake, span, report)
         report += _ask_again(intake, histories, span, report)
         report += histories.fetch_again(span)
     advance("bars", 1, f"through {span.end}")
     return report
+
+
+def _each_stored(
+    source: Source, chunks: Iterable[Chunk], store: Callable[[Chunk], IngestReport]
+) -> Iterator[IngestReport]:
+    """What storing each chunk came to. A source that remembers what it gave gives no more before that is stored."""
+    return map(store, chunks) if isinstance(source, Resumable) else stored_meanwhile(chunks, store)
 
 
 def _store(intake: Intake, histories: RestatedHistories, chunk: Chunk) -> IngestReport:

@@ -240,9 +240,8 @@ class EmbeddedServer:
         sockets = self.socket_directory()
         if sockets != self.data:
             private_directory(self.data, account)
-        options = (
-            f"-c port=5432 -c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=4GB "
-            "-c log_timezone=UTC"
+        options = " ".join(
+            f"-c {name}='{value}'" for name, value in {"unix_socket_directories": sockets, **_server_settings()}.items()
         )
         command = (binaries / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-w", "-t", str(START_SECONDS))
         try:
@@ -253,6 +252,22 @@ class EmbeddedServer:
             )
             raise DatabaseError(f"PostgreSQL does not start: {reason} Its log is {self.log}.") from None
         log.info("postgres_started", data=str(self.data))
+
+
+def _server_settings() -> dict[str, str]:
+    """What this server is told beside its sockets: made for large writes by few clients, and for no replica."""
+    megabytes = psutil.virtual_memory().total >> 20
+    return {
+        "port": "5432",
+        "listen_addresses": "",
+        "log_timezone": "UTC",
+        "shared_buffers": f"{min(max(megabytes // 16, 128), 1024)}MB",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+        # No replica reads the log, so rows that are copied into a partition made in the same transaction skip it.
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+    }
 
 
 def _server_account() -> pwd.struct_passwd | None:

@@ -1,6 +1,7 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -20,6 +21,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
     PRICE_INDICATORS,
     origins,
 )
+from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.resources import Market
@@ -31,6 +33,14 @@ from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
 LAST_ID = 2**62  # beyond every security's number
 _OF_MEMBERS = ("universe", "session", "security_id")
+
+
+class _Shard(NamedTuple):
+    """Indicators of a range of securities, both ends included, and how many bars they are computed from."""
+
+    securities: tuple[int, int]
+    bars: int
+    indicators: pl.DataFrame
 
 
 def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -63,24 +73,31 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     sessions = market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end))
     of_members = roster(members, sessions).select(_OF_MEMBERS)
     medians = _medians(market, span, of_members)
-    merged, done = NOTHING, 0
     # Shard by shard, each security from its first bar on, however the months are cut.
     sizes = bar_store.histories(market.store, span.start, span.end)
-    whole = int(sizes["bars"].sum())
-    for low, high, shard in _shards(sizes):
-        bars = bar_store.whole_history(market.store, shard["security_id"].to_list(), span.end)
-        rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
-        computed = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
-        merged += member_store.record_price_indicators(
+    contract = contracts.price_indicators(PRICE_BOUNDS)
+
+    def computed() -> Iterator[_Shard]:
+        for low, high, shard in _shards(sizes):
+            bars = bar_store.whole_history(market.store, shard["security_id"].to_list(), span.end)
+            rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
+            indicators = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+            yield _Shard((low, high), bars.height, require(contract, scope.holds.without_held(indicators)))
+
+    def store(shard: _Shard) -> tuple[int, Merged]:
+        return shard.bars, member_store.record_price_indicators(
             market.store,
-            require(contracts.price_indicators(PRICE_BOUNDS), scope.holds.without_held(computed)),
+            shard.indicators,
             PRICE_COLUMNS,
             days=(span.start, span.end),
-            securities=(low, high),
+            securities=shard.securities,
             held=scope.holds.first_sessions,
         )
-        done += int(shard["bars"].sum())
-        advance("price indicators", done / max(1, whole), f"{done:,} bars")
+
+    merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
+    for bars, stored in stored_meanwhile(computed(), store):
+        merged, done = merged + stored, done + bars
+        advance("price indicators", done / whole, f"{done:,} bars")
     advance("price indicators", 1, f"through {span.end}")
     return merged
 

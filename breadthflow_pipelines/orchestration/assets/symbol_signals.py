@@ -1,8 +1,8 @@
 """Signals of each member of a universe: what the technical rules say together. The rules are in signals/."""
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -13,6 +13,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS, SIGNAL_COLUMNS
 from breadthflow_pipelines.orchestration.gates import judge_members
+from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.resources import Market
@@ -22,6 +23,14 @@ from breadthflow_pipelines.signals.symbols import symbol_signals as compute_sign
 from breadthflow_pipelines.warehouse import member_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+
+class _Year(NamedTuple):
+    """Signals of a year, or of the part of it that a run is about."""
+
+    start: dt.date
+    end: dt.date
+    signals: pl.DataFrame
 
 
 def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -57,13 +66,25 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
 def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
     span, merged = scope.span, NOTHING
-    for start, end in span.years:
-        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, start, end)
-        signals = compute_signals(rows, member_store.regimes(market.store, start, end))
-        sound = require(contracts.symbol_signals(SIGNAL_BOUNDS), scope.holds.without_held(signals))
-        merged += member_store.record_symbol_signals(
-            market.store, sound, SIGNAL_COLUMNS, days=(start, end), held=scope.holds.first_sessions
+    contract = contracts.symbol_signals(SIGNAL_BOUNDS)
+
+    def computed() -> Iterator[_Year]:
+        for start, end in span.years:
+            rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, start, end)
+            signals = compute_signals(rows, member_store.regimes(market.store, start, end))
+            yield _Year(start, end, require(contract, scope.holds.without_held(signals)))
+
+    def store(year: _Year) -> tuple[dt.date, Merged]:
+        return year.end, member_store.record_symbol_signals(
+            market.store,
+            year.signals,
+            SIGNAL_COLUMNS,
+            days=(year.start, year.end),
+            held=scope.holds.first_sessions,
         )
+
+    for end, stored in stored_meanwhile(computed(), store):
+        merged += stored
         advance("symbol signals", _share(span, end), f"through {end}")
     return merged
 
