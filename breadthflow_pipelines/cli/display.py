@@ -9,7 +9,7 @@ from rich.console import Console
 from breadthflow_pipelines.cli.options import Format
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.warehouse import signal_listing, standing, universe_listing
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, Row
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
@@ -19,6 +19,7 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDT
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 EVENTS_SHOWN = 5  # newest events of each universe after a run
 ROWS_SHOWN = 200  # in a table; machine formats have all of them
+INVENTED = " The market is synthetic: its prices are invented."
 PROBLEMS_SHOWN = 5  # of what could not be read, after a run
 
 
@@ -86,8 +87,15 @@ def show_report(report: "RunReport", *, synthetic: bool) -> None:
         err.print("Signals stay as they were: a check that protects them failed; do first what it says after Next.")
     if report.trouble is None:
         changed = f"{report.rows_changed:,} rows changed" if report.rows_changed else "nothing changed"
-        label = " The market is synthetic: its prices are invented." if synthetic else ""
+        label = INVENTED if synthetic else ""
         err.print(f"Run {report.run_id[:8]} took {report.seconds:.1f} s; {changed}.{label}")
+
+
+def show_unchanged(about: str, last: Row, *, synthetic: bool) -> None:
+    """Say on stderr that there is nothing to run. last: the run that made the store from the same inputs."""
+    since = f"run {last['run_id'][:8]} of {last['ended_at']:%Y-%m-%d %H:%M %Z}"
+    err.print(f"BreadthFlow: {about}\nNothing to run: nothing changed since {since}.{INVENTED if synthetic else ''}")
+    err.print("To run all the same: breadthflow run --again")
 
 
 def _show_check(outcome: "CheckOutcome") -> None:

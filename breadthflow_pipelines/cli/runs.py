@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, out, show_latest, show_report, show_trouble
+from breadthflow_pipelines.cli.display import err, out, show_latest, show_report, show_trouble, show_unchanged
 from breadthflow_pipelines.cli.options import Day, day_of
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import readings
 from breadthflow_pipelines.warehouse.database import open_database
 
 if TYPE_CHECKING:
@@ -25,25 +26,46 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def run(date: Day = None) -> None:
+def run(
+    date: Day = None,
+    *,
+    again: Annotated[bool, typer.Option("--again", help="Read and compute also where nothing changed.")] = False,
+) -> None:
     """Bring the store up to date through a session, then print the latest signals.
+
+    Where source, settings and program are as the last run found them, that is said, and nothing is run.
 
     Example: breadthflow run
     """
+    from breadthflow_pipelines.orchestration.inputs import inputs_of
+    from breadthflow_pipelines.sessions import exchange_calendar
+    from breadthflow_pipelines.sources.protocol import label
+    from breadthflow_pipelines.sources.registry import configured_source
+
+    settings = get_settings()
+    store = open_database(settings)
+    calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
+    closed = calendar.last_closed()
+    through = day_of(date) or closed
+    if through > closed:
+        raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
+    source = configured_source(settings, calendar)
+    inputs = inputs_of(settings, source, store, through)
+    about = f"{label(source)}, through {through}"
+    if inputs is not None and not again and (last := readings.made_from(store, label(source), inputs)):
+        show_unchanged(about, last, synthetic=source.synthetic)
+        show_latest(store)
+        return
     with orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import partitions, planning, runs
-        from breadthflow_pipelines.sources.protocol import label
 
-        closed = market.calendar.last_closed()
-        through = day_of(date) or closed
-        if through > closed:
-            raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
-        partitions.check_within_history(market.settings.start_date, through, market.settings, market.calendar)
+        partitions.check_within_history(settings.start_date, through, settings, calendar)
         first = planning.first_day_due(instance, market, through)
-        about = f"{label(market.source)}, through {through}"
         report = watched(lambda: runs.run_months(instance, first, through, through), about)
-        show_report(report, synthetic=market.source.synthetic)
-        show_latest(market.store)
+        if inputs is not None and report.exit_status == 0 and not report.problems:
+            readings.end(store, label(source), report.run_id, inputs)
+        show_report(report, synthetic=source.synthetic)
+        show_latest(store)
     raise typer.Exit(report.exit_status)
 
 

@@ -173,6 +173,10 @@ class DemoMarket:
             last_session=self._last,
         )
 
+    def fingerprint(self) -> str:
+        """Its seed and its last session: everything else is in this program."""
+        return f"{self._seed} {self._last}"
+
     def securities(self) -> pl.DataFrame:
         spans = self._dated(self._companies.symbols)
         sectors = [None if i in WITHOUT_SECTOR else SECTORS[i % len(SECTORS)] for i in range(COMPANIES)]

@@ -24,6 +24,7 @@ from breadthflow_pipelines.sources.protocol import (
     Outcome,
     Reading,
 )
+from breadthflow_pipelines.sources.stamp import stamp
 from breadthflow_pipelines.sources.tables import Table
 from breadthflow_pipelines.sources.tree import TableFile
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
@@ -79,6 +80,10 @@ class Files:
             last_session=_date(found.contents["last"].max()),
             notes=tuple(notes),
         )
+
+    def fingerprint(self) -> str:
+        """The names, sizes and times of its files."""
+        return " ".join(stamp(path) for path in (self.path, *([self.instruments] if self.instruments else [])))
 
     def securities(self) -> pl.DataFrame:
         """One row per symbol, sorted, valid without limits, the symbol as its key; name and sector as far as known."""

@@ -155,6 +155,15 @@ class Resumable(Protocol):
         ...
 
 
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A source that can say without reading whether it would give the same bars again."""
+
+    def fingerprint(self) -> str:
+        """A text that is another one whenever the source might give anything else."""
+        ...
+
+
 def label(source: Source) -> str:
     """The name of a source in the store and on screens; synthetic data are always marked."""
     return f"{source.name} (synthetic)" if source.synthetic else source.name

@@ -232,6 +232,18 @@ calendar_changes = sa.Table(
     comment="Days that BREADTHFLOW_CALENDAR_CHANGES closes or opens, as applied to the store",
 )
 
+source_readings = sa.Table(
+    "source_readings",
+    metadata,
+    _column("source", sa.Text(), "which source, as bars name it", primary_key=True),
+    _column("run_id", sa.Text(), "the run that read it last"),
+    _column("inputs", sa.Text(), "hash of all that the run was made from; null: it has not ended well", nullable=True),
+    _column("begun_at", sa.DateTime(timezone=True), "when it began to read", server_default=NOW),
+    _column("ended_at", sa.DateTime(timezone=True), "when it ended well; null: it has not", nullable=True),
+    sa.CheckConstraint("(inputs IS NULL) = (ended_at IS NULL)", name="ended_well"),
+    comment="The last reading of each source: a run with the same inputs has nothing to do",
+)
+
 quarantined_bars = sa.Table(
     "quarantined_bars",
     metadata,

@@ -46,9 +46,16 @@ def test_make_run_ends_with_signals_and_a_second_run_changes_nothing(command: Co
     # The demo market was made to have these.
     assert {"zweig_breadth_thrust", "mcclellan_oversold_recovery"} <= {rule for _, rule in events}
 
-    again = command("run")
+    unchanged = command("run")
+    assert unchanged.returncode == 0, unchanged.stderr
+    assert "Nothing to run: nothing changed since run" in unchanged.stderr
+    assert "its prices are invented" in unchanged.stderr
+    assert command("status").stdout.count("SUCCESS") == 1
+
+    again = command("run", "--again")
     assert again.returncode == 0, again.stderr
     assert "nothing changed" in again.stderr
+    assert again.stdout == unchanged.stdout
     from_make = ("make", ".venv/")  # what make itself prints
     assert again.stdout.splitlines() == [line for line in first.stdout.splitlines() if not line.startswith(from_make)]
 

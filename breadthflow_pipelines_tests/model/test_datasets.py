@@ -19,6 +19,7 @@ INTERNAL = {
     "publications": "the command that imports published counts",
     "recomputations": "whoever changes what others follow",
     "calendar_changes": "each run that finds the calendar changed",
+    "source_readings": "with bars, and the command that ran them",
     "verdicts": "the checks",
     "holds": "the gates",
     "hole_decisions": "people",

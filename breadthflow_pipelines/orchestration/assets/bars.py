@@ -11,7 +11,7 @@ from breadthflow_pipelines.orchestration.pending_changes import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.sources.protocol import label
-from breadthflow_pipelines.warehouse import bar_store, recomputations
+from breadthflow_pipelines.warehouse import bar_store, readings, recomputations
 
 _FIGURES = {
     "bars": pl.col("bars").sum(),
@@ -37,6 +37,7 @@ def bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
 def _read(context: dg.AssetExecutionContext, market: Market, span: Span) -> MonthlyResult:
     """Daily bars of the months, from the source; what breaks the contract is kept aside, with the reason."""
     source, store = market.source, market.store
+    readings.begin(store, label(source), context.run.run_id)
     before = bar_store.reach(store, synthetic=source.synthetic)
     report = ingest(market, span, context.run.run_id)
     calendar_changed = settle_calendar(market)
