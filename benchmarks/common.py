@@ -66,9 +66,9 @@ def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int = ROUNDS
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def show(title: str, medians: Mapping[str, float]) -> None:
+def show(title: str, medians: Mapping[str, float], unit: str = "seconds") -> None:
     """Print the medians, and each one's ratio to the first."""
-    table = Table("what", "seconds", "ratio", title=title, title_justify="left", box=None)
+    table = Table("what", unit, "ratio", title=title, title_justify="left", box=None)
     first = next(iter(medians.values()))
     for name, seconds in medians.items():
         table.add_row(name, f"{seconds:.2f}", f"{seconds / first:.1f}")

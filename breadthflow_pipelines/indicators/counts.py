@@ -59,27 +59,27 @@ _SUMMED_AS = {count.name: pl.Int128 if count.name in _MOVED else pl.Int64 for co
 
 # By count, the number of members that could have added to it: where that is zero, the count is null.
 _ABLE = {count.name: count.able for count in COUNTS if count.able is not None}
+_PART = ("universe", "session", "sector")
 NO_INDEX = pl.DataFrame(schema={"universe": pl.String, "session": pl.Date, "index_close": pl.Float64})
 
 
 def count_breadth(
     bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame, index: pl.DataFrame = NO_INDEX
 ) -> pl.DataFrame:
-    """Count breadth per universe, segment and session.
+    """Count breadth per universe, segment and session: breadth_of the only part there is."""
+    return breadth_of(partial_counts(bars, members, sessions), index)
+
+
+def partial_counts(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """What these securities add to the counts: universe, session, sector, ``members`` and the sum of each mark.
 
     bars: security_id, session, high, low, close, volume (shares), close_adjusted (or null), in any order, with
     price.WARM_UP_BARS own bars of each security before the first counted session, where it has them. members: universe,
     security_id, sector (or null), valid_from, valid_to (first day out; null: still in). sessions: session, ordinal
-    (consecutive), counted (give rows), without a hole from the first bar through the last. index: universe, session,
-    index_close: the level of an index of the universe, where there is one.
+    (consecutive), counted (give rows), without a hole from the first bar through the last.
 
-    Gives ``universe, segment, session``, COUNT_COLUMNS and ``convention``, sorted: segment ALL and each sector that has
-    members, for counted sessions on which any member of the universe is priced. Counts are issues (Int64), volumes
-    shares and dollars close * shares (Int64), points price units (Float64), coverage is priced/members; index_close
-    is given for ALL only. Everything is computed on a security's whole history and masked by membership only here, so a
-    joining member needs no burn-in. Null where it is unknown: directions, volumes and points with no member that
-    advanced, declined or stayed; above_N and new extremes with no able member; a sum beyond LARGEST. A bar above
-    price.MOST_SUMMED or MOST_DOLLARS counts like any other, but adds nothing to points and dollars.
+    Everything is computed on a security's whole history and masked by membership only here, so a joining member needs
+    no burn-in. Parts of disjoint securities add up (``added``), in any order, to the very digits of the whole.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -87,11 +87,31 @@ def count_breadth(
     moves = price.with_extremes(price.with_participation(price.with_direction(price.own_bars(bars, sessions))))
     marks = moves.filter("counted").select("security_id", "session", **_MARKS)
     present = roster(members, sessions.filter("counted").select("session"))
-    sectors = (
+    return (
         present.join(marks, on=["security_id", "session"], how="left")
-        .group_by("universe", "session", segment="sector")
+        .group_by(_PART)
         .agg(pl.len().cast(pl.Int64).alias("members"), *(pl.col(name).cast(_SUMMED_AS[name]).sum() for name in _MARKS))
     )
+
+
+def added(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Two parts, as partial_counts gives them, as one."""
+    return pl.concat([one, other]).group_by(_PART).agg(pl.col("members", *_MARKS).sum())
+
+
+def breadth_of(parts: pl.DataFrame, index: pl.DataFrame = NO_INDEX) -> pl.DataFrame:
+    """The counts of each universe, its sectors and the whole, from the parts of all its securities, added up.
+
+    index: universe, session, index_close: the level of an index of the universe, where there is one.
+
+    Gives ``universe, segment, session``, COUNT_COLUMNS and ``convention``, sorted: segment ALL and each sector that has
+    members, for counted sessions on which any member of the universe is priced. Counts are issues (Int64), volumes
+    shares and dollars close * shares (Int64), points price units (Float64), coverage is priced/members; index_close
+    is given for ALL only. Null where it is unknown: directions, volumes and points with no member that advanced,
+    declined or stayed; above_N and new extremes with no able member; a sum beyond LARGEST. A bar above
+    price.MOST_SUMMED or MOST_DOLLARS counts like any other, but adds nothing to points and dollars.
+    """
+    sectors = parts.rename({"sector": "segment"})
     whole = sectors.group_by("universe", "session").agg(pl.col("members", *_MARKS).sum(), segment=pl.lit(ALL))
     seen = whole.filter(pl.col("priced") > 0).select("universe", "session")
     return (

@@ -13,7 +13,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
-from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
+from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.refetching import RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
@@ -47,7 +47,7 @@ def _each_stored(
     source: Source, chunks: Iterable[Chunk], store: Callable[[Chunk], IngestReport]
 ) -> Iterator[IngestReport]:
     """What storing each chunk came to. A source that remembers what it gave gives no more before that is stored."""
-    return map(store, chunks) if isinstance(source, Resumable) else stored_meanwhile(chunks, store)
+    return map(store, chunks) if isinstance(source, Resumable) else overlapped(chunks, store)
 
 
 def _store(intake: Intake, histories: RestatedHistories, chunk: Chunk) -> IngestReport:

@@ -15,6 +15,7 @@ from breadthflow_pipelines.warehouse.recomputations import merge_notes
 from breadthflow_pipelines.warehouse.sql import any_of, own_bars, spaced, valid_on
 
 _OF = ("universe", "symbol")
+EVERYBODY = (0, 2**62)  # from the first security's number through one beyond every other
 
 
 def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) -> Merged:
@@ -62,25 +63,54 @@ def keep_bar_revisions(kind: tables.BarChange) -> str:
     )
 
 
-def bars_to_count(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
-    """Sound bars of all members from start through end, each security's after its last ``warm_up`` before start.
+def bars_to_count(
+    database: Database, start: dt.date, end: dt.date, warm_up: int, securities: tuple[int, int] = EVERYBODY
+) -> pl.DataFrame:
+    """Sound bars of members from start through end, each security's after its last ``warm_up`` before start.
 
-    Returns security_id, session, high, low, close, volume, close_adjusted. However far back those bars lie they are
-    found, so what is computed from them does not depend on how history is cut.
+    securities: the first and the last number of those asked for. Returns security_id, session, high, low, close,
+    volume, close_adjusted. However far back those bars lie they are found, so what is computed from them does not
+    depend on how history is cut.
     """
-    return fetch(
-        database,
-        """
-        WITH wanted AS (SELECT DISTINCT security_id FROM universe_members)
-        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
-          FROM wanted CROSS JOIN LATERAL (
+    return _with_warm_up(
+        database, ("high", "low", "close", "volume", "close_adjusted"), start, end, warm_up, securities
+    )
+
+
+def closes(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
+    """security_id, session, close of the bars of all members that bars_to_count would give."""
+    return _with_warm_up(database, ("close",), start, end, warm_up, EVERYBODY)
+
+
+def _with_warm_up(
+    database: Database,
+    columns: Sequence[str],
+    start: dt.date,
+    end: dt.date,
+    warm_up: int,
+    securities: tuple[int, int],
+) -> pl.DataFrame:
+    names = ", ".join(f"b.{name}" for name in ("security_id", "session", *columns))
+    query = f"""
+        WITH wanted AS (SELECT DISTINCT security_id FROM universe_members WHERE security_id BETWEEN $4 AND $5)
+        SELECT {names} FROM wanted CROSS JOIN LATERAL (
                SELECT * FROM sound_bars
                 WHERE sound_bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
         UNION ALL
-        SELECT b.security_id, b.session, b.high, b.low, b.close, b.volume, b.close_adjusted
-          FROM sound_bars b JOIN wanted USING (security_id) WHERE session BETWEEN $1 AND $2
-        """,
-        (start, end, warm_up),
+        SELECT {names} FROM sound_bars b JOIN wanted USING (security_id)
+         WHERE session BETWEEN $1 AND $2 AND b.security_id BETWEEN $4 AND $5
+        """
+    return fetch(database, query, (start, end, warm_up, *securities))
+
+
+def bars_of_members(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, sound bars from start through end of everybody who ever was a member, in order."""
+    return fetch(
+        database,
+        "SELECT security_id, coalesce(b.bars, 0) AS bars FROM (SELECT DISTINCT security_id FROM universe_members) m "
+        "LEFT JOIN (SELECT security_id, count(*) AS bars FROM sound_bars WHERE session BETWEEN $1 AND $2 "
+        "GROUP BY security_id) b USING (security_id) ORDER BY security_id",
+        (start, end),
     )
 
 

@@ -255,7 +255,7 @@ class EmbeddedServer:
 
 
 def _server_settings() -> dict[str, str]:
-    """What this server is told beside its sockets: made for large writes by few clients, and for no replica."""
+    """What this server is told beside its sockets: made for large writes by few clients."""
     megabytes = psutil.virtual_memory().total >> 20
     return {
         "port": "5432",
@@ -264,9 +264,6 @@ def _server_settings() -> dict[str, str]:
         "shared_buffers": f"{min(max(megabytes // 16, 128), 1024)}MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
-        # No replica reads the log, so rows that are copied into a partition made in the same transaction skip it.
-        "wal_level": "minimal",
-        "max_wal_senders": "0",
     }
 
 

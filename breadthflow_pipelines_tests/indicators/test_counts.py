@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators import price
-from breadthflow_pipelines.indicators.counts import breadth_state, count_breadth
+from breadthflow_pipelines.indicators.counts import added, breadth_of, breadth_state, count_breadth, partial_counts
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
 from breadthflow_pipelines.model.vocabulary import AVERAGES, KEY
@@ -78,6 +78,21 @@ def test_history_cut_into_months_gives_the_same_bits(market: tuple[list[Row], li
         chunk = count_breadth(pl.concat([warm_up, month]), members, sessions(length, range(start, start + 21)))
         months.append(chunk)
     assert_frame_equal(pl.concat(months).sort(KEY), count_breadth(bars, members, sessions(length)), check_exact=True)
+
+
+@examples(10)
+@given(markets())
+def test_parts_of_the_securities_add_up_to_the_same_bits(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, days = bars_frame(market[0]), members_frame(market[1]), sessions(market[2])
+    parts = [
+        partial_counts(
+            bars.filter(pl.col("security_id") % 2 == rest), members.filter(pl.col("security_id") % 2 == rest), days
+        )
+        for rest in (0, 1)
+    ]
+    whole = count_breadth(bars, members, days)
+    assert_frame_equal(breadth_of(added(*parts)), whole, check_exact=True)
+    assert_frame_equal(breadth_of(added(*reversed(parts))), whole, check_exact=True)
 
 
 @examples(5)

@@ -1,18 +1,18 @@
-"""One piece is stored while the next is made: in order, at most two at a time, and errors of either side end both."""
+"""One piece is worked on while the next is made: in order, at most two at a time, errors of either side end both."""
 
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
+from breadthflow_pipelines.orchestration.overlap import overlapped
 
 SECONDS = 10  # more than any of it takes
 
 
 def test_results_come_in_the_order_of_the_pieces() -> None:
-    assert list(stored_meanwhile(range(5), lambda piece: piece * 10)) == [0, 10, 20, 30, 40]
-    assert list(stored_meanwhile([], lambda piece: piece)) == []
+    assert list(overlapped(range(5), lambda piece: piece * 10)) == [0, 10, 20, 30, 40]
+    assert list(overlapped([], lambda piece: piece)) == []
 
 
 def test_the_next_piece_is_made_while_one_is_stored() -> None:
@@ -30,7 +30,7 @@ def test_the_next_piece_is_made_while_one_is_stored() -> None:
         assert second_made.wait(SECONDS)
         return piece
 
-    assert list(stored_meanwhile(pieces(), store)) == [1, 2]
+    assert list(overlapped(pieces(), store)) == [1, 2]
 
 
 def test_pieces_are_stored_one_after_another_and_two_exist_at_most() -> None:
@@ -50,7 +50,7 @@ def test_pieces_are_stored_one_after_another_and_two_exist_at_most() -> None:
         storing.release()
         return piece
 
-    assert list(stored_meanwhile(pieces(), store)) == list(range(20))
+    assert list(overlapped(pieces(), store)) == list(range(20))
     assert most <= 2
 
 
@@ -68,7 +68,7 @@ def test_an_error_of_storing_ends_the_making() -> None:
         return piece
 
     with pytest.raises(ValueError, match="no space"):
-        list(stored_meanwhile(pieces(), store))
+        list(overlapped(pieces(), store))
     assert made[-1] <= 3
 
 
@@ -80,6 +80,6 @@ def test_an_error_of_making_comes_after_what_is_under_way_is_stored() -> None:
         raise ValueError("a broken file")
 
     with pytest.raises(ValueError, match="a broken file"):
-        list(stored_meanwhile(pieces(), stored.append))
+        list(overlapped(pieces(), stored.append))
     assert stored == [1]
-    assert [thread for thread in threading.enumerate() if thread.name.startswith("store")] == []
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("overlap")] == []

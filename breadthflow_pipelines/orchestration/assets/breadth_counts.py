@@ -1,34 +1,28 @@
 """Counts of each universe and sector, made from bars. Indicators made from them are in breadth_indicators.py."""
 
-import datetime as dt
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.indicators.counts import count_breadth
+from breadthflow_pipelines.indicators.counts import added, breadth_of, partial_counts
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
-from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
+from breadthflow_pipelines.orchestration.overlap import overlapped
+from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.shards import Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, breadth_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-
-class _Year(NamedTuple):
-    """Counts of a year, or of the part of it that a run is about."""
-
-    start: dt.date
-    end: dt.date
-    counts: pl.DataFrame
+SHARD_BARS = 300_000  # counted at a time, with those that only warm up: some 200 MB
 
 
 def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -58,30 +52,43 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
 
 def _count(market: Market, scope: Scope, run_id: str) -> Merged:
     """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
-    span = scope.span
-    members = security_store.members(market.store)
-    calendar = market.calendar.frame()
-
-    def counted() -> Iterator[_Year]:
-        # Year by year: memory stays small however long the history is.
-        for start, end in span.years:
-            bars = bar_store.bars_to_count(market.store, start, end, WARM_UP_BARS)
-            sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
-            index = bar_store.index_closes(market.store, market.settings.index_symbols, start, end)
-            counts = require(contracts.COUNTS, count_breadth(bars, members, sessions, index))
-            yield _Year(start, end, scope.holds.without_held(counts))
-
-    def store(year: _Year) -> tuple[dt.date, Merged]:
-        hold = breadth_store.settling_coverage(market.settings.coverage_gate, year.start, year.end, run_id)
-        return year.end, breadth_store.record_counts(
-            market.store, year.counts, year.start, year.end, hold, scope.holds.first_sessions
-        )
-
-    merged = NOTHING
-    for done, (end, stored) in enumerate(stored_meanwhile(counted(), store), 1):
-        merged += stored
-        advance("breadth counts", done / len(span.years), f"through {end}")
+    span, merged = scope.span, NOTHING
+    if span.is_empty:
+        return merged
+    parts = _parts(market, span)
+    index = bar_store.index_closes(market.store, market.settings.index_symbols, span.start, span.end)
+    counts = scope.holds.without_held(require(contracts.COUNTS, breadth_of(parts, index)))
+    for start, end in span.years:
+        hold = breadth_store.settling_coverage(market.settings.coverage_gate, start, end, run_id)
+        of_year = counts.filter(pl.col("session").is_between(start, end))
+        merged += breadth_store.record_counts(market.store, of_year, start, end, hold, scope.holds.first_sessions)
+    advance("breadth counts", 1, f"through {span.end}")
     return merged
+
+
+def _parts(market: Market, span: Span) -> pl.DataFrame:
+    """What all members add to the counts of the span; shard by shard, so that memory does not grow with the market."""
+    members = security_store.members(market.store)
+    sessions = market.calendar.frame().with_columns(counted=pl.col("session").is_between(span.start, span.end))
+    sizes = bar_store.bars_of_members(market.store, span.start, span.end)
+    sizes = sizes.with_columns(pl.col("bars") + WARM_UP_BARS)
+
+    def read() -> Iterator[tuple[Shard, pl.DataFrame]]:
+        for shard in shards(sizes, SHARD_BARS):
+            yield shard, bar_store.bars_to_count(market.store, span.start, span.end, WARM_UP_BARS, shard.ends)
+
+    def count(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, pl.DataFrame]:
+        shard, bars = piece
+        own = members.filter(pl.col("security_id").is_between(*shard.ends))
+        return shard.bars, partial_counts(bars, own, sessions)
+
+    whole, done, parts = max(1, int(sizes["bars"].sum())), 0, None
+    for bars, part in overlapped(read(), count):
+        parts = part if parts is None else added(parts, part)
+        done += bars
+        advance("breadth counts", 0.9 * done / whole, f"{done:,} bars")
+    assert parts is not None  # noqa: S101 - there is always a shard
+    return parts
 
 
 def _coverage(market: Market, scope: Scope) -> pl.DataFrame:

@@ -1,7 +1,6 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -21,26 +20,18 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
     PRICE_INDICATORS,
     origins,
 )
-from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
+from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.shards import Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
-LAST_ID = 2**62  # beyond every security's number
 _OF_MEMBERS = ("universe", "session", "security_id")
-
-
-class _Shard(NamedTuple):
-    """Indicators of a range of securities, both ends included, and how many bars they are computed from."""
-
-    securities: tuple[int, int]
-    bars: int
-    indicators: pl.DataFrame
 
 
 def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -71,55 +62,56 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
         return NOTHING
     members = security_store.members(market.store)
     sessions = market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end))
-    of_members = roster(members, sessions).select(_OF_MEMBERS)
-    medians = _medians(market, span, of_members)
+    medians = _medians(market, span, members, sessions)
     # Shard by shard, each security from its first bar on, however the months are cut.
     sizes = bar_store.histories(market.store, span.start, span.end)
     contract = contracts.price_indicators(PRICE_BOUNDS)
 
-    def computed() -> Iterator[_Shard]:
-        for low, high, shard in _shards(sizes):
-            bars = bar_store.whole_history(market.store, shard["security_id"].to_list(), span.end)
-            rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
-            indicators = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
-            yield _Shard((low, high), bars.height, require(contract, scope.holds.without_held(indicators)))
+    def read() -> Iterator[tuple[Shard, pl.DataFrame]]:
+        for shard in shards(sizes, SHARD_BARS):
+            yield shard, bar_store.whole_history(market.store, shard.securities, span.end)
 
-    def store(shard: _Shard) -> tuple[int, Merged]:
+    def compute(piece: tuple[Shard, pl.DataFrame]) -> tuple[Shard, pl.DataFrame]:
+        shard, bars = piece
+        own = members.filter(pl.col("security_id").is_between(*shard.ends))
+        of_members = roster(own, sessions).select(_OF_MEMBERS)
+        rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
+        indicators = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+        return shard, require(contract, scope.holds.without_held(indicators))
+
+    def store(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, Merged]:
+        shard, indicators = piece
         return shard.bars, member_store.record_price_indicators(
             market.store,
-            shard.indicators,
+            indicators,
             PRICE_COLUMNS,
             days=(span.start, span.end),
-            securities=shard.securities,
+            securities=shard.ends,
             held=scope.holds.first_sessions,
         )
 
     merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
-    for bars, stored in stored_meanwhile(computed(), store):
+    for bars, stored in overlapped(overlapped(read(), compute), store):
         merged, done = merged + stored, done + bars
         advance("price indicators", done / whole, f"{done:,} bars")
     advance("price indicators", 1, f"through {span.end}")
     return merged
 
 
-def _medians(market: Market, span: Span, of_members: pl.DataFrame) -> pl.DataFrame:
+def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The median return of each universe on each session, year by year: it takes all members at once, but few bars."""
-    years = []
+    years, before = [], pl.DataFrame()
     for start, end in span.years:
-        bars = by_history(bar_store.bars_to_count(market.store, start, end, ROC_LONG))
+        # The bars before the first year are asked for; those before another are the last ones of the years before it.
+        warm_up = 0 if before.width else ROC_LONG
+        bars = pl.concat([before, bar_store.closes(market.store, start, end, warm_up)], how="diagonal")
+        bars = by_history(bars)
         change = roc(pl.col("close"), ROC_LONG).over(HISTORY).alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
-        years.append(median_returns(of_members.join(returns, on=["security_id", "session"])))
+        present = roster(members, sessions.filter(pl.col("session").is_between(start, end))).select(_OF_MEMBERS)
+        years.append(median_returns(present.join(returns, on=["security_id", "session"])))
+        before = bars.drop("history").group_by("security_id").tail(ROC_LONG)
     return pl.concat(years)
-
-
-def _shards(sizes: pl.DataFrame) -> Iterator[tuple[int, int, pl.DataFrame]]:
-    """Ranges of securities (first, last, and their sizes) of about SHARD_BARS bars, which leave no number out."""
-    number = (sizes["bars"].cum_sum() - 1) // SHARD_BARS
-    shards = [sizes.filter(number == shard) for shard in number.unique().sort()] or [sizes]
-    ends = [int(shard["security_id"][-1]) for shard in shards[:-1]] + [LAST_ID]
-    starts = [0] + [end + 1 for end in ends[:-1]]
-    yield from zip(starts, ends, shards, strict=True)
 
 
 def _members(market: Market, scope: Scope) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS, SIGNAL_COLUMNS
 from breadthflow_pipelines.orchestration.gates import judge_members
-from breadthflow_pipelines.orchestration.overlap import stored_meanwhile
+from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.resources import Market
@@ -83,7 +83,7 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
             held=scope.holds.first_sessions,
         )
 
-    for end, stored in stored_meanwhile(computed(), store):
+    for end, stored in overlapped(computed(), store):
         merged += stored
         advance("symbol signals", _share(span, end), f"through {end}")
     return merged
