@@ -15,6 +15,8 @@ THROUGH_TAG = "breadthflow/through"  # the last session a run is about, where th
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
+PIECE_BARS = 600_000  # of all securities at a time: frames of some 200 MB
+SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 
 # A range of months is one run. `dagster asset materialize --partition-range` asks that of assets without months too.
@@ -52,6 +54,18 @@ class Span:
             for year in range(self.start.year, self.end.year + 1)
             if not self.is_empty
         ]
+
+    def pieces(self, securities: int) -> list[tuple[dt.date, dt.date]]:
+        """The years, or parts of years of equal length where so many securities have more than PIECE_BARS in one."""
+        months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= PIECE_BARS), 1)
+        pieces: list[tuple[dt.date, dt.date]] = []
+        for start, end in self.years:
+            while start <= end:
+                last = dt.date(start.year, start.month + (months - start.month % months) % months, 1)
+                piece_end = min(end, _next_month(last) - dt.timedelta(days=1))
+                pieces.append((start, piece_end))
+                start = piece_end + dt.timedelta(days=1)
+        return pieces
 
 
 def months_between(first: dt.date, last: dt.date) -> list[str]:

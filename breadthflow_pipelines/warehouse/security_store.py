@@ -118,6 +118,11 @@ def record_members(database: Database, members: pl.DataFrame) -> Merged:
     )
 
 
+def how_many(database: Database) -> int:
+    """How many securities there are."""
+    return int(fetch(database, "SELECT count(*) FROM securities").item())
+
+
 def members(database: Database) -> pl.DataFrame:
     """universe, security_id, sector, valid_from, valid_to of every membership."""
     return fetch(

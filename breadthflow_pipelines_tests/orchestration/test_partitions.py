@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +12,7 @@ from breadthflow_pipelines.orchestration.partitions import (
     check_within_history,
     first_to_refresh,
     monthly,
+    months_between,
     range_tags,
     span_of,
 )
@@ -136,3 +138,20 @@ def test_history_may_begin_long_ago(start: str) -> None:
     span = span_of({"dagster/partition": start}, settings, CALENDAR)
     assert 19 < len(CALENDAR.between(span.start, span.end)) < 27  # with Saturdays
     check_within_history(span.start, span.end, settings, CALENDAR)
+
+
+@pytest.mark.parametrize(
+    ("securities", "months"),
+    [(120, 12), (2_380, 12), (2_382, 6), (7_000, 4), (10_000, 2), (20_000, 1), (1_000_000, 1)],
+)
+def test_a_large_market_is_taken_in_parts_of_years(securities: int, months: int) -> None:
+    """By hand: 600,000 bars are 28,571 months of 21 sessions, so 12 months of 2,380 securities and 4 of 7,142."""
+    pieces = Span(day("2020-02-10"), day("2022-08-05"), day("2022-08-05")).pieces(securities)
+    assert (pieces[0][0], pieces[-1][1]) == (day("2020-02-10"), day("2022-08-05"))
+    assert all(end + dt.timedelta(days=1) == start for (_, end), (start, _) in pairwise(pieces))
+    assert [len(months_between(start, end)) for start, end in pieces[1:-1]] == [months] * len(pieces[1:-1])
+    assert all(start.year == end.year for start, end in pieces)
+
+
+def test_a_span_without_a_day_has_no_piece() -> None:
+    assert Span(day("2024-03-01"), day("2024-02-29"), day("2024-02-29")).pieces(10) == []

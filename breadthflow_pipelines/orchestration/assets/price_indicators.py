@@ -99,19 +99,19 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
 
 
 def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """The median return of each universe on each session, year by year: it takes all members at once, but few bars."""
-    years, before = [], pl.DataFrame()
-    for start, end in span.years:
-        # The bars before the first year are asked for; those before another are the last ones of the years before it.
+    """The median return of each universe on each session, piece by piece: a median takes all members at once."""
+    found, before = [], pl.DataFrame()
+    for start, end in span.pieces(security_store.how_many(market.store)):
+        # The bars before the first piece are asked for; those before another are the last ones of the pieces before it.
         warm_up = 0 if before.width else ROC_LONG
         bars = pl.concat([before, bar_store.closes(market.store, start, end, warm_up)], how="diagonal")
         bars = by_history(bars)
         change = roc(pl.col("close"), ROC_LONG).over(HISTORY).alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
         present = roster(members, sessions.filter(pl.col("session").is_between(start, end))).select(_OF_MEMBERS)
-        years.append(median_returns(present.join(returns, on=["security_id", "session"])))
+        found.append(median_returns(present.join(returns, on=["security_id", "session"])))
         before = bars.drop("history").group_by("security_id").tail(ROC_LONG)
-    return pl.concat(years)
+    return pl.concat(found)
 
 
 def _members(market: Market, scope: Scope) -> pl.DataFrame:

@@ -28,7 +28,7 @@ from breadthflow_pipelines.trust.bar_rules import (
     implausible,
 )
 from breadthflow_pipelines.trust.quarantine import excessive, first_changed, settle, undecided
-from breadthflow_pipelines.warehouse import quarantine_store
+from breadthflow_pipelines.warehouse import quarantine_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate
 
@@ -65,7 +65,8 @@ def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     span = scope.span.with_month_before()
     if span.is_empty:
         return NOTHING
-    found = pl.concat([_found(market, start, end) for start, end in span.years])
+    pieces = span.pieces(security_store.how_many(market.store))
+    found = pl.concat([_found(market, start, end) for start, end in pieces])
     stored = quarantine_store.findings(market.store, span.start, span.end)
     fingerprints = quarantine_store.fingerprints(market.store, pl.concat([found.select(_BAR), stored.select(_BAR)]))
     sessions = quarantine_store.session_volumes(market.store, span.start, span.end)

@@ -20,13 +20,13 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import marked, of_market, shown
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
-from breadthflow_pipelines.warehouse import member_store
+from breadthflow_pipelines.warehouse import member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 
-class _Year(NamedTuple):
-    """Signals of a year, or of the part of it that a run is about."""
+class _Piece(NamedTuple):
+    """Signals of some days."""
 
     start: dt.date
     end: dt.date
@@ -68,18 +68,18 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
     span, merged = scope.span, NOTHING
     contract = contracts.symbol_signals(SIGNAL_BOUNDS)
 
-    def computed() -> Iterator[_Year]:
-        for start, end in span.years:
+    def computed() -> Iterator[_Piece]:
+        for start, end in span.pieces(security_store.how_many(market.store)):
             rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, start, end)
             signals = compute_signals(rows, member_store.regimes(market.store, start, end))
-            yield _Year(start, end, require(contract, scope.holds.without_held(signals)))
+            yield _Piece(start, end, require(contract, scope.holds.without_held(signals)))
 
-    def store(year: _Year) -> tuple[dt.date, Merged]:
-        return year.end, member_store.record_symbol_signals(
+    def store(piece: _Piece) -> tuple[dt.date, Merged]:
+        return piece.end, member_store.record_symbol_signals(
             market.store,
-            year.signals,
+            piece.signals,
             SIGNAL_COLUMNS,
-            days=(year.start, year.end),
+            days=(piece.start, piece.end),
             held=scope.holds.first_sessions,
         )
 
