@@ -13,7 +13,7 @@ from adbc_driver_manager import Error as AdbcError
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse import bulk, tables
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
@@ -306,3 +306,45 @@ def test_a_chunk_of_one_security_reads_no_partition_whole(database: Database) ->
     assert merge(database, tables.bars, other[:3]).updated == 3
     execute(database, [("SELECT pg_stat_force_next_flush()", ())])
     assert read_by_scanning(database) - before < market.height / 2
+
+
+@pytest.mark.parametrize("scope", ["security_id BETWEEN 1 AND 3", None], ids=["a scope", "near the rows"])
+def test_only_what_differs_is_written_beside_the_table(
+    database: Database, monkeypatch: pytest.MonkeyPatch, scope: str | None
+) -> None:
+    staged, stage = [], bulk._stage
+    monkeypatch.setattr(bulk, "_stage", lambda c, t, frame: (staged.append(frame.height), stage(c, t, frame)))
+    for n in (1, 2, 3):
+        execute(
+            database,
+            [("INSERT INTO securities (security_id, security_key, synthetic) VALUES ($1, $2, false)", (n, str(n)))],
+        )
+    days = pl.date_range(dt.date(2023, 1, 1), dt.date(2023, 12, 29), "1d", eager=True)
+    keys = pl.DataFrame({"security_id": [1, 2, 3]}).join(days.to_frame("session"), how="cross")
+    prices = {name: pl.lit(2.0) for name in ("open", "high", "low", "close")}
+    market = keys.with_columns(**prices, volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r"))
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+
+    def merged(frame: pl.DataFrame) -> tuple[int, int, int, int, int]:
+        return figures(merge(database, tables.bars, frame, scope=scope))
+
+    assert merged(market) == (market.height, 0, 0, market.height, 0)
+    dearer = pl.when(pl.int_range(pl.len()) % 100 == 7).then(3.0).otherwise(2.0)
+    other = market.with_columns(dearer.alias(name) for name in ("high", "close"))
+    changed = other.filter(pl.col("close") == 3.0).height
+    assert merged(other) == (market.height, 0, changed, market.height - changed, 0)
+    assert staged == [changed]  # and nothing where nothing differed
+    found = fetch(database, "SELECT security_id, session, close FROM bars ORDER BY 1, 2")
+    assert_frame_equal(found, other.select("security_id", "session", "close"))
+
+
+def test_bars_that_are_not_in_a_chunk_stay(database: Database) -> None:
+    execute(database, [("INSERT INTO securities (security_id, security_key, synthetic) VALUES (1, 'A', false)", ())])
+    days = [dt.date(2023, 1, 2), dt.date(2023, 1, 3), dt.date(2023, 1, 4)]
+    prices = {name: pl.lit(2.0) for name in ("open", "high", "low", "close")}
+    market = pl.DataFrame({"security_id": [1] * 3, "session": days}).with_columns(
+        **prices, volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r")
+    )
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    assert figures(merge(database, tables.bars, market[::2])) == (2, 0, 0, 2, 0)
+    assert fetch(database, "SELECT count(*) FROM bars").item() == 3
