@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 # --inexact: `make run` after `make test` leaves the test tools where they are.
 SYNC = $(UV) sync --frozen --inexact --no-default-groups --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
-.PHONY: run up test test-all lint clean-venv python
+.PHONY: run up test test-all lint bench clean-venv python
 
 run: python $(BOOTSTRAP) ## bring the demo market up to date and print its signals
 	@$(SYNC)
@@ -47,6 +47,10 @@ lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container 
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; a quarter of an hour
+	@$(SYNC) --group test
+	$(BIN)/python benchmarks
 
 clean-venv: ## remove what the targets above installed
 	rm -rf .venv $(TOOLS)

@@ -1,5 +1,7 @@
 """What the benchmarks share: the market they use, a store of their own, rounds in turn, a table."""
 
+import json
+import os
 import statistics
 import tempfile
 import time
@@ -67,9 +69,12 @@ def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int = ROUNDS
 
 
 def show(title: str, medians: Mapping[str, float], unit: str = "seconds") -> None:
-    """Print the medians, and each one's ratio to the first."""
+    """Print the medians, and each one's ratio to the first; where BENCHMARK_FIGURES names a file, note them there."""
     table = Table("what", unit, "ratio", title=title, title_justify="left", box=None)
     first = next(iter(medians.values()))
     for name, seconds in medians.items():
         table.add_row(name, f"{seconds:.2f}", f"{seconds / first:.1f}")
     Console(width=120).print(table)
+    if place := os.environ.get("BENCHMARK_FIGURES"):
+        with Path(place).open("a") as notes:
+            notes.write(json.dumps({"what": title, "unit": unit, "figures": dict(medians)}) + "\n")
