@@ -1,6 +1,6 @@
 """Make the README's pictures from a running UI: the asset graph, and a chart as its dialog shows it.
 
-    uv run --group docs python docs/make_images.py http://127.0.0.1:3000 [/usr/bin/chromium]
+    uv run --group test python docs/make_images.py http://127.0.0.1:3000 [/usr/bin/chromium]
 
 Needs a Chromium on the machine, and `breadthflow up` on a store where `breadthflow run` has ended.
 """

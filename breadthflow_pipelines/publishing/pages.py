@@ -1,0 +1,63 @@
+"""Makes the page of a universe from the store, and puts it where people look. What is on it is reports/page/."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+from breadthflow_pipelines.reports.page.document import page
+from breadthflow_pipelines.reports.page.facts import Facts
+from breadthflow_pipelines.reports.page.today import sentence
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.report_listing import page_contents
+
+PROGRAM = "breadthflow"
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A page as it was made. said: today's state in one sentence. changed: whether the file held something else."""
+
+    universe: str
+    path: Path
+    size: int
+    said: str
+    synthetic: bool
+    changed: bool
+
+
+def default_path(home: Path, universe: str) -> Path:
+    """Where the page of a universe lies unless somebody names another place; any name makes a single file name."""
+    return home / "reports" / f"{quote(universe, safe=' ')}.html"
+
+
+def write_page(database: Database, universe: str, path: Path) -> PageFile:
+    """Make the page of a universe; a file that holds the same is left as it is.
+
+    Raises:
+        RequestError: nothing of the universe is stored.
+        OSError: the file cannot be written.
+    """
+    contents = page_contents(database, universe)
+    facts = Facts(universe=universe, version=version(PROGRAM), **vars(contents))
+    text = page(facts).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    changed = not path.is_file() or path.read_bytes() != text
+    if changed:
+        _replace(path, text)
+    return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put the whole file in place at once: who has it open, or loses power, has the old one or the new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
