@@ -1,7 +1,7 @@
 """How commands show what they found: tables, machine formats, reports of runs. Decides nothing."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -102,8 +102,8 @@ def show_trouble(report: "RunReport") -> None:
         err.print(f"breadthflow: {report.trouble}", style="red", markup=False, soft_wrap=True)
 
 
-def show_latest(database: Database, universe: str | None = None) -> None:
-    """Print the newest signals of each universe, or of one."""
+def show_latest(database: Database, pages: Mapping[str, str], universe: str | None = None) -> None:
+    """Print the newest signals of each universe, or of one. pages: by universe, where the run put its page."""
     rows = signal_listing.latest_signals(database, EVENTS_SHOWN, universe)
     synthetic = universe_listing.synthetic_universes(database)
     for name in sorted({row["universe"] for row in rows}):
@@ -112,3 +112,5 @@ def show_latest(database: Database, universe: str | None = None) -> None:
         out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
+    for path in pages.values() if universe is None else filter(None, [pages.get(universe)]):
+        err.print(f"Page:  {path}", markup=False, soft_wrap=True)

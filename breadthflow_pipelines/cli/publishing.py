@@ -35,10 +35,7 @@ def report(
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
     database = open_database(settings)
-    try:
-        made = write_page(database, universe, path)
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written: {error.strerror}.") from None
+    made = write_page(database, universe, path)
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
     say_held(database, universe, "market_signals")

@@ -8,7 +8,14 @@ import dagster as dg
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
 from breadthflow_pipelines.orchestration.execution import Executed
-from breadthflow_pipelines.orchestration.run_figures import BarsFigures, NothingRead, RowsRead, figures_by_asset
+from breadthflow_pipelines.orchestration.run_figures import (
+    BarsFigures,
+    NothingRead,
+    PagesWritten,
+    RowCounts,
+    RowsRead,
+    figures_by_asset,
+)
 from breadthflow_pipelines.orchestration.step_failures import step_failure
 
 
@@ -33,6 +40,7 @@ class RunReport:
     trouble: BreadthFlowError | None = None
     problems: tuple[str, ...] = field(default=())
     restated: int = 0  # securities whose whole history was stored again
+    pages: Mapping[str, str] = field(default_factory=dict)  # by universe, where its page lies
 
     @property
     def rows_changed(self) -> int:
@@ -52,10 +60,13 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
     """The report of a run that is over."""
     rows: dict[str, Mapping[str, int]] = {}
     problems: list[str] = []
+    pages: dict[str, str] = {}
     restated = 0
     for asset, figures in figures_by_asset(executed.events).items():
-        if not isinstance(figures, NothingRead):
+        if isinstance(figures, RowCounts):
             rows[asset] = figures.row_counts()
+        if isinstance(figures, PagesWritten):
+            pages = figures.paths
         if isinstance(figures, RowsRead | NothingRead):
             problems += figures.problems
         if isinstance(figures, BarsFigures):
@@ -65,7 +76,7 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
         for event in executed.events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
-    return RunReport(executed.run.run_id, seconds, rows, checks, _trouble(executed), tuple(problems), restated)
+    return RunReport(executed.run.run_id, seconds, rows, checks, _trouble(executed), tuple(problems), restated, pages)
 
 
 def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:

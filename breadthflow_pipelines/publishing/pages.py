@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.reports.page.document import page
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.today import sentence
@@ -37,16 +39,20 @@ def write_page(database: Database, universe: str, path: Path) -> PageFile:
     """Make the page of a universe; a file that holds the same is left as it is.
 
     Raises:
-        RequestError: nothing of the universe is stored.
-        OSError: the file cannot be written.
+        RequestError: nothing of the universe is stored, or the file cannot be written.
+        DiskFullError: the disk has no space left.
     """
     contents = page_contents(database, universe)
     facts = Facts(universe=universe, version=version(PROGRAM), **vars(contents))
     text = page(facts).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    changed = not path.is_file() or path.read_bytes() != text
-    if changed:
-        _replace(path, text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        changed = not path.is_file() or path.read_bytes() != text
+        if changed:
+            _replace(path, text)
+    except OSError as error:
+        cannot = RequestError(f"{path} cannot be written: {error.strerror}. Name another place, or mend this one.")
+        raise full_disk(error, path.parent) or cannot from None
     return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
 
 
