@@ -79,7 +79,7 @@ def _hash(script: str) -> str:
 
 
 def _synthetic() -> Element:
-    said = "Synthetic market: these companies and prices are invented."
+    said = "Synthetic: all prices are invented."
     return element("p", element("strong", said), class_="synthetic")
 
 
@@ -109,9 +109,9 @@ def _footer() -> Element:
 def _dialog() -> Element:
     return element(
         "dialog",
+        element("form", element("button", "Close"), method="dialog"),
         element("h2", id="evidence-title"),
         element("div", id="evidence-body"),
-        element("form", element("button", "Close"), method="dialog"),
         id="evidence",
         aria_labelledby="evidence-title",
     )

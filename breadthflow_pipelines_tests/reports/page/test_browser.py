@@ -81,7 +81,7 @@ def test_it_draws_without_errors_requests_or_scrolling_sideways(
             assert chart.locator("canvas").first.is_visible()
             assert chart.locator("canvas").first.evaluate(COLOURS) > 2  # ground, grid, line
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        assert page.get_by_text("Synthetic market: these companies and prices are invented.").is_visible()
+        assert page.get_by_text("Synthetic: all prices are invented.").is_visible()
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, ground[4:-1].split(","))) < 150) == (scheme == "dark")
 

@@ -71,9 +71,9 @@ def test_the_page_allows_no_script_but_its_own_and_no_request() -> None:
 def test_only_invented_data_is_marked() -> None:
     real, invented = page(facts()), page(facts(synthetic=True))
     assert "<title>small (SYNTHETIC): market breadth" in invented
-    assert "Synthetic market: these companies and prices are invented." in invented
+    assert "Synthetic: all prices are invented." in invented
     assert "SYNTHETIC" not in real.partition("<script")[0]
-    assert "Synthetic market" not in real
+    assert "Synthetic:" not in real
 
 
 def test_the_same_facts_make_the_same_page_and_it_is_small() -> None:
