@@ -13,7 +13,7 @@ from breadthflow_pipelines.reports.page.document import page
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.today import sentence
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.report_listing import page_contents
+from breadthflow_pipelines.warehouse.frame_listing import page_contents
 
 PROGRAM = "breadthflow"
 

@@ -22,6 +22,10 @@ def test_a_run_writes_a_page_of_what_it_stored_and_leaves_an_equal_one_alone(fil
     )
     assert f"score {score:.1f} of 100" in text
     assert f"<title>small: market breadth, {LAST}</title>" in text
+    for reason, number in filled.rows(
+        "SELECT reason, count(*) FROM rejected_bars, unnest(reasons) AS reason GROUP BY 1"
+    ):
+        assert re.search(rf"rejected bar</th><td>{re.escape(reason)}</td><td>{number}</td>", text), reason
     said = filled.metadata("market_report")
     assert (said["pages_changed"], said["page of small"]) == (1, str(page))
     written = page.stat().st_mtime_ns
