@@ -9,6 +9,7 @@ from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, say_held
 from breadthflow_pipelines.cli.options import location_of
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import open_database
 
@@ -44,6 +45,26 @@ def report(
 
         if not webbrowser.open(made.path.as_uri()):
             err.print("No browser could be started here; open the file by hand.", style="yellow")
+
+
+@app.command()
+def export(
+    universe: OneUniverse,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A directory that is new, or empty.")],
+) -> None:
+    """Write breadth and signals of a universe as CSV, Parquet and JSON, with a manifest; every sector included.
+
+    Example: breadthflow export --universe demo --to exports/2026-03-31
+    """
+    from breadthflow_pipelines.publishing import exports
+
+    place = _path("--to", to)
+    manifest = exports.export(open_database(get_settings()), universe, place)
+    rows = [{"file": name, **facts} for name, facts in manifest["files"].items()]
+    invented = " (synthetic)" if manifest["synthetic"] else ""
+    title = f"{universe}{invented} through {manifest['as_of']}, as known at {manifest['known_at']}"
+    err.print(tables.table(title, rows, ("file", "rows", "columns", "bytes")))
+    out.print(str(place), markup=False, soft_wrap=True)
 
 
 def _path(option: str, path: Path) -> Path:
