@@ -19,8 +19,8 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.publishing.pages import PROGRAM
+from breadthflow_pipelines.warehouse.contents_listing import UniverseContents, universe_contents
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.frame_listing import UniverseContents, universe_contents
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of the manifest

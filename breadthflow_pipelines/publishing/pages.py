@@ -12,8 +12,8 @@ from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.reports.page.document import page
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.today import sentence
+from breadthflow_pipelines.warehouse.contents_listing import page_contents
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.frame_listing import page_contents
 
 PROGRAM = "breadthflow"
 

@@ -14,8 +14,8 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing import exports
 from breadthflow_pipelines.publishing.exports import csv_safe, export
+from breadthflow_pipelines.warehouse.contents_listing import UniverseContents
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.frame_listing import UniverseContents
 from breadthflow_pipelines_tests.reports.page.invented import KNOWN, facts
 
 STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # as OWASP lists them under CSV injection

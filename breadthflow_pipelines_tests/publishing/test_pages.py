@@ -7,8 +7,8 @@ import pytest
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing import pages
 from breadthflow_pipelines.publishing.pages import default_path, write_page
+from breadthflow_pipelines.warehouse.contents_listing import PageContents
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.frame_listing import PageContents
 from breadthflow_pipelines_tests.reports.page.invented import facts
 
 NOWHERE = Database("postgresql://nowhere", None)

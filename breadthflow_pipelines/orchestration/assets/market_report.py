@@ -9,7 +9,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import PagesWritten
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.publishing.pages import default_path, write_page
-from breadthflow_pipelines.warehouse.frame_listing import universes
+from breadthflow_pipelines.warehouse.contents_listing import universes
 
 
 @own_asset(

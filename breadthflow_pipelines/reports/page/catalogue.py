@@ -1,6 +1,6 @@
 """The charts of a page: of which columns each is drawn, its levels, and which rules' signals are marked in it.
 
-Adding a chart is adding an entry. How they are written into the page is charts.py; how they are drawn, page.js.
+Adding a chart is adding an entry. How they stand in the page: charts.py; how they are drawn: page.js.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Literal
 from breadthflow_pipelines.model.vocabulary import BREADTH_SCORE, CONVICTION, SESSION_RULES
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
 
-WINDOW = "zweig_window"  # a column that charts.py adds: 1 while Zweig's thrust is armed
+WINDOW = "zweig_window"  # a column that payload.py adds: 1 while Zweig's thrust is armed
 
 
 @dataclass(frozen=True)

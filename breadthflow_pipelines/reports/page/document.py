@@ -13,9 +13,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from breadthflow_pipelines.reports.page import evidence, today, trust
-from breadthflow_pipelines.reports.page.charts import chart_sections, packed, payload
+from breadthflow_pipelines.reports.page.charts import chart_sections
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.markup import element, written
+from breadthflow_pipelines.reports.page.payload import packed, payload
 
 # TradingView's own file, carried by a package of others; no code of that package is run (docs/decisions/report.md).
 CARRIER, CARRIED = "lwcharts", "lwcharts/vendor/lightweight-charts.standalone.production.js"

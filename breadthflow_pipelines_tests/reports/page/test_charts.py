@@ -12,8 +12,9 @@ import pytest
 
 from breadthflow_pipelines.model.vocabulary import SESSION_RULES
 from breadthflow_pipelines.reports.page.catalogue import CHARTS, EVENT_RULES
-from breadthflow_pipelines.reports.page.charts import chart_sections, packed, payload, zweig_window
+from breadthflow_pipelines.reports.page.charts import chart_sections
 from breadthflow_pipelines.reports.page.markup import written
+from breadthflow_pipelines.reports.page.payload import packed, payload, zweig_window
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.explanation import explanation
 from breadthflow_pipelines_tests.reports.page.invented import facts
