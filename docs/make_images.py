@@ -40,7 +40,7 @@ def chart(page: Page, address: str, asset: str, about: str, name: str) -> None:
 
 def report(page: Page) -> None:
     """What one sees first of the demo market's page."""
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    page.set_viewport_size({"width": 1360, "height": 1420})
     page.goto(default_path(get_settings().home, "demo").as_uri())
     page.wait_for_selector("html[data-drawn=yes]")
     page.wait_for_timeout(500)

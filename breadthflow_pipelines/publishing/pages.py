@@ -51,7 +51,9 @@ def write_page(database: Database, universe: str, path: Path) -> PageFile:
         if changed:
             _replace(path, text)
     except OSError as error:
-        cannot = RequestError(f"{path} cannot be written: {error.strerror}. Name another place, or mend this one.")
+        cannot = RequestError(
+            f"{path} cannot be written: {error.strerror}; let this user write there, or name another."
+        )
         raise full_disk(error, path.parent) or cannot from None
     return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
 

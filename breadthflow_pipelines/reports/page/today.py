@@ -88,17 +88,12 @@ def _thrusts(facts: Facts) -> Iterator[Element]:
     for dimension, events in sorted(newest.items(), key=lambda pair: (pair[0] == _WARNINGS, pair[0])):
         age = facts.age(events[0]["session"])
         left = CONVICTION_SESSIONS - 1 - age
-        more = "" if dimension == _WARNINGS else f", counts for {_sessions(left)} more"
-        when = "today" if age == 0 else f"{_sessions(age)} ago"
+        more = "" if dimension == _WARNINGS else f", counts for {left} more"
+        when = "today" if age == 0 else f"{age} session{'' if age == 1 else 's'} ago"
         links: list[Child] = []
         for event in events:
-            links += [", " if links else " ", signal_link(event["signal_id"], event["rule"])]
-        name = dimension.replace("_", " ")
-        yield element("li", f"{name}: {when}{more}:", links)
-
-
-def _sessions(number: int) -> str:
-    return f"{number} session{'' if number == 1 else 's'}"
+            links += [", " if links else None, signal_link(event["signal_id"], event["rule"])]
+        yield element("li", links, f" ({dimension.replace('_', ' ')}): {when}{more}")
 
 
 def changes(facts: Facts) -> Iterator[str]:
