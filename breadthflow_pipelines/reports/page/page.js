@@ -11,12 +11,11 @@ function breadthflowCharts(data, openEvidence) {
   const drawn = [];
   let active = null;
 
-  const raw = (column, i) => data.columns[column][1][i];
-  const scaled = (column, i) => raw(column, i) / 10 ** data.columns[column][0];
+  const value = (column, i) => data.columns[column][1][i];
   const number = (value, decimals) =>
     value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   const written = (column, i) =>
-    raw(column, i) === null ? "unknown" : number(scaled(column, i), data.columns[column][0]);
+    value(column, i) === null ? "unknown" : number(value(column, i), data.columns[column][0]);
   const day = (i) => new Date(times[i] * 1000).toISOString().slice(0, 10);
 
   function look() {
@@ -56,8 +55,8 @@ function breadthflowCharts(data, openEvidence) {
   function points(series) {
     const sign = series.below ? -1 : 1;
     return times.map((time, i) => {
-      const known = raw(series.column, i) !== null && !(series.kind === "shade" && raw(series.column, i) === 0);
-      return known ? { time, value: sign * scaled(series.column, i) } : { time };
+      const height = value(series.column, i);
+      return height === null || (series.kind === "shade" && height === 0) ? { time } : { time, value: sign * height };
     });
   }
 
@@ -97,7 +96,7 @@ function breadthflowCharts(data, openEvidence) {
       if (marked) marked.setMarkers(marks(spec));
     };
     keep({ name: spec.name, chart, main, say, recolour, signals: spec.marks,
-           value: (i) => raw(told[0].column, i) === null ? null : scaled(told[0].column, i) });
+           value: (i) => value(told[0].column, i) });
   }
 
   // Invented prices say so in each picture, too: pictures are cut out and passed on.
@@ -130,9 +129,9 @@ function breadthflowCharts(data, openEvidence) {
           if (x <= before) continue;
           before = x;
           heat.values.forEach((values, row) => {
-            const value = values[shown.bars[i].originalData.number];
-            if (value === null) return;
-            context.fillStyle = palette[value];
+            const share = values[shown.bars[i].originalData.number];
+            if (share === null) return;
+            context.fillStyle = palette[share];
             context.fillRect(x, Math.round(row * height), width, Math.ceil(height) - 1);
           });
         }
@@ -160,7 +159,7 @@ function breadthflowCharts(data, openEvidence) {
     for (const row of heat.rows) names.append(Object.assign(document.createElement("li"), { textContent: row }));
     place.append(names);
     mark(chart);
-    const percent = (value) => (value === null ? "unknown" : value + " %");
+    const percent = (share) => (share === null ? "unknown" : share + " %");
     const say = (i) => [day(i), heat.rows.map((row, n) => [null, row, percent(heat.values[n][i])])];
     keep({ name: "sectors", chart, main: series, say, signals: [], value: () => 0.5,
            recolour: () => { view.paint(); chart.applyOptions(look()); } });

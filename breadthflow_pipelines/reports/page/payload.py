@@ -16,14 +16,13 @@ from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.signals.rules import RULES
 
 _EPOCH = dt.date(1970, 1, 1)
-_HEAT_DECIMALS = 0
 
 
 def payload(facts: Facts) -> dict[str, Any]:
     """What page.js draws from.
 
-    days: since 1970, by session. columns: by name, decimals and whole numbers, values times ten to the decimals.
-    charts, heat, events: as they are drawn; an event is at the number of its session.
+    days: since 1970, by session. columns: by name, decimals and the values rounded to them. charts, heat, events: as
+    they are drawn; an event is at the number of its session.
     """
     wide, shown = columns(facts), drawable(facts)
     decimals = {series.column: series.decimals for chart in shown for series in shown[chart]}
@@ -32,7 +31,7 @@ def payload(facts: Facts) -> dict[str, Any]:
     return {
         "synthetic": facts.synthetic,
         "days": [(session - _EPOCH).days for session in wide["session"]],
-        "columns": {name: [places, _whole(wide[name], places)] for name, places in decimals.items()},
+        "columns": {name: [places, _rounded(wide[name], places)] for name, places in decimals.items()},
         "charts": [
             {
                 "name": chart.name,
@@ -94,14 +93,11 @@ def _heat(facts: Facts) -> dict[str, Any] | None:
         return None
     sessions = facts.breadth.select("session")
     by_sector = {
-        str(sector): _whole(
-            sessions.join(own, on="session", how="left", maintain_order="left")["pct_above_50"], _HEAT_DECIMALS
-        )
+        str(sector): _rounded(sessions.join(own, on="session", how="left", maintain_order="left")["pct_above_50"], 0)
         for (sector,), own in sorted(facts.sectors.group_by("segment"), key=lambda part: str(part[0]))
     }
     return {"rows": list(by_sector), "values": list(by_sector.values())}
 
 
-def _whole(values: pl.Series, decimals: int) -> list[int | None]:
-    whole: list[int | None] = (values.cast(pl.Float64) * 10**decimals).round().cast(pl.Int64).to_list()
-    return whole
+def _rounded(values: pl.Series, decimals: int) -> list[float | None]:
+    return values.cast(pl.Float64).round(decimals).to_list()

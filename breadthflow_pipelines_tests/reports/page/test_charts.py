@@ -32,17 +32,19 @@ def test_every_column_and_session_comes_back_as_it_was() -> None:
     assert [EPOCH + dt.timedelta(days=day) for day in data["days"]] == of.breadth["session"].to_list()
     assert {"ad_line", "zweig_ema", "pct_above_50", "whaley_udt5", "new_lows", "conviction"} <= data["columns"].keys()
     for name, (decimals, values) in data["columns"].items():
-        if name not in of.breadth.columns:
-            continue
-        for stored, packed_ in zip(of.breadth[name], values, strict=True):
-            if stored is None:
-                assert packed_ is None
-            else:
-                assert packed_ / 10**decimals == pytest.approx(stored, abs=0.500001 / 10**decimals)
+        if name in of.breadth.columns:
+            stored = of.breadth[name].to_list()
+            assert [value is None for value in values] == [value is None for value in stored], name
+            pairs = [(a, b) for a, b in zip(values, stored, strict=True) if b is not None]
+            assert all(abs(a - b) <= 0.500001 / 10**decimals for a, b in pairs), name
     scores = dict(of.signals.filter(rule="breadth_score").select("session", "value").iter_rows())
-    decimals, values = data["columns"]["breadth_score"]
-    found = zip(of.breadth["session"], values, strict=True)
-    assert {day: value / 10**decimals for day, value in found if value is not None} == pytest.approx(scores, abs=0.0051)
+    found = zip(of.breadth["session"], data["columns"]["breadth_score"][1], strict=True)
+    assert {day: value for day, value in found if value is not None} == pytest.approx(scores, abs=0.0051)
+
+
+def test_prices_of_any_size_can_be_drawn() -> None:
+    of = facts(index_close=pl.lit(1e24))
+    assert payload(of)["columns"]["index_close"][1][0] == 1e24
 
 
 def test_equal_facts_are_packed_equally_and_cannot_end_the_script() -> None:
