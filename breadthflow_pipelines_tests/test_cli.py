@@ -420,6 +420,18 @@ def test_report_writes_a_page_and_prints_where_it_is(ask: Ask, tmp_path: Path) -
     assert "<title>demo (SYNTHETIC): market breadth, 2026-04-10</title>" in page
 
 
+@pytest.mark.parametrize("browser", [True, False])
+def test_report_is_opened_where_somebody_asks_for_it(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: bool
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or browser)
+    answer = ask("report", "--universe", "demo", "--to", tmp_path / "a b.html", "--open")
+    assert answer.status == 0
+    assert opened == [(tmp_path / "a b.html").as_uri()]
+    assert ("No browser could be started here" in answer.err) is not browser
+
+
 def test_export_writes_every_segment_with_a_manifest(ask: Ask, tmp_path: Path) -> None:
     answer = ask("export", "--universe", "demo", "--to", tmp_path / "export")
     assert answer.status == 0

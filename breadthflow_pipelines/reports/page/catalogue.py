@@ -83,6 +83,17 @@ CHARTS = (
         within=(0, 100),
     ),
     Chart(
+        "daily",
+        "Advances and declines",
+        "Stocks that closed higher and lower than the session before, declines drawn downwards; below it Arms' TRIN of "
+        "ten sessions: above 1, declining stocks had more than their share of the volume.",
+        (
+            Series("advances", "Advances", "up", 0, "bars"),
+            Series("declines", "Declines", "down", 0, "bars", below=True),
+            Series("trin_open_10", "Open 10-day TRIN", "first", 3, pane=1),
+        ),
+    ),
+    Chart(
         "mcclellan",
         "McClellan Oscillator and Summation Index",
         "Two trends of net advances, the faster less the slower, per thousand issues that moved; below it their "

@@ -75,7 +75,7 @@ def test_it_draws_without_errors_requests_or_scrolling_sideways(
         assert seen.said == []
         assert seen.requests == [file.as_uri()]
         charts = page.locator(".chart")
-        assert charts.count() == 9
+        assert charts.count() == 10
         for chart in charts.all():
             chart.scroll_into_view_if_needed()
             assert chart.locator("canvas").first.is_visible()
