@@ -408,7 +408,8 @@ def test_a_provisional_score_has_the_last_final_one_beside_it(ask: Ask, open_eve
     ]
 
 
-def test_report_writes_a_page_and_prints_where_it_is(ask: Ask, tmp_path: Path) -> None:
+def test_report_writes_a_page_and_prints_where_it_is(ask: Ask, store: dict[str, object], tmp_path: Path) -> None:
+    assert (Path(str(store["home"])) / "reports" / "demo.html").is_file()  # from the run
     answer = ask("report", "--universe", "demo", "--to", tmp_path / "new" / "page.html")
     assert answer.status == 0
     assert answer.out.strip() == str(tmp_path / "new" / "page.html")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from breadthflow_pipelines.publishing.pages import default_path
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
 
@@ -99,7 +99,7 @@ def test_runs_can_write_where_the_pages_go() -> None:
     volumes = dict(volume.split(":")[:2] for volume in SERVICES["code-location"]["volumes"] if "$" not in volume)
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
     (home,) = re.findall(r"BREADTHFLOW_HOME=(\S+)", dockerfile)
-    place = default_path(Path(home), "demo").parent
+    place = page_path(Path(home), "demo").parent
     assert volumes["reports"] == str(place)
     assert (
         f" {place}\n" in dockerfile.partition("install --directory --owner 10001")[2]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from breadthflow_pipelines.publishing.pages import default_path
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.settings import get_settings
 
 IMAGES = Path(__file__).parent / "images"
@@ -41,7 +41,7 @@ def chart(page: Page, address: str, asset: str, about: str, name: str) -> None:
 def report(page: Page) -> None:
     """What one sees first of the demo market's page."""
     page.set_viewport_size({"width": 1360, "height": 1420})
-    page.goto(default_path(get_settings().home, "demo").as_uri())
+    page.goto(page_path(get_settings().home, "demo").as_uri())
     page.wait_for_selector("html[data-drawn=yes]")
     page.wait_for_timeout(500)
     page.screenshot(path=IMAGES / "report.png")

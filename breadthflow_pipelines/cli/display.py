@@ -1,13 +1,15 @@
 """How commands show what they found: tables, machine formats, reports of runs. Decides nothing."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from breadthflow_pipelines.cli.options import Format
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import signal_listing, standing, universe_listing
 from breadthflow_pipelines.warehouse.database import Database
 
@@ -102,15 +104,17 @@ def show_trouble(report: "RunReport") -> None:
         err.print(f"breadthflow: {report.trouble}", style="red", markup=False, soft_wrap=True)
 
 
-def show_latest(database: Database, pages: Mapping[str, str], universe: str | None = None) -> None:
-    """Print the newest signals of each universe, or of one. pages: by universe, where the run put its page."""
+def show_latest(database: Database, universe: str | None = None) -> None:
+    """Print the newest signals of each universe, or of one, and where their pages are."""
     rows = signal_listing.latest_signals(database, EVENTS_SHOWN, universe)
     synthetic = universe_listing.synthetic_universes(database)
-    for name in sorted({row["universe"] for row in rows}):
+    names = sorted({row["universe"] for row in rows})
+    for name in names:
         title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
         shown = ("session", "rule", "action", "confidence", "value", "state", "signal_id")
         out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
-    for path in pages.values() if universe is None else filter(None, [pages.get(universe)]):
-        err.print(f"Page:  {path}", markup=False, soft_wrap=True)
+    for page in (page_path(get_settings().home, name) for name in names):
+        if page.is_file():
+            err.print(f"Page:  {page}", markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, say_held
 from breadthflow_pipelines.cli.options import location_of
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import open_database
@@ -29,10 +30,10 @@ def report(
 
     Example: breadthflow report --universe demo --open
     """
-    from breadthflow_pipelines.publishing.pages import default_path, write_page
+    from breadthflow_pipelines.publishing.pages import write_page
 
     settings = get_settings()
-    path = default_path(settings.home, universe) if to is None else _path("--to", to)
+    path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
     database = open_database(settings)

@@ -43,7 +43,7 @@ def run(date: Day = None) -> None:
         about = f"{label(market.source)}, through {through}"
         report = watched(lambda: runs.run_months(instance, first, through, through), about)
         show_report(report, synthetic=market.source.synthetic)
-        show_latest(market.store, report.pages)
+        show_latest(market.store)
     raise typer.Exit(report.exit_status)
 
 

@@ -73,7 +73,7 @@ def import_breadth(
             what = "line was" if turned_away == 1 else "lines were"
             err.print(f"{turned_away} {what} turned away; breadthflow rejected --exchange {exchange} lists them.")
         _remember_publication(market.store, exchange, None if once else where)
-        show_latest(market.store, report.pages, exchange)
+        show_latest(market.store, exchange)
     raise typer.Exit(report.exit_status)
 
 

@@ -88,9 +88,9 @@ class NothingRead(Record):
 
 
 class PagesWritten(Record):
-    """The pages that a run made. paths: by universe, where its page lies. pages_changed: files that were written."""
+    """How many pages a run made, and how many of them said something else before."""
 
-    paths: dict[str, str]
+    pages: int
     pages_changed: int
 
 

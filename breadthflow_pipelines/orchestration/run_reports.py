@@ -11,7 +11,6 @@ from breadthflow_pipelines.orchestration.execution import Executed
 from breadthflow_pipelines.orchestration.run_figures import (
     BarsFigures,
     NothingRead,
-    PagesWritten,
     RowCounts,
     RowsRead,
     figures_by_asset,
@@ -40,7 +39,6 @@ class RunReport:
     trouble: BreadthFlowError | None = None
     problems: tuple[str, ...] = field(default=())
     restated: int = 0  # securities whose whole history was stored again
-    pages: Mapping[str, str] = field(default_factory=dict)  # by universe, where its page lies
 
     @property
     def rows_changed(self) -> int:
@@ -60,13 +58,10 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
     """The report of a run that is over."""
     rows: dict[str, Mapping[str, int]] = {}
     problems: list[str] = []
-    pages: dict[str, str] = {}
     restated = 0
     for asset, figures in figures_by_asset(executed.events).items():
         if isinstance(figures, RowCounts):
             rows[asset] = figures.row_counts()
-        if isinstance(figures, PagesWritten):
-            pages = figures.paths
         if isinstance(figures, RowsRead | NothingRead):
             problems += figures.problems
         if isinstance(figures, BarsFigures):
@@ -76,7 +71,7 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
         for event in executed.events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
-    return RunReport(executed.run.run_id, seconds, rows, checks, _trouble(executed), tuple(problems), restated, pages)
+    return RunReport(executed.run.run_id, seconds, rows, checks, _trouble(executed), tuple(problems), restated)
 
 
 def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:

@@ -5,7 +5,6 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.observability.disk import full_disk
@@ -28,11 +27,6 @@ class PageFile:
     said: str
     synthetic: bool
     changed: bool
-
-
-def default_path(home: Path, universe: str) -> Path:
-    """Where the page of a universe lies unless somebody names another place; any name makes a single file name."""
-    return home / "reports" / f"{quote(universe, safe=' ')}.html"
 
 
 def write_page(database: Database, universe: str, path: Path) -> PageFile:

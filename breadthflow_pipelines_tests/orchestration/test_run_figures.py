@@ -56,7 +56,7 @@ RECORDS = [
     COUNTS,
     RowsRead(**ROWS, rows_rejected=5, problems=("NYSE: gone",)),
     NothingRead(publications="none could be read", problems=("NYSE: gone",)),
-    PagesWritten(paths={"sp500": "/home/reports/sp500.html"}, pages_changed=1),
+    PagesWritten(pages=2, pages_changed=1),
     FILES,
     BARS,
     BARS.model_copy(update={"files": FILES}),

@@ -6,7 +6,8 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing import pages
-from breadthflow_pipelines.publishing.pages import default_path, write_page
+from breadthflow_pipelines.publishing.pages import write_page
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.warehouse.contents_listing import PageContents
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.reports.page.invented import facts
@@ -36,7 +37,7 @@ def _contents(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_any_name_makes_one_file_in_the_directory(universe: str, tmp_path: Path) -> None:
-    path = default_path(tmp_path, universe)
+    path = page_path(tmp_path, universe)
     assert path.parent == tmp_path / "reports"
     assert path.suffix == ".html"
     assert write_page(NOWHERE, universe, path).changed
@@ -45,7 +46,7 @@ def test_any_name_makes_one_file_in_the_directory(universe: str, tmp_path: Path)
 
 def test_names_that_differ_make_files_that_differ(tmp_path: Path) -> None:
     names = ("a b", "a/b", "a%2Fb", "a%20b", "a.b")
-    assert len({default_path(tmp_path, name) for name in names}) == len(names)
+    assert len({page_path(tmp_path, name) for name in names}) == len(names)
 
 
 def test_an_equal_page_is_left_alone_and_another_replaced(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from breadthflow_pipelines.orchestration.asset_definition import own_asset
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import PagesWritten
 from breadthflow_pipelines.orchestration.ui_metadata import shown
-from breadthflow_pipelines.publishing.pages import default_path, write_page
+from breadthflow_pipelines.publishing.pages import write_page
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.warehouse.contents_listing import universes
 
 
@@ -25,11 +26,9 @@ from breadthflow_pipelines.warehouse.contents_listing import universes
 def market_report(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """One HTML file for each universe, made whole from the store; a page that would say the same is left as it is."""
     home = market.settings.home
-    made = [write_page(market.store, name, default_path(home, name)) for name in universes(market.store)]
+    made = [write_page(market.store, name, page_path(home, name)) for name in universes(market.store)]
     advance("market report", 1, f"{len(made)} page{'' if len(made) == 1 else 's'}")
-    written = PagesWritten(
-        paths={page.universe: str(page.path) for page in made}, pages_changed=sum(page.changed for page in made)
-    )
+    written = PagesWritten(pages=len(made), pages_changed=sum(page.changed for page in made))
     rows = [
         {
             "universe": page.universe,
