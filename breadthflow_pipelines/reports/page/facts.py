@@ -47,13 +47,18 @@ class Facts:
     @cached_property
     def events(self) -> list[Row]:
         """The signals that are events, oldest first, their evidence as objects."""
-        return _read(self.signals.filter(~pl.col("rule").is_in(SESSION_RULES)))
+        return _read(self._signals.filter(~pl.col("rule").is_in(SESSION_RULES)))
 
     @cached_property
     def measures(self) -> Mapping[str, Row]:
         """By rule, the last score and the last conviction; a rule that never had one is not in it."""
-        last = self.signals.filter(pl.col("rule").is_in(SESSION_RULES)).group_by("rule", maintain_order=True).last()
+        last = self._signals.filter(pl.col("rule").is_in(SESSION_RULES)).group_by("rule", maintain_order=True).last()
         return {row["rule"]: row for row in _read(last.select(self.signals.columns))}
+
+    @cached_property
+    def _signals(self) -> pl.DataFrame:
+        """Those of sessions that have breadth: what was counted again may have lost one, until signals follow."""
+        return self.signals.join(self.breadth.select("session"), on="session", how="semi", maintain_order="left")
 
     def age(self, session: dt.date) -> int:
         """How many sessions ago that was."""
@@ -63,7 +68,7 @@ class Facts:
         """The breadth with score and conviction beside it, each under its rule's name."""
         wide = self.breadth
         for rule in SESSION_RULES:
-            own = self.signals.filter(rule=rule).select("session", pl.col("value").alias(rule))
+            own = self._signals.filter(rule=rule).select("session", pl.col("value").alias(rule))
             wide = wide.join(own, on="session", how="left", maintain_order="left")
         return wide
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from breadthflow_pipelines.model.vocabulary import SESSION_RULES
+from breadthflow_pipelines.reports.page.armed import armed_sessions
 from breadthflow_pipelines.reports.page.catalogue import CHARTS, WINDOW, Chart, Series
 from breadthflow_pipelines.reports.page.evidence import evidence
 from breadthflow_pipelines.reports.page.facts import Facts
@@ -63,23 +64,9 @@ def drawable(facts: Facts) -> dict[Chart, list[Series]]:
 
 def columns(facts: Facts) -> pl.DataFrame:
     """The breadth with everything beside it that charts draw."""
-    return facts.with_measures().with_columns(pl.Series(WINDOW, zweig_window(facts), pl.Float64))
-
-
-def zweig_window(facts: Facts) -> list[float]:
-    """1 for each session on which Zweig's thrust is armed, the one of the thrust included; else 0."""
     thrust = RULES["zweig_breadth_thrust"].thrust
     assert thrust is not None  # noqa: S101 - it is a rule of events
-    assert thrust.deadline is not None  # noqa: S101 - and its window has an end
-    fired = {event["session"] for event in facts.events if event["rule"] == thrust.name}
-    low, armed, window = thrust.arms[0].level, None, []
-    for i, (session, average) in enumerate(facts.breadth.select("session", "zweig_ema").iter_rows()):
-        if average is not None and average < low:
-            armed = i
-        window.append(float(armed is not None and i - armed <= thrust.deadline))
-        if session in fired:
-            armed = None
-    return window
+    return facts.with_measures().with_columns(pl.Series(WINDOW, armed_sessions(facts, thrust)).cast(pl.Float64))
 
 
 def _pane(series: Series, shown: Sequence[Series]) -> int:

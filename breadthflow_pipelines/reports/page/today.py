@@ -1,11 +1,13 @@
 """The first screen: today's state in a sentence and a table, with what would change it."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from xml.etree.ElementTree import Element
 
 from breadthflow_pipelines.indicators.planning import mcclellan_ratio_needs, zweig_needs
 from breadthflow_pipelines.model.vocabulary import BREADTH_SCORE, BUY, CONVICTION, FINAL, HOLD, SELL
+from breadthflow_pipelines.reports.page.armed import is_armed
 from breadthflow_pipelines.reports.page.facts import Facts, Row
 from breadthflow_pipelines.reports.page.markup import Child, element, signal_link
 from breadthflow_pipelines.reports.svg import figure
@@ -54,7 +56,7 @@ def sentence(facts: Facts) -> str:
     parts = [f"score {figure(score['value'])} of 100, {score['action']}"] if score else []
     if conviction:
         parts.append(f"conviction {figure(conviction['value'])} of 4, {conviction['action']}")
-    if now["advances"] is not None:
+    if None not in (now["advances"], now["declines"]):
         parts.append(f"{now['advances']:,} rose and {now['declines']:,} fell")
     day: dt.date = now["session"]
     return f"{head} at the close of {day:%A} {day.day} {day:%B %Y}: {'; '.join([*parts, now['state']])}."
@@ -105,17 +107,15 @@ def changes(facts: Facts) -> Iterator[str]:
             f"McClellan Oscillator, now {text(oscillator)}: stays there with net advances of {stays:+,.0f}, reaches "
             f"zero with {zero:+,.0f}{_of_issues(now)}"
         )
-    ratio, summation = now["mcclellan_oscillator_ratio"], now["mcclellan_summation_ratio"]
+    ratio, summation, average = (
+        now[name] for name in ("mcclellan_oscillator_ratio", "mcclellan_summation_ratio", "zweig_ema")
+    )
     if None not in (ratio, summation):
-        recovery = RULES["mcclellan_oversold_recovery"].thresholds
-        level = recovery["fires_above"] if ratio < recovery["fires_above"] else recovery["armed_at_or_below"]
-        needs = {level: mcclellan_ratio_needs(ratio, summation, level)}
-        yield f"McClellan, ratio-adjusted, now {text(ratio)}: {_reached(needs)}"
-    average = now["zweig_ema"]
+        shares = partial(mcclellan_ratio_needs, ratio, summation)
+        yield _next_step(facts, "mcclellan_oversold_recovery", f"McClellan, ratio-adjusted, now {text(ratio)}", shares)
     if average is not None:
-        levels = RULES["zweig_breadth_thrust"].thresholds.values()
-        needs = {level: zweig_needs(average, level) for level in levels}
-        yield f"Zweig's average, now {text(average)}: {_reached(needs)}"
+        shares = partial(zweig_needs, average)
+        yield _next_step(facts, "zweig_breadth_thrust", f"Zweig's average, now {text(average)}", shares)
 
 
 def _of_issues(now: Row) -> str:
@@ -124,14 +124,15 @@ def _of_issues(now: Row) -> str:
     return "" if None in counted else f", of {sum(counted):,} issues"
 
 
-def _reached(needs: Mapping[float, float]) -> str:
-    """By level, the share of advances that takes a value there."""
-    return "; ".join(
-        f"reaches {level:g} if {100 * share:.1f} % of the issues that move advance"
-        if 0 <= share <= 1
-        else f"cannot reach {level:g} in one session"
-        for level, share in needs.items()
-    )
+def _next_step(facts: Facts, rule: str, what: str, share_for: Callable[[float], float]) -> str:
+    """What fires a rule, or arms it where it is not armed. share_for: the share of advances that reaches a level."""
+    thrust = RULES[rule].thrust
+    assert thrust is not None  # noqa: S101 - both are rules of events
+    armed = is_armed(facts, thrust)
+    step = thrust.fires[0] if armed else thrust.arms[0]
+    share = share_for(step.level)
+    how = f"with {100 * share:.1f} % of the issues that move advancing" if 0 <= share <= 1 else "not within one session"
+    return f"{what}: {rule} {'fires' if armed else 'is armed'} {step.relation.replace('_', ' ')} {step.level:g}, {how}"
 
 
 def _state(facts: Facts) -> str:

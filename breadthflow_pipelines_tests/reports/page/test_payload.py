@@ -4,7 +4,6 @@ import base64
 import datetime as dt
 import gzip
 import json
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -12,7 +11,7 @@ import pytest
 
 from breadthflow_pipelines.model.vocabulary import SESSION_RULES
 from breadthflow_pipelines.reports.page.catalogue import CHARTS, EVENT_RULES
-from breadthflow_pipelines.reports.page.payload import packed, payload, zweig_window
+from breadthflow_pipelines.reports.page.payload import packed, payload
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.explanation import explanation
 from breadthflow_pipelines_tests.reports.page.invented import facts
@@ -80,22 +79,6 @@ def test_the_evidence_is_in_the_words_of_explain() -> None:
         assert tuple(behind["columns"]) == said.columns
         assert behind["rows"][-1][0] == str(signal["session"])
         assert sessions[event["at"]] == signal["session"]
-
-
-def test_a_thrust_s_window_is_open_from_the_low_to_the_thrust_or_the_deadline() -> None:
-    of = facts(sessions=40)
-    averages = [0.5, 0.39, 0.45, *[0.5] * 14, 0.38, 0.5, 0.62, 0.63] + [None] * 19  # by hand: lows at 1 and 17
-    session = of.breadth["session"][19]
-    thrust = {"rule": "zweig_breadth_thrust", "session": session, "evidence": "{}"}
-    signals = of.signals.clear().with_columns().vstack(of.signals.clear())
-    fired = replace(
-        of,
-        breadth=of.breadth.with_columns(zweig_ema=pl.Series(averages, dtype=pl.Float64)),
-        signals=pl.concat([signals, pl.DataFrame([thrust])], how="diagonal_relaxed"),
-    )
-    assert [i for i, is_open in enumerate(zweig_window(fired)) if is_open] == [*range(1, 12), 17, 18, 19]
-    never = replace(fired, signals=signals)
-    assert [i for i, is_open in enumerate(zweig_window(never)) if is_open] == [*range(1, 12), *range(17, 28)]
 
 
 def test_an_index_has_the_upper_pane() -> None:

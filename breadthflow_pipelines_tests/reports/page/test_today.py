@@ -59,9 +59,28 @@ def test_what_would_change_it_is_the_catalogue_s_own_where_it_has_it() -> None:
     mcclellan, ratio, zweig = changes(of)
     assert f"stays there with net advances of {now['mcclellan_unchanged_at']:+,.0f}" in mcclellan
     assert f"reaches zero with {now['mcclellan_zero_at']:+,.0f}, of 300 issues" in mcclellan
-    needed = 0.4 * 11 / 2 - now["zweig_ema"] * 9 / 2  # T' = T + 2/11 (x - T), by hand
-    assert (f"reaches 0.4 if {100 * needed:.1f} %" in zweig) == (0 <= needed <= 1)
-    assert "ratio-adjusted" in ratio
+    assert "mcclellan_oversold_recovery" in ratio
+    assert "zweig_breadth_thrust" in zweig
+
+
+def test_a_thrust_that_is_armed_says_what_fires_it_and_another_what_arms_it() -> None:
+    of = facts()
+    averages = pl.Series([0.5] * 699 + [0.41])
+    low = replace(of, breadth=of.breadth.with_columns(zweig_ema=averages))
+    needed = 100 * (0.4 * 11 / 2 - 0.41 * 9 / 2)  # T' = T + 2/11 (x - T), by hand: 35.5
+    arms = f"is armed below 0.4, with {needed:.1f} % of the issues that move advancing"
+    assert list(changes(low))[-1] == f"Zweig's average, now 0.410: zweig_breadth_thrust {arms}"
+    armed = replace(of, breadth=of.breadth.with_columns(zweig_ema=averages.scatter(695, 0.39)))
+    fires = "fires above 0.615, not within one session"  # 0.615 * 11/2 - 0.41 * 9/2 is more than all
+    assert list(changes(armed))[-1] == f"Zweig's average, now 0.410: zweig_breadth_thrust {fires}"
+
+
+def test_a_session_that_lost_its_breadth_has_no_signal_either() -> None:
+    of = facts()
+    gone = of.events[-1]["session"]
+    without = replace(of, breadth=of.breadth.filter(pl.col("session") != gone))
+    assert gone not in {event["session"] for event in without.events}
+    assert "of 100" in rows(without)["Breadth score"]
 
 
 def test_a_short_history_is_unknown_and_not_zero() -> None:
