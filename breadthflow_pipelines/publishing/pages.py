@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import polars as pl
+
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.reports.page.document import page
 from breadthflow_pipelines.reports.page.facts import Facts
@@ -37,7 +40,7 @@ def write_page(database: Database, universe: str, path: Path) -> PageFile:
         DiskFullError: the disk has no space left.
     """
     contents = page_contents(database, universe)
-    facts = Facts(universe=universe, version=version(PROGRAM), **vars(contents))
+    facts = Facts(universe=universe, version=version(PROGRAM), **vars(contents) | {"breadth": _whole(contents.breadth)})
     text = page(facts).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,13 @@ def write_page(database: Database, universe: str, path: Path) -> PageFile:
         )
         raise full_disk(error, path.parent) or cannot from None
     return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
+
+
+def _whole(breadth: pl.DataFrame) -> pl.DataFrame:
+    """With every indicator of this program: one that the store does not have yet is unknown."""
+    return breadth.with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in CATALOGUE if name not in breadth.columns
+    )
 
 
 def _replace(path: Path, content: bytes) -> None:

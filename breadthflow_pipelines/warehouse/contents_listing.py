@@ -12,10 +12,13 @@ import polars as pl
 from breadthflow_pipelines.model.gates import EVERY
 from breadthflow_pipelines.model.vocabulary import ALL, LAPSED, MARKET_SIGNAL, SESSION_RULES
 from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.sql import quoted
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+SECTOR_SHARE = "pct_above_50"  # an indicator; a store that no run has brought up to this program may lack it
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def page_contents(database: Database, universe: str) -> PageContents:
     """
     standing.check_universe(database, universe)
     last = "session = (SELECT max(session) FROM market_signals WHERE universe = $1 AND segment = $2)"
+    share = SECTOR_SHARE if SECTOR_SHARE in breadth_columns(database) else f"NULL::double precision AS {SECTOR_SHARE}"
     evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END AS evidence"
     breadth, signals, known, sectors, faults = fetch_together(
         database,
@@ -81,7 +85,7 @@ def page_contents(database: Database, universe: str) -> PageContents:
             _signals(universe, evidence, [ALL]),
             _known(universe),
             (
-                "SELECT segment, session, pct_above_50 FROM breadth_indicators "
+                f"SELECT segment, session, {share} FROM breadth_indicators "
                 "WHERE universe = $1 AND segment <> $2 ORDER BY segment, session",
                 (universe, ALL),
             ),

@@ -62,6 +62,23 @@ def test_an_equal_page_is_left_alone_and_another_replaced(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_store_that_lacks_an_indicator_has_a_page_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = facts(sessions=200)
+    older = PageContents(
+        of.breadth.drop("zweig_ema"),
+        of.signals,
+        of.known_at,
+        of.convention,
+        of.synthetic,
+        sectors=of.sectors,
+        faults=of.faults,
+    )
+    monkeypatch.setattr(pages, "page_contents", lambda database, universe: older)  # noqa: ARG005
+    write_page(NOWHERE, "small", tmp_path / "page.html")
+    said = "Not drawn, because nothing of it is known here: Zweig"
+    assert said in (tmp_path / "page.html").read_text()
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RequestError, match=r"file/page\.html cannot be written"):

@@ -3,7 +3,6 @@
 import datetime as dt
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -15,16 +14,7 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import (
-    NOTHING,
-    Merged,
-    Statement,
-    execute,
-    fetch,
-    fetch_together,
-    merge,
-    yearly_partitions,
-)
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
 
@@ -316,13 +306,3 @@ def test_a_chunk_of_one_security_reads_no_partition_whole(database: Database) ->
     assert merge(database, tables.bars, other[:3]).updated == 3
     execute(database, [("SELECT pg_stat_force_next_flush()", ())])
     assert read_by_scanning(database) - before < market.height / 2
-
-
-def test_queries_asked_together_are_answered_as_of_one_moment(database: Database) -> None:
-    count: Statement = ("SELECT count(*) FROM publications", ())
-    with ThreadPoolExecutor() as pool:
-        answers = pool.submit(fetch_together, database, [count, ("SELECT pg_sleep(1)::text", ()), count])
-        wait_until(lambda: fetch(database, "SELECT true FROM pg_stat_activity WHERE query LIKE '%pg_sle_p(1)%'").height)
-        execute(database, [("INSERT INTO publications (exchange, place) VALUES ('X', '/x')", ())])
-        before, _, after = answers.result()
-    assert (before.item(), after.item(), fetch(database, *count).item()) == (0, 0, 1)
