@@ -34,7 +34,10 @@ class Settings(BaseSettings):
         env_prefix="BREADTHFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    home: Path = Field(default_factory=_default_home, description="where the embedded store and Dagster's files live")
+    home: Path = Field(
+        default_factory=_default_home,
+        description="where the embedded store, Dagster's files and the pages of universes live",
+    )
     database_url: SecretStr | None = Field(
         default=None, description="a PostgreSQL 15+ to use instead of the embedded one: postgresql://user@host/database"
     )

@@ -408,6 +408,46 @@ def test_a_provisional_score_has_the_last_final_one_beside_it(ask: Ask, open_eve
     ]
 
 
+def test_report_writes_a_page_and_prints_where_it_is(ask: Ask, store: dict[str, object], tmp_path: Path) -> None:
+    assert (Path(str(store["home"])) / "reports" / "demo.html").is_file()  # from the run
+    answer = ask("report", "--universe", "demo", "--to", tmp_path / "new" / "page.html")
+    assert answer.status == 0
+    assert answer.out.strip() == str(tmp_path / "new" / "page.html")
+    assert answer.err.startswith("Breadth of demo is ")
+    score = ask("signals", "--universe", "demo", "--rule", "breadth_score", "--segment", "ALL", "--format", "csv")
+    value = f"{float(score.rows[-1]['value']):.1f}"
+    page = (tmp_path / "new" / "page.html").read_text()
+    assert f"score {value} of 100" in page
+    assert "<title>demo (SYNTHETIC): market breadth, 2026-04-10</title>" in page
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_report_is_opened_where_somebody_asks_for_it(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: bool
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or browser)
+    answer = ask("report", "--universe", "demo", "--to", tmp_path / "a b.html", "--open")
+    assert answer.status == 0
+    assert opened == [(tmp_path / "a b.html").as_uri()]
+    assert ("No browser could be started here" in answer.err) is not browser
+
+
+def test_export_writes_every_segment_with_a_manifest(ask: Ask, tmp_path: Path) -> None:
+    answer = ask("export", "--universe", "demo", "--to", tmp_path / "export")
+    assert answer.status == 0
+    assert answer.out.strip() == str(tmp_path / "export")
+    assert "demo (synthetic) through 2026-04-10" in answer.err
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert (manifest["as_of"], manifest["synthetic"]) == ("2026-04-10", True)
+    printed = ask("breadth", "--universe", "demo", "--format", "csv").rows
+    exported = list(csv.DictReader((tmp_path / "export" / "breadth.csv").open()))
+    assert len(exported) == len(printed) == manifest["files"]["breadth.csv"]["rows"]
+    assert list(exported[0]) == list(printed[0])
+    key = ("segment", "session", "advances", "synthetic")
+    assert [[row[name] for name in key] for row in exported] == [[row[name] for name in key] for row in printed]
+
+
 def test_sources_says_what_answers(ask: Ask) -> None:
     answer = ask("sources")
     assert answer.status == 0
@@ -472,6 +512,12 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["accept-hole", "2026-03-10", "--reason", " "], {}, 2, "--reason is empty"),
         (["accept-hole", "2026-03-10"], {}, 2, "--reason"),
         (["accept-hole", "yesterday", "--reason", "x"], {}, 2, "yesterday"),
+        (["report", "--universe", "nope"], {}, 2, "Universe nope is unknown; there are: demo"),
+        (["report", "--universe", "demo", "--to", "/"], {}, 2, "--to / is a directory; name a file in it"),
+        (["report", "--universe", "demo", "--to", "/dev/null/x.html"], {}, 2, "/dev/null/x.html cannot be written"),
+        (["export", "--universe", "nope", "--to", "new"], {}, 2, "Universe nope is unknown; there are: demo"),
+        (["export", "--universe", "demo", "--to", "/"], {}, 2, "--to / is there already"),
+        (["export", "--universe", "demo"], {}, 2, "--to"),
         (["rejected", "--from", "2026-02-01", "--to", "2026-01-01"], {}, 2, "before it begins"),
         (["rejected", "--exchange", "NYSE"], {}, 2, "none were imported: run breadthflow import-breadth"),
         (["rejected", "--exchange", "NYSE", "--symbol", "IBM"], {}, 2, "--source, --symbol and --status are of bars"),

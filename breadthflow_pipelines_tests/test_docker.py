@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
 
@@ -92,6 +93,17 @@ def test_the_image_is_built_from_files_that_exist_and_are_sent() -> None:
     assert sorted(copied) == sorted([*sent, "dagster.yaml"])  # it is in the package and in DAGSTER_HOME
     assert all((ROOT / path).exists() for path in copied)
     assert f"USER {OURS['daemon']['user']}\n" in dockerfile
+
+
+def test_runs_can_write_where_the_pages_go() -> None:
+    volumes = dict(volume.split(":")[:2] for volume in SERVICES["code-location"]["volumes"] if "$" not in volume)
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    (home,) = re.findall(r"BREADTHFLOW_HOME=(\S+)", dockerfile)
+    place = page_path(Path(home), "demo").parent
+    assert volumes["reports"] == str(place)
+    assert (
+        f" {place}\n" in dockerfile.partition("install --directory --owner 10001")[2]
+    )  # a volume is owned as in the image
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +47,20 @@ def test_every_command_of_the_readme_works(store: dict[str, object], tmp_path: P
         answer = breadthflow(*(str(tmp_path / part) if part.endswith(".xml") else part for part in arguments), **store)
         assert answer.returncode == 0, f"{command}\n{answer.stderr}"
         assert answer.stdout, command
+
+
+@pytest.mark.slow
+def test_the_example_of_reading_runs(
+    store: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/reading.md").read_text(), re.MULTILINE | re.DOTALL)
+    for name, value in store.items():
+        monkeypatch.setenv(f"BREADTHFLOW_{name.upper()}", str(value))
+    get_settings.cache_clear()
+    exec(example, {})  # noqa: S102 - it is our own
+    low, _, sessions = capsys.readouterr().out.partition(" of ")
+    assert 0 <= int(low) < int(sessions.split()[0])
+    assert int(sessions.split()[0]) > 300  # fifteen months
 
 
 def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:

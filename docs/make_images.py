@@ -1,14 +1,18 @@
-"""Make the README's pictures from a running UI: the asset graph, and a chart as its dialog shows it.
+"""Make the README's pictures: the page of the demo market, and of a running UI the asset graph and a chart's dialog.
 
-    uv run --group docs python docs/make_images.py http://127.0.0.1:3000 [/usr/bin/chromium]
+    uv run --group test python docs/make_images.py http://127.0.0.1:3000 [/usr/bin/chromium]
 
-Needs a Chromium on the machine, and `breadthflow up` on a store where `breadthflow run` has ended.
+Needs a Chromium on the machine, and `breadthflow up` on the store that the settings mean, where `breadthflow run` has
+ended.
 """
 
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+from breadthflow_pipelines.publishing.places import page_path
+from breadthflow_pipelines.settings import get_settings
 
 IMAGES = Path(__file__).parent / "images"
 GROUPS = ",".join(f"global@global:{group}" for group in ("market", "breadth", "signals", "symbols"))
@@ -34,6 +38,15 @@ def chart(page: Page, address: str, asset: str, about: str, name: str) -> None:
     picture.screenshot(path=IMAGES / f"{name}.png")
 
 
+def report(page: Page) -> None:
+    """What one sees first of the demo market's page."""
+    page.set_viewport_size({"width": 1360, "height": 1420})
+    page.goto(page_path(get_settings().home, "demo").as_uri())
+    page.wait_for_selector("html[data-drawn=yes]")
+    page.wait_for_timeout(500)
+    page.screenshot(path=IMAGES / "report.png")
+
+
 def main() -> None:
     """Make all pictures."""
     address, *chromium = sys.argv[1:]
@@ -45,6 +58,7 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 2000, "height": 1000})
         asset_graph(page, address)
         chart(page, address, "market_signals", "Zweig's average", "zweig")
+        report(page)
         browser.close()
 
 

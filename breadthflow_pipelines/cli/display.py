@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from breadthflow_pipelines.cli.options import Format
+from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import signal_listing, standing, universe_listing
 from breadthflow_pipelines.warehouse.database import Database, Row
 
@@ -111,12 +113,16 @@ def show_trouble(report: "RunReport") -> None:
 
 
 def show_latest(database: Database, universe: str | None = None) -> None:
-    """Print the newest signals of each universe, or of one."""
+    """Print the newest signals of each universe, or of one, and where their pages are."""
     rows = signal_listing.latest_signals(database, EVENTS_SHOWN, universe)
     synthetic = universe_listing.synthetic_universes(database)
-    for name in sorted({row["universe"] for row in rows}):
+    names = sorted({row["universe"] for row in rows})
+    for name in names:
         title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
         shown = ("session", "rule", "action", "confidence", "value", "state", "signal_id")
         out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
+    for page in (page_path(get_settings().home, name) for name in names):
+        if page.is_file():
+            err.print(f"Page:  {page}", markup=False, soft_wrap=True)

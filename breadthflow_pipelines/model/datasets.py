@@ -1,4 +1,4 @@
-"""What the store holds: one entry for each asset and the table of its name; and what jobs and checks are called.
+"""What is made: one entry for each asset, and with it the table of its name; and what jobs and checks are called.
 
 Imports nothing of ours. What Dagster is told beyond this stands with the assets; columns are in warehouse/tables.py.
 """
@@ -29,12 +29,13 @@ class History:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One asset and the table of its name.
+    """One asset and the table of its name, unless it fills none.
 
     group: where the UI shows it. monthly: whether it is cut by month; else it is made whole in every run. follows: what
     it is made of, as far as a change there makes sessions of it due again; what is made whole follows everything
     anyway. of_bars: whether the market's bars lead to it. of_publications: whether counts that exchanges publish do.
     watched: whether it holds sessions and always has the last one. history: None where only the newest rows are kept.
+    table: whether there is one of its name; without it the asset writes files.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dataset:
     of_publications: bool = False
     watched: bool = False
     history: History | None = None
+    table: bool = True
 
 
 _SOUND_BARS = ("bars", "quarantined_bars", "universe_members", CALENDAR)
@@ -75,6 +77,7 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset("market_signals", "signals", of_publications=True, watched=True),
         Dataset("price_indicators", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
         Dataset("symbol_signals", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
+        Dataset("market_report", "signals", of_publications=True, table=False),
     )
 }
 
@@ -82,6 +85,7 @@ DAILY_ASSETS = tuple(DATASETS)
 MARKET_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_bars)
 MONTHLY_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.monthly)
 PUBLISHED_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_publications)
+STORED = tuple(name for name, dataset in DATASETS.items() if dataset.table)
 WATCHED = tuple(name for name, dataset in DATASETS.items() if dataset.watched)
 WITH_HISTORY: Mapping[str, History] = {
     name: dataset.history for name, dataset in DATASETS.items() if dataset.history is not None

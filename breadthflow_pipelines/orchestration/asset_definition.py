@@ -32,26 +32,33 @@ def stored_asset(
 ) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]:
     """An asset of the name of the table that it fills.
 
-    layer: how far it is from the source, to filter assets by. derived_columns: those that follow a catalogue. made_of:
-    the (asset, column) pairs that each computed column is made from. more_metadata: of the asset, the same in all runs.
+    derived_columns: those that follow a catalogue. made_of: the (asset, column) pairs that each computed column is made
+    from. more_metadata: of the asset, the same in all runs. layer and the rest: as of ``own_asset``.
     """
+    metadata = {
+        **table_metadata(table, derived_columns),
+        **({LINEAGE: lineage(made_of)} if made_of else {}),
+        **(more_metadata or {}),
+    }
+    stored_with = {"postgres", "polars", *kinds}
+    return own_asset(table, layer=layer, code_version=code_version, kinds=stored_with, metadata=metadata, **options)
 
-    group = DATASETS[table].group
+
+def own_asset(
+    name: str, *, layer: str, code_version: str, kinds: Iterable[str], **options: Any
+) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]:
+    """An asset of ours, whatever it fills. layer: how far it is from the source, to filter assets by."""
+    group = DATASETS[name].group
 
     def decorate(compute: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
         asset: dg.AssetsDefinition = dg.asset(
-            name=table,
+            name=name,
             group_name=group,
             owners=OWNERS,
-            kinds={"postgres", "polars", *kinds},
+            kinds={*kinds},
             code_version=code_version,
             backfill_policy=WHOLE,
             tags={"domain": group, "layer": layer},
-            metadata={
-                **table_metadata(table, derived_columns),
-                **({LINEAGE: lineage(made_of)} if made_of else {}),
-                **(more_metadata or {}),
-            },
             **options,
         )(_with_metadata_stored_once(retried_if_unreachable(compute)))
         return asset

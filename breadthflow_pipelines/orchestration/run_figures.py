@@ -16,7 +16,7 @@ from breadthflow_pipelines.sources.protocol import Outcome, Reading
 from breadthflow_pipelines.sources.tree import note_of_others
 from breadthflow_pipelines.warehouse.bulk import Merged
 
-BARS, PUBLISHED = "bars", "exchange_breadth"
+BARS, PUBLISHED, REPORT = "bars", "exchange_breadth", "market_report"
 
 
 class Record(BaseModel):
@@ -87,6 +87,13 @@ class NothingRead(Record):
     problems: tuple[str, ...]
 
 
+class PagesWritten(Record):
+    """How many pages a run made, and how many of them said something else before."""
+
+    pages: int
+    pages_changed: int
+
+
 class FileFigures(Record):
     """Where the lines of the source's files went: each is a row, rejected, blank, a header, or continues another."""
 
@@ -154,7 +161,7 @@ class BarsFigures(RowsRead):
         return figures.model_copy(update={"files": FileFigures.from_metadata(metadata)})
 
 
-Figures = RowCounts | NothingRead
+Figures = RowCounts | NothingRead | PagesWritten
 
 
 def figures_by_asset(events: Iterable[dg.DagsterEvent]) -> dict[str, Figures]:
@@ -177,6 +184,8 @@ def latest_published(instance: dg.DagsterInstance) -> RowsRead | NothingRead | N
 def _figures(asset: str, metadata: Metadata) -> Figures:
     if asset == BARS:
         return BarsFigures.from_metadata(metadata)
+    if asset == REPORT:
+        return PagesWritten.from_metadata(metadata)
     return _published(metadata) if asset == PUBLISHED else RowCounts.from_metadata(metadata)
 
 

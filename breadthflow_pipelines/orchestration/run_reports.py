@@ -8,7 +8,13 @@ import dagster as dg
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
 from breadthflow_pipelines.orchestration.execution import Executed
-from breadthflow_pipelines.orchestration.run_figures import BarsFigures, NothingRead, RowsRead, figures_by_asset
+from breadthflow_pipelines.orchestration.run_figures import (
+    BarsFigures,
+    NothingRead,
+    RowCounts,
+    RowsRead,
+    figures_by_asset,
+)
 from breadthflow_pipelines.orchestration.step_failures import step_failure
 
 
@@ -54,7 +60,7 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
     problems: list[str] = []
     restated = 0
     for asset, figures in figures_by_asset(executed.events).items():
-        if not isinstance(figures, NothingRead):
+        if isinstance(figures, RowCounts):
             rows[asset] = figures.row_counts()
         if isinstance(figures, RowsRead | NothingRead):
             problems += figures.problems

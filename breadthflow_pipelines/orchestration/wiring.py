@@ -6,6 +6,7 @@ from breadthflow_pipelines.orchestration import checks
 from breadthflow_pipelines.orchestration.assets.bars import bars_asset
 from breadthflow_pipelines.orchestration.assets.breadth_counts import breadth_counts_asset
 from breadthflow_pipelines.orchestration.assets.breadth_indicators import breadth_indicators
+from breadthflow_pipelines.orchestration.assets.market_report import market_report
 from breadthflow_pipelines.orchestration.assets.market_signals import market_signals
 from breadthflow_pipelines.orchestration.assets.price_indicators import price_indicators_asset
 from breadthflow_pipelines.orchestration.assets.published_counts import exchange_breadth
@@ -40,6 +41,7 @@ def build(settings: Settings) -> dg.Definitions:
         market_signals,
         price_indicators_asset(months),
         symbol_signals_asset(months),
+        market_report,
     ]
     return dg.Definitions(
         assets=with_freshness(assets, calendar),

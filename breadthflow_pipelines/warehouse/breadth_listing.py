@@ -42,18 +42,28 @@ def breadth(
     Raises:
         RequestError: the universe, the segment or the days are not in the store, or were not then; says what is.
     """
+    query, values = breadth_query(database, universe, first, last, segment, columns, as_of)
+    rows = rows_of(database, query, values)
+    if not rows:
+        raise nothing(database, universe, segment, first, last, as_of)
+    invented = universe in synthetic_universes(database)
+    return [{**row, "synthetic": invented} for row in rows]
+
+
+def breadth_query(
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    segment: str | None,
+    columns: Sequence[str],
+    as_of: dt.datetime | None,
+) -> tuple[sql.Composed, list[str | dt.date]]:
+    """The query of these columns of breadth, with psycopg2's marks, and its values."""
     where, values = conditions({"universe": universe, "segment": segment}, first, last)
     shown = sql.SQL(", ").join(map(sql.Identifier, columns))
     query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
-    if as_of is not None:
-        query = _as_of(database, as_of) + query
-    rows = rows_of(database, query, values)
-    if not rows and as_of is not None:
-        raise _nothing_then(database, universe, as_of)
-    if not rows:
-        raise _nothing(database, universe, segment, first, last)
-    invented = universe in synthetic_universes(database)
-    return [{**row, "synthetic": invented} for row in rows]
+    return (query if as_of is None else _as_of(database, as_of) + query), values
 
 
 def _as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
@@ -70,9 +80,17 @@ def _as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
     return sql.SQL("WITH {} ").format(sql.SQL(", ").join(parts))
 
 
-def _nothing(
-    database: Database, universe: str, segment: str | None, first: dt.date | None, last: dt.date | None
+def nothing(
+    database: Database,
+    universe: str,
+    segment: str | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    as_of: dt.datetime | None,
 ) -> RequestError:
+    """Why the store has no such breadth, or had none then, and what it has."""
+    if as_of is not None:
+        return _nothing_then(database, universe, as_of)
     standing.check_universe(database, universe)
     query = "SELECT DISTINCT segment FROM breadth_indicators WHERE universe = %s ORDER BY segment"
     segments = [row["segment"] for row in rows_of(database, query, [universe])]

@@ -75,6 +75,13 @@ def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) 
         return _fetch(cursor, query, parameters)
 
 
+def fetch_together(database: Database, queries: Sequence[Statement]) -> list[pl.DataFrame]:
+    """The answers to several queries, all of one moment: what others write meanwhile is in none of them."""
+    with _cursor(database) as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return [_fetch(cursor, query, parameters) for query, parameters in queries]
+
+
 def execute(database: Database, statements: Sequence[Statement]) -> None:
     """Run statements in one transaction."""
     with _cursor(database) as cursor:

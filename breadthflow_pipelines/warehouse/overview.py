@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from breadthflow_pipelines.model.datasets import DATASETS
+from breadthflow_pipelines.model.datasets import DATASETS, STORED
 from breadthflow_pipelines.model.vocabulary import ALL, LAPSED
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 
 
 def empty_tables(database: Database) -> set[str]:
     """Which of the store's datasets have no row; quarantine is not asked, as it has none on a good day."""
-    names = (name for name in DATASETS if name != "quarantined_bars")
+    names = (name for name in STORED if name != "quarantined_bars")
     query = "SELECT " + ", ".join(f"EXISTS (SELECT FROM {name}) AS {name}" for name in names)
     return {name for name, filled in rows_of(database, query, [])[0].items() if not filled}
 

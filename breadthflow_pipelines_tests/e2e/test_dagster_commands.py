@@ -81,7 +81,7 @@ def test_dagster_dev_serves_the_definitions(settings: dict[str, object]) -> None
                 process.communicate(timeout=120)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-    assert answer.count('"groupName"') == 10
+    assert answer.count('"groupName"') == 11
 
 
 def wait_for(url: str) -> str:

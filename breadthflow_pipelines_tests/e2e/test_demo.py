@@ -27,6 +27,9 @@ def test_make_run_ends_with_signals_and_a_second_run_changes_nothing(command: Co
     assert first.returncode == 0, first.stderr
     assert "demo (synthetic)" in first.stderr
     assert "its prices are invented" in first.stderr
+    page = home / "reports" / "demo.html"
+    assert f"Page:  {page}" in first.stderr
+    assert "SYNTHETIC" in page.read_text()
     table = first.stderr.partition("\nRows")[2]
     bars = next(line.split() for line in table.splitlines() if line.startswith("bars  "))
     read, inserted, rejected = (int(bars[i].replace(",", "")) for i in (1, 2, 6))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 SYMBOLS = [letter * 3 for letter in "ABCDEFGHIJKL"]
 DAILY = [
     *("securities", "universe_members", "bars", "quarantined_bars", "breadth_counts", "breadth_indicators"),
-    *("market_signals", "price_indicators", "symbol_signals"),
+    *("market_signals", "price_indicators", "symbol_signals", "market_report"),
 ]
 PATIENCE = 600  # seconds; a backfill is three runs, one after the other, on a machine that others use too
 BACKFILL = """

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 DAILY = [
     *("securities", "universe_members", "bars", "quarantined_bars", "breadth_counts", "breadth_indicators"),
-    *("market_signals", "price_indicators", "symbol_signals"),
+    *("market_signals", "price_indicators", "symbol_signals", "market_report"),
 ]
 LAUNCH = """
 mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {

@@ -10,7 +10,7 @@ import pytest
 from breadthflow_pipelines import definitions
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
-from breadthflow_pipelines.model.datasets import MONTHLY_ASSETS
+from breadthflow_pipelines.model.datasets import MONTHLY_ASSETS, STORED
 from breadthflow_pipelines.orchestration.hosting.instance import configuration_file, show_pools
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
@@ -33,11 +33,12 @@ EDGES = {
     "market_signals": {"breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
+    "market_report": {"market_signals", "symbol_signals"},
 }
 GROUPS = {
     "market": {"securities", "universe_members", "bars", "quarantined_bars"},
     "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
-    "signals": {"market_signals"},
+    "signals": {"market_signals", "market_report"},
     "symbols": {"price_indicators", "symbol_signals"},
 }
 # Columns that follow a catalogue, beside those of tables.py.
@@ -85,19 +86,24 @@ def test_asset_says_what_it_is(name: str) -> None:
     asset = GRAPH.get(dg.AssetKey(name))
     assert name in GROUPS[asset.group_name or ""]
     assert asset.owners == ["team:breadthflow"]
-    assert {"postgres", "polars"} <= asset.kinds
-    assert len(asset.kinds) <= 3  # more are not shown
+    assert 0 < len(asset.kinds) <= 3  # more are not shown
     assert asset.tags["domain"] == asset.group_name
-    assert asset.tags["layer"] in ("source", "quality", "counts", "indicators", "signals")
+    assert asset.tags["layer"] in ("source", "quality", "counts", "indicators", "signals", "report")
     assert asset.code_version
     assert len(asset.description or "") > 40
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_asset_of_a_table_shows_its_columns(name: str) -> None:
+    asset = GRAPH.get(dg.AssetKey(name))
+    assert {"postgres", "polars"} <= asset.kinds
     assert asset.metadata["dagster/table_name"] == name
     schema = asset.metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns] == columns_of(name)
     assert all(column.description for column in schema.columns)
 
 
-@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("name", STORED)
 def test_column_schema_is_that_of_the_filled_store(name: str, filled: Store) -> None:
     query = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = %s"
     stored = {column: (kind, null == "YES") for column, kind, null in filled.rows(query, name)}
@@ -133,7 +139,7 @@ def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
     }
     assert jobs == {
         "bring_up_to_date": EDGES.keys(),
-        "import_published_counts": {"exchange_breadth", "breadth_indicators", "market_signals"},
+        "import_published_counts": {"exchange_breadth", "breadth_indicators", "market_signals", "market_report"},
     }
     checks = DEFINITIONS.resolve_job_def("run_checks").asset_layer
     assert checks.executable_asset_keys == set()

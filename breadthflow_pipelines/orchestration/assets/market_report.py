@@ -1,0 +1,49 @@
+"""A page for each universe, in the store's home: what the signals say today. What is on it: reports/page/."""
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.asset_definition import own_asset
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.run_figures import PagesWritten
+from breadthflow_pipelines.orchestration.ui_metadata import shown
+from breadthflow_pipelines.publishing.pages import write_page
+from breadthflow_pipelines.publishing.places import page_path
+from breadthflow_pipelines.warehouse.contents_listing import universes
+
+
+@own_asset(
+    "market_report",
+    code_version="1",
+    layer="report",
+    kinds={"html"},
+    deps=[
+        "market_signals",
+        dg.AssetDep("symbol_signals", partition_mapping=dg.AllPartitionMapping()),
+    ],
+)
+def market_report(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """One HTML file for each universe, made whole from the store; a page that would say the same is left as it is."""
+    home = market.settings.home
+    made = [write_page(market.store, name, page_path(home, name)) for name in universes(market.store)]
+    advance("market report", 1, f"{len(made)} page{'' if len(made) == 1 else 's'}")
+    written = PagesWritten(pages=len(made), pages_changed=sum(page.changed for page in made))
+    rows = [
+        {
+            "universe": page.universe,
+            "synthetic": page.synthetic,
+            "today": page.said,
+            "page": str(page.path),
+            "kilobytes": page.size // 1000,
+            "written": page.changed,
+        }
+        for page in made
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            **{f"page of {page.universe}": dg.MetadataValue.path(page.path) for page in made},
+            "today": shown(pl.DataFrame(rows)),
+            **written.to_metadata(),
+        }
+    )

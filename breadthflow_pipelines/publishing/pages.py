@@ -1,0 +1,75 @@
+"""Makes the page of a universe from the store, and puts it where people look. What is on it is reports/page/."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
+from breadthflow_pipelines.observability.disk import full_disk
+from breadthflow_pipelines.reports.page.document import page
+from breadthflow_pipelines.reports.page.facts import Facts
+from breadthflow_pipelines.reports.page.today import sentence
+from breadthflow_pipelines.warehouse.contents_listing import page_contents
+from breadthflow_pipelines.warehouse.database import Database
+
+PROGRAM = "breadthflow"
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A page as it was made. said: today's state in one sentence. changed: whether the file held something else."""
+
+    universe: str
+    path: Path
+    size: int
+    said: str
+    synthetic: bool
+    changed: bool
+
+
+def write_page(database: Database, universe: str, path: Path) -> PageFile:
+    """Make the page of a universe; a file that holds the same is left as it is.
+
+    Raises:
+        RequestError: nothing of the universe is stored, or the file cannot be written.
+        DiskFullError: the disk has no space left.
+    """
+    contents = page_contents(database, universe)
+    facts = Facts(universe=universe, version=version(PROGRAM), **vars(contents) | {"breadth": _whole(contents.breadth)})
+    text = page(facts).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        changed = not path.is_file() or path.read_bytes() != text
+        if changed:
+            _replace(path, text)
+    except OSError as error:
+        cannot = RequestError(
+            f"{path} cannot be written: {error.strerror}; let this user write there, or name another."
+        )
+        raise full_disk(error, path.parent) or cannot from None
+    return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
+
+
+def _whole(breadth: pl.DataFrame) -> pl.DataFrame:
+    """With every indicator of this program: one that the store does not have yet is unknown."""
+    return breadth.with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in CATALOGUE if name not in breadth.columns
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put the whole file in place at once: who has it open, or loses power, has the old one or the new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise

@@ -1,0 +1,77 @@
+"""What a page is made of, and what several of its sections ask of it. Fetches nothing."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from breadthflow_pipelines.model.vocabulary import SESSION_RULES
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A universe as a whole, as the store says it.
+
+    breadth: counts and indicators, at least one row, by session. signals: as MARKET_SIGNAL, by session; evidence is
+    JSON text, and of score and conviction only the last session's is needed. sectors: segment, session, pct_above_50.
+    faults: kind, what, rows, first, last. known_at: since when the store says exactly this. convention: the version of
+    the definitions, version: that of the program.
+    """
+
+    universe: str
+    breadth: pl.DataFrame
+    signals: pl.DataFrame
+    sectors: pl.DataFrame
+    faults: pl.DataFrame
+    known_at: dt.datetime
+    convention: int
+    synthetic: bool
+    version: str
+
+    @cached_property
+    def now(self) -> Row:
+        """The last session's row."""
+        return self.breadth.row(-1, named=True)
+
+    @cached_property
+    def number(self) -> Mapping[dt.date, int]:
+        """By session, its number from 0."""
+        return {session: i for i, session in enumerate(self.breadth["session"])}
+
+    @cached_property
+    def events(self) -> list[Row]:
+        """The signals that are events, oldest first, their evidence as objects."""
+        return _read(self._signals.filter(~pl.col("rule").is_in(SESSION_RULES)))
+
+    @cached_property
+    def measures(self) -> Mapping[str, Row]:
+        """By rule, the last score and the last conviction; a rule that never had one is not in it."""
+        last = self._signals.filter(pl.col("rule").is_in(SESSION_RULES)).group_by("rule", maintain_order=True).last()
+        return {row["rule"]: row for row in _read(last.select(self.signals.columns))}
+
+    @cached_property
+    def _signals(self) -> pl.DataFrame:
+        """Those of sessions that have breadth: what was counted again may have lost one, until signals follow."""
+        return self.signals.join(self.breadth.select("session"), on="session", how="semi", maintain_order="left")
+
+    def age(self, session: dt.date) -> int:
+        """How many sessions ago that was."""
+        return len(self.number) - 1 - self.number[session]
+
+    def with_measures(self) -> pl.DataFrame:
+        """The breadth with score and conviction beside it, each under its rule's name."""
+        wide = self.breadth
+        for rule in SESSION_RULES:
+            own = self._signals.filter(rule=rule).select("session", pl.col("value").alias(rule))
+            wide = wide.join(own, on="session", how="left", maintain_order="left")
+        return wide
+
+
+def _read(signals: pl.DataFrame) -> list[Row]:
+    return [{**row, "evidence": json.loads(row["evidence"])} for row in signals.iter_rows(named=True)]

@@ -1,0 +1,156 @@
+"""What pages and exports hold of a universe: frames of one moment, and since when the store says so.
+
+Frames for notebooks: frame_listing.py.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import polars as pl
+
+from breadthflow_pipelines.model.gates import EVERY
+from breadthflow_pipelines.model.vocabulary import ALL, LAPSED, MARKET_SIGNAL, SESSION_RULES
+from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
+from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
+from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.sql import quoted
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+SECTOR_SHARE = "pct_above_50"  # an indicator; a store that no run has brought up to this program may lack it
+
+
+@dataclass(frozen=True)
+class UniverseContents:
+    """What the store holds of a universe.
+
+    breadth: the columns of the view ``breadth``. signals: MARKET_SIGNAL, evidence as JSON text. Both by segment and
+    session. known_at: since when the store says exactly this. convention: the version of the definitions, of the newest
+    row. synthetic: whether its companies are invented.
+    """
+
+    breadth: pl.DataFrame
+    signals: pl.DataFrame
+    known_at: dt.datetime
+    convention: int
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class PageContents(UniverseContents):
+    """What a page shows: the universe as a whole, with evidence of all events and of the last session's measures.
+
+    sectors: segment, session, pct_above_50. faults: kind, what, rows, first, last: what is left out, doubted, revised
+    or held.
+    """
+
+    sectors: pl.DataFrame
+    faults: pl.DataFrame
+
+
+def universes(database: Database) -> list[str]:
+    """The universes that have breadth, by name."""
+    return [row["universe"] for row in rows_of(database, "SELECT DISTINCT universe FROM breadth_indicators ORDER BY 1")]
+
+
+def universe_contents(database: Database, universe: str) -> UniverseContents:
+    """Everything of a universe, every segment.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+    """
+    standing.check_universe(database, universe)
+    breadth, signals, known = fetch_together(
+        database, [_breadth(universe), _signals(universe, "evidence::text"), _known(universe)]
+    )
+    known_at, convention = known.row(0)
+    return UniverseContents(breadth, signals, known_at, convention, universe in synthetic_universes(database))
+
+
+def page_contents(database: Database, universe: str) -> PageContents:
+    """What the page of a universe shows.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+    """
+    standing.check_universe(database, universe)
+    last = "session = (SELECT max(session) FROM market_signals WHERE universe = $1 AND segment = $2)"
+    share = SECTOR_SHARE if SECTOR_SHARE in breadth_columns(database) else f"NULL::double precision AS {SECTOR_SHARE}"
+    evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END AS evidence"
+    breadth, signals, known, sectors, faults = fetch_together(
+        database,
+        [
+            _breadth(universe, [ALL]),
+            _signals(universe, evidence, [ALL]),
+            _known(universe),
+            (
+                f"SELECT segment, session, {share} FROM breadth_indicators "
+                "WHERE universe = $1 AND segment <> $2 ORDER BY segment, session",
+                (universe, ALL),
+            ),
+            (_FAULTS, (universe,)),
+        ],
+    )
+    known_at, convention = known.row(0)
+    synthetic = universe in synthetic_universes(database)
+    return PageContents(breadth, signals, known_at, convention, synthetic, sectors, faults)
+
+
+def _breadth(universe: str, segments: Collection[str] = ()) -> Statement:
+    where = "universe = $1" + (" AND segment = $2" if segments else "")
+    return f"SELECT * FROM breadth WHERE {where} ORDER BY segment, session", (universe, *segments)
+
+
+def _signals(universe: str, evidence: str, segments: Collection[str] = ()) -> Statement:
+    columns = ", ".join(evidence if name == "evidence" else name for name in MARKET_SIGNAL)
+    where = "universe = $1" + (" AND segment = $2" if segments else "")
+    query = f"SELECT {columns} FROM market_signals WHERE {where} ORDER BY segment, session, rule"
+    return query, (universe, *segments)
+
+
+def _known(universe: str) -> Statement:
+    """The moment of the last change to anything of the universe, removals included; and the convention."""
+    return (
+        "SELECT greatest((SELECT max(computed_at) FROM breadth_counts WHERE universe = $1), "
+        "(SELECT max(ingested_at) FROM exchange_breadth WHERE exchange = $1), "
+        "(SELECT max(computed_at) FROM breadth_indicators WHERE universe = $1), "
+        "(SELECT max(computed_at) FROM market_signals WHERE universe = $1), "
+        "(SELECT max(known_to) FROM breadth_revisions WHERE universe = $1)) AS known_at, "
+        "(SELECT max(convention) FROM breadth_indicators WHERE universe = $1) AS convention",
+        (universe,),
+    )
+
+
+_OF_MEMBERS = "security_id IN (SELECT security_id FROM universe_members WHERE universe = $1)"
+_COUNTED = "count(*) AS rows, min(session) AS first, max(session) AS last"
+_FAULTS = f"""
+SELECT 'rejected bar' AS kind, reason AS what, {_COUNTED}
+  FROM rejected_bars, unnest(reasons) AS reason
+ WHERE gone_at IS NULL AND symbol IN (SELECT symbol FROM universe_members WHERE universe = $1
+                                      UNION SELECT symbol FROM security_symbols WHERE {_OF_MEMBERS})
+ GROUP BY reason
+UNION ALL
+SELECT 'rejected line', reason, {_COUNTED} FROM rejected_counts WHERE exchange = $1 GROUP BY reason
+UNION ALL
+SELECT status || ' bar', rule, {_COUNTED} FROM quarantined_bars
+ WHERE status <> '{LAPSED}' AND {_OF_MEMBERS} GROUP BY status, rule
+UNION ALL
+SELECT 'doubted session', reason, {_COUNTED} FROM exchange_breadth, unnest(doubts) AS reason
+ WHERE exchange = $1 GROUP BY reason
+UNION ALL
+SELECT 'revised bar', coalesce(kind, 'unknown cause'), {_COUNTED} FROM bar_revisions
+ WHERE {_OF_MEMBERS} GROUP BY kind
+UNION ALL
+SELECT 'revised session', 'counts or indicators said something else before', count(DISTINCT session), min(session),
+       max(session) FROM breadth_revisions WHERE universe = $1 AND segment = '{ALL}' HAVING count(*) > 0
+UNION ALL
+SELECT 'held session', said, {_COUNTED} FROM holding
+ WHERE universe = $1 OR universe = '{EVERY}'
+   AND synthetic IN (SELECT synthetic FROM securities WHERE {_OF_MEMBERS}) GROUP BY said
+UNION ALL
+SELECT 'accepted hole', gate || ': ' || reason, {_COUNTED} FROM accepted_holes
+ WHERE universe = $1 OR universe = '{EVERY}'
+   AND synthetic IN (SELECT synthetic FROM securities WHERE {_OF_MEMBERS}) GROUP BY gate, reason
+ ORDER BY 1, 3 DESC, 2
+"""

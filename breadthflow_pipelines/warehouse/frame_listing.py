@@ -1,0 +1,65 @@
+"""Breadth and signals of a universe as frames, for notebooks. What pages and exports hold: contents_listing.py.
+
+Commands that print rows ask breadth_listing.py and signal_listing.py, which start faster.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+from psycopg2 import sql
+
+from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
+from breadthflow_pipelines.warehouse import breadth_listing, standing
+from breadthflow_pipelines.warehouse.bulk import fetch
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.sql import conditions
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+
+def breadth_frame(
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    segment: str | None,
+    as_of: dt.datetime | None,
+) -> pl.DataFrame:
+    """Every column of breadth, and ``synthetic``, by segment and session; as_of as breadth_listing.breadth() has it.
+
+    Raises:
+        RequestError: the universe, the segment or the days are not in the store, or were not then; says what is.
+    """
+    columns = breadth_listing.breadth_columns(database)
+    query, values = breadth_listing.breadth_query(database, universe, first, last, segment, columns, as_of)
+    rows = fetch(database, _bound(database, query, values))
+    if rows.is_empty():
+        raise breadth_listing.nothing(database, universe, segment, first, last, as_of)
+    return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
+
+
+def signals_frame(
+    database: Database,
+    universe: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    segment: str | None,
+    rule: str | None,
+) -> pl.DataFrame:
+    """MARKET_SIGNAL, evidence as JSON text, and ``synthetic``, by segment and session; none is an answer.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+    """
+    standing.check_universe(database, universe)
+    where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
+    columns = ", ".join(f"{name}::text" if name == "evidence" else name for name in MARKET_SIGNAL)
+    query = f"SELECT {columns} FROM market_signals WHERE {where} ORDER BY segment, session, rule"
+    rows = fetch(database, _bound(database, query, values))
+    return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
+
+
+def _bound(database: Database, query: str | sql.Composed, values: Sequence[object]) -> str:
+    """The query with its values in it: psycopg2 composes it, ADBC asks it."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        return cursor.mogrify(query, values).decode()

@@ -1,0 +1,97 @@
+"""Frames for notebooks: what the store says or said, as pandas or Polars, and errors in the command's words."""
+
+import datetime as dt
+import json
+
+import pandas as pd
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from breadthflow_pipelines import reading
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
+from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_COLUMNS
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.signals.market import market_signals
+from breadthflow_pipelines.warehouse import breadth_listing, breadth_store, signal_listing
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines_tests.reports.test_charts import counts
+
+FIRST, LAST = dt.date(2022, 1, 3), dt.date(2022, 6, 1)
+OF = counts("small", (LAST - FIRST).days + 1).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+
+
+@pytest.fixture
+def stored(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A store with five months of a universe, which the settings mean."""
+    monkeypatch.setenv("BREADTHFLOW_DATABASE_URL", database.url)
+    get_settings.cache_clear()
+    store(database, OF)
+    return database
+
+
+def store(database: Database, rows: pl.DataFrame) -> None:
+    breadth_store.record_counts(database, rows, FIRST, LAST)
+    known = breadth_store.all_counts(database)
+    indicators = breadth_indicators(known).with_columns(state=pl.lit("final"))
+    breadth_store.record_indicators(database, indicators, BREADTH_COLUMNS)
+    breadth_store.record_signals(database, market_signals(known, indicators))
+
+
+def test_frames_hold_what_the_commands_print(stored: Database) -> None:
+    start, end = dt.date(2022, 5, 2), dt.date(2022, 5, 6)
+    columns = breadth_listing.breadth_columns(stored)
+    rows = breadth_listing.breadth(stored, "small", start, end, "ALL", columns)
+    breadth = reading.breadth("small", start, "2022-05-06", frames="polars")
+    assert breadth.to_dicts() == rows
+    assert breadth["session"].to_list() == [start + dt.timedelta(days=day) for day in range(5)]
+    signals = reading.signals("small", start, end, frames="polars")
+    listed = signal_listing.signals(stored, start, end, "small", "ALL", None)
+    assert [{**row, "evidence": json.loads(row["evidence"])} for row in signals.to_dicts()] == listed
+    assert {"conviction"} == {*reading.signals("small", rule="conviction")["rule"]}
+
+
+@pytest.mark.usefixtures("stored")
+def test_pandas_is_the_default_and_has_the_same_figures() -> None:
+    frame = reading.breadth("small")
+    assert isinstance(frame, pd.DataFrame)
+    polars = reading.breadth("small", frames="polars")
+    assert len(frame) == polars.height == OF.height
+    assert_frame_equal(pl.from_pandas(frame).select("ad_line", "zweig_ema"), polars.select("ad_line", "zweig_ema"))
+    assert frame["session"].dt.date.tolist() == OF["session"].to_list()
+    assert frame["mcclellan_oscillator"].isna().sum() == polars["mcclellan_oscillator"].null_count() > 0
+    assert isinstance(reading.signals("small"), pd.DataFrame)
+
+
+def test_as_of_gives_what_was_known_then(stored: Database) -> None:
+    with stored.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        ((then,),) = cursor.fetchall()
+    corrected = OF.with_columns(advances=pl.col("advances") - 1, declines=pl.col("declines") + 1)
+    store(stored, corrected)
+    before, now = (
+        reading.breadth("small", as_of=moment, frames="polars")["advances"].to_list() for moment in (then, None)
+    )
+    assert before == OF["advances"].to_list()
+    assert now == corrected["advances"].to_list()
+    assert reading.breadth("small", as_of=then.isoformat(), frames="polars")["advances"].to_list() == before
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"universe": "nope"}, "Universe nope is unknown; there are: small"),
+        ({"universe": "x' OR true --"}, "is unknown"),  # values are bound, whoever composes the query
+        ({"universe": "small", "start": "May"}, "May is not a day; write it as 2024-03-01"),
+        ({"universe": "small", "start": "2030-01-01"}, "the store holds 2022-01-03 through 2022-06-01"),
+        ({"universe": "small", "segment": "Energy"}, "has no segment Energy; there are: ALL"),
+        ({"universe": "small", "as_of": "then"}, "then is not a moment"),
+        ({"universe": "small", "as_of": "2020-01-01"}, "At 2020-01-01 00:00:00 UTC no such breadth"),
+    ],
+)
+def test_what_is_wrong_is_said_as_the_command_says_it(arguments: dict[str, str], words: str) -> None:
+    with pytest.raises(RequestError, match=words.replace("(", r"\(")):
+        reading.breadth(**arguments)  # type: ignore[call-overload]
