@@ -47,8 +47,8 @@ def _settings(settings: Settings) -> Iterator[str]:
 
 
 def _program() -> str:
-    """This program's own text: whoever changes a formula wants to see what becomes of it."""
+    """This program's own files: whoever changes a formula, or how a page looks, wants to see what becomes of it."""
     text = hashlib.sha256()
-    for module in sorted(_PROGRAM.rglob("*.py")):
-        text.update(module.read_bytes())
+    for file in sorted(path for path in _PROGRAM.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        text.update(file.read_bytes())
     return text.hexdigest()

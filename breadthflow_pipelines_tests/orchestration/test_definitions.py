@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, local
 
 import dagster as dg
 import pytest
@@ -240,3 +242,22 @@ def test_pools_are_listed_from_the_first_command_on_and_a_limit_that_somebody_se
     limits = {limit.name: limit.limit for limit in storage.get_pool_limits()}
     assert limits == {name: 3 if name == "bars" else 1 for name in MONTHLY_ASSETS}
     assert used == limits.keys()
+
+
+def test_two_first_commands_at_once_both_find_the_pools(store: Store) -> None:
+    """Each sees no pool, as all do before the first of them has made them."""
+    together, storage = Barrier(4), store.instance.event_log_storage
+    look, seen = storage.get_pool_limits, local()
+
+    def first_together() -> object:
+        found = look()
+        if not getattr(seen, "before", False):
+            seen.before = True
+            together.wait(30)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as commands:
+        patch.setattr(storage, "get_pool_limits", first_together)
+        done = [commands.submit(show_pools, store.instance, MONTHLY_ASSETS) for _ in range(4)]
+        assert [each.result() for each in done] == [None] * 4
+    assert {limit.name for limit in storage.get_pool_limits()} == set(MONTHLY_ASSETS)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import breadthflow_pipelines
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse.database import Database, dagster_url
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -79,10 +80,19 @@ class WithoutStorageErrors(io.TextIOBase):
 
 
 def show_pools(instance: dg.DagsterInstance, pools: Collection[str]) -> None:
-    """Let the UI list the pools and their limits before the first run; Dagster creates them only when a run waits."""
-    shown = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
-    for pool in sorted(set(pools) - shown):
-        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+    """Let the UI list the pools and their limits before the first run; Dagster creates them only when a run waits.
+
+    Two first commands at once take turns: Dagster's own storage fails where another has made the same pool just now.
+    """
+    storage = instance.event_log_storage
+
+    def unknown() -> list[str]:
+        return sorted(set(pools) - {limit.name for limit in storage.get_pool_limits()})
+
+    if unknown():
+        with Database(dagster_url(get_settings()), None).exclusive("dagster pools"):
+            for pool in unknown():
+                storage.initialize_concurrency_limit_to_default(pool)
 
 
 @contextmanager
