@@ -24,7 +24,7 @@ DECIMALS = dt.date(2001, 4, 9)
 
 @dataclass(frozen=True)
 class Claim:
-    """One rule's word on what comes: the universe rises (buy) or falls behind its mean (sell). A hold claims nothing."""
+    """One rule's word on what comes: the universe rises (buy) or falls behind its mean (sell). A hold claims none."""
 
     rule: str
     side: Side

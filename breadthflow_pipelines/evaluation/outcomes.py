@@ -1,0 +1,169 @@
+"""What followed: the return, the drawdown and the state of every horizon, from any session and from a signal's.
+
+Whether that was more than chance would have given is in significance.py. The levels are made in returns.py.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from breadthflow_pipelines.evaluation.family import HORIZONS
+from breadthflow_pipelines.evaluation.returns import YEAR, on_sessions
+from breadthflow_pipelines.indicators.counts import KEY
+
+MEAN_FROM = YEAR  # windows that must have closed before their mean is held against one; a year
+
+WINDOW_SCHEMA = pl.Schema(
+    {
+        "universe": pl.String(),
+        "segment": pl.String(),
+        "session": pl.Date(),
+        "number": pl.Int32(),  # of the session, among those of the calendar
+        "horizon": pl.Int32(),
+        "state": pl.String(),
+        "entry_session": pl.Date(),
+        "exit_session": pl.Date(),
+        "return": pl.Float64(),
+        "drawdown": pl.Float64(),
+        "base_return": pl.Float64(),
+        "excess": pl.Float64(),
+        "trailing": pl.Float64(),
+        "basis": pl.String(),
+    }
+)
+OUTCOME_COLUMNS = (
+    *("signal_id", *KEY, "rule", "action", "horizon", "state", "entry_session", "exit_session"),
+    *("return", "base_return", "excess", "drawdown", "right", "basis"),
+)
+CLOSED, OPEN, UNPRICED = "closed", "open", "unpriced"
+
+_Array = npt.NDArray[np.float64]
+
+
+def windows(
+    levels: pl.DataFrame, sessions: pl.DataFrame, horizons: Sequence[int] = HORIZONS, *, at_open: bool = False
+) -> pl.DataFrame:
+    """What followed every session of every series: WINDOW_SCHEMA, sorted by KEY and horizon.
+
+    levels: LEVEL_SCHEMA. sessions: session, ordinal: the exchange's, through the last level or longer. Series are told
+    from their first through their last level; ``number`` is the ordinal.
+
+    - One enters at the close of the next session (at_open: at its open), for what is known at a close cannot be traded
+      at it, and leaves at the close ``horizon`` sessions after that one.
+    - ``return`` is a fraction; ``drawdown`` the deepest fall on the way from the highest level since the entry, 0 or
+      less, of closes.
+    - ``base_return`` is the mean return of all windows of the series and horizon that had closed before this one did,
+      null before MEAN_FROM of them; ``excess`` is the return less that. Nothing after the exit enters a row, so a
+      closed row only ever changes because a price did.
+    - ``state``: closed; open (the exit lies beyond the last level), with all figures null; unpriced, where the level
+      at the entry or the exit is missing.
+    - ``trailing``: how far the level lies below its highest of the last YEAR sessions, known at the session; 0 or less.
+
+    Raises:
+        BreadthFlowError: a level lies on a day that is not among the sessions.
+    """
+    placed = on_sessions(levels, sessions, "levels").sort(KEY)
+    calendar = sessions.select("ordinal", "session").sort("ordinal")
+    told = [_of_series(one, calendar, horizons, at_open) for one in placed.partition_by("universe", "segment")]
+    return _with_excess(pl.concat([WINDOW_SCHEMA.to_frame(), *told])).sort(*KEY, "horizon")
+
+
+def outcomes(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
+    """The outcome of each signal at each horizon: OUTCOME_COLUMNS, sorted by KEY, rule and horizon.
+
+    signals: signal_id, KEY, rule, action. followed: as windows gives it. A signal of a series or a session without
+    levels has no outcome. ``right``, of closed ones: a buy whose return is above 0, a sell whose excess is below 0;
+    null of a hold, which claims nothing, and of a sell while the mean is unknown.
+    """
+    right = pl.when(action="buy").then(pl.col("return") > 0).when(action="sell").then(pl.col("excess") < 0)
+    return (
+        signals.select("signal_id", *KEY, "rule", "action")
+        .join(followed, on=KEY)
+        .with_columns(right=right)
+        .select(OUTCOME_COLUMNS)
+        .sort(*KEY, "rule", "horizon")
+    )
+
+
+def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int], at_open: bool) -> pl.DataFrame:
+    """WINDOW_SCHEMA of one series, without what needs other windows. levels: in order, with ``ordinal``."""
+    first, last = levels["ordinal"][0], levels["ordinal"][-1]
+    days = calendar.filter(pl.col("ordinal").is_between(first, last))
+    known = days.join(levels.drop("session"), on="ordinal", how="left", maintain_order="left")
+    close = known["level"].to_numpy()
+    entry_price = _later(known["open"].to_numpy() if at_open else close, 1)
+    session = days["session"]
+    common = {
+        "universe": pl.repeat(levels["universe"][0], days.height, eager=True),
+        "segment": pl.repeat(levels["segment"][0], days.height, eager=True),
+        "session": session,
+        "number": days["ordinal"].cast(pl.Int32),
+        "trailing": known.select(pl.col("level") / pl.col("level").rolling_max(YEAR, min_samples=1) - 1).to_series(),
+        "basis": pl.repeat(levels["basis"][0], days.height, eager=True),
+    }
+    falls = _drawdowns(close, entry_price, horizons)
+    rows = []
+    for horizon in horizons:
+        change = _later(close, 1 + horizon) / entry_price - 1
+        told = pl.DataFrame(
+            {
+                **common,
+                "entry_session": session.shift(-1),
+                "exit_session": session.shift(-1 - horizon),
+                "return": pl.Series(change, nan_to_null=True),
+                "drawdown": pl.Series(falls[horizon], nan_to_null=True),
+            }
+        )
+        state = (
+            pl.when(pl.col("exit_session").is_null())
+            .then(pl.lit(OPEN))
+            .when(pl.col("return").is_null())
+            .then(pl.lit(UNPRICED))
+            .otherwise(pl.lit(CLOSED))
+        )
+        rows.append(
+            told.with_columns(
+                state=state,
+                horizon=pl.lit(horizon, pl.Int32),
+                drawdown=pl.when(pl.col("return").is_not_null()).then("drawdown"),
+                base_return=pl.lit(None, pl.Float64),
+                excess=pl.lit(None, pl.Float64),
+            ).select(WINDOW_SCHEMA.names())
+        )
+    return pl.concat(rows)
+
+
+def _later(values: _Array, sessions: int) -> _Array:
+    """What stands so many sessions later; not a number beyond the end."""
+    moved = np.full_like(values, np.nan, dtype=np.float64)
+    if sessions < len(values):
+        moved[: len(values) - sessions] = values[sessions:]
+    return moved
+
+
+def _drawdowns(close: _Array, entry_price: _Array, horizons: Sequence[int]) -> dict[int, _Array]:
+    """The deepest fall on the way of each horizon, for every session at once; sessions without a level are passed."""
+    peak, worst, found = entry_price.copy(), np.where(np.isfinite(entry_price), 0.0, np.nan), {}
+    for step in range(max(horizons) + 1):
+        level = _later(close, 1 + step)
+        peak = np.fmax(peak, level)
+        worst = np.where(np.isfinite(level), np.fmin(worst, level / peak - 1), worst)
+        if step in horizons:
+            found[step] = worst
+    return found
+
+
+def _with_excess(told: pl.DataFrame) -> pl.DataFrame:
+    """Windows of a series and horizon close in the order of their sessions, so those before are the rows before."""
+    series = ("universe", "segment", "horizon")
+    closed = pl.col("return")
+    before = closed.is_not_null().cum_sum().shift(1)
+    mean = closed.fill_null(0.0).cum_sum().shift(1) / before
+    base = pl.when(closed.is_not_null() & (before >= MEAN_FROM)).then(mean)
+    return (
+        told.sort(*series, "session")
+        .with_columns(base_return=base.over(series))
+        .with_columns(excess=pl.col("return") - pl.col("base_return"))
+    )
