@@ -49,7 +49,7 @@ ACCURACY_SCHEMA = pl.Schema(
         "reason": pl.String(),  # why it cannot be judged
         "first_session": pl.Date(),  # of those on which it could speak
         "last_session": pl.Date(),
-        **dict.fromkeys(("eligible", "events", "open", "episodes", "effective_n"), pl.Int32()),
+        **dict.fromkeys(("eligible", "events", "open", "left_out", "episodes", "effective_n"), pl.Int32()),
         **dict.fromkeys(("hit_rate", "base_rate", "lift", "lift_low", "lift_high", "detectable"), pl.Float64()),
         **dict.fromkeys(("mean", "base_mean", "median", "base_median", "p10", "p90"), pl.Float64()),
         **dict.fromkeys(("drawdown", "base_drawdown"), pl.Float64()),
@@ -94,7 +94,9 @@ def accuracy(
     family at once.
 
     Of the sessions on which the rule could speak and whose window has closed (``eligible``), the ``events`` are those
-    on which it did; every session on which a score says buy is one. Rates are shares, returns fractions.
+    on which it did; every session on which a score says buy is one. Windows of other signals are still ``open``, or
+    the signal is ``left_out``: its session is not eligible, or its window has no price. Both are told of the whole
+    history alone. Rates are shares, returns fractions.
 
     - hit_rate: events of which the claim came true; base_rate: the same of all eligible sessions; lift: the difference,
       with its 95 % interval. detectable: the smallest hit rate that effective_n windows could have told from the base
@@ -284,7 +286,7 @@ def _row(trial: Trial, era: Era, judgement: Judgement) -> dict[str, Any]:
         "family": judgement.family,
         "family_members": judgement.members,
         "basis": trial.basis or None,
-        "open": trial.open if era.name == WHOLE else None,
+        **({"open": trial.open, "left_out": trial.left_out} if era.name == WHOLE else {}),
         **_described(trial),
     }
     if found is not None:

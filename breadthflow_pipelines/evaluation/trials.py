@@ -22,14 +22,16 @@ class Trial:
 
     number: of the session in the calendar; exit: the day on which its window closed. event: whether the rule spoke.
     change, fall: return and drawdown of the window; excess: the return less the mean known when it closed, nan before
-    there was one. trailing: the drawdown that led there. open: signals whose window has not closed. basis: what the
-    level is made of; empty where the universe has no level at all.
+    there was one. trailing: the drawdown that led there. open: signals whose window has not closed. left_out: signals
+    on sessions that are not eligible, or whose window has no price. basis: what the level is made of; empty where the
+    universe has no level at all.
     """
 
     claim: Claim
     universe: str
     horizon: int
     open: int
+    left_out: int
     basis: str
     number: npt.NDArray[np.int64]
     session: npt.NDArray[np.datetime64]
@@ -84,8 +86,8 @@ def trials(
     """Every claim in every universe that has a signal or an eligible session, at every horizon; empty ones among them.
 
     signals: universe, segment, session, rule, action. eligible: ELIGIBLE_SCHEMA. followed: WINDOW_SCHEMA. Only what is
-    said of universes as a whole is judged. A signal on a session that is not eligible is left out: the market was not
-    known well enough to act on it.
+    said of universes as a whole is judged. A signal on a session that is not eligible is left out, and counted: the
+    market was not known well enough to act on it.
     """
     spoken = signals.filter(segment=ALL)
     whole = followed.filter(segment=ALL)
@@ -135,12 +137,15 @@ class _Windows:
     ) -> Trial:
         session = self._rows["session"]
         among = np.isin(session, able)
+        event = np.isin(session[among], told)
+        waiting = int(np.isin(np.intersect1d(told, able), self._open).sum())
         return Trial(
             claim=claim,
             universe=universe,
             horizon=horizon,
-            open=int(np.isin(np.intersect1d(told, able), self._open).sum()),
+            open=waiting,
+            left_out=len(told) - int(event.sum()) - waiting,
             basis=self._basis,
-            event=np.isin(session[among], told),
+            event=event,
             **{name: values[among] for name, values in self._rows.items()},
         )

@@ -82,6 +82,7 @@ def trial(
         universe="NASDAQ",
         horizon=horizon,
         open=0,
+        left_out=0,
         basis="price",
         number=np.arange(count),
         session=session,

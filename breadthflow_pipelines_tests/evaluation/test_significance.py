@@ -132,8 +132,8 @@ def test_the_smallest_hit_rate_that_could_be_told(n: int, rate: float) -> None:
         ({"event": [3, 40, 80, 120]}, "4 of the 5 episodes that are needed"),
         ({"event": [3, 4, 5, 6, 7, 8, 9]}, "1 of the 5 episodes that are needed"),
         (
-            {"event": [0, 30, 60, 90, 120, 150]},  # 0, 90 and 150 of 63 sessions
-            "with 3 windows that do not overlap, even all of them right could be chance",
+            {"event": [0, 30, 60, 90, 120, 150]},  # 63 sessions from 0 and from 90; 150 is too soon
+            "with 2 windows that do not overlap, even all of them right could be chance",
         ),
     ],
 )
@@ -390,6 +390,15 @@ def test_a_score_is_judged_by_its_days_and_a_setup_only_described(whole: pl.Data
     assert (setup["events"], setup["action"], setup["reason"]) == (2, "hold", "it claims nothing")
     assert setup["hit_rate"] is None
     assert setup["mean"] is not None
+
+
+def test_no_signal_is_lost_without_being_counted() -> None:
+    """One is an event, one waits, one was made in the dark, and of one the exit has no price."""
+    level = made.levels(made.walk(np.random.default_rng(1), 100)).filter(pl.col("session") != made.day(56))
+    could = made.everywhere(100).filter(pl.col("session") != made.day(20))
+    got = accuracy(made.signals([10, 20, 50, 97]), could, windows(level, made.sessions(100)))
+    row = got.filter(rule=made.RULE, horizon=5, era="all").row(0, named=True)
+    assert (row["events"], row["open"], row["left_out"]) == (1, 1, 2)
 
 
 def test_a_universe_that_was_not_registered_is_a_family_of_its_own(whole: pl.DataFrame) -> None:
