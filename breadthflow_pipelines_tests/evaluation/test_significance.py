@@ -293,14 +293,15 @@ def test_buying_any_dip_is_no_skill() -> None:
         level = np.exp(logs)
         fallen_to = made.trailing(level)
         dips = np.flatnonzero(fallen_to[:2_300] < -0.10)
-        one = made.trial(level, dice.choice(dips, 40, replace=False), 21, BUY, fallen_to)
-        found = judged_alone(one).chance
-        if found is not None:
+        one = made.trial(level, dice.choice(dips, 40, replace=False), 21, UNPUBLISHED, fallen_to)
+        found = judged([one], FAMILY, TURNS)[0]
+        if found.chance is not None:
             judgeable += 1
-            rotated += found.p_rotation <= LEVEL
-            matched += found.p_matched <= LEVEL
+            rotated += (found.p_family or 1) <= LEVEL
+            matched += found.chance.p_matched <= LEVEL
+            assert (found.verdict == SURVIVES) <= (found.chance.p_matched <= LEVEL)
     assert judgeable > 30
-    assert rotated > 0.5 * judgeable
+    assert rotated > 0.4 * judgeable
     assert matched <= binom.ppf(0.999, judgeable, LEVEL)
 
 
