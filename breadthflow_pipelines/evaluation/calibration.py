@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from breadthflow_pipelines.evaluation.family import HORIZONS
-from breadthflow_pipelines.signals.symbols import KEY, VOTE_COLUMNS
+from breadthflow_pipelines.model.vocabulary import BUY, HOLD, HORIZONS, MEMBER_KEY, SELL
+from breadthflow_pipelines.signals.symbols import VOTE_COLUMNS
 
 BINS = 10  # of confidence, each a tenth wide; and of strength, each a tenth of a session's members
-FOLLOWED_COLUMNS = (*KEY, "horizon", "relative")
+FOLLOWED_COLUMNS = (*MEMBER_KEY, "horizon", "relative")
 GROUP = ("universe", "horizon", "measure", "action", "bin")
 _ADDED = ("n", "returns", "hits", "said", "missed")  # of a session: rows, relative returns, hits, confidence, Brier's
 _SUMS = {
@@ -32,7 +32,7 @@ def member_outcomes(
     """What each member returned after each session, less what its universe's members did: FOLLOWED_COLUMNS.
 
     bars: security_id, session, close and close_adjusted (or null), from the first session to be told of through
-    1 + the longest horizon sessions after the last. held: KEY: the members of each session that are to be told of.
+    1 + the longest horizon sessions after the last. held: MEMBER_KEY: the members of each session to be told of.
     sessions: session, ordinal: the exchange's, through the last one that has bars.
 
     One enters at the next session's close and leaves at the close ``horizon`` sessions after it, as in outcomes.py.
@@ -45,7 +45,7 @@ def member_outcomes(
     priced = bars.select("security_id", "session", "close", "close_adjusted").join(numbered, on="session")
     priced = priced.sort("ordinal")
     last = priced["ordinal"].max()
-    asked = held.select(KEY).join(numbered, on="session").with_columns(entry=pl.col("ordinal") + 1)
+    asked = held.select(MEMBER_KEY).join(numbered, on="session").with_columns(entry=pl.col("ordinal") + 1)
     prices = priced.select("security_id", "close", "close_adjusted", entry="ordinal")
     entered = asked.join(prices, on=["security_id", "entry"]).rename(
         {"close": "entry_close", "close_adjusted": "entry_adjusted"}
@@ -67,28 +67,28 @@ def member_outcomes(
             pl.col("close_adjusted") / pl.col("entry_adjusted"), pl.col("close") / pl.col("entry_close")
         )
         relative = change - change.mean().over("universe", "session")
-        told.append(left.select(*KEY, pl.lit(horizon, pl.Int32).alias("horizon"), relative=relative))
-    return pl.concat(told).sort(*KEY, "horizon")
+        told.append(left.select(*MEMBER_KEY, pl.lit(horizon, pl.Int32).alias("horizon"), relative=relative))
+    return pl.concat(told).sort(*MEMBER_KEY, "horizon")
 
 
 def calibration_sums(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
     """What a stretch of history adds to the calibration: GROUP and sums. Sums of stretches add up.
 
-    signals: KEY, action, confidence, strength and VOTE_COLUMNS. followed: FOLLOWED_COLUMNS. All rows of a session must
+    signals: MEMBER_KEY, action, confidence, strength and VOTE_COLUMNS. followed: FOLLOWED_COLUMNS. All rows of a
     be in one stretch. Signals whose window has not closed are left out. The measures:
 
     - EVERY: all rows, once as if each had been bought and once as if sold.
     - action: what was said, buy, sell and hold; confidence: buys and sells by tenths of their confidence.
     - strength: tenths of the session's members by strength, 01 to 10, ties together; vote_NAME: the sign of a vote.
     """
-    rows = signals.join(followed, on=KEY).with_columns(tenth=_tenth().over("universe", "session", "horizon"))
-    decided = pl.col("action") != "hold"
+    rows = signals.join(followed, on=MEMBER_KEY).with_columns(tenth=_tenth().over("universe", "session", "horizon"))
+    decided = pl.col("action") != HOLD
     digits = pl.col("tenth").cast(pl.String).str.zfill(2)
     of_confidence = pl.min_horizontal((BINS * pl.col("confidence")).floor(), BINS - 1) / BINS
     said, everything = pl.col("action"), pl.lit(EVERY)
     parts = [
-        _added(rows, EVERY, pl.lit("buy"), everything),
-        _added(rows, EVERY, pl.lit("sell"), everything),
+        _added(rows, EVERY, pl.lit(BUY), everything),
+        _added(rows, EVERY, pl.lit(SELL), everything),
         _added(rows, "action", said, everything),
         _added(rows.filter(decided), "confidence", said, of_confidence.round(1).cast(pl.String)),
         _added(rows, "strength", everything, digits),
@@ -108,7 +108,7 @@ def _tenth() -> pl.Expr:
 
 def _added(rows: pl.DataFrame, measure: str, action: pl.Expr, bins: pl.Expr) -> pl.DataFrame:
     """The sums of one measure, by session first: its rows fall and rise together."""
-    right = pl.when(pl.col("side") == "sell").then(pl.col("relative") < 0).otherwise(pl.col("relative") > 0)
+    right = pl.when(pl.col("side") == SELL).then(pl.col("relative") < 0).otherwise(pl.col("relative") > 0)
     return (
         rows.with_columns(side=action, bin=bins)
         .with_columns(right=right.cast(pl.Float64))
@@ -141,16 +141,16 @@ def calibration(sums: pl.DataFrame) -> pl.DataFrame:
     """
     added = sums.group_by(GROUP).agg(pl.all().exclude(GROUP).sum())
     base = added.filter(measure=EVERY).select("universe", "horizon", "action", base_rate=pl.col("hits") / pl.col("n"))
-    either = base.filter(action="buy").with_columns(action=pl.lit(EVERY))
-    forecast = pl.col("measure").is_in(["action", "confidence"]) & (pl.col("action") != "hold")
+    either = base.filter(action=BUY).with_columns(action=pl.lit(EVERY))
+    forecast = pl.col("measure").is_in(["action", "confidence"]) & (pl.col("action") != HOLD)
     rate, base_rate = pl.col("hit_rate"), pl.col("base_rate")
     return (
         added.join(pl.concat([base, either]), on=["universe", "horizon", "action"], how="left")
         .with_columns(
             mean_return=pl.col("returns") / pl.col("n"),
             return_error=_error("returns"),
-            hit_rate=pl.when(pl.col("action") != "hold").then(pl.col("hits") / pl.col("n")),
-            hit_error=pl.when(pl.col("action") != "hold").then(_error("hits")),
+            hit_rate=pl.when(pl.col("action") != HOLD).then(pl.col("hits") / pl.col("n")),
+            hit_error=pl.when(pl.col("action") != HOLD).then(_error("hits")),
             confidence=pl.when(forecast).then(pl.col("said") / pl.col("n")),
             brier=pl.when(forecast).then(pl.col("missed") / pl.col("n")),
         )

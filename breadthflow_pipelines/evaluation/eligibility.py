@@ -5,13 +5,11 @@ A base rate over sessions on which the rule could not fire compares two times, n
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.counts import ALL
+from breadthflow_pipelines.model.vocabulary import ALL, FINAL, SESSION_RULES
 from breadthflow_pipelines.signals.calibration import EMBARGO, MIN_SAMPLE
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES, Rule
 
 ELIGIBLE_SCHEMA = pl.Schema({"universe": pl.String(), "rule": pl.String(), "session": pl.Date()})
-MEASURES = ("breadth_score", "conviction")
-"""Rules that say something on every session that they can: where they said it, they could."""
 
 
 def eligible_sessions(indicators: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
@@ -26,12 +24,12 @@ def eligible_sessions(indicators: pl.DataFrame, signals: pl.DataFrame) -> pl.Dat
     rule was published for.
     """
     whole = _with_samples(indicators.filter(segment=ALL).sort("universe", "session"))
-    sound = (pl.col("state") == "final") & pl.col("settled")
+    sound = (pl.col("state") == FINAL) & pl.col("settled")
     found = [
         whole.filter(sound & known.fill_null(value=False)).select("universe", pl.lit(name).alias("rule"), "session")
         for name, known in _known(whole).items()
     ]
-    said = signals.filter(pl.col("rule").is_in(MEASURES), segment=ALL, state="final")
+    said = signals.filter(pl.col("rule").is_in(SESSION_RULES), segment=ALL, state=FINAL)
     told = [ELIGIBLE_SCHEMA.to_frame(), *found, said.select(ELIGIBLE_SCHEMA.names())]
     return pl.concat(told).sort("universe", "rule", "session")
 

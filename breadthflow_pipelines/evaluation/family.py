@@ -7,15 +7,9 @@ it. Whoever adds a rule, a horizon or a universe adds a version: a test holds ea
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
+from breadthflow_pipelines.model.vocabulary import HORIZONS, WHOLE, Action
 from breadthflow_pipelines.signals.rules import RULES
-
-Side = Literal["buy", "sell", "hold"]
-
-HORIZONS = (5, 21, 63, 126, 252)
-"""Sessions from the entry: a week, a month, a quarter, half a year, a year."""
-LONGEST = max(HORIZONS)
 
 # NASDAQ was the last exchange to leave fractions for cents, by this day (SEC Release 34-44003). From then on a move of
 # less than a sixteenth is no longer unchanged, so every count of advances and declines has its break here.
@@ -27,7 +21,7 @@ class Claim:
     """One rule's word on what comes: the universe rises (buy) or falls behind its mean (sell). A hold claims none."""
 
     rule: str
-    side: Side
+    side: Action
 
 
 @dataclass(frozen=True)
@@ -96,8 +90,6 @@ FAMILY = Family(
     horizons=HORIZONS,
     universes=("NYSE", "NASDAQ", "AMEX", "sp500"),
 )
-
-WHOLE = "all"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from breadthflow_pipelines.evaluation.family import HORIZONS
 from breadthflow_pipelines.evaluation.returns import YEAR, on_sessions
-from breadthflow_pipelines.indicators.counts import KEY
+from breadthflow_pipelines.model.vocabulary import BUY, HORIZONS, KEY, SELL, WINDOW_CLOSED, WINDOW_OPEN, WINDOW_UNPRICED
 
 MEAN_FROM = YEAR  # windows that must have closed before their mean is held against one; a year
 
@@ -35,9 +34,8 @@ WINDOW_SCHEMA = pl.Schema(
 )
 OUTCOME_COLUMNS = (
     *("signal_id", *KEY, "rule", "action", "horizon", "state", "entry_session", "exit_session"),
-    *("return", "base_return", "excess", "drawdown", "right", "basis"),
+    *("return", "base_return", "excess", "drawdown", "hit", "basis"),
 )
-CLOSED, OPEN, UNPRICED = "closed", "open", "unpriced"
 
 _Array = npt.NDArray[np.float64]
 
@@ -74,14 +72,14 @@ def outcomes(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
     """The outcome of each signal at each horizon: OUTCOME_COLUMNS, sorted by KEY, rule and horizon.
 
     signals: signal_id, KEY, rule, action. followed: as windows gives it. A signal of a series or a session without
-    levels has no outcome. ``right``, of closed ones: a buy whose return is above 0, a sell whose excess is below 0;
+    levels has no outcome. ``hit``, of closed ones: a buy whose return is above 0, a sell whose excess is below 0;
     null of a hold, which claims nothing, and of a sell while the mean is unknown.
     """
-    right = pl.when(action="buy").then(pl.col("return") > 0).when(action="sell").then(pl.col("excess") < 0)
+    hit = pl.when(action=BUY).then(pl.col("return") > 0).when(action=SELL).then(pl.col("excess") < 0)
     return (
         signals.select("signal_id", *KEY, "rule", "action")
         .join(followed, on=KEY)
-        .with_columns(right=right)
+        .with_columns(hit=hit)
         .select(OUTCOME_COLUMNS)
         .sort(*KEY, "rule", "horizon")
     )
@@ -118,10 +116,10 @@ def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[
         )
         state = (
             pl.when(pl.col("exit_session").is_null())
-            .then(pl.lit(OPEN))
+            .then(pl.lit(WINDOW_OPEN))
             .when(pl.col("return").is_null())
-            .then(pl.lit(UNPRICED))
-            .otherwise(pl.lit(CLOSED))
+            .then(pl.lit(WINDOW_UNPRICED))
+            .otherwise(pl.lit(WINDOW_CLOSED))
         )
         rows.append(
             told.with_columns(

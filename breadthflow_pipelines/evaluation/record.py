@@ -14,7 +14,7 @@ from breadthflow_pipelines.evaluation.episodes import episodes
 from breadthflow_pipelines.evaluation.family import FAMILY, Family
 from breadthflow_pipelines.evaluation.significance import DRAWS, MIN_EPISODES, SEED, judged
 from breadthflow_pipelines.evaluation.trials import Trial, trials
-from breadthflow_pipelines.indicators.counts import ALL
+from breadthflow_pipelines.model.vocabulary import ALL, SELL
 
 RECORD_HORIZON = 63
 """Sessions, a quarter: long enough for a breadth signal to matter, short enough for a decade to hold a record."""
@@ -83,7 +83,7 @@ def _verdicts(held: list[Trial], spoken: pl.DataFrame, family: Family, horizon: 
 
 def _as_known(trial: Trial, asked: pl.DataFrame) -> pl.DataFrame:
     """RECORD_SCHEMA of one trial's signals, without a verdict. asked: its signals in order."""
-    sell = trial.claim.side == "sell"
+    sell = trial.claim.side == SELL
     known = np.isfinite(trial.excess) if sell else np.ones(len(trial.change), dtype=bool)
     right = known & ((trial.excess < 0) if sell else (trial.change > 0))
     event = known & trial.event

@@ -6,7 +6,8 @@ Lives here: one number per session. What followed a signal is in outcomes.py. Kn
 import polars as pl
 
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.indicators.counts import ALL, KEY, roster
+from breadthflow_pipelines.indicators.counts import roster
+from breadthflow_pipelines.model.vocabulary import ALL, KEY, MIXED_RETURN, PRICE_RETURN, TOTAL_RETURN
 
 YEAR = 252  # sessions
 LONGEST_GAP = 21  # sessions, a month; a close older than that is no base, for what resumes is too often another share
@@ -24,8 +25,6 @@ LEVEL_SCHEMA = pl.Schema(
         "basis": pl.String(),
     }
 )
-TOTAL, PRICE, MIXED = "total return", "price", "partly total return"
-"""What a level is made of: with dividends, without them, or with those of some members or sessions only."""
 
 
 def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
@@ -124,12 +123,12 @@ def universe_levels(returns: pl.DataFrame) -> pl.DataFrame:
     known = returns.drop_nulls("return").sort(KEY)
     series = ("universe", "segment")
     adjusted, contributing = (pl.col(name).sum().over(series) for name in ("adjusted", "contributing"))
-    basis = pl.when(adjusted == contributing).then(pl.lit(TOTAL)).when(adjusted > 0).then(pl.lit(MIXED))
+    basis = pl.when(adjusted == contributing).then(pl.lit(TOTAL_RETURN)).when(adjusted > 0).then(pl.lit(MIXED_RETURN))
     return known.select(
         *KEY,
         (1 + pl.col("return")).cum_prod().over(series).alias("level"),
         pl.lit(None, pl.Float64).alias("open"),
-        basis.otherwise(pl.lit(PRICE)).alias("basis"),
+        basis.otherwise(pl.lit(PRICE_RETURN)).alias("basis"),
     )
 
 
@@ -150,7 +149,7 @@ def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
         "session",
         (pl.col("close") * scale).alias("level"),
         (pl.col("open") * scale).alias("open"),
-        pl.when(adjusted).then(pl.lit(TOTAL)).otherwise(pl.lit(PRICE)).alias("basis"),
+        pl.when(adjusted).then(pl.lit(TOTAL_RETURN)).otherwise(pl.lit(PRICE_RETURN)).alias("basis"),
     ).sort(KEY)
 
 

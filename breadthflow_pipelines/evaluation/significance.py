@@ -24,8 +24,9 @@ import polars as pl
 
 from breadthflow_pipelines.evaluation import rotation
 from breadthflow_pipelines.evaluation.episodes import effective_n, episode_count, episodes
-from breadthflow_pipelines.evaluation.family import FAMILY, WHOLE, Claim, Era, Family, eras
+from breadthflow_pipelines.evaluation.family import FAMILY, Claim, Era, Family, eras
 from breadthflow_pipelines.evaluation.trials import Floats, Trial, trials
+from breadthflow_pipelines.model.vocabulary import BUY, CHANCE, HOLD, NOT_JUDGED, SUGGESTIVE, SURVIVES, WHOLE
 from breadthflow_pipelines.signals.rules import RULES
 
 LEVEL = 0.05  # of every test and, two-sided, of the interval
@@ -36,7 +37,6 @@ MIN_EPISODES = 5  # fewer cannot be resampled, and one of them is a fifth of the
 FALLS = (-0.20, -0.10, -0.05)
 """Bounds of the buckets of trailing drawdown: a bear market, a correction, a pullback, and what is less."""
 
-JUDGED_NOT, CHANCE, SUGGESTIVE, SURVIVES = "cannot be judged", "not distinguishable", "suggestive", "survives"
 
 ACCURACY_SCHEMA = pl.Schema(
     {
@@ -149,7 +149,7 @@ def judged_alone(trial: Trial) -> Judgement:
     """The verdict on a trial as if nothing else had been tried: it can be suggestive, and no more."""
     reason = _why_not(trial)
     if reason is not None:
-        return Judgement(JUDGED_NOT, reason)
+        return Judgement(NOT_JUDGED, reason)
     found = chance(trial)
     verdict = SUGGESTIVE if found.p_rotation <= LEVEL else CHANCE
     return Judgement(verdict, chance=found)
@@ -159,7 +159,7 @@ def chance(trial: Trial) -> Chance:
     """Hold a trial with events against all its rotations."""
     right = trial.right.astype(np.float64)
     expected, beyond = _matched(trial.trailing, right)
-    better = trial.change if trial.claim.side == "buy" else -trial.change
+    better = trial.change if trial.claim.side == BUY else -trial.change
     sums = rotation.rotated_sums(trial.event, np.stack([right, better, beyond]))
     hits = np.rint(sums[0])  # they are counts, and what the transform adds is rounding
     return Chance(
@@ -223,7 +223,7 @@ def _why_not(trial: Trial) -> str | None:
     groups = episode_count(trial.events)
     reasons = (
         (not trial.basis, "no index, and no returns of members"),
-        (trial.claim.side == "hold", "it claims nothing"),
+        (trial.claim.side == HOLD, "it claims nothing"),
         (not len(trial.number), "on no session could it speak and has the window closed"),
         (not groups, "no event"),
         (groups < MIN_EPISODES, f"{groups} of the {MIN_EPISODES} episodes that are needed"),
@@ -269,7 +269,7 @@ def _resampled(size: int, block: int) -> npt.NDArray[np.int16]:
 
 def _setups() -> tuple[Claim, ...]:
     """Rules that claim nothing: they are listed all the same, with what followed them."""
-    return tuple(Claim(name, "hold") for name, rule in RULES.items() if rule.action == "hold")
+    return tuple(Claim(name, HOLD) for name, rule in RULES.items() if rule.action == HOLD)
 
 
 def _row(trial: Trial, era: Era, judgement: Judgement) -> dict[str, Any]:
@@ -320,7 +320,7 @@ def _described(trial: Trial) -> dict[str, Any]:
         "base_median": np.median(trial.change),
         "base_drawdown": np.median(trial.fall),
     }
-    claims = trial.claim.side != "hold"
+    claims = trial.claim.side != HOLD
     if claims:
         row["base_rate"] = trial.right.mean()
     if not len(events):

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from breadthflow_pipelines.evaluation.family import Claim
-from breadthflow_pipelines.evaluation.outcomes import CLOSED, OPEN
-from breadthflow_pipelines.indicators.counts import ALL
+from breadthflow_pipelines.model.vocabulary import ALL, BUY, WINDOW_CLOSED, WINDOW_OPEN
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,7 +49,7 @@ class Trial:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """Where the claim came true: it rose (buy), or it fell behind the mean of all these windows (sell)."""
-        if self.claim.side == "buy":
+        if self.claim.side == BUY:
             return np.asarray(self.change > 0)
         return np.asarray(self.change < self.change.mean()) if len(self.change) else np.zeros(0, dtype=bool)
 
@@ -114,8 +113,8 @@ class _Windows:
 
     def __init__(self, rows: pl.DataFrame) -> None:
         ordered = rows.sort("session")
-        closed = ordered.filter(state=CLOSED)
-        self._open = ordered.filter(state=OPEN)["session"].to_numpy()
+        closed = ordered.filter(state=WINDOW_CLOSED)
+        self._open = ordered.filter(state=WINDOW_OPEN)["session"].to_numpy()
         self._basis = ordered["basis"][0] if ordered.height else ""
         self._rows = {
             "number": closed["number"].to_numpy().astype(np.int64),

@@ -93,3 +93,13 @@ def trial(
         fall=np.zeros(count),
         trailing=(np.zeros(len(level)) if fallen is None else fallen)[:count],
     )
+
+
+def scores(values: list[float]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "session": [day(i) for i in range(len(values))],
+            "value": values,
+            "signal_id": [f"score {i}" for i in range(len(values))],
+        }
+    )

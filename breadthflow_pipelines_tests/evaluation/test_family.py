@@ -2,7 +2,8 @@ import datetime as dt
 
 import pytest
 
-from breadthflow_pipelines.evaluation.family import FAMILY, HORIZONS, eras
+from breadthflow_pipelines.evaluation.family import FAMILY, eras
+from breadthflow_pipelines.model.vocabulary import HORIZONS
 from breadthflow_pipelines.signals.rules import RULES
 
 REGISTERED = {1: "36887818"}

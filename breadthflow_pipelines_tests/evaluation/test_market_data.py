@@ -13,13 +13,14 @@ from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.outcomes import windows
 from breadthflow_pipelines.evaluation.record import records
 from breadthflow_pipelines.evaluation.returns import index_levels, member_returns, universe_levels
-from breadthflow_pipelines.evaluation.significance import JUDGED_NOT, SURVIVES, accuracy
-from breadthflow_pipelines.indicators.breadth import breadth_indicators
-from breadthflow_pipelines.indicators.counts import ALL, COUNT_COLUMNS, KEY, breadth_state
-from breadthflow_pipelines.indicators.published import judge_published
+from breadthflow_pipelines.evaluation.significance import accuracy
+from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
+from breadthflow_pipelines.indicators.counts import COUNT_COLUMNS, breadth_state
+from breadthflow_pipelines.model.vocabulary import ALL, KEY, NOT_JUDGED, SURVIVES
 from breadthflow_pipelines.sessions import exchange_calendar
-from breadthflow_pipelines.signals.signals import market_signals
+from breadthflow_pipelines.signals.market import market_signals
 from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+from breadthflow_pipelines.trust.count_guards import judge_published
 from breadthflow_pipelines_tests.indicators.markets import counts_frame, usable_counts
 
 pytestmark = [pytest.mark.market_data, pytest.mark.slow]
@@ -80,7 +81,7 @@ def test_what_followed_nasdaqs_thrusts(market: Path, closes: dict[dt.date, float
     assert whole.height == len(FAMILY.horizons) * (len(FAMILY.claims) + 2)
     # Zweig's three thrusts on NASDAQ were all followed by a rise, and three are no record
     zweig = whole.filter(rule="zweig_breadth_thrust", horizon=HORIZON).row(0, named=True)
-    assert (zweig["events"], zweig["hit_rate"], zweig["verdict"]) == (3, 1.0, JUDGED_NOT)
+    assert (zweig["events"], zweig["hit_rate"], zweig["verdict"]) == (3, 1.0, NOT_JUDGED)
     assert SURVIVES not in set(known["verdict"].drop_nulls())
 
 

@@ -110,10 +110,10 @@ def test_what_is_right() -> None:
     got = outcomes(spoken, windows(made.levels(level), made.sessions(600), (21,)))
     assert got.columns == list(OUTCOME_COLUMNS)
     bought, sold = (got.filter(action=action) for action in ("buy", "sell"))
-    assert (bought["right"] == (bought["return"] > 0)).all()
-    assert (sold["right"] == (sold["excess"] < 0)).all()
-    assert sold.filter(pl.col("right") & (pl.col("return") > 0)).height > 0  # it rose, and fell behind all the same
-    assert got.filter(action="hold")["right"].null_count() == 100
+    assert (bought["hit"] == (bought["return"] > 0)).all()
+    assert (sold["hit"] == (sold["excess"] < 0)).all()
+    assert sold.filter(pl.col("hit") & (pl.col("return") > 0)).height > 0  # it rose, and fell behind all the same
+    assert got.filter(action="hold")["hit"].null_count() == 100
 
 
 def test_a_signal_of_a_series_without_levels_has_no_outcome() -> None:

@@ -58,8 +58,8 @@ def test_a_record_is_what_the_closed_outcomes_say(level: pl.DataFrame, said: pl.
     whole = said.filter(segment="ALL")
     assert got.height == whole.filter(pl.col("action") != "hold").height
     every = pl.concat([made.signals(range(COUNT)), made.signals(range(COUNT), SELL, "sell")])
-    all_windows = outcomes(every, followed).drop_nulls("right")
-    own = outcomes(whole, followed).drop_nulls("right")
+    all_windows = outcomes(every, followed).drop_nulls("hit")
+    own = outcomes(whole, followed).drop_nulls("hit")
     first = None
     for row in got.iter_rows(named=True):
         closed = (pl.col("rule") == row["rule"]) & (pl.col("exit_session") < row["session"])
@@ -71,8 +71,8 @@ def test_a_record_is_what_the_closed_outcomes_say(level: pl.DataFrame, said: pl.
             continue
         first = first or row
         assert row["record_n"] == past.height
-        assert row["record_hit_rate"] == pytest.approx(past["right"].mean())
-        assert row["record_base_rate"] == pytest.approx(base["right"].mean())
+        assert row["record_hit_rate"] == pytest.approx(past["hit"].mean())
+        assert row["record_base_rate"] == pytest.approx(base["hit"].mean())
         assert row["verdict"] is not None
     assert first is not None
 

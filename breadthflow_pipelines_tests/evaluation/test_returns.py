@@ -11,14 +11,12 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.evaluation.returns import (
     LEVEL_SCHEMA,
-    MIXED,
-    PRICE,
-    TOTAL,
     index_levels,
     member_returns,
     risk_free,
     universe_levels,
 )
+from breadthflow_pipelines.model.vocabulary import MIXED_RETURN, PRICE_RETURN, TOTAL_RETURN
 from breadthflow_pipelines_tests.indicators.markets import (
     Row,
     bars_frame,
@@ -89,9 +87,9 @@ def test_who_was_a_member_the_session_before_counts() -> None:
 @pytest.mark.parametrize(
     ("adjusted", "expected", "basis"),
     [
-        ([5.0, 5.0], 0.0, TOTAL),  # ex-dividend: the price fell by it and the holder lost nothing
-        ([5.0, None], -0.5, PRICE),  # one bar without: the price alone
-        ([None, None], -0.5, PRICE),
+        ([5.0, 5.0], 0.0, TOTAL_RETURN),  # ex-dividend: the price fell by it and the holder lost nothing
+        ([5.0, None], -0.5, PRICE_RETURN),  # one bar without: the price alone
+        ([None, None], -0.5, PRICE_RETURN),
     ],
 )
 def test_total_return_where_the_source_has_it(adjusted: list[float | None], expected: float, basis: str) -> None:
@@ -104,7 +102,7 @@ def test_total_return_where_the_source_has_it(adjusted: list[float | None], expe
 def test_a_level_says_when_only_some_of_it_is_total_return() -> None:
     bars = [bar | {"close_adjusted": 1.0} for bar in flat_bars([10.0, 5.0])] + flat_bars([10.0, 11.0], 2)
     got = universe_levels(returns(bars, [ALWAYS | {"security_id": i} for i in (1, 2)], 2))
-    assert got["basis"].item() == MIXED
+    assert got["basis"].item() == MIXED_RETURN
 
 
 def test_a_bar_off_the_calendar_is_refused() -> None:
@@ -184,15 +182,20 @@ def closes(**columns: list[float | None]) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("columns", "level", "opens", "basis"),
     [
-        ({"close": [10.0, 11.0]}, [10.0, 11.0], [None, None], PRICE),  # a file of closes
-        ({"close": [10.0, 0.0]}, [10.0], [None], PRICE),  # zero is no level
+        ({"close": [10.0, 11.0]}, [10.0, 11.0], [None, None], PRICE_RETURN),  # a file of closes
+        ({"close": [10.0, 0.0]}, [10.0], [None], PRICE_RETURN),  # zero is no level
         (
             {"close": [10.0, 10.0], "open": [9.0, 10.0], "close_adjusted": [5.0, 10.0]},
             [5.0, 10.0],
             [4.5, 10.0],  # the open is moved along, or a day's range would be a dividend
-            TOTAL,
+            TOTAL_RETURN,
         ),
-        ({"close": [10.0, 10.0], "close_adjusted": [5.0, None]}, [10.0, 10.0], [None, None], PRICE),  # would jump
+        (
+            {"close": [10.0, 10.0], "close_adjusted": [5.0, None]},
+            [10.0, 10.0],
+            [None, None],
+            PRICE_RETURN,
+        ),  # would jump
     ],
 )
 def test_an_index_is_judged_by_one_basis_throughout(

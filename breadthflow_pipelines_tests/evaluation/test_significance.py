@@ -11,15 +11,11 @@ from scipy.stats import binom
 
 from breadthflow_pipelines.evaluation import rotation
 from breadthflow_pipelines.evaluation.episodes import effective_n
-from breadthflow_pipelines.evaluation.family import FAMILY, HORIZONS, Claim, Family
+from breadthflow_pipelines.evaluation.family import FAMILY, Claim, Family
 from breadthflow_pipelines.evaluation.outcomes import windows
 from breadthflow_pipelines.evaluation.significance import (
     ACCURACY_SCHEMA,
-    CHANCE,
-    JUDGED_NOT,
     LEVEL,
-    SUGGESTIVE,
-    SURVIVES,
     Judgement,
     accuracy,
     chance,
@@ -29,6 +25,7 @@ from breadthflow_pipelines.evaluation.significance import (
     smallest_told,
 )
 from breadthflow_pipelines.evaluation.trials import Trial
+from breadthflow_pipelines.model.vocabulary import CHANCE, HORIZONS, NOT_JUDGED, SUGGESTIVE, SURVIVES
 from breadthflow_pipelines.signals.rules import RULES
 from breadthflow_pipelines_tests.evaluation import made
 from breadthflow_pipelines_tests.evaluation.made import Floats
@@ -141,7 +138,7 @@ def test_why_a_trial_cannot_be_judged(change: dict[str, object], reason: str) ->
     level = made.walk(np.random.default_rng(1), 400, drift=0.002)  # most windows rise, so few of them prove little
     event = change.pop("event", [0, 30, 60, 90, 120, 150])
     one = replace(made.trial(level, event, 63), **change)  # type: ignore[arg-type]
-    assert judged_alone(one) == Judgement(JUDGED_NOT, reason)
+    assert judged_alone(one) == Judgement(NOT_JUDGED, reason)
 
 
 def test_no_window_has_closed() -> None:
@@ -187,7 +184,7 @@ def noise(seed: int, horizon: int, claim: Claim, *, runs: bool) -> Trial:
 
 def false_verdicts(seeds: range, horizon: int, claim: Claim, *, runs: bool) -> tuple[int, int]:
     found = [judged_alone(noise(seed, horizon, claim, runs=runs)).verdict for seed in seeds]
-    return sum(verdict == SUGGESTIVE for verdict in found), sum(verdict != JUDGED_NOT for verdict in found)
+    return sum(verdict == SUGGESTIVE for verdict in found), sum(verdict != NOT_JUDGED for verdict in found)
 
 
 NOISE = [
@@ -342,10 +339,10 @@ def test_every_rule_has_its_rows_and_none_is_left_out_in_silence(whole: pl.DataF
     of_all = whole.filter(era="all")
     assert of_all.height == 2 * 5 * (len(FAMILY.claims) + 2)  # and two that claim nothing
     assert set(of_all["horizon"]) == set(HORIZONS)
-    assert whole.filter(pl.col("verdict") == JUDGED_NOT)["reason"].null_count() == 0
+    assert whole.filter(pl.col("verdict") == NOT_JUDGED)["reason"].null_count() == 0
     assert (
-        whole.filter(pl.col("verdict") != JUDGED_NOT)["reason"].null_count()
-        == whole.filter(pl.col("verdict") != JUDGED_NOT).height
+        whole.filter(pl.col("verdict") != NOT_JUDGED)["reason"].null_count()
+        == whole.filter(pl.col("verdict") != NOT_JUDGED).height
     )
     assert set(whole.filter(universe="AMEX")["reason"]) == {"no index, and no returns of members"}
 
