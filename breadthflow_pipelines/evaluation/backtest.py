@@ -5,7 +5,7 @@ defined in figures.py. Nothing is optimised but thresholds, in walk_forward.py.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,8 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.evaluation.figures import BASIS, FIGURES, figures, net
 from breadthflow_pipelines.evaluation.random_entries import chance
 from breadthflow_pipelines.evaluation.returns import YEAR, risk_free
-from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL
+from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL, SESSION_RULES
+from breadthflow_pipelines.signals.rules import RULES
 
 COSTS = (0.0, 5.0, 10.0, 25.0)  # basis points of what changes hands: from none to a wide spread
 COST = 10.0
@@ -42,6 +43,22 @@ UNTIL_TOLD = Plan()
 """In the market from a buy until something else is said: for what says something on every session."""
 OVERLAY = Plan(base=0.6, bought=0.8, sold=0.4, hold=HOLD_SESSIONS)
 """A balanced holding that leans 20 points either way."""
+
+
+def plan_of(rule: str, *, overlay: bool = False) -> Plan:
+    """How a rule of signals/rules.py is followed: bought or sold for a quarter, or until a score says something else.
+
+    A rule that only sells is followed by one who is in the market otherwise. overlay: as a tilt of a balanced holding.
+
+    Raises:
+        RequestError: the rule claims nothing.
+    """
+    hold = None if rule in SESSION_RULES else HOLD_SESSIONS
+    if RULES[rule].action == HOLD:
+        raise RequestError(f"{rule} claims nothing: it says neither buy nor sell, so nobody could follow it.")
+    if overlay:
+        return replace(OVERLAY, hold=hold)
+    return Plan(base=1.0 if RULES[rule].action == SELL else 0.0, hold=hold)
 
 
 @dataclass(frozen=True)

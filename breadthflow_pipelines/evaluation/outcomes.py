@@ -3,6 +3,7 @@
 Whether that was more than chance would have given is in significance.py. The levels are made in returns.py.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 
 import numpy as np
@@ -83,6 +84,32 @@ def outcomes(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
         .select(OUTCOME_COLUMNS)
         .sort(*KEY, "rule", "horizon")
     )
+
+
+def revised(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """The closed outcomes that say something else now, with ``return_before``: a price was restated below them.
+
+    before: signal_id, horizon and the figures of outcomes that were closed. now: as outcomes gives it. Outcomes of
+    signals that are gone are not among them.
+    """
+    figures = [name for name in before.columns if name not in ("signal_id", "horizon")]
+    both = now.join(before, on=["signal_id", "horizon"], suffix="_before")
+    return both.filter(pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_before")) for name in figures))
+
+
+def beyond_horizon(told: pl.DataFrame, sessions: pl.DataFrame, last: dt.date) -> pl.DataFrame:
+    """The outcomes that enter elsewhere than on the next session, leave elsewhere than at the horizon, or close later.
+
+    told: OUTCOME_COLUMNS. sessions: session, ordinal. last: the last closed session.
+    """
+    numbers = sessions.select(day="session", number=pl.col("ordinal").cast(pl.Int64))
+    placed = told
+    for name in ("session", "entry_session", "exit_session"):
+        placed = placed.join(numbers.rename({"day": name, "number": f"{name}_number"}), on=name, how="left")
+    entered = pl.col("entry_session_number") - pl.col("session_number") == 1
+    left = pl.col("exit_session_number") - pl.col("entry_session_number") == pl.col("horizon")
+    known = (pl.col("state") == WINDOW_OPEN) | (pl.col("exit_session") <= last).fill_null(value=False)
+    return placed.filter(~(entered.fill_null(value=True) & left.fill_null(value=True) & known)).select(told.columns)
 
 
 def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int], at_open: bool) -> pl.DataFrame:

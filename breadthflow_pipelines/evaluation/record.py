@@ -68,6 +68,19 @@ def records(
     )
 
 
+def of_signals(signals: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The records by signal: signal_id, universe, session and what was known; without those that say nothing.
+
+    signals: signal_id, KEY, rule, action. known: RECORD_SCHEMA.
+    """
+    return (
+        signals.filter(segment=ALL)
+        .join(known.drop_nulls("record_n"), on=["universe", "rule", "action", "session"])
+        .select("signal_id", "universe", "session", "record_hit_rate", "record_base_rate", "record_n", "verdict")
+        .sort("universe", "session", "signal_id")
+    )
+
+
 def _verdicts(held: list[Trial], spoken: pl.DataFrame, family: Family, horizon: int) -> pl.DataFrame:
     """universe, rule, action, year, verdict: of every claim at the horizon, as known before each year with a signal."""
     turns = rotation.family_draws(DRAWS, SEED)

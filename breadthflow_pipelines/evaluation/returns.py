@@ -153,6 +153,16 @@ def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
     ).sort(KEY)
 
 
+def levels(returns: pl.DataFrame, indexes: pl.DataFrame) -> pl.DataFrame:
+    """What each universe is judged by, LEVEL_SCHEMA sorted by KEY: its members' returns, or else its index.
+
+    returns: as universe_levels takes them. indexes: as index_levels takes them.
+    """
+    counted = universe_levels(returns)
+    alone = indexes.filter(~pl.col("universe").is_in(counted["universe"].unique().to_list()))
+    return pl.concat([counted, index_levels(alone)]).sort(KEY)
+
+
 def risk_free(sessions: pl.Series, rates: pl.DataFrame | None = None) -> pl.DataFrame:
     """The interest on cash of each session: session, rate (a fraction, for one session), known; sorted.
 

@@ -13,7 +13,7 @@ The verdicts, and all they mean:
   zero, and since the rule was published the lift, where it can be judged, is above zero as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,7 @@ import polars as pl
 
 from breadthflow_pipelines.evaluation import rotation
 from breadthflow_pipelines.evaluation.episodes import effective_n, episode_count, episodes
+from breadthflow_pipelines.evaluation.estimates import holm, smallest_told, stationary_bootstrap, wilson
 from breadthflow_pipelines.evaluation.family import FAMILY, Claim, Era, Family, eras
 from breadthflow_pipelines.evaluation.trials import Floats, Trial, trials
 from breadthflow_pipelines.model.vocabulary import BUY, CHANCE, HOLD, NOT_JUDGED, SUGGESTIVE, SURVIVES, WHOLE
@@ -121,7 +122,7 @@ def accuracy(
                 rows.append(_row(part, era, judged_alone(part)))
     table = pl.DataFrame(rows, schema=ACCURACY_SCHEMA)
     told = table.select(n=pl.col("effective_n").cast(pl.Int64), base=pl.col("base_rate").fill_null(1.0))
-    least = smallest_told(told["n"].to_numpy(), told["base"].to_numpy())
+    least = smallest_told(told["n"].to_numpy(), told["base"].to_numpy(), LEVEL)
     known = table.with_columns(detectable=pl.Series(least, nan_to_null=True)).with_row_index("row")
     return _holm(known).sort("row").drop("row")
 
@@ -192,13 +193,10 @@ def _for_the_family(chances: Sequence[Chance], turns: Floats) -> Floats:
 
 def _holm(table: pl.DataFrame) -> pl.DataFrame:
     """The table with Holm's (1979) adjustment of p_rotation within each family."""
-    from statsmodels.stats.multitest import multipletests
-
     parts = []
     for part in table.partition_by("family", maintain_order=True):
         if part["family"][0] is not None:
-            p = multipletests(part["p_rotation"].to_numpy(), method="holm")[1]
-            part = part.with_columns(p_holm=pl.Series(p))
+            part = part.with_columns(p_holm=pl.Series(holm(part["p_rotation"].to_numpy())))
         parts.append(part)
     return pl.concat(parts) if parts else table
 
@@ -244,8 +242,6 @@ def lift_interval(trial: Trial) -> tuple[float, float]:
     order, in blocks of as many as fall into one window on average; and Wilson's (1927) at effective_n, since a record
     without a miss has nothing to resample. The base rate is taken as known: it rests on many times the sessions.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     hit = trial.right[trial.event]
     group = episodes(trial.events)
     sizes, hits = np.bincount(group), np.bincount(group, weights=hit)
@@ -253,18 +249,26 @@ def lift_interval(trial: Trial) -> tuple[float, float]:
     drawn = _resampled(len(sizes), max(1, round(len(sizes) / n)))
     rates = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(rates, (LEVEL / 2, 1 - LEVEL / 2))
-    least, most = proportion_confint(hit.mean() * n, n, alpha=LEVEL, method="wilson")
+    least, most = wilson(float(hit.mean()), n, LEVEL)
     base = trial.right.mean()
     return float(min(low, least) - base), float(max(high, most) - base)
 
 
 @lru_cache(maxsize=128)
-def _resampled(size: int, block: int) -> npt.NDArray[np.int16]:
-    """Which episodes each resample is made of: BOOTSTRAPS rows of as many as there are."""
-    from arch.bootstrap import StationaryBootstrap
+def _resampled(size: int, block: int) -> npt.NDArray[np.int64]:
+    return stationary_bootstrap(size, block, BOOTSTRAPS, SEED)
 
-    bootstrap = StationaryBootstrap(block, np.arange(size), seed=SEED)
-    return np.array([positional[0] for positional, _ in bootstrap.bootstrap(BOOTSTRAPS)], dtype=np.int16)
+
+def unlisted(table: pl.DataFrame, universes: Iterable[str], family: Family = FAMILY) -> pl.DataFrame:
+    """universe, rule, action, horizon of claims without a record of all of history. table: as accuracy gives it."""
+    asked = [
+        (universe, claim.rule, claim.side, horizon)
+        for universe in universes
+        for claim in (*family.claims, *_setups())
+        for horizon in family.horizons
+    ]
+    key = {"universe": pl.String, "rule": pl.String, "action": pl.String, "horizon": pl.Int32}
+    return pl.DataFrame(asked, schema=key, orient="row").join(table.filter(era=WHOLE), on=list(key), how="anti")
 
 
 def _setups() -> tuple[Claim, ...]:
@@ -334,11 +338,3 @@ def _described(trial: Trial) -> dict[str, Any]:
         "drawdown": np.median(trial.fall[trial.event]),
     }
     return row | ({"hit_rate": trial.right[trial.event].mean(), "lift": _lift(trial)} if claims else {})
-
-
-def smallest_told(n: npt.NDArray[np.int64], base_rate: Floats) -> Floats:
-    """The smallest hit rate of n that a one-sided binomial test at LEVEL tells from the base rate; nan where none."""
-    from scipy.stats import binom
-
-    hits = binom.isf(LEVEL, n, base_rate) + 1
-    return np.asarray(np.divide(hits, n, out=np.full(len(hits), np.nan), where=hits <= n))

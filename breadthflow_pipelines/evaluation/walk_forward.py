@@ -9,6 +9,7 @@ import polars as pl
 
 from breadthflow_pipelines.evaluation.backtest import (
     COST,
+    HOLD_SESSIONS,
     UNTIL_TOLD,
     Backtest,
     Plan,
@@ -19,8 +20,12 @@ from breadthflow_pipelines.evaluation.backtest import (
 )
 from breadthflow_pipelines.evaluation.figures import sharpe_ratio
 from breadthflow_pipelines.evaluation.returns import YEAR
+from breadthflow_pipelines.model.vocabulary import BREADTH_SCORE, CONVICTION
 
 MIN_SAMPLE = 5 * YEAR  # sessions that a threshold is chosen from; fewer have seen one market
+
+THRESHOLDS = {BREADTH_SCORE: (50.0, 55.0, 60.0, 65.0, 70.0, 75.0), CONVICTION: (1.0, 2.0, 3.0, 4.0)}
+"""What is chosen from, by score."""
 
 _CHOICES = {
     "year": pl.Int32,
@@ -36,7 +41,7 @@ def walk_forward(
     levels: pl.DataFrame,
     thresholds: Sequence[float],
     *,
-    horizon: int,
+    horizon: int = HOLD_SESSIONS,
     plan: Plan = UNTIL_TOLD,
     cost: float = COST,
     rates: pl.DataFrame | None = None,

@@ -53,6 +53,9 @@ MARKET_SIGNAL = (
     "evidence",
 )
 
+# What the record of a signal's rule was when it gave the signal; printed beside it, stored in a table of its own.
+SIGNAL_RECORD = ("record_hit_rate", "record_base_rate", "record_n", "verdict")
+
 # Rules that say something of every session, not of some.
 BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
 SESSION_RULES = (BREADTH_SCORE, CONVICTION)
