@@ -41,15 +41,13 @@ OUTCOME_COLUMNS = (
 _Array = npt.NDArray[np.float64]
 
 
-def windows(
-    levels: pl.DataFrame, sessions: pl.DataFrame, horizons: Sequence[int] = HORIZONS, *, at_open: bool = False
-) -> pl.DataFrame:
+def windows(levels: pl.DataFrame, sessions: pl.DataFrame, horizons: Sequence[int] = HORIZONS) -> pl.DataFrame:
     """What followed every session of every series: WINDOW_SCHEMA, sorted by KEY and horizon.
 
     levels: LEVEL_SCHEMA. sessions: session, ordinal: the exchange's, through the last level or longer. Series are told
     from their first through their last level; ``number`` is the ordinal.
 
-    - One enters at the close of the next session (at_open: at its open), for what is known at a close cannot be traded
+    - One enters at the close of the next session for what is known at a close cannot be traded
       at it, and leaves at the close ``horizon`` sessions after that one.
     - ``return`` is a fraction; ``drawdown`` the deepest fall on the way from the highest level since the entry, 0 or
       less, of closes.
@@ -65,7 +63,7 @@ def windows(
     """
     placed = on_sessions(levels, sessions, "levels").sort(KEY)
     calendar = sessions.select("ordinal", "session").sort("ordinal")
-    told = [_of_series(one, calendar, horizons, at_open) for one in placed.partition_by("universe", "segment")]
+    told = [_of_series(one, calendar, horizons) for one in placed.partition_by("universe", "segment")]
     return _with_excess(pl.concat([WINDOW_SCHEMA.to_frame(), *told])).sort(*KEY, "horizon")
 
 
@@ -112,13 +110,13 @@ def beyond_horizon(told: pl.DataFrame, sessions: pl.DataFrame, last: dt.date) ->
     return placed.filter(~(entered.fill_null(value=True) & left.fill_null(value=True) & known)).select(told.columns)
 
 
-def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int], at_open: bool) -> pl.DataFrame:
+def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:
     """WINDOW_SCHEMA of one series, without what needs other windows. levels: in order, with ``ordinal``."""
     first, last = levels["ordinal"][0], levels["ordinal"][-1]
     days = calendar.filter(pl.col("ordinal").is_between(first, last))
     known = days.join(levels.drop("session"), on="ordinal", how="left", maintain_order="left")
     close = known["level"].to_numpy()
-    entry_price = _later(known["open"].to_numpy() if at_open else close, 1)
+    entry_price = _later(close, 1)
     session = days["session"]
     common = {
         "universe": pl.repeat(levels["universe"][0], days.height, eager=True),

@@ -21,7 +21,6 @@ LEVEL_SCHEMA = pl.Schema(
         "segment": pl.String(),
         "session": pl.Date(),
         "level": pl.Float64(),
-        "open": pl.Float64(),
         "basis": pl.String(),
     }
 )
@@ -118,7 +117,7 @@ def universe_levels(returns: pl.DataFrame) -> pl.DataFrame:
     """Returns chained up to a level, LEVEL_SCHEMA sorted by KEY: 1 at the close before a series' first return.
 
     returns: KEY, return, contributing and adjusted, as member_returns gives them, with the whole history of each
-    series. A session without a return has no level; opens are null.
+    series. A session without a return has no level.
     """
     known = returns.drop_nulls("return").sort(KEY)
     series = ("universe", "segment")
@@ -127,30 +126,27 @@ def universe_levels(returns: pl.DataFrame) -> pl.DataFrame:
     return known.select(
         *KEY,
         (1 + pl.col("return")).cum_prod().over(series).alias("level"),
-        pl.lit(None, pl.Float64).alias("open"),
         basis.otherwise(pl.lit(PRICE_RETURN)).alias("basis"),
     )
 
 
 def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
-    """The levels of an index, a symbol or a file as a yardstick of whole universes, LEVEL_SCHEMA sorted by KEY.
+    """The levels of an index as a yardstick of whole universes, LEVEL_SCHEMA sorted by KEY.
 
-    closes: universe, session, close, and where there are any open and close_adjusted; at most one row per universe and
-    session, sessions without a positive close left out. A universe whose close_adjusted is there throughout is judged
-    by that (opens are moved along), any other by its price: a level that changes its basis half-way would jump.
+    closes: universe, session, close; at most one row per universe and session, sessions without a positive close left
+    out. An index has no dividends in it.
     """
-    absent = [pl.lit(None, pl.Float64).alias(name) for name in ("open", "close_adjusted") if name not in closes.columns]
-    known = closes.with_columns(absent).filter(pl.col("close") > 0)
-    adjusted = pl.col("close_adjusted").is_not_null().all().over("universe")
-    scale = pl.when(adjusted).then(pl.col("close_adjusted") / pl.col("close")).otherwise(1.0)
-    return known.select(
-        "universe",
-        pl.lit(ALL).alias("segment"),
-        "session",
-        (pl.col("close") * scale).alias("level"),
-        (pl.col("open") * scale).alias("open"),
-        pl.when(adjusted).then(pl.lit(TOTAL_RETURN)).otherwise(pl.lit(PRICE_RETURN)).alias("basis"),
-    ).sort(KEY)
+    return (
+        closes.filter(pl.col("close") > 0)
+        .select(
+            "universe",
+            pl.lit(ALL).alias("segment"),
+            "session",
+            pl.col("close").alias("level"),
+            pl.lit(PRICE_RETURN).alias("basis"),
+        )
+        .sort(KEY)
+    )
 
 
 def levels(returns: pl.DataFrame, indexes: pl.DataFrame) -> pl.DataFrame:

@@ -26,7 +26,7 @@ def sessions(count: int) -> pl.DataFrame:
     )
 
 
-def levels(level: Floats | list[float], universe: str = "NASDAQ", opens: list[float] | None = None) -> pl.DataFrame:
+def levels(level: Floats | list[float], universe: str = "NASDAQ") -> pl.DataFrame:
     values = np.asarray(level, dtype=np.float64)
     return pl.DataFrame(
         {
@@ -34,10 +34,8 @@ def levels(level: Floats | list[float], universe: str = "NASDAQ", opens: list[fl
             "segment": "ALL",
             "session": [day(i) for i in range(len(values))],
             "level": values,
-            "open": opens or [None] * len(values),
             "basis": "price",
-        },
-        schema_overrides={"open": pl.Float64},
+        }
     )
 
 

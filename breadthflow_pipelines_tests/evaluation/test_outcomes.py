@@ -5,8 +5,8 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.evaluation.outcomes import OUTCOME_COLUMNS, WINDOW_SCHEMA, outcomes, windows
-from breadthflow_pipelines.evaluation.truncation import looks_ahead
 from breadthflow_pipelines_tests.evaluation import made
+from breadthflow_pipelines_tests.evaluation.truncation import looks_ahead
 
 CLOSED = pl.col("state") == "closed"
 
@@ -23,13 +23,6 @@ def test_a_window_by_hand() -> None:
     assert got["drawdown"] == pytest.approx(88 / 110 - 1)  # from 110 on the way, not from the entry
     assert got["trailing"] == pytest.approx(80 / 100 - 1)
     assert got["basis"] == "price"
-
-
-def test_entering_at_the_open() -> None:
-    opens = [100.0, 95.0, 90.0, 104.0]
-    got = of(windows(made.levels([100.0, 96.0, 99.0, 108.0], opens=opens), made.sessions(4), (1,), at_open=True), 1, 1)
-    assert got["return"] == pytest.approx(108 / 90 - 1)
-    assert got["drawdown"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from breadthflow_pipelines.evaluation.family import Claim, Family
 from breadthflow_pipelines.evaluation.outcomes import outcomes, windows
 from breadthflow_pipelines.evaluation.record import RECORD_HORIZON, RECORD_SCHEMA, records
 from breadthflow_pipelines.evaluation.significance import accuracy
-from breadthflow_pipelines.evaluation.truncation import looks_ahead
 from breadthflow_pipelines_tests.evaluation import made
+from breadthflow_pipelines_tests.evaluation.truncation import looks_ahead
 
 SELL = "hindenburg_omen"
 SMALL = Family(

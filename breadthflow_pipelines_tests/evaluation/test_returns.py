@@ -12,6 +12,7 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.evaluation.returns import (
     LEVEL_SCHEMA,
     index_levels,
+    levels,
     member_returns,
     risk_free,
     universe_levels,
@@ -171,41 +172,33 @@ def test_levels_chain_returns_and_pass_over_what_nobody_knows() -> None:
     assert got.select("session", "level").rows() == [(day(0), pytest.approx(1.1)), (day(2), pytest.approx(0.55))]
 
 
-def closes(**columns: list[float | None]) -> pl.DataFrame:
-    count = len(columns["close"])
-    return pl.DataFrame(
-        {"universe": ["u"] * count, "session": [day(i) for i in range(count)], **columns},
-        schema_overrides=dict.fromkeys(columns, pl.Float64),
-    )
+def closes(values: list[float], universe: str = "u") -> pl.DataFrame:
+    days = [day(i) for i in range(len(values))]
+    return pl.DataFrame({"universe": [universe] * len(values), "session": days, "close": values})
 
 
-@pytest.mark.parametrize(
-    ("columns", "level", "opens", "basis"),
-    [
-        ({"close": [10.0, 11.0]}, [10.0, 11.0], [None, None], PRICE_RETURN),  # a file of closes
-        ({"close": [10.0, 0.0]}, [10.0], [None], PRICE_RETURN),  # zero is no level
-        (
-            {"close": [10.0, 10.0], "open": [9.0, 10.0], "close_adjusted": [5.0, 10.0]},
-            [5.0, 10.0],
-            [4.5, 10.0],  # the open is moved along, or a day's range would be a dividend
-            TOTAL_RETURN,
-        ),
-        (
-            {"close": [10.0, 10.0], "close_adjusted": [5.0, None]},
-            [10.0, 10.0],
-            [None, None],
-            PRICE_RETURN,
-        ),  # would jump
-    ],
-)
-def test_an_index_is_judged_by_one_basis_throughout(
-    columns: dict[str, list[float | None]], level: list[float], opens: list[float | None], basis: str
-) -> None:
-    got = index_levels(closes(**columns))
+def test_an_index_is_its_closes_and_zero_is_no_level() -> None:
+    got = index_levels(closes([10.0, 0.0, 11.0]))
     assert got.schema == LEVEL_SCHEMA
-    assert (got["level"].to_list(), got["open"].to_list()) == (level, opens)
-    assert set(got["basis"]) == {basis}
-    assert set(got["segment"]) == {"ALL"}
+    assert got.select("session", "level", "segment", "basis").rows() == [
+        (day(0), 10.0, "ALL", PRICE_RETURN),
+        (day(2), 11.0, "ALL", PRICE_RETURN),
+    ]
+
+
+def test_members_are_a_universe_s_yardstick_and_an_index_where_there_are_none() -> None:
+    held = pl.DataFrame(
+        {
+            "universe": ["both"],
+            "segment": ["ALL"],
+            "session": [day(1)],
+            "return": [0.25],
+            "contributing": [2],
+            "adjusted": [0],
+        }
+    )
+    got = levels(held, pl.concat([closes([10.0, 11.0], "both"), closes([5.0], "published")]))
+    assert got.select("universe", "session", "level").rows() == [("both", day(1), 1.25), ("published", day(0), 5.0)]
 
 
 def test_cash_earns_the_rate_known_the_day_before() -> None:

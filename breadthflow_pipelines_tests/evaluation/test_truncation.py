@@ -6,10 +6,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.evaluation.truncation import looks_ahead
 from breadthflow_pipelines.indicators.thrusts import Thrust, threshold_events
 from breadthflow_pipelines.signals.rules import RULES
 from breadthflow_pipelines_tests.evaluation.made import day
+from breadthflow_pipelines_tests.evaluation.truncation import looks_ahead
 from breadthflow_pipelines_tests.signals import values
 
 RULE, VALUE = "new_high_surge", pl.col("net_new_highs_pct")
