@@ -107,7 +107,9 @@ def beyond_horizon(told: pl.DataFrame, sessions: pl.DataFrame, last: dt.date) ->
     entered = pl.col("entry_session_number") - pl.col("session_number") == 1
     left = pl.col("exit_session_number") - pl.col("entry_session_number") == pl.col("horizon")
     known = (pl.col("state") == WINDOW_OPEN) | (pl.col("exit_session") <= last).fill_null(value=False)
-    return placed.filter(~(entered.fill_null(value=True) & left.fill_null(value=True) & known)).select(told.columns)
+    entered = entered.fill_null(pl.col("entry_session").is_null())  # a day that is no session has no number
+    left = left.fill_null(pl.col("exit_session").is_null())
+    return placed.filter(~(entered & left & known)).select(told.columns)
 
 
 def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:

@@ -74,7 +74,8 @@ BLOCKING = {
     "members_have_indicators": True,
     "signals_keep_contract": False,  # the contract was kept on the way in; nothing has to be kept from being made
     "members_have_signals": False,  # nothing comes after signals
-    "outcomes_keep_contract": False,  # as of signals
+    "returns_keep_contract": False,  # as of signals
+    "outcomes_keep_contract": False,  # likewise
     "outcomes_keep_horizon": False,  # the record would be wrong, and no signal
     "every_rule_listed": False,  # likewise
 }
@@ -96,7 +97,8 @@ def test_asset_says_what_it_is(name: str) -> None:
     assert asset.owners == ["team:breadthflow"]
     assert 0 < len(asset.kinds) <= 3  # more are not shown
     assert asset.tags["domain"] == asset.group_name
-    assert asset.tags["layer"] in ("source", "quality", "counts", "indicators", "signals", "report")
+    layers = ("source", "quality", "counts", "indicators", "signals", "evaluation", "report")
+    assert asset.tags["layer"] in layers
     assert asset.code_version
     assert len(asset.description or "") > 40
 

@@ -1,4 +1,4 @@
-"""Checks of what followed signals, and of the records made from it."""
+"""Checks of returns, of what followed signals, and of the records made from both."""
 
 import dagster as dg
 import polars as pl
@@ -10,6 +10,12 @@ from breadthflow_pipelines.orchestration.checks.judging import contract_result, 
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.warehouse import evaluation_store
+
+
+@dg.asset_check(asset="universe_returns")
+def returns_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every member is counted once, and those who contribute have a finite return."""
+    return contract_result(context, market, contracts.RETURNS, evaluation_store.returns(market.store))
 
 
 @dg.asset_check(asset="signal_outcomes")
