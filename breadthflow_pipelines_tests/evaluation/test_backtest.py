@@ -16,6 +16,7 @@ from breadthflow_pipelines.evaluation.backtest import (
     Plan,
     backtest,
     by_threshold,
+    plan_of,
     targets,
 )
 from breadthflow_pipelines.evaluation.figures import figures
@@ -139,3 +140,21 @@ def test_plans_are_what_they_say() -> None:
     assert (LONG_FLAT.base, LONG_FLAT.bought, LONG_FLAT.hold) == (0.0, 1.0, 63)
     assert UNTIL_TOLD.hold is None
     assert OVERLAY.bought - OVERLAY.base == pytest.approx(OVERLAY.base - OVERLAY.sold) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "overlay", "expected"),
+    [
+        ("appel_time_trend", False, Plan(base=0.0, bought=1.0, sold=0.0, hold=63)),  # an event counts for a quarter
+        ("hindenburg_omen", False, Plan(base=1.0, bought=1.0, sold=0.0, hold=63)),  # who is warned was in the market
+        ("breadth_score", False, UNTIL_TOLD),  # says something on every session
+        ("breadth_score", True, Plan(base=0.6, bought=0.8, sold=0.4, hold=None)),
+    ],
+)
+def test_a_rule_is_followed_by_what_it_claims(rule: str, *, overlay: bool, expected: Plan) -> None:
+    assert plan_of(rule, overlay=overlay) == expected
+
+
+def test_what_claims_nothing_cannot_be_followed() -> None:
+    with pytest.raises(RequestError, match="claims nothing"):
+        plan_of("whaley_adt5_capitulation")

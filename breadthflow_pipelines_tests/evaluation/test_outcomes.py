@@ -4,7 +4,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.evaluation.outcomes import OUTCOME_COLUMNS, WINDOW_SCHEMA, outcomes, windows
+from breadthflow_pipelines.evaluation.outcomes import (
+    OUTCOME_COLUMNS,
+    WINDOW_SCHEMA,
+    beyond_horizon,
+    outcomes,
+    revised,
+    windows,
+)
 from breadthflow_pipelines_tests.evaluation import made
 from breadthflow_pipelines_tests.evaluation.truncation import looks_ahead
 
@@ -125,3 +132,51 @@ def test_series_do_not_touch() -> None:
 def test_a_level_off_the_calendar_is_refused() -> None:
     with pytest.raises(BreadthFlowError, match=r"2 levels lie on no known session, the first on 2000-01-04"):
         windows(made.levels([1.0, 2.0, 3.0]), made.sessions(1))
+
+
+def three_signals() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "signal_id": ["a", "b", "c"],
+            "universe": "NASDAQ",
+            "segment": "ALL",
+            "session": [made.day(1), made.day(2), made.day(3)],
+            "rule": "r",
+            "action": "buy",
+        }
+    )
+
+
+def test_only_what_a_price_changed_is_revised() -> None:
+    level = [100.0, 101.0, 102.0, 103.0, 104.0, 105.0]
+    told = [
+        outcomes(three_signals(), windows(made.levels(one), made.sessions(6), (2,)))
+        for one in (level, [*level[:4], 99.0, level[5]])
+    ]
+    before = told[0].filter(CLOSED).select("signal_id", "horizon", "return", "drawdown", "hit")
+    got = revised(before, told[1])
+    assert got["signal_id"].to_list() == ["a", "b"]  # a leaves at the price that changed, b falls on its way
+    assert got["return_before"].to_list() == pytest.approx([104 / 102 - 1, 105 / 103 - 1])
+    assert revised(before, told[0]).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found"),
+    [
+        ("entry_session", made.day(1), 1),  # at the signal's own close
+        ("exit_session", made.day(5), 1),  # a session too late
+        ("exit_session", made.day(4), 0),  # as it was
+        ("horizon", 1, 1),
+    ],
+)
+def test_what_looks_past_its_horizon_is_found(column: str, value: object, found: int) -> None:
+    level = made.levels([100.0, 101.0, 102.0, 103.0, 104.0, 105.0])
+    told = outcomes(three_signals()[:1], windows(level, made.sessions(6), (2,)))
+    changed = told.with_columns(pl.lit(value, told.schema[column]).alias(column))
+    assert beyond_horizon(changed, made.sessions(6), made.day(5)).height == found
+
+
+def test_a_closed_outcome_of_the_future_is_found() -> None:
+    level = made.levels([100.0, 101.0, 102.0, 103.0, 104.0, 105.0])
+    told = outcomes(three_signals()[:1], windows(level, made.sessions(6), (2,)))
+    assert beyond_horizon(told, made.sessions(6), made.day(3)).height == 1

@@ -9,9 +9,10 @@ import pytest
 
 from breadthflow_pipelines.evaluation.family import Claim, Family
 from breadthflow_pipelines.evaluation.outcomes import outcomes, windows
-from breadthflow_pipelines.evaluation.record import RECORD_HORIZON, RECORD_SCHEMA, records
+from breadthflow_pipelines.evaluation.record import RECORD_HORIZON, RECORD_SCHEMA, of_signals, records
 from breadthflow_pipelines.evaluation.significance import accuracy
 from breadthflow_pipelines_tests.evaluation import made
+from breadthflow_pipelines_tests.evaluation.made import day
 from breadthflow_pipelines_tests.evaluation.truncation import looks_ahead
 
 SELL = "hindenburg_omen"
@@ -101,3 +102,18 @@ def test_the_verdict_is_that_of_the_eve_of_the_year(level: pl.DataFrame, said: p
             eve = table.filter(rule=rule, horizon=RECORD_HORIZON, era="all")["verdict"].item()
             of_year = got.filter((pl.col("session").dt.year() == year) & (pl.col("rule") == rule))
             assert set(of_year["verdict"]) <= {eve}
+
+
+def test_a_signal_without_a_record_has_no_row_and_one_of_a_sector_has_none_either() -> None:
+    key = {"universe": ["u"] * 3, "session": [day(1), day(2), day(2)], "rule": ["r"] * 3, "action": ["buy"] * 3}
+    signals = pl.DataFrame({"signal_id": ["a", "b", "c"], **key, "segment": ["ALL", "ALL", "Energy"]})
+    known = pl.DataFrame(
+        {
+            **{name: values[:2] for name, values in key.items()},
+            "record_hit_rate": [None, 0.7],
+            "record_base_rate": [None, 0.6],
+            "record_n": [None, 9],
+            "verdict": [None, "suggestive"],
+        }
+    )
+    assert of_signals(signals, known).rows() == [("b", "u", day(2), 0.7, 0.6, 9, "suggestive")]

@@ -23,6 +23,7 @@ from breadthflow_pipelines.evaluation.significance import (
     judged,
     judged_alone,
     lift_interval,
+    unlisted,
 )
 from breadthflow_pipelines.evaluation.trials import Trial
 from breadthflow_pipelines.model.vocabulary import CHANCE, HORIZONS, NOT_JUDGED, SUGGESTIVE, SURVIVES
@@ -398,3 +399,11 @@ def test_statistics_are_imported_when_they_are_asked_for() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_claim_without_a_record_is_named(whole: pl.DataFrame) -> None:
+    assert unlisted(whole, ["NASDAQ", "AMEX"]).is_empty()
+    lost = (pl.col("rule") == "conviction") & (pl.col("horizon") == 63) & (pl.col("universe") == "AMEX")
+    without = whole.filter(~lost | (pl.col("era") != "all"))  # its eras are no record of the whole
+    assert unlisted(without, ["NASDAQ", "AMEX"]).rows() == [("AMEX", "conviction", "buy", 63)]
+    assert unlisted(whole, ["NYSE"]).height == 5 * (len(FAMILY.claims) + 2)
