@@ -111,7 +111,8 @@ def backtest(
         return
     earns = "as its file says" if risk_free else "nothing: no --risk-free file was given"
     first, last = tested.daily["session"][0], tested.daily["session"][-1]
-    out.print(f"{title}, {first} to {last}: {levels['basis'][0]}, after costs. Cash earns {earns}.", markup=False)
+    returns = f"{levels['basis'][0]}, after costs"
+    out.print(f"{title}, {first} to {last}. Returns: {returns}. Cash earns {earns}.", markup=False)
     out.print("")
     _show(tested, choices)
 
@@ -127,13 +128,13 @@ def _followed(database: Database, rule: str, universe: str) -> "tuple[pl.DataFra
     from breadthflow_pipelines.evaluation.returns import levels
     from breadthflow_pipelines.warehouse import evaluation_store as store
 
-    found = levels(store.returns(database), store.published_indexes(database)).filter(universe=universe, segment=ALL)
+    found = levels(store.returns(database, ALL), store.published_indexes(database)).filter(universe=universe)
     if found.is_empty():
         raise RequestError(
             f"{universe} cannot be judged: no index, and no returns of members. Put {universe}_index.csv beside its "
             "published counts, then run breadthflow run."
         )
-    signals = store.market_signals(database).filter(universe=universe, segment=ALL, rule=rule).sort("session")
+    signals = store.market_signals(database, ALL).filter(universe=universe, rule=rule).sort("session")
     if signals.is_empty():
         raise RequestError(f"{rule} has given no signal in {universe}: there is nothing to follow.")
     return signals, found

@@ -8,8 +8,8 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import evaluation_store
 
 
-def followed(market: Market) -> pl.DataFrame:
-    """WINDOW_SCHEMA of every universe with returns of members or an index."""
-    returns = evaluation_store.returns(market.store)
+def followed(market: Market, segment: str | None = None) -> pl.DataFrame:
+    """WINDOW_SCHEMA of every universe with returns of members or an index, or of one segment of each."""
+    returns = evaluation_store.returns(market.store, segment)
     indexes = evaluation_store.published_indexes(market.store)
     return windows(levels(returns, indexes), market.calendar.frame())

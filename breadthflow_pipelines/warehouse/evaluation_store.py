@@ -31,9 +31,14 @@ def record_returns(
     return merge(database, tables.universe_returns, returns, scope=scope, parameters=parameters)
 
 
-def returns(database: Database) -> pl.DataFrame:
-    """Every return of every universe counted from members, by universe, segment and session."""
-    return fetch(database, "SELECT * FROM universe_returns ORDER BY universe, segment, session").drop("computed_at")
+def returns(database: Database, segment: str | None = None) -> pl.DataFrame:
+    """Every return of every universe counted from members (or of one segment), by universe, segment and session."""
+    query = f"SELECT * FROM universe_returns WHERE {_of(segment)} ORDER BY universe, segment, session"
+    return fetch(database, query, (segment,) if segment else ()).drop("computed_at")
+
+
+def _of(segment: str | None) -> str:
+    return "segment = $1" if segment else "true"
 
 
 def return_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -54,11 +59,11 @@ def published_indexes(database: Database) -> pl.DataFrame:
     )
 
 
-def market_signals(database: Database) -> pl.DataFrame:
-    """signal_id, universe, segment, session, rule, action, value, state of every stored signal."""
-    return fetch(
-        database, "SELECT signal_id, universe, segment, session, rule, action, value, state FROM market_signals"
-    )
+def market_signals(database: Database, segment: str | None = None) -> pl.DataFrame:
+    """signal_id, universe, segment, session, rule, action, value, state of every stored signal (or of one segment)."""
+    columns = "signal_id, universe, segment, session, rule, action, value, state"
+    query = f"SELECT {columns} FROM market_signals WHERE {_of(segment)}"
+    return fetch(database, query, (segment,) if segment else ())
 
 
 def record_outcomes(database: Database, outcomes: pl.DataFrame) -> Merged:

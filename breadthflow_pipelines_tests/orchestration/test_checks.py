@@ -31,7 +31,7 @@ OF_BARS = {
     "price_indicators": {"members_have_indicators"},
     "symbol_signals": {"members_have_signals"},
     "universe_returns": {"returns_keep_contract"},
-    "signal_outcomes": {"outcomes_keep_contract", "outcomes_keep_horizon"},
+    "signal_outcomes": {"outcomes_keep_horizon"},
     "signal_accuracy": {"every_rule_listed"},
 }
 AS_MADE = {"members_have_bars"}  # warns of the healthy market: nobody has bars of VANISHED

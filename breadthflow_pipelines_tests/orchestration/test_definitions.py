@@ -75,7 +75,6 @@ BLOCKING = {
     "signals_keep_contract": False,  # the contract was kept on the way in; nothing has to be kept from being made
     "members_have_signals": False,  # nothing comes after signals
     "returns_keep_contract": False,  # as of signals
-    "outcomes_keep_contract": False,  # likewise
     "outcomes_keep_horizon": False,  # the record would be wrong, and no signal
     "every_rule_listed": False,  # likewise
 }

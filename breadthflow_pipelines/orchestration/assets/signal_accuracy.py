@@ -9,7 +9,7 @@ from breadthflow_pipelines.evaluation.eligibility import eligible_sessions
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.record import of_signals, records
 from breadthflow_pipelines.evaluation.significance import accuracy
-from breadthflow_pipelines.model.vocabulary import CHANCE, NOT_JUDGED, SUGGESTIVE, SURVIVES, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, CHANCE, NOT_JUDGED, SUGGESTIVE, SURVIVES, WHOLE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.judging import followed
@@ -30,9 +30,9 @@ _DEPS = ["signal_outcomes", "breadth_indicators"]
 def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Hit rate, base rate, chance and verdict of every rule, horizon and era; rules that cannot be judged say why."""
     with market.store.exclusive("signal_accuracy"):
-        signals = evaluation_store.market_signals(market.store)
-        eligible = eligible_sessions(breadth_store.indicators(market.store), signals)
-        table = require(contracts.ACCURACY, accuracy(signals, eligible, followed(market)))
+        signals = evaluation_store.market_signals(market.store, ALL)
+        eligible = eligible_sessions(breadth_store.whole_indicators(market.store), signals)
+        table = require(contracts.ACCURACY, accuracy(signals, eligible, followed(market, ALL)))
         merged = evaluation_store.record_accuracy(market.store, table)
     advance("signal accuracy", 1, f"{table.height} records")
     synthetic = synthetic_universes(market.store)
@@ -58,9 +58,9 @@ def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
 def signal_records(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """What the record of a rule was when it gave a signal: only what had closed before the session enters it."""
     with market.store.exclusive("signal_records"):
-        signals = evaluation_store.market_signals(market.store)
-        eligible = eligible_sessions(breadth_store.indicators(market.store), signals)
-        table = require(contracts.RECORDS, of_signals(signals, records(signals, eligible, followed(market))))
+        signals = evaluation_store.market_signals(market.store, ALL)
+        eligible = eligible_sessions(breadth_store.whole_indicators(market.store), signals)
+        table = require(contracts.RECORDS, of_signals(signals, records(signals, eligible, followed(market, ALL))))
         merged = evaluation_store.record_records(market.store, table)
     advance("signal records", 1, f"{table.height} records")
     by_verdict = table.group_by("universe", "verdict").agg(signals=pl.len()).sort("universe", "verdict")

@@ -6,6 +6,7 @@ import polars as pl
 from breadthflow_pipelines.contracts import evaluation as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.returns import member_returns
+from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.resources import Market
@@ -47,13 +48,14 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     members = security_store.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING
-    for start, end in span.years:
+    for done, (start, end) in enumerate(span.years, 1):
         bars = bar_store.bars_to_count(market.store, start, end, BARS_BEFORE)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
         computed = require(contracts.RETURNS, member_returns(bars, members, sessions))
         merged += evaluation_store.record_returns(
             market.store, scope.holds.without_held(computed), start, end, scope.holds.first_sessions
         )
+        advance("universe returns", done / len(span.years), f"through {end}")
     return merged
 
 

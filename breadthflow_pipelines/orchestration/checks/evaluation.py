@@ -6,6 +6,7 @@ import polars as pl
 from breadthflow_pipelines.contracts import evaluation as contracts
 from breadthflow_pipelines.evaluation.outcomes import beyond_horizon
 from breadthflow_pipelines.evaluation.significance import unlisted
+from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.orchestration.checks.judging import contract_result, whole_table_result
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
@@ -16,13 +17,6 @@ from breadthflow_pipelines.warehouse import evaluation_store
 def returns_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every member is counted once, and those who contribute have a finite return."""
     return contract_result(context, market, contracts.RETURNS, evaluation_store.returns(market.store))
-
-
-@dg.asset_check(asset="signal_outcomes")
-def outcomes_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Every outcome is closed and told, or open and not told; a hold neither hits nor misses."""
-    rows = evaluation_store.outcomes(market.store)
-    return contract_result(context, market, contracts.OUTCOMES, rows, may_be_empty=True)
 
 
 @dg.asset_check(asset="signal_outcomes")
@@ -44,7 +38,7 @@ def outcomes_keep_horizon(context: dg.AssetCheckExecutionContext, market: Market
 def every_rule_listed(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every registered rule has a record of every universe with signals, also where it cannot be judged."""
     table = evaluation_store.accuracy(market.store)
-    universes = evaluation_store.market_signals(market.store)["universe"].unique()
+    universes = evaluation_store.market_signals(market.store, ALL)["universe"].unique()
     missing = unlisted(table, universes)
     fault = f"{missing.height} rules are not listed, first: {missing.row(0)}" if missing.height else None
     judged = table.filter(pl.col("reason").is_null()).height
