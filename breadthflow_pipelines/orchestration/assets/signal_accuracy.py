@@ -8,14 +8,16 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.eligibility import eligible_sessions
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.record import of_signals, records
-from breadthflow_pipelines.evaluation.significance import accuracy
-from breadthflow_pipelines.model.vocabulary import ALL, CHANCE, NOT_JUDGED, SUGGESTIVE, SURVIVES, WHOLE
+from breadthflow_pipelines.evaluation.significance import LEVEL, accuracy
+from breadthflow_pipelines.model.vocabulary import ALL, NOT_JUDGED, VERDICTS, WHOLE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.judging import followed
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
+from breadthflow_pipelines.reports.charts import named
+from breadthflow_pipelines.reports.records import verdicts_sentence
 from breadthflow_pipelines.warehouse import breadth_store, evaluation_store
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -37,14 +39,16 @@ def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
     advance("signal accuracy", 1, f"{table.height} records")
     synthetic = synthetic_universes(market.store)
     whole = table.filter(era=WHOLE)
-    found = {
-        word.replace(" ", "_"): (pl.col("verdict") == word).sum() for word in (SURVIVES, SUGGESTIVE, CHANCE, NOT_JUDGED)
-    }
-    verdicts = whole.group_by("universe").agg(**found)
+    verdicts = whole.group_by("universe").agg(**{word: (pl.col("verdict") == word).sum() for word in VERDICTS})
+    said = [
+        verdicts_sentence(named(row["universe"], synthetic), row, LEVEL)
+        for row in verdicts.sort("universe").iter_rows(named=True)
+    ]
     told = whole.filter(pl.col("verdict") != NOT_JUDGED).sort("p_family", "p_rotation").select(_SHOWN)
     return dg.MaterializeResult(
         metadata={
-            **plotted(verdicts, found, synthetic),
+            "now": dg.MetadataValue.md("\n\n".join(said)),
+            **plotted(verdicts, VERDICTS, synthetic),
             "verdicts": shown(marked(verdicts.sort("universe"), synthetic)),
             "least_like_chance": shown(marked(told, synthetic), most=20),
             "family": FAMILY.name,
