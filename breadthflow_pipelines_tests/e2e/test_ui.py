@@ -100,7 +100,7 @@ PAGES = """
 
 def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
     nodes = served.ask(ASSETS)["assetNodes"]
-    assert len(nodes) == 14
+    assert len(nodes) == 15
     assert not [node for node in nodes if (node["configField"] or {}).get("isRequired")]
     selector = {
         "repositoryLocationName": "breadthflow",

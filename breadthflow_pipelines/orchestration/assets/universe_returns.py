@@ -48,14 +48,15 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     members = security_store.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING
-    for done, (start, end) in enumerate(span.years, 1):
+    pieces = span.pieces(security_store.how_many(market.store))
+    for done, (start, end) in enumerate(pieces, 1):
         bars = bar_store.bars_to_count(market.store, start, end, BARS_BEFORE)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
         computed = require(contracts.RETURNS, member_returns(bars, members, sessions))
         merged += evaluation_store.record_returns(
             market.store, scope.holds.without_held(computed), start, end, scope.holds.first_sessions
         )
-        advance("universe returns", done / len(span.years), f"through {end}")
+        advance("universe returns", done / len(pieces), f"through {end}")
     return merged
 
 
