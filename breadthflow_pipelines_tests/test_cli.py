@@ -16,10 +16,11 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines import cli
+from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.indicators.breadth_catalogue import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
-from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
+from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL, SIGNAL_RECORD
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import publications
 from breadthflow_pipelines.warehouse.database import Database
@@ -213,7 +214,7 @@ def test_invented_rows_say_so_wherever_they_stand_beside_real_ones(ask: Ask) -> 
 
 def test_signals_carry_every_column_and_can_be_explained(ask: Ask) -> None:
     rows = ask("signals", "--universe", "demo", *MONTH, "--format", "csv").rows
-    assert list(rows[0]) == [*MARKET_SIGNAL, "synthetic"]
+    assert list(rows[0]) == [*MARKET_SIGNAL, "synthetic", *SIGNAL_RECORD]
     assert {row["action"] for row in rows} <= {"buy", "sell", "hold"}
     assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
     score = next(row for row in rows if row["rule"] == "breadth_score" and row["segment"] == "ALL")
@@ -714,3 +715,55 @@ def _publications(store: dict[str, object]) -> list[tuple[str, str]]:
         found = cursor.fetchall()
     connection.close()
     return found
+
+
+def test_accuracy_lists_every_rule_with_the_columns_that_a_reader_needs(ask: Ask) -> None:
+    rows = ask("accuracy", "--universe", "demo", "--format", "csv").rows
+    needed = {"rule", "universe", "horizon", "era", "events", "episodes", "hit_rate", "base_rate", "lift"}
+    needed |= {"p_rotation", "p_family", "verdict"}
+    assert needed <= rows[0].keys()
+    assert {claim.rule for claim in FAMILY.claims} <= {row["rule"] for row in rows}
+    assert {row["era"] for row in rows} >= {"all"}
+    rates = [float(row[name]) for row in rows for name in ("hit_rate", "base_rate") if row[name]]
+    assert rates
+    assert all(0 <= rate <= 1 for rate in rates)
+    assert {row["reason"] == "" for row in rows if row["verdict"] == "cannot be judged"} == {False}
+    one = ask("accuracy", "--universe", "demo", "--rule", "breadth_score", "--horizon", "63", "--format", "csv").rows
+    assert {(row["rule"], row["horizon"]) for row in one} == {("breadth_score", "63")}
+    table = ask("accuracy", "--universe", "demo", "--horizon", "63").out
+    assert "Records of demo (synthetic: demo)" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("accuracy", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
+        (("accuracy", "--universe", "nothing"), "nothing"),
+        (("backtest", "--universe", "demo", "--rule", "whaley_adt5_capitulation"), "no signal|claims nothing"),
+        (("backtest", "--universe", "demo", "--rule", "whaley_adt5", "--threshold", "1"), "no value for each session"),
+        (("backtest", "--universe", "demo", "--rule", "breadth_score", "--leave", "50"), "--threshold"),
+        (("backtest", "--universe", "demo", "--rule", "breadth_score", "--from", "2030-01-01"), "No two levels"),
+    ],
+)
+def test_what_cannot_be_judged_or_followed_is_said(ask: Ask, arguments: tuple[str, ...], said: str) -> None:
+    answer = ask(*arguments)
+    assert answer.status == 2
+    assert re.search(said, answer.err)
+
+
+def test_a_trade_leads_to_its_signal(ask: Ask) -> None:
+    trades = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--costs", "0", "--format", "csv").rows
+    assert trades
+    signals = {row["signal_id"]: row for row in ask("signals", "--universe", "demo", "--format", "csv").rows}
+    for trade in trades:
+        signal = signals[trade["signal_id"]]
+        assert (signal["rule"], signal["action"]) == ("breadth_score", "buy")
+        assert signal["session"] < trade["entry_session"]
+    dear = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--costs", "25", "--format", "csv").rows
+    assert all(float(d["return"]) < float(t["return"]) for d, t in zip(dear, trades, strict=True))
+
+
+def test_a_backtest_stands_beside_what_needs_no_rule(ask: Ask) -> None:
+    answer = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--threshold", "55", "--leave", "50")
+    for told in ("(synthetic: demo)", "buy and hold", "same exposure", "1,000 runs at random times", "earns nothing"):
+        assert told in answer.out

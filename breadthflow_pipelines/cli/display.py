@@ -9,6 +9,7 @@ from rich.console import Console
 from breadthflow_pipelines.cli.options import Format
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.reports.records import record_line
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import signal_listing, standing, universe_listing
 from breadthflow_pipelines.warehouse.database import Database, Row
@@ -119,8 +120,9 @@ def show_latest(database: Database, universe: str | None = None) -> None:
     names = sorted({row["universe"] for row in rows})
     for name in names:
         title = f"Latest signals of {name}" + (" (synthetic)" if name in synthetic else "")
-        shown = ("session", "rule", "action", "confidence", "value", "state", "signal_id")
-        out.print(tables.table(title, [row for row in rows if row["universe"] == name], shown))
+        shown = ("session", "rule", "action", "confidence", "value", "state", "record", "signal_id")
+        mine = [{**row, "record": record_line(row)} for row in rows if row["universe"] == name]
+        out.print(tables.table(title, mine, shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
     for page in (page_path(get_settings().home, name) for name in names):

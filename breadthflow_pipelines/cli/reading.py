@@ -27,8 +27,9 @@ from breadthflow_pipelines.cli.options import (
 )
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import GATES, described, whom
-from breadthflow_pipelines.model.vocabulary import FINAL, KEY, MARKET_SIGNAL, PROVISIONAL
+from breadthflow_pipelines.model.vocabulary import FINAL, KEY, MARKET_SIGNAL, PROVISIONAL, SIGNAL_RECORD
 from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.reports.records import record_line
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import (
     breadth_listing,
@@ -55,9 +56,10 @@ _SIGNAL_SHORT = (
     "value",
     "threshold",
     "state",
+    "record",
     "signal_id",
 )
-_SIGNAL_COLUMNS = (*MARKET_SIGNAL, "synthetic")
+_SIGNAL_COLUMNS = (*MARKET_SIGNAL, "synthetic", *SIGNAL_RECORD)
 _BREADTH_KEY = (*KEY, "state")
 _BREADTH_SHORT = (
     *_BREADTH_KEY,
@@ -253,6 +255,7 @@ def signals(
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))
     if not rows:
         err.print("No signal matches.")
+    rows = [{**row, "record": record_line(row)} for row in rows]
     write_rows(
         rows, _SIGNAL_COLUMNS, _SIGNAL_SHORT, shape, titled("Signals", {row["universe"] for row in rows}, database)
     )
@@ -295,6 +298,8 @@ def explain(signal_id: str) -> None:
     row, sessions = signal_listing.signal(database, signal_id)
     explained = explanation(row, tables.text)
     out.print(titled(explained.title, [row["universe"]], database), style="bold")
+    if record := record_line(row):
+        out.print(f"Record       {record} (63 sessions, as known then)", markup=False)
     for part in explained.parts:
         out.print(part if isinstance(part, str) else tables.table("", part, list(part[0])))
     out.print(tables.table("Sessions", sessions, explained.columns))

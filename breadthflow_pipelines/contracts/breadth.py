@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandera.polars as pa
 import polars as pl
 
-from breadthflow_pipelines.contracts.verdict import contract
+from breadthflow_pipelines.contracts.verdict import contract, key_rules, or_null
 from breadthflow_pipelines.model import counts
 from breadthflow_pipelines.model.counts import BY_ABLE, DIRECTIONS, Unit
 from breadthflow_pipelines.model.vocabulary import ACTIONS, HOLD, STATES
@@ -16,21 +16,10 @@ _MEMBER = {"universe": pl.String, "session": pl.Date, "security_id": pl.Int64}
 Bounds = Mapping[str, tuple[float | None, float | None]]
 
 
-def _or_null(rule: pl.Expr) -> pl.Expr:
-    return rule.fill_null(value=True)
-
-
-def _key_rules(*key: str) -> dict[str, pl.Expr]:
-    return {
-        "key missing": pl.all_horizontal(pl.col(key).is_not_null()),
-        "more than one row for the key": pl.struct(key).is_unique(),
-    }
-
-
 def _within_able(*names: str) -> pl.Expr:
     """Of each of these counts: no more did it than could."""
     within = (pl.col(name) <= pl.col(able) for able, those in BY_ABLE.items() for name in those if name in names)
-    return pl.all_horizontal(_or_null(rule) for rule in within)
+    return pl.all_horizontal(or_null(rule) for rule in within)
 
 
 _moved = pl.sum_horizontal(pl.col(DIRECTIONS).fill_null(0))
@@ -47,9 +36,9 @@ COUNTS = contract(
         "convention": pl.Int32,
     },
     {
-        **_key_rules(*_KEY),
-        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in _sums),
-        "points or index not finite": pl.all_horizontal(_or_null(pl.col(c).is_finite()) for c in _levels),
+        **key_rules(*_KEY),
+        "a count is negative": pl.all_horizontal(or_null(pl.col(c) >= 0) for c in _sums),
+        "points or index not finite": pl.all_horizontal(or_null(pl.col(c).is_finite()) for c in _levels),
         "priced members not between none and all": pl.col("priced")
         .is_between(0, pl.col("members"))
         .fill_null(value=False),
@@ -82,7 +71,7 @@ def indicators(bounds: Bounds) -> pa.DataFrameSchema:
             "convention": pl.Int32,
         },
         {
-            **_key_rules(*_KEY),
+            **key_rules(*_KEY),
             **_bounded(bounds),
             "state unknown": pl.col("state").is_in(STATES),
             "settled or convention missing": pl.all_horizontal(pl.col("settled", "convention").is_not_null()),
@@ -96,7 +85,7 @@ def price_indicators(bounds: Bounds) -> pa.DataFrameSchema:
         "price_indicators",
         {**_MEMBER, **dict.fromkeys(bounds, pl.Float64), "convention": pl.Int32},
         {
-            **_key_rules(*_MEMBER),
+            **key_rules(*_MEMBER),
             **_bounded(bounds),
             "convention missing": pl.col("convention").is_not_null(),
         },
@@ -116,12 +105,12 @@ def symbol_signals(bounds: Bounds) -> pa.DataFrameSchema:
             "convention": pl.Int32,
         },
         {
-            **_key_rules(*_MEMBER),
+            **key_rules(*_MEMBER),
             **_bounded(bounds),
             "action unknown": pl.col("action").is_in(ACTIONS),
             "confidence outside 0 to 1": pl.col("confidence").is_between(0, 1).fill_null(value=False),
             "strength outside -1 to 1": pl.col("strength").is_between(-1, 1).fill_null(value=False),
-            "regime outside 0 to 100": _or_null(pl.col("regime").is_between(0, 100)),
+            "regime outside 0 to 100": or_null(pl.col("regime").is_between(0, 100)),
             "gated but not on hold": ~pl.col("gated") | (pl.col("action") == HOLD),
             "gated or convention missing": pl.all_horizontal(pl.col("gated", "convention").is_not_null()),
         },
@@ -137,8 +126,8 @@ def _bounded(bounds: Bounds) -> dict[str, pl.Expr]:
         for name, (low, high) in bounds.items()
     ]
     return {
-        "a value is not finite": pl.all_horizontal(_or_null(pl.col(name).is_finite()) for name in bounds),
-        "a value outside its bounds": pl.all_horizontal(_or_null(rule) for rule in inside),
+        "a value is not finite": pl.all_horizontal(or_null(pl.col(name).is_finite()) for name in bounds),
+        "a value outside its bounds": pl.all_horizontal(or_null(rule) for rule in inside),
     }
 
 
@@ -155,7 +144,7 @@ SIGNALS = contract(
         "evidence": pl.String,
     },
     {
-        **_key_rules(*_KEY, "rule"),
+        **key_rules(*_KEY, "rule"),
         "signal_id missing or repeated": pl.col("signal_id").is_not_null() & pl.col("signal_id").is_unique(),
         "action unknown": pl.col("action").is_in(ACTIONS),
         "confidence outside 0 to 1": pl.col("confidence").is_between(0, 1).fill_null(value=False),
@@ -182,10 +171,10 @@ PUBLISHED = contract(
         **dict.fromkeys(("issues_usable", "volume_usable"), pl.Boolean),
     },
     {
-        **_key_rules("exchange", "session"),
-        "a count is negative": pl.all_horizontal(_or_null(pl.col(c) >= 0) for c in counts.PUBLISHED),
-        "index not a positive number": _or_null((pl.col("index_close") > 0) & pl.col("index_close").is_finite()),
-        "usual issues not a positive number": _or_null(
+        **key_rules("exchange", "session"),
+        "a count is negative": pl.all_horizontal(or_null(pl.col(c) >= 0) for c in counts.PUBLISHED),
+        "index not a positive number": or_null((pl.col("index_close") > 0) & pl.col("index_close").is_finite()),
+        "usual issues not a positive number": or_null(
             (pl.col("usual_issues") > 0) & pl.col("usual_issues").is_finite()
         ),
         "left out without a doubt": (pl.col("doubts").list.len() > 0)

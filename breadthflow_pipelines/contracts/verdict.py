@@ -45,6 +45,19 @@ def contract(
     )
 
 
+def or_null(rule: pl.Expr) -> pl.Expr:
+    """The rule, which a null keeps."""
+    return rule.fill_null(value=True)
+
+
+def key_rules(*key: str) -> dict[str, pl.Expr]:
+    """The rules of a key: it is there, and of one row."""
+    return {
+        "key missing": pl.all_horizontal(pl.col(key).is_not_null()),
+        "more than one row for the key": pl.struct(key).is_unique(),
+    }
+
+
 def judge(schema: pa.DataFrameSchema, frame: pl.DataFrame, beside: pl.DataFrame | None = None) -> Verdict:
     """Part a frame into the rows that keep the contract and those that break it.
 

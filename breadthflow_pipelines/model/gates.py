@@ -28,6 +28,7 @@ OF_BARS = (MISSING, REJECTED, CROWDED)
 HELD_BY: Mapping[str, tuple[str, ...]] = {  # by asset, the gates that hold it
     "breadth_counts": OF_BARS,
     "price_indicators": OF_BARS,
+    "universe_returns": OF_BARS,
     "breadth_indicators": (*OF_BARS, THIN),
     "market_signals": (*OF_BARS, THIN),
     "symbol_signals": (*OF_BARS, THIN, INCOMPLETE),
@@ -119,4 +120,6 @@ _OF_ASSETS = {
     "exchange_breadth": "mend the files, then breadthflow import-breadth DIRECTORY --exchange NAME",
     "breadth_indicators": "breadthflow run",  # made of all of history in every run
     "market_signals": "breadthflow run",
+    "signal_outcomes": "breadthflow run",
+    "signal_accuracy": "breadthflow run",
 }

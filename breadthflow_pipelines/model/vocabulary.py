@@ -53,6 +53,9 @@ MARKET_SIGNAL = (
     "evidence",
 )
 
+# What the record of a signal's rule was when it gave the signal; printed beside it, stored in a table of its own.
+SIGNAL_RECORD = ("record_hit_rate", "record_base_rate", "record_n", "verdict")
+
 # Rules that say something of every session, not of some.
 BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
 SESSION_RULES = (BREADTH_SCORE, CONVICTION)
@@ -61,6 +64,20 @@ SESSION_RULES = (BREADTH_SCORE, CONVICTION)
 LEVELS = "levels"  # by name, the levels that the rule was held to; of a calibrated rule, those of the year
 ARMED_SESSION = "armed_session"  # the last session on which the event was armed
 HELD_BACK = "held_back"  # what the rule said of a session that lost much of its coverage
+
+# What followed a signal. Horizons are sessions from the entry: a week, a month, a quarter, half a year, a year.
+HORIZONS = (5, 21, 63, 126, 252)
+WINDOW_CLOSED, WINDOW_OPEN, WINDOW_UNPRICED = "closed", "open", "unpriced"
+WINDOW_STATES = (WINDOW_CLOSED, WINDOW_OPEN, WINDOW_UNPRICED)
+# What a level is made of: with dividends, without them, or with those of some members or sessions only.
+TOTAL_RETURN, PRICE_RETURN, MIXED_RETURN = "total return", "price", "partly total return"
+BASES = (TOTAL_RETURN, PRICE_RETURN, MIXED_RETURN)
+
+# What a rule's record says, and the era that is all of history. The rules of the verdicts are in
+# evaluation/significance.py.
+NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES = "cannot be judged", "not distinguishable", "suggestive", "survives"
+VERDICTS = (NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES)
+WHOLE = "all"
 
 # What becomes of a bar that a rule flags.
 PROPOSED, QUARANTINED, DOUBTED = "proposed", "quarantined", "doubted"

@@ -9,7 +9,7 @@ import dagster as dg
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS, WATCHED
+from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_ASSETS, WATCHED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS, SIGNAL_COLUMNS
 from breadthflow_pipelines.orchestration.holds import first_hold
@@ -123,5 +123,5 @@ def without_rows(market: Market) -> set[str]:
     return (
         (made_of_bars if "securities" in empty else set())
         | (empty & {"exchange_breadth"})
-        | ({"breadth_indicators", "market_signals"} if {"securities", "exchange_breadth"} <= empty else set())
+        | (set(PUBLISHED_ASSETS) if {"securities", "exchange_breadth"} <= empty else set())
     )

@@ -12,7 +12,10 @@ from breadthflow_pipelines.orchestration.assets.price_indicators import price_in
 from breadthflow_pipelines.orchestration.assets.published_counts import exchange_breadth
 from breadthflow_pipelines.orchestration.assets.quarantined_bars import quarantined_bars_asset
 from breadthflow_pipelines.orchestration.assets.securities import securities, universe_members
+from breadthflow_pipelines.orchestration.assets.signal_accuracy import signal_accuracy, signal_records
+from breadthflow_pipelines.orchestration.assets.signal_outcomes import signal_outcomes
 from breadthflow_pipelines.orchestration.assets.symbol_signals import symbol_signals_asset
+from breadthflow_pipelines.orchestration.assets.universe_returns import universe_returns_asset
 from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs, nightly_schedule
 from breadthflow_pipelines.orchestration.automation.sensors import sensors
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
@@ -39,6 +42,10 @@ def build(settings: Settings) -> dg.Definitions:
         breadth_counts_asset(months),
         breadth_indicators,
         market_signals,
+        universe_returns_asset(months),
+        signal_outcomes,
+        signal_accuracy,
+        signal_records,
         price_indicators_asset(months),
         symbol_signals_asset(months),
         market_report,

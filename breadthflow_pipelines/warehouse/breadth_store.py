@@ -107,6 +107,12 @@ def indicators(database: Database) -> pl.DataFrame:
     return fetch(database, "SELECT * FROM breadth_indicators ORDER BY universe, segment, session").drop("computed_at")
 
 
+def whole_indicators(database: Database) -> pl.DataFrame:
+    """Every indicator of every universe as a whole."""
+    query = f"SELECT * FROM breadth_indicators WHERE segment = '{ALL}' ORDER BY universe, session"
+    return fetch(database, query).drop("computed_at")
+
+
 def record_signals(
     database: Database, signals: pl.DataFrame, held: Mapping[str, dt.date] = MappingProxyType({})
 ) -> Merged:

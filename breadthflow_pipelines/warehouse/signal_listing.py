@@ -13,6 +13,7 @@ from breadthflow_pipelines.model.vocabulary import (
     FINAL,
     MARKET_SIGNAL,
     SESSION_RULES,
+    SIGNAL_RECORD,
 )
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
@@ -21,7 +22,10 @@ from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
-_COLUMNS = ", ".join(MARKET_SIGNAL)
+_COLUMNS = ", ".join((*MARKET_SIGNAL, *SIGNAL_RECORD))
+_SIGNALS = (
+    f"market_signals LEFT JOIN (SELECT signal_id, {', '.join(SIGNAL_RECORD)} FROM signal_records) r USING (signal_id)"
+)
 
 
 def signals(
@@ -37,7 +41,7 @@ def signals(
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    query = f"SELECT {_COLUMNS} FROM market_signals WHERE {where} ORDER BY {order}"
+    query = f"SELECT {_COLUMNS} FROM {_SIGNALS} WHERE {where} ORDER BY {order}"
     return marked(database, rows_of(database, query, values))
 
 
@@ -50,7 +54,7 @@ def latest_signals(database: Database, events: int, universe: str | None = None)
             SELECT {_COLUMNS}, rule = ANY(%s) AS is_measure,
                    row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
                                       ORDER BY session DESC, rule) AS nth
-              FROM market_signals WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
+              FROM {_SIGNALS} WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
         SELECT {_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
          ORDER BY universe, session, is_measure, rule
         """,
@@ -107,7 +111,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     Raises:
         RequestError: no signal has that id.
     """
-    found = rows_of(database, f"SELECT {_COLUMNS} FROM market_signals WHERE signal_id = %s", [signal_id])
+    found = rows_of(database, f"SELECT {_COLUMNS} FROM {_SIGNALS} WHERE signal_id = %s", [signal_id])
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))

@@ -17,11 +17,16 @@ from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
     ALL,
     BAR_VALUES,
+    BASES,
     DECIDED,
+    HORIZONS,
     PRICES,
     SEVERITIES,
     STATES,
     STATUSES,
+    VERDICTS,
+    WINDOW_CLOSED,
+    WINDOW_STATES,
 )
 from breadthflow_pipelines.warehouse.sql import quoted
 
@@ -486,6 +491,167 @@ market_signals = sa.Table(
     *_within(0, 1, "confidence"),
     *_finite("value", "threshold"),
     comment="Signals of the market's breadth, each with the evidence that fired it",
+)
+
+_HELD = {
+    "members": "members on the session before, who could be held from its close on",
+    "contributing": "of them, those with a bar on the session and one at most 21 sessions earlier",
+    "missing": "of them, those without a bar on the session; they contribute nothing",
+    "first": "of them, those whose first bar it is",
+    "gap": "of them, those whose last bar is more than 21 sessions old",
+    "adjusted": "of those contributing, those whose return includes dividends",
+}
+
+universe_returns = sa.Table(
+    "universe_returns",
+    metadata,
+    *_key(),
+    _number("return", "mean return of those contributing since their last bar, a fraction; null: there are none"),
+    *[_column(name, sa.BigInteger(), about) for name, about in _HELD.items()],
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.CheckConstraint("return >= -1 AND return < 'Infinity'", name="return_range"),
+    *_not_negative(*_HELD),
+    sa.CheckConstraint("contributing + missing + first + gap = members", name="every_member_once"),
+    sa.CheckConstraint("adjusted <= contributing", name="adjusted_contribute"),
+    sa.CheckConstraint("(return IS NULL) = (contributing = 0)", name="return_of_contributing"),
+    comment="Equal-weight return of each universe's members; its signals are held against it",
+)
+
+
+def _horizon() -> "sa.Column[Any]":
+    return _column("horizon", sa.Integer(), "sessions from the entry", primary_key=True, autoincrement=False)
+
+
+def _horizons() -> sa.CheckConstraint:
+    return sa.CheckConstraint(f"horizon IN ({', '.join(map(str, HORIZONS))})", name="horizon_known")
+
+
+signal_outcomes = sa.Table(
+    "signal_outcomes",
+    metadata,
+    _column("signal_id", sa.Text(), "the signal, in market_signals", primary_key=True),
+    _horizon(),
+    _column("universe", sa.Text(), "name of the universe"),
+    _column("segment", sa.Text(), "ALL, or a sector"),
+    _column("session", sa.Date(), "the signal's"),
+    _column("rule", sa.Text(), "the rule that fired"),
+    _column("action", sa.Text(), "what the signal said: buy, sell or hold"),
+    _column("state", sa.Text(), "closed; open: the exit is still to come; unpriced: entry or exit has no level"),
+    _column("entry_session", sa.Date(), "the session after the signal's, at whose close one enters", nullable=True),
+    _column("exit_session", sa.Date(), "horizon sessions after it, at whose close one leaves", nullable=True),
+    _number("return", "from entry to exit, a fraction; null unless closed"),
+    _number("base_return", "mean of all windows of the horizon closed before this one; null before a year of them"),
+    _number("excess", "return less base_return"),
+    _number("drawdown", "the deepest fall on the way from the highest close since the entry, 0 or less"),
+    _column(
+        "hit",
+        sa.Boolean(),
+        "a buy that rose, a sell whose excess is below 0; null of a hold, and while it is not known",
+        nullable=True,
+    ),
+    _column("basis", sa.Text(), "what the return is made of: total return, price, partly total return"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _horizons(),
+    _among("action", ACTIONS, "action_known"),
+    _among("state", WINDOW_STATES, "state_known"),
+    _among("basis", BASES, "basis_known"),
+    sa.CheckConstraint(f"(state = '{WINDOW_CLOSED}') = (return IS NOT NULL)", name="closed_has_return"),
+    sa.CheckConstraint("entry_session > session AND exit_session > entry_session", name="in_order"),
+    sa.CheckConstraint("return >= -1 AND return < 'Infinity'", name="return_range"),
+    *_within(-1, 0, "drawdown"),
+    *_finite("base_return", "excess"),
+    comment="What followed each signal of the market at each horizon",
+)
+
+
+_SHARES = {
+    "hit_rate": "events of which the claim came true",
+    "base_rate": "the same of all eligible sessions",
+    "detectable": "the smallest hit rate that effective_n could tell from the base rate; null: not even 1",
+    "p_rotation": "share of all rotations of the events with as high a hit rate",
+    "p_mean": "share of all rotations with as high a mean return (sell: as low)",
+    "base_matched": "hit rate of sessions with the events' trailing drawdowns",
+    "p_matched": "p_rotation of hits less what sessions of the same drawdown give",
+    "p_family": "p_rotation that holds for all members of the family at once; null of parts of history",
+    "p_holm": "Holm's adjustment of p_rotation within the family",
+}
+_RETURNS = {
+    "mean": "mean return after the events, a fraction",
+    "base_mean": "the same after all eligible sessions",
+    "median": "median return after the events",
+    "base_median": "the same after all eligible sessions",
+    "p10": "a tenth of the returns after the events lies below",
+    "p90": "a tenth of them lies above",
+}
+_TRIED = {
+    "eligible": "sessions on which the rule could speak and whose window has closed",
+    "events": "of them, those on which it did",
+    "episodes": "groups of events at most 20 sessions apart",
+    "effective_n": "windows of the events that do not overlap",
+}
+
+signal_accuracy = sa.Table(
+    "signal_accuracy",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("rule", sa.Text(), "the rule", primary_key=True),
+    _column("action", sa.Text(), "the side that is judged; hold: it claims nothing", primary_key=True),
+    _horizon(),
+    _column("era", sa.Text(), "all, or a part of history by the session of the signal", primary_key=True),
+    _column("verdict", sa.Text(), "cannot be judged, not distinguishable, suggestive or survives"),
+    _column("reason", sa.Text(), "why it cannot be judged", nullable=True),
+    _column("first_session", sa.Date(), "the first eligible session", nullable=True),
+    _column("last_session", sa.Date(), "the last one", nullable=True),
+    *[_column(name, sa.Integer(), about) for name, about in _TRIED.items()],
+    _column("open", sa.Integer(), "events whose window has not closed; null of parts of history", nullable=True),
+    _column(
+        "left_out",
+        sa.Integer(),
+        "signals of other sessions, or without a price; null of parts of history",
+        nullable=True,
+    ),
+    *[_number(name, about) for name, about in _SHARES.items()],
+    _number("lift", "hit_rate less base_rate"),
+    _number("lift_low", "lower end of its 95 % interval"),
+    _number("lift_high", "upper end of it"),
+    *[_number(name, about) for name, about in _RETURNS.items()],
+    _number("drawdown", "median deepest fall on the way after the events, 0 or less"),
+    _number("base_drawdown", "the same after all eligible sessions"),
+    _column("family", sa.Text(), "what it was judged among; null: it was not", nullable=True),
+    _column("family_members", sa.Integer(), "how many were", nullable=True),
+    _column("basis", sa.Text(), "what returns are made of; null: there are none", nullable=True),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _horizons(),
+    _among("action", ACTIONS, "action_known"),
+    _among("verdict", VERDICTS, "verdict_known"),
+    _among("basis", BASES, "basis_known"),
+    sa.CheckConstraint(f"(verdict = '{VERDICTS[0]}') = (reason IS NOT NULL)", name="says_why_not"),
+    sa.CheckConstraint(f"(verdict = '{VERDICTS[0]}') = (p_rotation IS NULL)", name="judged_by_chance"),
+    sa.CheckConstraint("effective_n <= events", name="effective_n_events"),
+    sa.CheckConstraint("episodes <= events AND events <= eligible", name="events_eligible"),
+    *_not_negative(*_TRIED, "open", "left_out"),
+    *_within(0, 1, *_SHARES),
+    *_within(-1, 0, "drawdown", "base_drawdown"),
+    *_within(-1, 1, "lift"),
+    *_finite("lift_low", "lift_high", *_RETURNS),
+    comment="The record of each rule held against chance, per universe, side, horizon and era",
+)
+
+signal_records = sa.Table(
+    "signal_records",
+    metadata,
+    _column("signal_id", sa.Text(), "the signal, in market_signals", primary_key=True),
+    _column("universe", sa.Text(), "name of the universe"),
+    _column("session", sa.Date(), "the signal's"),
+    _column("record_hit_rate", DOUBLE_PRECISION(), "share of the rule's earlier signals that were right"),
+    _column("record_base_rate", DOUBLE_PRECISION(), "the same of all sessions on which it could speak"),
+    _column("record_n", sa.Integer(), "earlier signals whose 63 sessions had closed before the signal's session"),
+    _column("verdict", sa.Text(), "of the rule, as known before the signal's year"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("verdict", VERDICTS, "verdict_known"),
+    *_within(0, 1, "record_hit_rate", "record_base_rate"),
+    sa.CheckConstraint("record_n > 0", name="record_n_positive"),
+    comment="What a rule's record was when it gave a signal; no row where it was too short",
 )
 
 breadth_revisions = sa.Table(

@@ -5,6 +5,8 @@ import datetime as dt
 import io
 import json
 import re
+import runpy
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +17,7 @@ from breadthflow_pipelines.warehouse.database import NAME, Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.e2e.conftest import Command
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 pytestmark = [pytest.mark.market_data, pytest.mark.slow]
 
 # Counted from the file by hand-written pandas, apart from this project's code.
@@ -37,12 +40,15 @@ KNOWN = {
 SP500_SESSIONS, NASDAQ_SESSIONS = 2987, 9550
 
 
-def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: Path, home: Path) -> None:
+def test_the_sp_500_and_nasdaq_from_files_to_signals(
+    command: Command, market: Path, home: Path, tmp_path: Path
+) -> None:
     files = {
         "source": "files",
         "source_path": market / "sp500_bars.parquet",
         "universe_file": market / "sp500_membership.csv",
         "start": "2006-01",
+        "index_symbols": "sp500=SPY",
     }
     run = command("backfill", "--from", "2006-01-03", "--to", "2017-11-10", **files)
     assert run.returncode == 0, run.stderr
@@ -70,7 +76,9 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     every_priced_member_is_told_of(home, "2017-11-10", priced=KNOWN["2017-11-10"]["priced"])
     nothing_is_nan_or_infinite(command, "sp500", SP500_SESSIONS * 11)
 
-    published = command("import-breadth", market / "exchange_breadth", "--exchange", "NASDAQ")
+    for path in (*(market / "exchange_breadth").iterdir(), market / "index" / "NASDAQ_index.csv"):
+        shutil.copy(path, tmp_path)  # the index beside the counts
+    published = command("import-breadth", tmp_path, "--exchange", "NASDAQ", **files)
     assert published.returncode == 0, published.stderr
     assert "published_plausible warned: 36 of 9,550 rows doubted: NASDAQ " in published.stderr
     nothing_is_nan_or_infinite(command, "NASDAQ", NASDAQ_SESSIONS)
@@ -81,10 +89,27 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(command: Command, market: P
     assert (first["advances"], first["declines"], first["unchanged"]) == (276, 634, 1619)  # the files' first lines
     assert (first["members"], first["pct_above_50"], first["zweig_ema"]) == (None, None, None)
 
+    the_record_is_the_published_one(command)
     checked = command("check", **files)
     assert checked.returncode == 1  # the history ends in 2017, and that is said
     failed = [line.split()[1:3] for line in checked.stdout.splitlines() if line.startswith("failed")]
     assert failed == [["bars", "bars_current"]]  # of some 90 checks, suites among them
+
+
+def the_record_is_the_published_one(command: Command) -> None:
+    make_record = runpy.run_path(str(DOCS / "make_record.py"))
+    with (DOCS / "record.csv").open(newline="") as lines:
+        kept = list(csv.DictReader(lines))
+    found = [
+        row
+        for universe in make_record["UNIVERSES"]
+        for row in json.loads(command("accuracy", "--universe", universe, "--format", "json").stdout)
+        if row["era"] in make_record["ERAS"]
+    ]
+    stale = "docs/record.csv is stale: run docs/make_record.py --figures"
+    assert len(found) == len(kept), stale
+    for ours, theirs in zip(make_record["as_kept"](found), kept, strict=True):
+        assert ours == theirs, stale
 
 
 def no_false_bar_is_counted(home: Path, market: Path) -> None:

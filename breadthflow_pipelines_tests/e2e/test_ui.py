@@ -100,7 +100,7 @@ PAGES = """
 
 def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
     nodes = served.ask(ASSETS)["assetNodes"]
-    assert len(nodes) == 10
+    assert len(nodes) == 15
     assert not [node for node in nodes if (node["configField"] or {}).get("isRequired")]
     selector = {
         "repositoryLocationName": "breadthflow",
@@ -125,4 +125,5 @@ def test_everything_that_happens_by_itself_says_what_it_is_and_the_pools_are_lis
         if not one["description"] and not one["name"].startswith("__")
     ]
     pools = {limit["concurrencyKey"] for limit in found["instance"]["concurrencyLimits"]}
-    assert pools == {"bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals"}
+    made_of_bars = {"breadth_counts", "universe_returns", "price_indicators", "symbol_signals"}
+    assert pools == {"bars", "quarantined_bars", *made_of_bars}

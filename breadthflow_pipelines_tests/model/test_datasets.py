@@ -49,10 +49,10 @@ def test_histories_are_those_of_breadth() -> None:
 
 
 def test_what_follows_bars_follows_those_who_decide_which_bars_are_sound() -> None:
-    of_sound_bars = {"breadth_counts", "price_indicators", "symbol_signals"}
+    of_sound_bars = {"breadth_counts", "universe_returns", "price_indicators", "symbol_signals"}
     assert set(FOLLOWERS["quarantined_bars"]) == set(FOLLOWERS["universe_members"]) == of_sound_bars
     assert set(FOLLOWERS["bars"]) == set(FOLLOWERS[CALENDAR]) == {"quarantined_bars", *of_sound_bars}
-    assert FOLLOWERS["securities"] == ("breadth_counts",)
+    assert FOLLOWERS["securities"] == ("breadth_counts", "universe_returns")
 
 
 def test_gates_and_suites_are_of_datasets() -> None:

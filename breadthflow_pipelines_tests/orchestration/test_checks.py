@@ -30,6 +30,9 @@ OF_BARS = {
     "market_signals": {"signals_keep_contract"},
     "price_indicators": {"members_have_indicators"},
     "symbol_signals": {"members_have_signals"},
+    "universe_returns": {"returns_keep_contract"},
+    "signal_outcomes": {"outcomes_keep_horizon"},
+    "signal_accuracy": {"every_rule_listed"},
 }
 AS_MADE = {"members_have_bars"}  # warns of the healthy market: nobody has bars of VANISHED
 PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible", "publications_answered"}}
@@ -471,7 +474,8 @@ def test_published_counts_alone_are_checked_alone(store: Store) -> None:
     made_of_bars = set().union(*(OF_BARS[asset] for asset in ("universe_members", *MONTHLY_ASSETS)))
     assert found["skipped"] == made_of_bars
     # A short history has no signals.
-    assert found["passed"] == {*PUBLISHED["exchange_breadth"], "signals_keep_contract"}
+    of_signals = {"signals_keep_contract", *OF_BARS["signal_outcomes"], *OF_BARS["signal_accuracy"]}
+    assert found["passed"] == {*PUBLISHED["exchange_breadth"], *of_signals}
     assert found["failed"] == {"indicators_keep_contract"}  # they were never computed
 
 

@@ -33,6 +33,10 @@ EDGES = {
     "breadth_counts": {"bars", "quarantined_bars", "universe_members", "securities"},
     "breadth_indicators": {"breadth_counts", "exchange_breadth"},
     "market_signals": {"breadth_indicators"},
+    "universe_returns": {"bars", "quarantined_bars", "universe_members", "securities"},
+    "signal_outcomes": {"universe_returns", "exchange_breadth", "market_signals"},
+    "signal_accuracy": {"signal_outcomes", "breadth_indicators"},
+    "signal_records": {"signal_outcomes", "breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
     "market_report": {"market_signals", "symbol_signals"},
@@ -42,6 +46,7 @@ GROUPS = {
     "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
     "signals": {"market_signals", "market_report"},
     "symbols": {"price_indicators", "symbol_signals"},
+    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"},
 }
 # Columns that follow a catalogue, beside those of tables.py.
 DERIVED = {
@@ -71,6 +76,9 @@ BLOCKING = {
     "members_have_indicators": True,
     "signals_keep_contract": False,  # the contract was kept on the way in; nothing has to be kept from being made
     "members_have_signals": False,  # nothing comes after signals
+    "returns_keep_contract": False,  # as of signals
+    "outcomes_keep_horizon": False,  # the record would be wrong, and no signal
+    "every_rule_listed": False,  # likewise
 }
 
 
@@ -90,7 +98,8 @@ def test_asset_says_what_it_is(name: str) -> None:
     assert asset.owners == ["team:breadthflow"]
     assert 0 < len(asset.kinds) <= 3  # more are not shown
     assert asset.tags["domain"] == asset.group_name
-    assert asset.tags["layer"] in ("source", "quality", "counts", "indicators", "signals", "report")
+    layers = ("source", "quality", "counts", "indicators", "signals", "evaluation", "report")
+    assert asset.tags["layer"] in layers
     assert asset.code_version
     assert len(asset.description or "") > 40
 
@@ -119,7 +128,14 @@ def test_column_schema_is_that_of_the_filled_store(name: str, filled: Store) -> 
 
 
 def test_months_are_one_run_and_one_run_at_a_time_writes_them() -> None:
-    partitioned = {"bars", "quarantined_bars", "breadth_counts", "price_indicators", "symbol_signals"}
+    partitioned = {
+        "bars",
+        "quarantined_bars",
+        "breadth_counts",
+        "universe_returns",
+        "price_indicators",
+        "symbol_signals",
+    }
     assert set(MONTHLY_ASSETS) == partitioned
     for name in EDGES:
         asset = GRAPH.get(dg.AssetKey(name))
@@ -141,7 +157,10 @@ def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
     }
     assert jobs == {
         "bring_up_to_date": EDGES.keys(),
-        "import_published_counts": {"exchange_breadth", "breadth_indicators", "market_signals", "market_report"},
+        "import_published_counts": {
+            *("exchange_breadth", "breadth_indicators", "market_signals", "market_report"),
+            *("signal_outcomes", "signal_accuracy", "signal_records"),
+        },
     }
     checks = DEFINITIONS.resolve_job_def("run_checks").asset_layer
     assert checks.executable_asset_keys == set()

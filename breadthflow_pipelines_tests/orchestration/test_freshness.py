@@ -24,8 +24,11 @@ def test_every_asset_has_a_policy_and_published_counts_which_come_by_hand_a_long
 
 
 def test_every_asset_of_sessions_has_a_check_by_the_clock() -> None:
-    # Those have no sessions, or are no table; and on a good day nothing is in quarantine.
-    assert set(MARKET_ASSETS) - LIT == {"securities", "universe_members", "quarantined_bars", "market_report"}
+    # Those have no sessions, or are no table; on a good day nothing is in quarantine; records go as far as signals do.
+    assert set(MARKET_ASSETS) - LIT == {
+        *("securities", "universe_members", "quarantined_bars", "market_report"),
+        *("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"),
+    }
 
 
 @pytest.mark.parametrize("job", ["bring_up_to_date", "run_checks", "import_published_counts"])

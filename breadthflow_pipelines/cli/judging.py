@@ -1,0 +1,192 @@
+"""Commands that say how good rules have been: accuracy, held against chance, and what following them was worth."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.display import err, out, print_filled, titled, write_rows
+from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_rule, day_range
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import ALL, HORIZONS, SESSION_RULES, WHOLE
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import accuracy_listing, standing
+from breadthflow_pipelines.warehouse.database import Database, open_database
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from breadthflow_pipelines.evaluation.backtest import Backtest
+
+_ACCURACY_SHORT = (
+    *("rule", "action", "horizon", "era", "events", "episodes", "hit_rate", "base_rate", "lift"),
+    *("p_rotation", "p_family", "verdict"),
+)
+
+
+@app.command()
+def accuracy(
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    rule: Annotated[str | None, typer.Option(help="Name of a rule; all of them without it.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Sessions from the entry: 5, 21, 63, 126 or 252.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print how often each rule was right, beside how often any session would have been, and the verdict.
+
+    A table shows all of history, or every era of one rule; csv and json have everything.
+
+    Example: breadthflow accuracy --universe demo --horizon 63
+    """
+    if rule is not None:
+        check_rule(rule)
+    if horizon is not None and horizon not in HORIZONS:
+        raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
+    database = open_database(get_settings())
+    rows = accuracy_listing.accuracy(database, universe, rule, horizon)
+    if shape is Format.TABLE:
+        rows = [
+            {**row, "verdict": f"{row['verdict']}: {row['reason']}" if row["reason"] else row["verdict"]}
+            for row in rows
+            if rule is not None or row["era"] == WHOLE
+        ]
+    columns = [*accuracy_listing.ACCURACY, "synthetic"]
+    write_rows(rows, columns, _ACCURACY_SHORT, shape, titled(f"Records of {universe}", [universe], database))
+
+
+@app.command()
+def backtest(
+    rule: Annotated[str, typer.Option(help="Name of a rule, or of a score: breadth_score, conviction.")],
+    universe: Annotated[str, typer.Option(help="Name of a universe.")],
+    costs: Annotated[float, typer.Option(min=0, max=1_000, help="Basis points of what changes hands.")] = 10.0,
+    start: From = None,
+    end: To = None,
+    threshold: Annotated[float | None, typer.Option(help="Of a score: in the market from this value on.")] = None,
+    leave: Annotated[float | None, typer.Option(help="With --threshold: out below this value.")] = None,
+    risk_free: Annotated[
+        Path | None, typer.Option(help="What cash earns: a CSV file of session,rate in per cent a year.")
+    ] = None,
+    *,
+    walk_forward: Annotated[
+        bool, typer.Option("--walk-forward", help="Of a score: choose its threshold each year by the years before.")
+    ] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Tilt a holding of 60 % by 20 points instead of going in and out.")
+    ] = False,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print what following a rule was worth, beside holding the market; csv and json have the trades.
+
+    A signal is traded at the close of the next session.
+
+    Example: breadthflow backtest --rule zweig_breadth_thrust --universe demo --costs 5
+    """
+    check_rule(rule)
+    levelled = threshold is not None or walk_forward
+    if levelled and rule not in SESSION_RULES:
+        raise RequestError(f"{rule} has no value for each session; thresholds are for {' and '.join(SESSION_RULES)}.")
+    if walk_forward and (threshold is not None or overlay or start or end):
+        raise RequestError("--walk-forward chooses threshold and years itself; name no others.")
+    if leave is not None and (threshold is None or leave > threshold):
+        raise RequestError("--leave goes with a --threshold that is at least as high.")
+    database = open_database(get_settings())
+    standing.check_universe(database, universe)
+    signals, levels = _followed(database, rule, universe)
+    choices, tested = _tested(
+        rule,
+        signals,
+        levels,
+        cost=costs,
+        days=day_range(start, end),
+        limits=(threshold, leave),
+        rates=_rates(risk_free),
+        walk_forward=walk_forward,
+        overlay=overlay,
+    )
+    title = titled(f"{rule} in {universe}", [universe], database)
+    if shape is not Format.TABLE:
+        write_rows(tested.trades.to_dicts(), tested.trades.columns, (), shape, title)
+        return
+    earns = "as its file says" if risk_free else "nothing: no --risk-free file was given"
+    first, last = tested.daily["session"][0], tested.daily["session"][-1]
+    returns = f"{levels['basis'][0]}, after costs"
+    out.print(f"{title}, {first} to {last}. Returns: {returns}. Cash earns {earns}.", markup=False)
+    out.print("")
+    _show(tested, choices)
+
+
+def _rates(path: Path | None) -> "pl.DataFrame | None":
+    from breadthflow_pipelines.sources.rates import read_rates
+
+    return None if path is None else read_rates(path)
+
+
+def _followed(database: Database, rule: str, universe: str) -> "tuple[pl.DataFrame, pl.DataFrame]":
+    """The signals of a rule in a universe as a whole, and the levels that it is judged by."""
+    from breadthflow_pipelines.evaluation.returns import levels
+    from breadthflow_pipelines.warehouse import evaluation_store as store
+
+    found = levels(store.returns(database, ALL), store.published_indexes(database)).filter(universe=universe)
+    if found.is_empty():
+        raise RequestError(
+            f"{universe} cannot be judged: no index, and no returns of members. Put {universe}_index.csv beside its "
+            "published counts, then run breadthflow run."
+        )
+    signals = store.market_signals(database, ALL).filter(universe=universe, rule=rule).sort("session")
+    if signals.is_empty():
+        raise RequestError(f"{rule} has given no signal in {universe}: there is nothing to follow.")
+    return signals, found
+
+
+def _tested(
+    rule: str,
+    signals: "pl.DataFrame",
+    levels: "pl.DataFrame",
+    *,
+    cost: float,
+    days: tuple[dt.date | None, dt.date | None],
+    limits: tuple[float | None, float | None],
+    rates: "pl.DataFrame | None",
+    walk_forward: bool,
+    overlay: bool,
+) -> "tuple[Sequence[dict[str, Any]], Backtest]":
+    """The thresholds that were chosen, if any, and the backtest."""
+    import polars as pl
+
+    from breadthflow_pipelines.evaluation import walk_forward as forward
+    from breadthflow_pipelines.evaluation.backtest import backtest, by_threshold, plan_of
+
+    plan = plan_of(rule, overlay=overlay)
+    threshold, leave = limits
+    if walk_forward:
+        choices, tested = forward.walk_forward(signals, levels, forward.THRESHOLDS[rule], cost=cost, rates=rates)
+        if tested is None:
+            raise RequestError(f"{rule} has fewer than five years of values to choose a first threshold by.")
+        return choices.with_columns(year=choices["year"].cast(pl.String)).to_dicts(), tested
+    followed = signals if threshold is None else by_threshold(signals, threshold, leave)
+    return (), backtest(followed, levels, plan, cost=cost, rates=rates, start=days[0], end=days[1])
+
+
+def _show(tested: "Backtest", choices: Sequence[dict[str, Any]]) -> None:
+    import polars as pl
+
+    figures = tested.figures.to_dicts()
+    risk = ("cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
+    shown = ("portfolio", "cost", "exposure", "turnover", *risk, "hit_rate", "profit_factor")
+    print_filled("Figures of a year; cost in basis points of turnover", figures, shown)
+    falls = ("portfolio", "cost", "max_drawdown", "peak_session", "trough_session", "recovered_session")
+    print_filled("Deepest falls", figures, falls)
+    chance = ("figure", "rule", "p05", "median", "p95", "share_as_good")
+    print_filled("Beside 1,000 runs at random times", tested.chance.to_dicts(), chance)
+    chosen = ("year", "threshold", "sample_from", "sample_to", "in_sample", "out_of_sample")
+    print_filled("Thresholds, and Sharpe ratios of the years before and of the year", choices, chosen)
+    months = tested.monthly.with_columns(pl.col("month").cast(pl.String).str.zfill(2)).pivot(
+        "month", index="year", values="return", sort_columns=True
+    )
+    print_filled("Returns by month", months.with_columns(pl.col("year").cast(pl.String)).to_dicts(), months.columns)
+    trades = ("entry_session", "exit_session", "sessions", "weight", "market", "return", "signals", "signal_id")
+    write_rows(tested.trades.to_dicts(), trades, trades, Format.TABLE, f"{tested.trades.height} trades")
+    if tested.trades.height:
+        err.print("Why:   breadthflow explain SIGNAL_ID")

@@ -1,0 +1,93 @@
+"""The figures of a portfolio, as the field defines them: growth, risk, drawdown. What is held is in backtest.py.
+
+Equal to quantstats' on the same returns.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from breadthflow_pipelines.evaluation.returns import YEAR
+
+FIGURES = (
+    *("cagr", "volatility", "sharpe", "sortino", "calmar"),
+    *("max_drawdown", "peak_session", "trough_session", "recovered_session"),
+    *("hit_rate", "profit_factor"),
+)
+
+BASIS = 10_000  # basis points
+
+Floats = npt.NDArray[np.float64]
+
+
+def figures(returns: Floats, cash: Floats, sessions: Sequence[dt.date]) -> dict[str, float | dt.date | None]:
+    """FIGURES of one portfolio's returns, each null where it cannot be told. cash: what cash earned meanwhile.
+
+    Fractions; a year is YEAR sessions. cagr: the growth of wealth; volatility: of returns. sharpe and sortino: of what
+    was earned beyond cash, by its deviation and by that of its losses from zero. max_drawdown, 0 or less: of closes
+    and of the 1 before the first session; recovered_session: when wealth was back at the peak. calmar: cagr over it.
+    hit_rate: sessions with a gain, of those with a change; profit_factor: gains over losses, of sessions.
+    """
+    beyond = returns - cash
+    cagr = growth(returns)
+    deepest = _deepest(returns, sessions)
+    return {
+        "cagr": cagr,
+        "volatility": float(returns.std(ddof=1) * YEAR**0.5) if len(returns) > 1 else None,
+        "sharpe": sharpe_ratio(beyond),
+        "sortino": _ratio(beyond.mean() * YEAR**0.5, float(np.sqrt(np.mean(np.minimum(beyond, 0) ** 2)))),
+        "calmar": _ratio(cagr, -max_drawdown(returns)),
+        **deepest,
+        "hit_rate": _ratio(float((returns > 0).sum()), float((returns != 0).sum())),
+        "profit_factor": _ratio(float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())),
+    }
+
+
+def net(weight: Floats, market: Floats, cash: Floats, cost: float) -> Floats:
+    """The returns of these weights, after costs. market, cash: what each earned; cost: basis points of turnover."""
+    changed = np.abs(np.diff(weight, prepend=0.0))
+    return np.asarray(weight * market + (1 - weight) * cash - cost / BASIS * changed)
+
+
+def growth(returns: Floats) -> float:
+    """What wealth grew by in a year, compounded."""
+    return float(np.prod(1 + returns) ** (YEAR / len(returns)) - 1)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole > 0 else None
+
+
+def sharpe_ratio(beyond: Floats) -> float | None:
+    """The Sharpe ratio of a year. beyond: what each session earned beyond cash."""
+    return _ratio(beyond.mean() * YEAR**0.5, float(beyond.std(ddof=1))) if len(beyond) > 1 else None
+
+
+def _falls(returns: Floats) -> tuple[Floats, Floats]:
+    """Wealth, from 1 before the first session on, and how far it lies below its highest so far."""
+    wealth = np.concatenate([[1.0], np.cumprod(1 + returns)])
+    return wealth, wealth / np.maximum.accumulate(wealth) - 1
+
+
+def max_drawdown(returns: Floats) -> float:
+    """The deepest fall of wealth from its highest so far, 0 or less."""
+    return float(_falls(returns)[1].min())
+
+
+def _deepest(returns: Floats, sessions: Sequence[dt.date]) -> dict[str, float | dt.date | None]:
+    """The deepest fall and its days; a peak before the first session has none."""
+    wealth, fall = _falls(returns)
+    days = [None, *sessions]
+    trough = int(fall.argmin())
+    found: dict[str, float | dt.date | None] = {
+        "max_drawdown": float(fall[trough]),
+        **dict.fromkeys(("peak_session", "trough_session", "recovered_session")),
+    }
+    if trough:
+        peak = int(wealth[:trough].argmax())
+        back = np.flatnonzero(wealth[trough:] >= wealth[peak])
+        found |= {"peak_session": days[peak], "trough_session": days[trough]}
+        found["recovered_session"] = days[trough + int(back[0])] if len(back) else None
+    return found

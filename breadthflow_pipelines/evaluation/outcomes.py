@@ -1,0 +1,194 @@
+"""What followed: the return, the drawdown and the state of every horizon, from any session and from a signal's.
+
+Whether that was more than chance would have given is in significance.py. The levels are made in returns.py.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from breadthflow_pipelines.evaluation.returns import YEAR, on_sessions
+from breadthflow_pipelines.model.vocabulary import BUY, HORIZONS, KEY, SELL, WINDOW_CLOSED, WINDOW_OPEN, WINDOW_UNPRICED
+
+MEAN_FROM = YEAR  # windows that must have closed before their mean is held against one; a year
+
+WINDOW_SCHEMA = pl.Schema(
+    {
+        "universe": pl.String(),
+        "segment": pl.String(),
+        "session": pl.Date(),
+        "number": pl.Int32(),  # of the session, among those of the calendar
+        "horizon": pl.Int32(),
+        "state": pl.String(),
+        "entry_session": pl.Date(),
+        "exit_session": pl.Date(),
+        "return": pl.Float64(),
+        "drawdown": pl.Float64(),
+        "base_return": pl.Float64(),
+        "excess": pl.Float64(),
+        "trailing": pl.Float64(),
+        "basis": pl.String(),
+    }
+)
+OUTCOME_COLUMNS = (
+    *("signal_id", *KEY, "rule", "action", "horizon", "state", "entry_session", "exit_session"),
+    *("return", "base_return", "excess", "drawdown", "hit", "basis"),
+)
+
+_Array = npt.NDArray[np.float64]
+
+
+def windows(levels: pl.DataFrame, sessions: pl.DataFrame, horizons: Sequence[int] = HORIZONS) -> pl.DataFrame:
+    """What followed every session of every series: WINDOW_SCHEMA, sorted by KEY and horizon.
+
+    levels: LEVEL_SCHEMA. sessions: session, ordinal: the exchange's, through the last level or longer. Series are told
+    from their first through their last level; ``number`` is the ordinal.
+
+    - One enters at the close of the next session for what is known at a close cannot be traded
+      at it, and leaves at the close ``horizon`` sessions after that one.
+    - ``return`` is a fraction; ``drawdown`` the deepest fall on the way from the highest level since the entry, 0 or
+      less, of closes.
+    - ``base_return`` is the mean return of all windows of the series and horizon that had closed before this one did,
+      null before MEAN_FROM of them; ``excess`` is the return less that. Nothing after the exit enters a row, so a
+      closed row only ever changes because a price did.
+    - ``state``: closed; open (the exit lies beyond the last level), with all figures null; unpriced, where the level
+      at the entry or the exit is missing.
+    - ``trailing``: how far the level lies below its highest of the last YEAR sessions, known at the session; 0 or less.
+
+    Raises:
+        BreadthFlowError: a level lies on a day that is not among the sessions.
+    """
+    placed = on_sessions(levels, sessions, "levels").sort(KEY)
+    calendar = sessions.select("ordinal", "session").sort("ordinal")
+    told = [_of_series(one, calendar, horizons) for one in placed.partition_by("universe", "segment")]
+    return _with_excess(pl.concat([WINDOW_SCHEMA.to_frame(), *told])).sort(*KEY, "horizon")
+
+
+def outcomes(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
+    """The outcome of each signal at each horizon: OUTCOME_COLUMNS, sorted by KEY, rule and horizon.
+
+    signals: signal_id, KEY, rule, action. followed: as windows gives it. A signal of a series or a session without
+    levels has no outcome. ``hit``, of closed ones: a buy whose return is above 0, a sell whose excess is below 0;
+    null of a hold, which claims nothing, and of a sell while the mean is unknown.
+    """
+    hit = pl.when(action=BUY).then(pl.col("return") > 0).when(action=SELL).then(pl.col("excess") < 0)
+    return (
+        signals.select("signal_id", *KEY, "rule", "action")
+        .join(followed, on=KEY)
+        .with_columns(hit=hit)
+        .select(OUTCOME_COLUMNS)
+        .sort(*KEY, "rule", "horizon")
+    )
+
+
+def revised(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """The closed outcomes that say something else now, with ``return_before``: a price was restated below them.
+
+    before: signal_id, horizon and the figures of outcomes that were closed. now: as outcomes gives it. Outcomes of
+    signals that are gone are not among them.
+    """
+    figures = [name for name in before.columns if name not in ("signal_id", "horizon")]
+    both = now.join(before, on=["signal_id", "horizon"], suffix="_before")
+    return both.filter(pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_before")) for name in figures))
+
+
+def beyond_horizon(told: pl.DataFrame, sessions: pl.DataFrame, last: dt.date) -> pl.DataFrame:
+    """The outcomes that enter elsewhere than on the next session, leave elsewhere than at the horizon, or close later.
+
+    told: OUTCOME_COLUMNS. sessions: session, ordinal. last: the last closed session.
+    """
+    numbers = sessions.select(day="session", number=pl.col("ordinal").cast(pl.Int64))
+    placed = told
+    for name in ("session", "entry_session", "exit_session"):
+        placed = placed.join(numbers.rename({"day": name, "number": f"{name}_number"}), on=name, how="left")
+    entered = pl.col("entry_session_number") - pl.col("session_number") == 1
+    left = pl.col("exit_session_number") - pl.col("entry_session_number") == pl.col("horizon")
+    known = (pl.col("state") == WINDOW_OPEN) | (pl.col("exit_session") <= last).fill_null(value=False)
+    entered = entered.fill_null(pl.col("entry_session").is_null())  # a day that is no session has no number
+    left = left.fill_null(pl.col("exit_session").is_null())
+    return placed.filter(~(entered & left & known)).select(told.columns)
+
+
+def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:
+    """WINDOW_SCHEMA of one series, without what needs other windows. levels: in order, with ``ordinal``."""
+    first, last = levels["ordinal"][0], levels["ordinal"][-1]
+    days = calendar.filter(pl.col("ordinal").is_between(first, last))
+    known = days.join(levels.drop("session"), on="ordinal", how="left", maintain_order="left")
+    close = known["level"].to_numpy()
+    entry_price = _later(close, 1)
+    session = days["session"]
+    common = {
+        "universe": pl.repeat(levels["universe"][0], days.height, eager=True),
+        "segment": pl.repeat(levels["segment"][0], days.height, eager=True),
+        "session": session,
+        "number": days["ordinal"].cast(pl.Int32),
+        "trailing": known.select(pl.col("level") / pl.col("level").rolling_max(YEAR, min_samples=1) - 1).to_series(),
+        "basis": pl.repeat(levels["basis"][0], days.height, eager=True),
+    }
+    falls = _drawdowns(close, entry_price, horizons)
+    rows = []
+    for horizon in horizons:
+        change = _later(close, 1 + horizon) / entry_price - 1
+        told = pl.DataFrame(
+            {
+                **common,
+                "entry_session": session.shift(-1),
+                "exit_session": session.shift(-1 - horizon),
+                "return": pl.Series(change, nan_to_null=True),
+                "drawdown": pl.Series(falls[horizon], nan_to_null=True),
+            }
+        )
+        state = (
+            pl.when(pl.col("exit_session").is_null())
+            .then(pl.lit(WINDOW_OPEN))
+            .when(pl.col("return").is_null())
+            .then(pl.lit(WINDOW_UNPRICED))
+            .otherwise(pl.lit(WINDOW_CLOSED))
+        )
+        rows.append(
+            told.with_columns(
+                state=state,
+                horizon=pl.lit(horizon, pl.Int32),
+                drawdown=pl.when(pl.col("return").is_not_null()).then("drawdown"),
+                base_return=pl.lit(None, pl.Float64),
+                excess=pl.lit(None, pl.Float64),
+            ).select(WINDOW_SCHEMA.names())
+        )
+    return pl.concat(rows)
+
+
+def _later(values: _Array, sessions: int) -> _Array:
+    """What stands so many sessions later; not a number beyond the end."""
+    moved = np.full_like(values, np.nan, dtype=np.float64)
+    if sessions < len(values):
+        moved[: len(values) - sessions] = values[sessions:]
+    return moved
+
+
+def _drawdowns(close: _Array, entry_price: _Array, horizons: Sequence[int]) -> dict[int, _Array]:
+    """The deepest fall on the way of each horizon, for every session at once; sessions without a level are passed."""
+    peak, worst, found = entry_price.copy(), np.where(np.isfinite(entry_price), 0.0, np.nan), {}
+    for step in range(max(horizons) + 1):
+        level = _later(close, 1 + step)
+        peak = np.fmax(peak, level)
+        worst = np.where(np.isfinite(level), np.fmin(worst, level / peak - 1), worst)
+        if step in horizons:
+            found[step] = worst
+    return found
+
+
+def _with_excess(told: pl.DataFrame) -> pl.DataFrame:
+    """Windows of a series and horizon close in the order of their sessions, so those before are the rows before."""
+    series = ("universe", "segment", "horizon")
+    closed = pl.col("return")
+    before = closed.is_not_null().cum_sum().shift(1)
+    mean = closed.fill_null(0.0).cum_sum().shift(1) / before
+    base = pl.when(closed.is_not_null() & (before >= MEAN_FROM)).then(mean)
+    return (
+        told.sort(*series, "session")
+        .with_columns(base_return=base.over(series))
+        .with_columns(excess=pl.col("return") - pl.col("base_return"))
+    )

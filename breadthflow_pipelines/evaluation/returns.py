@@ -1,0 +1,175 @@
+"""Series to judge by: what a universe's members returned, the level of an index, the interest on cash.
+
+Lives here: one number per session. What followed a signal is in outcomes.py. Knows no store and no signals.
+"""
+
+import polars as pl
+
+from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.indicators.counts import roster
+from breadthflow_pipelines.model.vocabulary import ALL, KEY, MIXED_RETURN, PRICE_RETURN, TOTAL_RETURN
+
+YEAR = 252  # sessions
+LONGEST_GAP = 21  # sessions, a month; a close older than that is no base, for what resumes is too often another share
+PARTS = 10**12  # returns are added up as whole parts of this, so that no mean depends on the order of its members
+
+_KINDS = ("contributing", "missing", "first", "gap")
+RETURN_COLUMNS = ("return", "members", *_KINDS, "adjusted")
+LEVEL_SCHEMA = pl.Schema(
+    {
+        "universe": pl.String(),
+        "segment": pl.String(),
+        "session": pl.Date(),
+        "level": pl.Float64(),
+        "basis": pl.String(),
+    }
+)
+
+
+def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """The equal-weight return of each universe's members: KEY and RETURN_COLUMNS, sorted by KEY.
+
+    bars: security_id, session, close, close_adjusted (or null), in any order, each security's from one bar before the
+    first counted session on, where it has one. members: universe, security_id, sector (or null), valid_from, valid_to
+    (first day out; null: still in). sessions: session, ordinal (consecutive), counted (give rows).
+
+    A session's row, for ALL and for each sector, is about those who were members on the session before, as one could
+    hold them from its close on, in equal parts. Of the ``members``
+
+    - ``contributing`` have a bar on the session and an earlier one. Their return is that of close_adjusted where both
+      bars have it (these are ``adjusted``), else of the price. The return over a gap comes on the session that ends
+      it, so that a share that was halted and resumes far lower is not left out.
+    - ``missing`` have no bar on the session: halted, not delivered, or delisted. They contribute nothing. A share whose
+      last bar was its last day as a going concern leaves at that close: the mean is too high by what was lost after it
+      (Shumway, The Delisting Bias in CRSP Data, 1997: some 30 %).
+    - ``first`` have their first bar, and ``gap`` their last one more than LONGEST_GAP sessions ago: nothing either.
+
+    ``return``, a fraction, is the mean of those contributing; null without any. Trap: a mean rebalanced every session
+    gains on prices that bounce (Blume and Stambaugh 1983): a yardstick, and not what a fund earns.
+
+    Raises:
+        BreadthFlowError: a bar lies on a day that is not among the sessions.
+    """
+    spans = sessions.filter("counted").join(sessions.select(pl.col("ordinal") + 1, held="session"), on="ordinal")
+    held = roster(members, spans.select(session="held")).rename({"session": "held"})
+    marks = held.join(spans.select("session", "held"), on="held").join(
+        _own_returns(bars, sessions), on=["security_id", "session"], how="left"
+    )
+    kind = pl.col("kind").fill_null("missing")
+    sectors = marks.group_by("universe", "session", segment="sector").agg(
+        pl.len().cast(pl.Int64).alias("members"),
+        *((kind == name).sum().cast(pl.Int64).alias(name) for name in _KINDS),
+        *(pl.col(name).sum().cast(pl.Int64) for name in ("adjusted", "parts")),
+    )
+    summed = pl.col("members", *_KINDS, "adjusted", "parts").sum()
+    whole = sectors.group_by("universe", "session").agg(summed, segment=pl.lit(ALL))
+    mean = pl.when(pl.col("contributing") > 0).then(pl.col("parts") / PARTS / pl.col("contributing"))
+    return (
+        pl.concat([whole, sectors.drop_nulls("segment")], how="diagonal")
+        .with_columns(mean.alias("return"))
+        .select(*KEY, *RETURN_COLUMNS)
+        .sort(KEY)
+    )
+
+
+def _own_returns(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """security_id, session, kind, parts (the return in PARTS, null unless contributing), adjusted, of every bar."""
+    placed = on_sessions(bars, sessions, "bars").sort("security_id", "ordinal")
+    before = {name: pl.col(name).shift(1).over("security_id") for name in ("close", "close_adjusted", "ordinal")}
+    told = placed.with_columns(value.alias(f"{name}_before") for name, value in before.items())
+    adjusted = pl.col("close_adjusted") / pl.col("close_adjusted_before")
+    waited = pl.col("ordinal") - pl.col("ordinal_before")
+    kind = (
+        pl.when(waited.is_null())
+        .then(pl.lit("first"))
+        .when(waited > LONGEST_GAP)
+        .then(pl.lit("gap"))
+        .otherwise(pl.lit("contributing"))
+    )
+    change = pl.coalesce(adjusted, pl.col("close") / pl.col("close_before")) - 1
+    return told.with_columns(kind=kind).select(
+        "security_id",
+        "session",
+        "kind",
+        parts=pl.when(kind="contributing").then((change * PARTS).round().cast(pl.Int64)),
+        adjusted=adjusted.is_not_null() & (pl.col("kind") == "contributing"),
+    )
+
+
+def on_sessions(rows: pl.DataFrame, sessions: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Add the ``ordinal`` of each row's session.
+
+    Raises:
+        BreadthFlowError: a row lies on a day that is not among the sessions.
+    """
+    placed = rows.join(sessions.select("session", "ordinal"), on="session", how="left")
+    stray = placed.filter(pl.col("ordinal").is_null())
+    if stray.height:
+        first = stray.select(pl.col("session").min()).item()
+        raise BreadthFlowError(
+            f"{stray.height} {what} lie on no known session, the first on {first}. "
+            f"Pass every session from the first through the last that has {what}."
+        )
+    return placed
+
+
+def universe_levels(returns: pl.DataFrame) -> pl.DataFrame:
+    """Returns chained up to a level, LEVEL_SCHEMA sorted by KEY: 1 at the close before a series' first return.
+
+    returns: KEY, return, contributing and adjusted, as member_returns gives them, with the whole history of each
+    series. A session without a return has no level.
+    """
+    known = returns.drop_nulls("return").sort(KEY)
+    series = ("universe", "segment")
+    adjusted, contributing = (pl.col(name).sum().over(series) for name in ("adjusted", "contributing"))
+    basis = pl.when(adjusted == contributing).then(pl.lit(TOTAL_RETURN)).when(adjusted > 0).then(pl.lit(MIXED_RETURN))
+    return known.select(
+        *KEY,
+        (1 + pl.col("return")).cum_prod().over(series).alias("level"),
+        basis.otherwise(pl.lit(PRICE_RETURN)).alias("basis"),
+    )
+
+
+def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
+    """The levels of an index as a yardstick of whole universes, LEVEL_SCHEMA sorted by KEY.
+
+    closes: universe, session, close; at most one row per universe and session, sessions without a positive close left
+    out. An index has no dividends in it.
+    """
+    return (
+        closes.filter(pl.col("close") > 0)
+        .select(
+            "universe",
+            pl.lit(ALL).alias("segment"),
+            "session",
+            pl.col("close").alias("level"),
+            pl.lit(PRICE_RETURN).alias("basis"),
+        )
+        .sort(KEY)
+    )
+
+
+def levels(returns: pl.DataFrame, indexes: pl.DataFrame) -> pl.DataFrame:
+    """What each universe is judged by, LEVEL_SCHEMA sorted by KEY: its members' returns, or else its index.
+
+    returns: as universe_levels takes them. indexes: as index_levels takes them.
+    """
+    counted = universe_levels(returns)
+    alone = indexes.filter(~pl.col("universe").is_in(counted["universe"].unique().to_list()))
+    return pl.concat([counted, index_levels(alone)]).sort(KEY)
+
+
+def risk_free(sessions: pl.Series, rates: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The interest on cash of each session: session, rate (a fraction, for one session), known; sorted.
+
+    rates: session, rate (per cent a year). A session earns the last rate that was known at the close before it, as
+    (1 + rate / 100) ** (1 / YEAR) - 1. Without rates, and before the first of them, it earns nothing and ``known`` is
+    false: whoever shows a figure made of it must say so.
+    """
+    days = pl.DataFrame({"session": sessions.cast(pl.Date)}).sort("session")
+    if rates is None:
+        return days.with_columns(rate=pl.lit(0.0), known=pl.lit(False))
+    given = rates.select("session", yearly=pl.col("rate").cast(pl.Float64)).drop_nulls().sort("session")
+    earned = days.join_asof(given, on="session", strategy="backward", allow_exact_matches=False)
+    rate = (1 + pl.col("yearly") / 100) ** (1 / YEAR) - 1
+    return earned.select("session", rate=rate.fill_null(0.0), known=pl.col("yearly").is_not_null())

@@ -1,0 +1,65 @@
+"""The returns that signals are held against, made from bars. What followed each signal is in signal_outcomes.py."""
+
+import dagster as dg
+import polars as pl
+
+from breadthflow_pipelines.contracts import evaluation as contracts
+from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.evaluation.returns import member_returns
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
+from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.ui_metadata import of_market
+from breadthflow_pipelines.warehouse import bar_store, evaluation_store, security_store
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+BARS_BEFORE = 1  # a return begins at a security's last bar before the span
+
+
+def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset ``universe_returns``, cut into these months."""
+    return derived_monthly_asset(
+        "universe_returns",
+        months,
+        _compute,
+        rows=_totals,
+        figures={
+            "sessions": pl.col("session").n_unique(),
+            "mean_contributing": pl.col("contributing").mean(),
+            "most_missing": pl.col("missing").max(),
+        },
+        code_version="1",
+        layer="evaluation",
+        kinds={"pandera"},
+        made_of={
+            "return": [("bars", "close"), ("bars", "close_adjusted")],
+            "members": [("universe_members", "security_id")],
+            "segment": [("securities", "sector")],
+        },
+        deps=["bars", "quarantined_bars", "universe_members", "securities"],
+    )
+
+
+def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
+    """What the members of each universe and sector returned in equal parts; a member without a bar adds nothing."""
+    span = scope.span
+    members = security_store.members(market.store)
+    calendar = market.calendar.frame()
+    merged = NOTHING
+    pieces = span.pieces(security_store.how_many(market.store))
+    for done, (start, end) in enumerate(pieces, 1):
+        bars = bar_store.bars_to_count(market.store, start, end, BARS_BEFORE)
+        sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
+        computed = require(contracts.RETURNS, member_returns(bars, members, sessions))
+        merged += evaluation_store.record_returns(
+            market.store, scope.holds.without_held(computed), start, end, scope.holds.first_sessions
+        )
+        advance("universe returns", done / len(pieces), f"through {end}")
+    return merged
+
+
+def _totals(market: Market, scope: Scope) -> pl.DataFrame:
+    totals = evaluation_store.return_totals(market.store, scope.own.start, scope.own.end)
+    return of_market(totals, market, synthetic_universes(market.store))

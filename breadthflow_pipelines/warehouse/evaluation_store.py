@@ -1,0 +1,97 @@
+"""What signals are held against, their outcomes, and the records of rules: in, and out again."""
+
+import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import polars as pl
+
+from breadthflow_pipelines.model.vocabulary import ALL, WINDOW_CLOSED
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.holds import unheld
+
+OUTCOME_KEY = ("signal_id", "horizon")
+OUTCOME_FIGURES = ("return", "base_return", "excess", "drawdown", "hit", "basis")
+
+
+def record_returns(
+    database: Database,
+    returns: pl.DataFrame,
+    start: dt.date,
+    end: dt.date,
+    held: Mapping[str, dt.date] = MappingProxyType({}),
+) -> Merged:
+    """Make the store hold exactly these returns for the sessions from start through end.
+
+    held: by universe, the session from which on its rows stay as they are.
+    """
+    scope, parameters = unheld("session BETWEEN $1 AND $2", (start, end), held)
+    return merge(database, tables.universe_returns, returns, scope=scope, parameters=parameters)
+
+
+def returns(database: Database, segment: str | None = None) -> pl.DataFrame:
+    """Every return of every universe counted from members (or of one segment), by universe, segment and session."""
+    query = f"SELECT * FROM universe_returns WHERE {_of(segment)} ORDER BY universe, segment, session"
+    return fetch(database, query, (segment,) if segment else ()).drop("computed_at")
+
+
+def _of(segment: str | None) -> str:
+    return "segment = $1" if segment else "true"
+
+
+def return_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, members, contributing, missing of whole universes from start through end."""
+    query = (
+        "SELECT universe, session, members, contributing, missing FROM universe_returns "
+        f"WHERE segment = '{ALL}' AND session BETWEEN $1 AND $2 ORDER BY universe, session"
+    )
+    return fetch(database, query, (start, end))
+
+
+def published_indexes(database: Database) -> pl.DataFrame:
+    """universe, session, close: the level of each exchange's index where its files give it."""
+    return fetch(
+        database,
+        "SELECT exchange AS universe, session, index_close AS close FROM exchange_breadth "
+        "WHERE index_close IS NOT NULL ORDER BY exchange, session",
+    )
+
+
+def market_signals(database: Database, segment: str | None = None) -> pl.DataFrame:
+    """signal_id, universe, segment, session, rule, action, value, state of every stored signal (or of one segment)."""
+    columns = "signal_id, universe, segment, session, rule, action, value, state"
+    query = f"SELECT {columns} FROM market_signals WHERE {_of(segment)}"
+    return fetch(database, query, (segment,) if segment else ())
+
+
+def record_outcomes(database: Database, outcomes: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these outcomes; only changed rows are written."""
+    return merge(database, tables.signal_outcomes, outcomes, scope="true")
+
+
+def outcomes(database: Database) -> pl.DataFrame:
+    """Every stored outcome."""
+    return fetch(database, "SELECT * FROM signal_outcomes").drop("computed_at")
+
+
+def closed_outcomes(database: Database) -> pl.DataFrame:
+    """Key and figures of every outcome that is stored as closed."""
+    columns = ", ".join((*OUTCOME_KEY, *OUTCOME_FIGURES))
+    return fetch(database, f"SELECT {columns} FROM signal_outcomes WHERE state = '{WINDOW_CLOSED}'")
+
+
+def record_accuracy(database: Database, accuracy: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these records of rules; only changed rows are written."""
+    return merge(database, tables.signal_accuracy, accuracy, scope="true")
+
+
+def accuracy(database: Database) -> pl.DataFrame:
+    """Every stored record of a rule."""
+    return fetch(database, "SELECT * FROM signal_accuracy").drop("computed_at")
+
+
+def record_records(database: Database, records: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these records beside signals; only changed rows are written."""
+    return merge(database, tables.signal_records, records, scope="true")

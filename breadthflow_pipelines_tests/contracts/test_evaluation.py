@@ -1,0 +1,98 @@
+"""The contracts of outcomes and records refuse what could not be."""
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from breadthflow_pipelines.contracts.evaluation import ACCURACY, OUTCOMES, RECORDS, RETURNS
+from breadthflow_pipelines.contracts.verdict import REASONS, judge
+from breadthflow_pipelines.evaluation.significance import ACCURACY_SCHEMA
+
+DAY = dt.date(2024, 1, 2)
+KEY = {"universe": "u", "segment": "ALL", "session": DAY}
+GOOD = {
+    "returns": {
+        **KEY,
+        "return": 0.01,
+        "members": 3,
+        "contributing": 2,
+        "missing": 1,
+        "first": 0,
+        "gap": 0,
+        "adjusted": 0,
+    },
+    "outcomes": {
+        "signal_id": "a",
+        **KEY,
+        "rule": "r",
+        "action": "buy",
+        "horizon": 5,
+        "state": "closed",
+        "entry_session": dt.date(2024, 1, 3),
+        "exit_session": dt.date(2024, 1, 10),
+        "return": 0.1,
+        "base_return": 0.02,
+        "excess": 0.08,
+        "drawdown": -0.01,
+        "hit": True,
+        "basis": "price",
+    },
+    "records": {
+        "signal_id": "a",
+        "universe": "u",
+        "session": DAY,
+        "record_hit_rate": 0.7,
+        "record_base_rate": 0.6,
+        "record_n": 9,
+        "verdict": "suggestive",
+    },
+    "accuracy": {
+        **dict.fromkeys(ACCURACY_SCHEMA.names()),
+        "universe": "u",
+        "rule": "r",
+        "action": "buy",
+        "horizon": 5,
+        "era": "all",
+        "verdict": "cannot be judged",
+        "reason": "no event",
+        "eligible": 9,
+        "events": 0,
+        "open": 0,
+        "left_out": 0,
+        "episodes": 0,
+        "effective_n": 0,
+    },
+}
+CONTRACTS = {"returns": RETURNS, "outcomes": OUTCOMES, "records": RECORDS, "accuracy": ACCURACY}
+
+
+def frame(name: str, **changed: object) -> pl.DataFrame:
+    types = {column: kind.dtype.type for column, kind in CONTRACTS[name].columns.items()}
+    row = {**GOOD[name], **changed}
+    return pl.DataFrame([{column: row[column] for column in types}], schema=types)
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_a_row_as_it_should_be_keeps_the_contract(name: str) -> None:
+    assert judge(CONTRACTS[name], frame(name)).rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "reason"),
+    [
+        ("returns", {"missing": 2}, "counted exactly once"),
+        ("returns", {"return": None}, "members without one"),
+        ("outcomes", {"state": "open"}, "not closed and told"),
+        ("outcomes", {"entry_session": DAY}, "not after"),  # the signal's own close
+        ("outcomes", {"action": "hold"}, "a hold that hits"),
+        ("outcomes", {"horizon": 6}, "horizon"),
+        ("records", {"record_hit_rate": 1.2}, "outside 0 to 1"),
+        ("accuracy", {"reason": None}, "without a reason"),
+        ("accuracy", {"events": 10}, "more events than sessions"),
+        ("accuracy", {"era": "since_decimals", "p_family": 0.5}, "a part of history"),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused(name: str, changed: dict[str, object], reason: str) -> None:
+    rejected = judge(CONTRACTS[name], frame(name, **changed)).rejected
+    assert any(reason in one for one in rejected[REASONS][0])

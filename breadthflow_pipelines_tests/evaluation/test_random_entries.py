@@ -1,0 +1,63 @@
+"""Random entries: as often, for as long, each as likely."""
+
+from itertools import groupby
+
+import numpy as np
+import pytest
+
+from breadthflow_pipelines.evaluation.backtest import (
+    Plan,
+    backtest,
+)
+from breadthflow_pipelines.evaluation.random_entries import random_entries
+from breadthflow_pipelines_tests.evaluation import made
+
+
+def test_random_entries_go_as_often_and_for_as_long() -> None:
+    weight = np.array([0, 0, 1, 1, 0, 0, 0, 0.5, 0, 0, 1, 1, 1, 0, 0, 0], dtype=float)
+
+    def stretches(run: np.ndarray) -> list[tuple[float, int]]:
+        found = [(value, len(list(same))) for value, same in groupby(run.tolist())]
+        return sorted(pair for pair in found if pair[0])
+
+    runs = list(random_entries(weight, 0.0, 4_000, 1))
+    for run in runs:
+        assert len(run) == len(weight)
+        assert stretches(run) == stretches(weight)
+    # as likely everywhere: each session is held with the mean exposure, but for the ends
+    mean = np.mean(runs, axis=0)
+    assert mean[4:-4] == pytest.approx(np.full(8, mean[4:-4].mean()), abs=0.06)
+    turnover = [np.abs(np.diff(run, prepend=0.0, append=0.0)).sum() for run in runs]
+    assert set(turnover) == {np.abs(np.diff(weight, prepend=0.0, append=0.0)).sum()}
+    assert len({tuple(run) for run in runs}) > 300
+
+
+def test_every_way_to_enter_is_as_likely() -> None:
+    """Two stretches of one session among five: by hand there are (0 2), (0 3), (0 4), (1 3), (1 4), (2 4)."""
+    runs = list(random_entries(np.array([1.0, 0, 0, 1.0, 0]), 0.0, 6_000, 2))
+    found = [tuple(np.flatnonzero(run).tolist()) for run in runs]
+    counts = {one: found.count(one) for one in set(found)}
+    assert set(counts) == {(0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 4)}
+    assert all(count == pytest.approx(1_000, abs=4 * 29) for count in counts.values())
+
+
+@pytest.mark.parametrize("weight", [[0.0] * 9, [1.0] * 9])  # never there, never away
+def test_without_a_choice_there_is_no_chance(weight: list[float]) -> None:
+    assert list(random_entries(np.array(weight), 0.0, 10, 1)) == []
+
+
+def test_chance_of_a_rule_that_knows_and_of_one_that_does_not() -> None:
+    dice = np.random.default_rng(10)
+    level = made.walk(dice, 1_200)
+    rises = np.argsort(level[22:] / level[:-22])[-40:]
+    knowing = backtest(made.signals(np.sort(rises)), made.levels(level), Plan(hold=21)).chance
+    assert knowing.filter(figure="cagr")["share_as_good"].item() == pytest.approx(1 / 1001)
+    shares = []
+    for _ in range(6):
+        said = made.signals(np.sort(dice.choice(1_150, 8, replace=False)))
+        shares.append(backtest(said, made.levels(level), Plan(hold=21)).chance["share_as_good"][0])
+    assert min(shares) > 0.02
+    assert 0.2 < np.mean(shares) < 0.8
+    none = backtest(made.signals([]), made.levels(level))
+    assert none.chance.is_empty()
+    assert none.trades.is_empty()

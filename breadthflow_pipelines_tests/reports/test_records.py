@@ -1,0 +1,27 @@
+"""A record in one line: never without its base rate."""
+
+from breadthflow_pipelines.reports.records import record_line, verdicts_sentence
+
+
+def test_a_record_stands_beside_its_base_rate_and_verdict() -> None:
+    row = {"record_n": 19, "record_hit_rate": 14 / 19, "record_base_rate": 0.691, "verdict": "not distinguishable"}
+    assert record_line(row) == "74% of 19, base 69%: not distinguishable"
+
+
+def test_too_short_a_record_says_nothing() -> None:
+    row = dict.fromkeys(("record_n", "record_hit_rate", "record_base_rate", "verdict"))
+    assert record_line(row) is None
+
+
+def test_verdicts_stand_beside_what_chance_would_give() -> None:
+    found = {"cannot be judged": 64, "not distinguishable": 75, "suggestive": 6, "survives": 0}
+    said = verdicts_sentence("sp500", found, 0.05)
+    assert said == (
+        "**sp500**: of 81 records that can be judged, none survives and 6 are suggestive; "
+        "by chance alone about 4 would be. 64 cannot be judged."
+    )
+
+
+def test_where_nothing_can_be_judged_there_is_no_rate() -> None:
+    found = {"cannot be judged": 145, "not distinguishable": 0, "suggestive": 0, "survives": 0}
+    assert "none of 145 records can be judged" in verdicts_sentence("NYSE", found, 0.05)

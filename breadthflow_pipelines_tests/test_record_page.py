@@ -1,0 +1,39 @@
+"""docs/record.md is what its figures say; that these are what real data gives is tested in e2e/test_market_data.py."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from breadthflow_pipelines.evaluation.family import FAMILY
+from breadthflow_pipelines.model.vocabulary import HORIZONS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def make_record() -> ModuleType:
+    """The script, which belongs to no package."""
+    spec = importlib.util.spec_from_file_location("make_record", ROOT / "docs" / "make_record.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_the_figures_say(make_record: ModuleType) -> None:
+    hint = "docs/record.md is stale: run .venv/bin/python docs/make_record.py"
+    assert make_record.page(make_record.read()) == (ROOT / "docs" / "record.md").read_text(), hint
+
+
+def test_every_registered_claim_is_on_the_page(make_record: ModuleType) -> None:
+    rows = {(row["universe"], row["rule"], row["action"], row["horizon"]) for row in make_record.read()}
+    asked = {(claim.rule, claim.side) for claim in FAMILY.claims}
+    assert {(u, *claim, h) for u in ("sp500", "NASDAQ") for claim in asked for h in HORIZONS} <= rows
+
+
+def test_the_figures_are_of_the_family_that_is_registered(make_record: ModuleType) -> None:
+    found = {row["family"] for row in make_record.read()} - {None}
+    assert found == {FAMILY.name}, "judge again, then run docs/make_record.py --figures"
