@@ -98,7 +98,8 @@ def revised(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
 def beyond_horizon(told: pl.DataFrame, sessions: pl.DataFrame, last: dt.date) -> pl.DataFrame:
     """The outcomes that enter elsewhere than on the next session, leave elsewhere than at the horizon, or close later.
 
-    told: OUTCOME_COLUMNS. sessions: session, ordinal. last: the last closed session.
+    told: session, horizon, state, entry_session, exit_session, and whatever else. sessions: session, ordinal. last: the
+    last closed session.
     """
     numbers = sessions.select(day="session", number=pl.col("ordinal").cast(pl.Int64))
     placed = told

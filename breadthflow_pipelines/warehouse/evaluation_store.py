@@ -71,9 +71,11 @@ def record_outcomes(database: Database, outcomes: pl.DataFrame) -> Merged:
     return merge(database, tables.signal_outcomes, outcomes, scope="true")
 
 
-def outcomes(database: Database) -> pl.DataFrame:
-    """Every stored outcome."""
-    return fetch(database, "SELECT * FROM signal_outcomes").drop("computed_at")
+def outcome_days(database: Database) -> pl.DataFrame:
+    """rule, universe, session, horizon, state, entry_session, exit_session of every stored outcome."""
+    return fetch(
+        database, "SELECT rule, universe, session, horizon, state, entry_session, exit_session FROM signal_outcomes"
+    )
 
 
 def closed_outcomes(database: Database) -> pl.DataFrame:

@@ -22,7 +22,7 @@ def returns_keep_contract(context: dg.AssetCheckExecutionContext, market: Market
 @dg.asset_check(asset="signal_outcomes")
 def outcomes_keep_horizon(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No outcome enters before the next session, or looks past its horizon; closed ones lie in the past."""
-    rows = evaluation_store.outcomes(market.store)
+    rows = evaluation_store.outcome_days(market.store)
     beyond = beyond_horizon(rows, market.calendar.frame(), market.calendar.last_closed())
     return whole_table_result(
         context,
