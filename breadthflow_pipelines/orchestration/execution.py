@@ -18,6 +18,7 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.snap import snapshot_from_execution_plan
+from dagster._core.snap.execution_plan_snapshot import ExecutionPlanSnapshot, ExecutionStepSnap
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._utils.interrupts import capture_interrupts
 
@@ -80,7 +81,9 @@ def _record(
         root_run_id=None,
         parent_run_id=None,
         step_keys_to_execute=plan.step_keys_to_execute,
-        execution_plan_snapshot=snapshot_from_execution_plan(plan, chosen.get_job_snapshot_id()),
+        execution_plan_snapshot=_whole_assets_last(
+            snapshot_from_execution_plan(plan, chosen.get_job_snapshot_id()), chosen
+        ),
         job_snapshot=chosen.get_job_snapshot(),
         parent_job_snapshot=chosen.get_parent_job_snapshot(),
         asset_selection=None if checks is None else frozenset(),
@@ -91,6 +94,21 @@ def _record(
         job_code_origin=None,
         asset_graph=job.asset_layer.asset_graph,
     )
+
+
+def _whole_assets_last(plan: ExecutionPlanSnapshot, job: dg.JobDefinition) -> ExecutionPlanSnapshot:
+    """The same plan, such that the last asset in it has no months, where there is one.
+
+    Dagster takes the months of the last asset for those of all, and would plan each whole asset once for each month:
+    thousands of events for a history of ten years. In what order steps run follows from their inputs.
+    """
+    graph = job.asset_layer.asset_graph
+
+    def is_whole(step: ExecutionStepSnap) -> bool:
+        keys = [output.properties.asset_key for output in step.outputs if output.properties]
+        return any(key is not None and graph.get(key).partitions_def is None for key in keys)
+
+    return plan._replace(steps=sorted(plan.steps, key=is_whole))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from dagster._core.storage.dagster_run import RunsFilter
 
-from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB
+from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, DATASETS
 from breadthflow_pipelines.orchestration import execution
 from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
@@ -36,6 +37,19 @@ def test_run_is_found_under_the_job_of_the_code_location(filled: Store) -> None:
     # Without them the UI shows no plan of the run, and cannot start it again from where it failed.
     assert filled.instance.has_job_snapshot(run.job_snapshot_id or "")
     assert filled.instance.run_storage.has_execution_plan_snapshot(run.execution_plan_snapshot_id or "")
+
+
+def test_assets_without_months_are_planned_once(filled: Store) -> None:
+    """And not once for each month of the run, which is what Dagster makes of a last asset that has months."""
+    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    [run] = filled.instance.get_runs(RunsFilter(job_name=DAILY_JOB), limit=1)
+    found = filled.instance.get_records_for_run(run.run_id, of_type=planned, limit=10_000).records
+    counted = Counter(record.event_log_entry.get_dagster_event().asset_key for record in found)
+    months = counted[dg.AssetKey("bars")]
+    assert months > 1
+    assert {str(key): times for key, times in counted.items()} == {
+        str(dg.AssetKey(name)): months if DATASETS[name].monthly else 1 for name in DATASETS
+    }
 
 
 def test_run_of_some_checks_says_which(filled: Store) -> None:
