@@ -42,11 +42,12 @@ class PageContents(UniverseContents):
     """What a page shows: the universe as a whole, with evidence of all events and of the last session's measures.
 
     sectors: segment, session, pct_above_50. faults: kind, what, rows, first, last: what is left out, doubted, revised
-    or held.
+    or held. records: of each rule, side and horizon, what followed over the whole history.
     """
 
     sectors: pl.DataFrame
     faults: pl.DataFrame
+    records: pl.DataFrame
 
 
 def universes(database: Database) -> list[str]:
@@ -78,7 +79,7 @@ def page_contents(database: Database, universe: str) -> PageContents:
     last = "session = (SELECT max(session) FROM market_signals WHERE universe = $1 AND segment = $2)"
     share = SECTOR_SHARE if SECTOR_SHARE in breadth_columns(database) else f"NULL::double precision AS {SECTOR_SHARE}"
     evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END AS evidence"
-    breadth, signals, known, sectors, faults = fetch_together(
+    breadth, signals, known, sectors, faults, records = fetch_together(
         database,
         [
             _breadth(universe, [ALL]),
@@ -90,11 +91,12 @@ def page_contents(database: Database, universe: str) -> PageContents:
                 (universe, ALL),
             ),
             (_FAULTS, (universe,)),
+            (_RECORDS, (universe,)),
         ],
     )
     known_at, convention = known.row(0)
     synthetic = universe in synthetic_universes(database)
-    return PageContents(breadth, signals, known_at, convention, synthetic, sectors, faults)
+    return PageContents(breadth, signals, known_at, convention, synthetic, sectors, faults, records)
 
 
 def _breadth(universe: str, segments: Collection[str] = ()) -> Statement:
@@ -122,6 +124,10 @@ def _known(universe: str) -> Statement:
     )
 
 
+_RECORDS = (
+    "SELECT rule, action, horizon, events, episodes, hit_rate, base_rate, lift, p_rotation, p_family, verdict, reason "
+    "FROM signal_accuracy WHERE universe = $1 AND era = 'all' ORDER BY rule, action, horizon"
+)
 _OF_MEMBERS = "security_id IN (SELECT security_id FROM universe_members WHERE universe = $1)"
 _COUNTED = "count(*) AS rows, min(session) AS first, max(session) AS last"
 _FAULTS = f"""

@@ -39,7 +39,7 @@ EDGES = {
     "signal_records": {"signal_outcomes", "breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
-    "market_report": {"market_signals", "symbol_signals"},
+    "market_report": {"market_signals", "signal_accuracy", "symbol_signals"},
 }
 GROUPS = {
     "market": {"securities", "universe_members", "bars", "quarantined_bars"},

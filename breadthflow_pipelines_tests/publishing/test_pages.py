@@ -19,7 +19,14 @@ NOWHERE = Database("postgresql://nowhere", None)
 def _contents(monkeypatch: pytest.MonkeyPatch) -> None:
     of = facts(sessions=200)
     held = PageContents(
-        of.breadth, of.signals, of.known_at, of.convention, of.synthetic, sectors=of.sectors, faults=of.faults
+        of.breadth,
+        of.signals,
+        of.known_at,
+        of.convention,
+        of.synthetic,
+        sectors=of.sectors,
+        faults=of.faults,
+        records=of.records,
     )
     monkeypatch.setattr(pages, "page_contents", lambda database, universe: held)  # noqa: ARG005
 
@@ -72,6 +79,7 @@ def test_a_store_that_lacks_an_indicator_has_a_page_without_it(tmp_path: Path, m
         of.synthetic,
         sectors=of.sectors,
         faults=of.faults,
+        records=of.records,
     )
     monkeypatch.setattr(pages, "page_contents", lambda database, universe: older)  # noqa: ARG005
     write_page(NOWHERE, "small", tmp_path / "page.html")

@@ -20,6 +20,7 @@ from breadthflow_pipelines.warehouse.contents_listing import universes
     kinds={"html"},
     deps=[
         "market_signals",
+        "signal_accuracy",
         dg.AssetDep("symbol_signals", partition_mapping=dg.AllPartitionMapping()),
     ],
 )

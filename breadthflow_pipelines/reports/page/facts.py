@@ -20,7 +20,8 @@ class Facts:
 
     breadth: counts and indicators, at least one row, by session. signals: as MARKET_SIGNAL, by session; evidence is
     JSON text, and of score and conviction only the last session's is needed. sectors: segment, session, pct_above_50.
-    faults: kind, what, rows, first, last. known_at: since when the store says exactly this. convention: the version of
+    faults: kind, what, rows, first, last. records: of each rule, side and horizon over the whole history, as the store
+    names its columns. known_at: since when the store says exactly this. convention: the version of
     the definitions, version: that of the program.
     """
 
@@ -29,6 +30,7 @@ class Facts:
     signals: pl.DataFrame
     sectors: pl.DataFrame
     faults: pl.DataFrame
+    records: pl.DataFrame
     known_at: dt.datetime
     convention: int
     synthetic: bool

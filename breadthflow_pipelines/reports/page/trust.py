@@ -62,7 +62,7 @@ def method(facts: Facts) -> Element:
         "than a thousandth in it.",
         "A signal is known at the close of its session and can be acted on from the next one. None looks ahead: a "
         "history that ends with the signal gives the same signal.",
-        "Confidence says how clear the evidence is. It is not a probability of gain, and no accuracy is claimed here. "
+        "Confidence says how clear the evidence is. It is not a probability of gain; what followed is in the record. "
         "Rules with thresholds that were published for another market are marked, and count half.",
         "What would change the state is arithmetic: a published formula solved for the next session. It says nothing "
         "about whether that is likely. Score and conviction rest on several figures at once, so no single number is "

@@ -11,6 +11,12 @@ from breadthflow_pipelines.signals.market import market_signals
 from breadthflow_pipelines_tests.reports.test_charts import computed, counts
 
 KNOWN = dt.datetime(2024, 5, 6, 21, 30, tzinfo=dt.UTC)
+RECORDS = {
+    **dict.fromkeys(("rule", "action"), pl.String),
+    **dict.fromkeys(("horizon", "events", "episodes"), pl.Int64),
+    **dict.fromkeys(("hit_rate", "base_rate", "lift", "p_rotation", "p_family"), pl.Float64),
+    **dict.fromkeys(("verdict", "reason"), pl.String),
+}
 FAULTS = {"kind": pl.String, "what": pl.String, "rows": pl.Int64, "first": pl.Date, "last": pl.Date}
 
 
@@ -38,6 +44,7 @@ def facts(
         signals=signals.filter(segment=ALL).sort("session", "rule"),
         sectors=pl.concat([empty, *parts]),
         faults=pl.DataFrame(schema=FAULTS),
+        records=pl.DataFrame(schema=RECORDS),
         known_at=KNOWN,
         convention=CONVENTION,
         synthetic=synthetic,
