@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import polars as pl
 from psycopg2 import sql
 
-from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
+from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import breadth_listing, standing
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.signal_listing import RECORDED_SIGNALS
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -46,15 +47,15 @@ def signals_frame(
     segment: str | None,
     rule: str | None,
 ) -> pl.DataFrame:
-    """MARKET_SIGNAL, evidence as JSON text, and ``synthetic``, by segment and session; none is an answer.
+    """MARKET_SIGNAL (evidence as JSON text), SIGNAL_RECORD, ``synthetic``; by segment and session; none is an answer.
 
     Raises:
         RequestError: nothing of the universe is stored; says which there are, or what helps.
     """
     standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
-    columns = ", ".join(f"{name}::text" if name == "evidence" else name for name in MARKET_SIGNAL)
-    query = f"SELECT {columns} FROM market_signals WHERE {where} ORDER BY segment, session, rule"
+    columns = ", ".join(f"{name}::text" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
+    query = f"SELECT {columns} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY segment, session, rule"
     rows = fetch(database, _bound(database, query, values))
     return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
 

@@ -22,8 +22,9 @@ from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
-_COLUMNS = ", ".join((*MARKET_SIGNAL, *SIGNAL_RECORD))
-_SIGNALS = (
+# Signals, each with what the record of its rule was then.
+LISTED = ", ".join((*MARKET_SIGNAL, *SIGNAL_RECORD))
+RECORDED_SIGNALS = (
     f"market_signals LEFT JOIN (SELECT signal_id, {', '.join(SIGNAL_RECORD)} FROM signal_records) r USING (signal_id)"
 )
 
@@ -41,7 +42,7 @@ def signals(
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    query = f"SELECT {_COLUMNS} FROM {_SIGNALS} WHERE {where} ORDER BY {order}"
+    query = f"SELECT {LISTED} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY {order}"
     return marked(database, rows_of(database, query, values))
 
 
@@ -51,11 +52,11 @@ def latest_signals(database: Database, events: int, universe: str | None = None)
         database,
         f"""
         WITH ranked AS (
-            SELECT {_COLUMNS}, rule = ANY(%s) AS is_measure,
+            SELECT {LISTED}, rule = ANY(%s) AS is_measure,
                    row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
                                       ORDER BY session DESC, rule) AS nth
-              FROM {_SIGNALS} WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
-        SELECT {_COLUMNS} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
+              FROM {RECORDED_SIGNALS} WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
+        SELECT {LISTED} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
          ORDER BY universe, session, is_measure, rule
         """,
         [list(SESSION_RULES), list(SESSION_RULES), universe, events],
@@ -111,7 +112,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     Raises:
         RequestError: no signal has that id.
     """
-    found = rows_of(database, f"SELECT {_COLUMNS} FROM {_SIGNALS} WHERE signal_id = %s", [signal_id])
+    found = rows_of(database, f"SELECT {LISTED} FROM {RECORDED_SIGNALS} WHERE signal_id = %s", [signal_id])
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))
