@@ -159,6 +159,7 @@ def merge(
             if met < rows.height:
                 changes.append(_change(cursor, session, "inserted", f"{insert} WHERE NOT EXISTS ({known})"))
             merged = Merged(frame.height, pl.concat(changes))
+        _analyze_once(cursor, table, merged)
         for statement, bound in then(merged) if then else ():
             cursor.execute(statement, tuple(bound) or None)
     return merged
@@ -268,6 +269,23 @@ def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
     return Merged(frame.height, changes)
+
+
+def _analyze_once(cursor: adbc.Cursor, table: sa.Table, merged: Merged) -> None:
+    """Give the planner statistics of a table, or of partitions, that got their first rows.
+
+    The server gathers them a minute later by itself. Until then it takes any table for a small one, and joins a year of
+    bars with their members by comparing each with each.
+    """
+    if not merged.inserted:
+        return
+    query = (
+        "SELECT oid::regclass::text AS name FROM pg_class WHERE reltuples < 0 AND relkind = 'r' "
+        "AND (oid = $1::regclass OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::regclass)) "
+        "ORDER BY 1"
+    )
+    for name in _fetch(cursor, query, (table.name,))["name"]:
+        cursor.execute(f"ANALYZE {name}")
 
 
 # Who wrote a row and when is not a reason to write it again.

@@ -348,3 +348,16 @@ def test_bars_that_are_not_in_a_chunk_stay(database: Database) -> None:
     merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
     assert figures(merge(database, tables.bars, market[::2])) == (2, 0, 0, 2, 0)
     assert fetch(database, "SELECT count(*) FROM bars").item() == 3
+
+
+def test_the_planner_knows_a_partition_as_soon_as_it_has_rows(database: Database) -> None:
+    """Else the first backfill joins tables that the server takes for empty."""
+    execute(database, [("INSERT INTO securities (security_id, security_key, synthetic) VALUES (1, 'A', false)", ())])
+    days = pl.date_range(dt.date(2022, 12, 1), dt.date(2023, 1, 31), "1d", eager=True)
+    prices = {name: pl.lit(2.0) for name in ("open", "high", "low", "close")}
+    market = days.to_frame("session").with_columns(
+        **prices, security_id=pl.lit(1, pl.Int64), volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r")
+    )
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    query = "SELECT relname, reltuples::bigint FROM pg_class WHERE relname LIKE 'bars\\_20__' ORDER BY 1"
+    assert fetch(database, query).rows() == [("bars_2022", 31), ("bars_2023", 31)]
