@@ -21,6 +21,10 @@ class Shard(NamedTuple):
         """The first and the last number."""
         return self.first, self.last
 
+    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those rows that are about its securities, with bars or without."""
+        return rows.filter(pl.col("security_id").is_between(*self.ends))
+
 
 def shards(sizes: pl.DataFrame, most: int) -> Iterator[Shard]:
     """Ranges of securities of about ``most`` bars each, which leave no number out; at least one.

@@ -1,6 +1,7 @@
 """The records of rules as a command lists them. By rows, not frames, so that it starts in a fraction of a second."""
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions
@@ -26,7 +27,7 @@ def accuracy(database: Database, universe: str, rule: str | None, horizon: int |
     where, values = conditions({"universe": universe, "rule": rule}, None, None)
     query = (
         f"SELECT {', '.join(ACCURACY)} FROM signal_accuracy WHERE {where} AND horizon = coalesce(%s, horizon) "
-        "ORDER BY rule, action, horizon, era <> 'all', first_session, era"
+        f"ORDER BY rule, action, horizon, era <> '{WHOLE}', first_session, era"
     )
     rows = rows_of(database, query, [*values, horizon])
     if not rows:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from breadthflow_pipelines.model.gates import EVERY
-from breadthflow_pipelines.model.vocabulary import ALL, LAPSED, MARKET_SIGNAL, SESSION_RULES
+from breadthflow_pipelines.model.vocabulary import ALL, LAPSED, MARKET_SIGNAL, SESSION_RULES, WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
@@ -126,7 +126,7 @@ def _known(universe: str) -> Statement:
 
 _RECORDS = (
     "SELECT rule, action, horizon, events, episodes, hit_rate, base_rate, lift, p_rotation, p_family, verdict, reason "
-    "FROM signal_accuracy WHERE universe = $1 AND era = 'all' ORDER BY rule, action, horizon"
+    f"FROM signal_accuracy WHERE universe = $1 AND era = '{WHOLE}' ORDER BY rule, action, horizon"
 )
 _OF_MEMBERS = "security_id IN (SELECT security_id FROM universe_members WHERE universe = $1)"
 _COUNTED = "count(*) AS rows, min(session) AS first, max(session) AS last"

@@ -79,8 +79,7 @@ def _parts(market: Market, span: Span) -> pl.DataFrame:
 
     def count(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, pl.DataFrame]:
         shard, bars = piece
-        own = members.filter(pl.col("security_id").is_between(*shard.ends))
-        return shard.bars, partial_counts(bars, own, sessions)
+        return shard.bars, partial_counts(bars, shard.of(members), sessions)
 
     whole, done, parts = max(1, int(sizes["bars"].sum())), 0, None
     for bars, part in overlapped(read(), count):

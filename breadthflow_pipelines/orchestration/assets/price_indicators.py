@@ -73,8 +73,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
 
     def compute(piece: tuple[Shard, pl.DataFrame]) -> tuple[Shard, pl.DataFrame]:
         shard, bars = piece
-        own = members.filter(pl.col("security_id").is_between(*shard.ends))
-        of_members = roster(own, sessions).select(_OF_MEMBERS)
+        of_members = roster(shard.of(members), sessions).select(_OF_MEMBERS)
         rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
         indicators = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
         return shard, require(contract, scope.holds.without_held(indicators))

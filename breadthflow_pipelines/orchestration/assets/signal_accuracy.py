@@ -5,20 +5,19 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import evaluation as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.evaluation.eligibility import eligible_sessions
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.record import of_signals, records
 from breadthflow_pipelines.evaluation.significance import LEVEL, accuracy
-from breadthflow_pipelines.model.vocabulary import ALL, NOT_JUDGED, VERDICTS, WHOLE
+from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, VERDICTS, WHOLE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
-from breadthflow_pipelines.orchestration.judging import followed
+from breadthflow_pipelines.orchestration.judging import judged
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
 from breadthflow_pipelines.reports.charts import named
 from breadthflow_pipelines.reports.records import verdicts_sentence
-from breadthflow_pipelines.warehouse import breadth_store, evaluation_store
+from breadthflow_pipelines.warehouse import evaluation_store
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 _SHOWN = ("universe", "rule", "action", "horizon", "events", "hit_rate", "base_rate", "p_family", "verdict")
@@ -32,9 +31,7 @@ _DEPS = ["signal_outcomes", "breadth_indicators"]
 def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Hit rate, base rate, chance and verdict of every rule, horizon and era; rules that cannot be judged say why."""
     with market.store.exclusive("signal_accuracy"):
-        signals = evaluation_store.market_signals(market.store, ALL)
-        eligible = eligible_sessions(breadth_store.whole_indicators(market.store), signals)
-        table = require(contracts.ACCURACY, accuracy(signals, eligible, followed(market, ALL)))
+        table = require(contracts.ACCURACY, accuracy(*judged(market)))
         merged = evaluation_store.record_accuracy(market.store, table)
     advance("signal accuracy", 1, f"{table.height} records")
     synthetic = synthetic_universes(market.store)
@@ -62,9 +59,8 @@ def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
 def signal_records(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """What the record of a rule was when it gave a signal: only what had closed before the session enters it."""
     with market.store.exclusive("signal_records"):
-        signals = evaluation_store.market_signals(market.store, ALL)
-        eligible = eligible_sessions(breadth_store.whole_indicators(market.store), signals)
-        table = require(contracts.RECORDS, of_signals(signals, records(signals, eligible, followed(market, ALL))))
+        signals, eligible, windows = judged(market)
+        table = require(contracts.RECORDS, of_signals(signals, records(signals, eligible, windows)))
         merged = evaluation_store.record_records(market.store, table)
     advance("signal records", 1, f"{table.height} records")
     by_verdict = table.group_by("universe", "verdict").agg(signals=pl.len()).sort("universe", "verdict")
