@@ -47,10 +47,9 @@ def smallest_told(n: npt.NDArray[np.int64], base_rate: Floats, level: float) -> 
     """The smallest hit rate of n that a one-sided binomial test tells from the base rate; nan where none."""
     from scipy.special import bdtrc
 
-    found = np.full(len(n), np.nan)
-    for i, (draws, base) in enumerate(zip(n.tolist(), base_rate.tolist(), strict=True)):
-        hits = np.arange(1, draws + 1)
-        told = np.flatnonzero(bdtrc(hits - 1, draws, base) <= level)  # the probability of as many hits or more
-        if len(told):
-            found[i] = hits[told[0]] / draws
-    return found
+    low, high = np.zeros(len(n), np.int64), n + 1  # low hits are too few; high are enough, or more than there are
+    while (open_ := high - low > 1).any():
+        middle = (low + high) // 2
+        told = bdtrc(middle - 1, n, base_rate) <= level  # the probability of as many hits or more
+        low, high = np.where(open_ & ~told, middle, low), np.where(open_ & told, middle, high)
+    return np.where((high <= n) & (n > 0), high / np.maximum(n, 1), np.nan)

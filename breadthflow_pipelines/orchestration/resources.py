@@ -1,5 +1,7 @@
 """What assets and checks are handed: settings, calendar, source and store, each made when first used."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 import dagster as dg
@@ -9,10 +11,17 @@ from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.sources.protocol import Source
 from breadthflow_pipelines.sources.registry import configured_source
 from breadthflow_pipelines.warehouse.database import Database, open_database
+from breadthflow_pipelines.warehouse.kept_connections import connections_kept
 
 
 class Market(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The market that this deployment is about, as its environment describes it."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Market"]:  # noqa: ARG002
+        """Keep connections to the store from step to step, until the run, or the process of one step, ends."""
+        with connections_kept():
+            yield self
 
     @cached_property
     def settings(self) -> Settings:

@@ -1,7 +1,7 @@
 """Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse.database import Database, failure
+from breadthflow_pipelines.warehouse.kept_connections import Kept
 from breadthflow_pipelines.warehouse.sql import array, spaced
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
@@ -227,7 +228,10 @@ def _stored(
     """
     columns = [*key, *compared]
     if any(isinstance(table.c[name].type, postgresql.JSONB | postgresql.ARRAY) for name in columns):
-        return None
+        if scope is None:
+            return None
+        first = _fetch(cursor, f"SELECT {_list(key)} FROM {table.name} WHERE {scope} LIMIT 1", parameters)
+        return first if first.is_empty() else None
     if scope is not None:
         return _fetch(cursor, f"SELECT {_list(columns)} FROM {table.name} WHERE {scope}", parameters)
     if list(key) != ["security_id", "session"] or frame.is_empty():
@@ -264,7 +268,13 @@ def _differing(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], co
 
 def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
     """Write rows of which the table has none, without comparing them first: in half the time."""
-    cursor.adbc_ingest(table.name, frame.to_arrow(), mode="append")
+    types = _types_of(table, frame)
+    if _CARRIED.keys().isdisjoint(types.values()):
+        cursor.adbc_ingest(table.name, frame.to_arrow(), mode="append")
+    else:
+        _carry(cursor, frame, types)
+        taken = ", ".join(f"{c}::{kind}" for c, kind in types.items())
+        cursor.execute(f"INSERT INTO {table.name} ({_list(frame.columns)}) SELECT {taken} FROM stage")
     session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
@@ -284,8 +294,9 @@ def _analyze_once(cursor: adbc.Cursor, table: sa.Table, merged: Merged) -> None:
         "AND (oid = $1::regclass OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::regclass)) "
         "ORDER BY 1"
     )
+    # Rows are looked for by their keys alone; of fifty columns of figures nobody asks how they are spread.
     for name in _fetch(cursor, query, (table.name,))["name"]:
-        cursor.execute(f"ANALYZE {name}")
+        cursor.execute(f"ANALYZE {name} ({_list([c.name for c in table.primary_key])})")
 
 
 # Who wrote a row and when is not a reason to write it again.
@@ -294,17 +305,25 @@ _PROVENANCE = frozenset({"run_id"})
 
 def _stage(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
     """Put the frame beside the table, in the table's types."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    types = {c: table.c[c].type.compile(dialect) for c in frame.columns}
-    carried = {c: _CARRIED.get(kind, kind) for c, kind in types.items()}
-    declared = ", ".join(f"{c} {kind}" for c, kind in carried.items())
+    types = _types_of(table, frame)
+    _carry(cursor, frame, types)
+    for c, kind in types.items():
+        if kind in _CARRIED:
+            cursor.execute(f"ALTER TABLE stage ALTER COLUMN {c} TYPE {kind} USING {c}::{kind}")
+    cursor.execute(f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in types])})")
+
+
+def _carry(cursor: adbc.Cursor, frame: pl.DataFrame, types: Mapping[str, str]) -> None:
+    """Put the frame beside the table, in types that ADBC can write."""
+    declared = ", ".join(f"{c} {_CARRIED.get(kind, kind)}" for c, kind in types.items())
     cursor.execute(f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
     if frame.height:
         cursor.adbc_ingest("stage", frame.to_arrow(), mode="append", temporary=True)
-    for c, kind in types.items():
-        if carried[c] != kind:
-            cursor.execute(f"ALTER TABLE stage ALTER COLUMN {c} TYPE {kind} USING {c}::{kind}")
-    cursor.execute("ANALYZE stage")
+
+
+def _types_of(table: sa.Table, frame: pl.DataFrame) -> dict[str, str]:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return {c: table.c[c].type.compile(dialect) for c in frame.columns}
 
 
 # What Arrow frames bring where the table has a type that ADBC does not write.
@@ -353,16 +372,43 @@ def _cursor(database: Database) -> Iterator[adbc.Cursor]:
         raise explained from None
 
 
-def _connection(url: str) -> adbc.Connection:
+_kept: Kept[adbc.Connection] = Kept()
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[adbc.Connection]:
+    """A connection in a transaction; used again after it, unless an error came."""
+    connection = _kept.take(url, _answers) or _opened(url)
+    try:
+        yield connection
+        connection.adbc_connection.set_autocommit(True)  # ends the transaction that the driver begins at a commit
+    except BaseException:
+        connection.close()
+        raise
+    _kept.give_back(url, connection)
+
+
+def _answers(connection: adbc.Connection) -> bool:
+    """Whether the server is still there; if so the connection is in a new transaction."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.adbc_connection.set_autocommit(False)
+    except AdbcError:
+        return False
+    return True
+
+
+def _opened(url: str) -> adbc.Connection:
     connection = AdbcConnection(_types(url))
     try:
-        return adbc.Connection(_Kept(), connection)
+        return adbc.Connection(_Lasting(), connection)
     except BaseException:
         connection.close()
         raise
 
 
-class _Kept:
+class _Lasting:
     """Stands for a database whose handle outlives its connections; what closes one of them leaves it alone."""
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, Reques
 from breadthflow_pipelines.observability.disk import disk_full, full_disk
 from breadthflow_pipelines.warehouse.addresses import database_name, maintenance, normalise, sibling
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.warehouse.kept_connections import Kept
 from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 150000
 
 
+_kept: Kept[psycopg2.extensions.connection] = Kept()
+
+
+def _answers(connection: psycopg2.extensions.connection) -> bool:
+    """Whether the server is still there."""
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.Error:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Database:
     """A store that can be connected to: ``url`` is a libpq address, and a secret unless embedded."""
@@ -45,25 +59,31 @@ class Database:
     embedded: EmbeddedServer | None
 
     @contextmanager
-    def connect(self) -> Iterator[psycopg2.extensions.connection]:
+    def connect(self, *, alone: bool = False) -> Iterator[psycopg2.extensions.connection]:
         """One connection, one transaction: committed at the end, rolled back on an error.
+
+        alone: what is set or made on the connection outlives the transaction, so nobody may use it before or after.
 
         Raises:
             DatabaseError: the server cannot be reached.
             DiskFullError: it has no space left.
         """
-        connection = connect(self.url)
+        connection = (None if alone else _kept.take(self.url, _answers)) or connect(self.url)
         try:
             with connection:
                 yield connection
-        except psycopg2.Error as error:
+        except BaseException as error:
             gone = DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
-            explained = failure(self.url, error, gone if connection.closed else None)
+            lost = bool(connection.closed)
+            connection.close()
+            explained = failure(self.url, error, gone if lost else None) if isinstance(error, psycopg2.Error) else None
             if explained is None:
                 raise
             raise explained from None
-        finally:
+        if alone:
             connection.close()
+        else:
+            _kept.give_back(self.url, connection)
 
     @contextmanager
     def exclusive(self, what: str) -> Iterator[None]:

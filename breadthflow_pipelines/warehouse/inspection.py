@@ -46,7 +46,7 @@ class Days:
 @contextmanager
 def staged(database: Database, table: str, days: Days) -> Iterator[psycopg2.extensions.connection]:
     """A connection on which everything is staged that a suite of the table needs; closed, and all gone, at the end."""
-    with database.connect() as connection:
+    with database.connect(alone=True) as connection:
         with connection.cursor() as cursor:
             cursor.execute(f"SET work_mem = '{MEMORY}'")
             cursor.execute(

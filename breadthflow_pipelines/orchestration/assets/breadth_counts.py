@@ -22,7 +22,7 @@ from breadthflow_pipelines.warehouse import bar_store, breadth_store, security_s
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-SHARD_BARS = 300_000  # counted at a time, with those that only warm up: some 200 MB
+SHARD_BARS = 100_000  # counted at a time, with those that only warm up: some 70 MB
 
 
 def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:

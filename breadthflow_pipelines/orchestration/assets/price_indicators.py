@@ -30,7 +30,7 @@ from breadthflow_pipelines.warehouse import bar_store, member_store, security_st
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-SHARD_BARS = 300_000  # of whole histories computed at a time: some 200 MB
+SHARD_BARS = 100_000  # of whole histories computed at a time: some 70 MB
 _OF_MEMBERS = ("universe", "session", "security_id")
 
 

@@ -4,11 +4,12 @@ The stock classes open a connection for every event; a range run over 143 months
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dagster as dg
 import dagster_postgres.run_storage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, SqlEventLogStorageTable
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import create_engine, stamp_alembic_rev
@@ -41,6 +42,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, MAX_OVERFLOW)
         _remember_columns(self.event_log_storage)
+        _plan_together(self.event_log_storage)
 
     def _mark_as_up_to_date(self) -> None:
         """What Dagster itself does after it has made its tables: there is nothing in them to be migrated."""
@@ -74,6 +76,34 @@ def _remember_columns(event_log: Any) -> None:
         return column in there
 
     event_log._has_asset_key_col_on_connection = has
+
+
+def _plan_together(event_log: Any) -> None:
+    """Let Dagster store what a run plans asset by asset, as it does what a run made, and not month by month.
+
+    A history of ten years has 800 planned months, each three statements in two transactions.
+    """
+    store_batch = event_log.store_event_batch
+
+    def store(events: Sequence[dg.EventLogEntry]) -> None:
+        planned: dict[dg.AssetKey, list[dg.EventLogEntry]] = {}
+        others = []
+        for event in events:
+            key = event.get_dagster_event().asset_key
+            if event.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and key is not None:
+                planned.setdefault(key, []).append(event)
+            else:
+                others.append(event)
+        for of_asset in planned.values():
+            with event_log.index_transaction() as connection:
+                rows = event_log.prepare_insert_event_batch(of_asset).returning(SqlEventLogStorageTable.c.id)
+                ids = [row[0] for row in connection.execute(rows)]
+                event_log._store_asset_event_tags(connection, of_asset, ids)
+                event_log._store_asset_event(connection, of_asset[-1], ids[-1])
+        if others:
+            store_batch(others)
+
+    event_log.store_event_batch = store
 
 
 def _make_tables(url: str) -> bool:

@@ -4,14 +4,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster._core.storage.event_log import sql_event_log
+from dagster_postgres import DagsterPostgresStorage
 
 from breadthflow_pipelines.orchestration.hosting import storage as storage_module
 from breadthflow_pipelines.orchestration.hosting.instance import prepare_dagster_home
 from breadthflow_pipelines.orchestration.hosting.storage import PooledPostgresStorage
 from breadthflow_pipelines.settings import Settings, get_settings
-from breadthflow_pipelines.warehouse.database import Database, table_names
+from breadthflow_pipelines.warehouse.database import Database, rows_of, table_names
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
@@ -118,3 +122,44 @@ def test_storage_is_made_whole_or_not_at_all(
     assert table_names(Database(url, None)) == set()
     PooledPostgresStorage(url)
     assert {"runs", "event_logs", "jobs"} <= table_names(Database(url, None))
+
+
+def test_planned_months_are_stored_as_dagster_itself_stores_them(
+    fresh_database: Callable[[str], str], dagster_template: str
+) -> None:
+    """Together or one by one: the same events, the same newest one of each asset."""
+    ours = PooledPostgresStorage(fresh_database(dagster_template))
+    stock = DagsterPostgresStorage(fresh_database(dagster_template))
+    planned = [_planned(asset, month) for asset in ("bars", "counts") for month in ("2024-01", "2024-02", None)]
+    check = _check_planned()
+    ours.event_log_storage.store_event_batch([*planned, check])
+    for event in (*planned, check):
+        stock.event_log_storage.store_event(event)
+    assert _stored(ours) == _stored(stock)
+    assert len(_stored(ours)[0]) == 7
+
+
+def _planned(asset: str, month: str | None) -> dg.EventLogEntry:
+    data = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=month)
+    return _entry(DagsterEvent.build_asset_materialization_planned_event("a_job", asset, data))
+
+
+def _check_planned() -> dg.EventLogEntry:
+    key = dg.AssetCheckKey(dg.AssetKey("bars"), "complete")
+    data = AssetCheckEvaluationPlanned(asset_key=key.asset_key, check_name=key.name, partitions_subset=None)
+    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value
+    return _entry(DagsterEvent(kind, "a_job", step_key="check", event_specific_data=data))
+
+
+def _entry(event: DagsterEvent) -> dg.EventLogEntry:
+    return dg.EventLogEntry(None, 10, "", "a_run", 1_700_000_000.0, event.step_key, event.job_name, event)
+
+
+def _stored(storage: DagsterPostgresStorage) -> tuple[list[tuple[object, ...]], ...]:
+    database = Database(storage.postgres_url, None)
+    queries = (
+        "SELECT run_id, event, dagster_event_type, step_key, asset_key, partition FROM event_logs ORDER BY event",
+        "SELECT asset_key, last_run_id, last_materialization_timestamp FROM asset_keys ORDER BY 1",
+        "SELECT asset_key, check_name, run_id, execution_status FROM asset_check_executions ORDER BY 1, 2",
+    )
+    return tuple([tuple(row.values()) for row in rows_of(database, query)] for query in queries)
