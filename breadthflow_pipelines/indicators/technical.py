@@ -10,10 +10,12 @@ where TA-Lib gives 0.
 Knows no universe: comparisons with other members are in relative.py, signals in signals/symbols.py.
 """
 
+import hashlib
 import math
 
 import polars as pl
 
+from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.price import HISTORY, by_history
 from breadthflow_pipelines.indicators.series import deviation_of_last, mean_of_last, share
@@ -262,6 +264,16 @@ _OF_BARS = {
 _OF_RECURSIONS = {"macd_signal": macd_signal(), "adx_14": adx()}
 RECURSIONS = {**_OF_BARS, **_OF_RECURSIONS}
 STATE_COLUMNS = tuple(name + STATE for name in RECURSIONS)
+
+
+def formulas() -> str:
+    """A hash of all that a state means: the recursions' definitions, their order, and when a history starts over."""
+    definitions = [
+        str(LONGEST_SILENCE),
+        *(f"{name} {each.meta.serialize(format='json')}" for name, each in RECURSIONS.items()),
+    ]
+    return hashlib.blake2b("|".join(definitions).encode(), digest_size=16).hexdigest()
+
 
 _TA_LIB = "TA-Lib's {}, on every bar of every member of the S&P 500 from 2006 to 2017"
 _TWIN = "no library has it; a brute-force twin in plain Python"

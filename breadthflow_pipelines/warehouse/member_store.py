@@ -41,6 +41,22 @@ def record_price_indicators(
     )
 
 
+def record_recursion_states(
+    database: Database,
+    states: pl.DataFrame,
+    *,
+    days: tuple[dt.date, dt.date],
+    securities: tuple[int, int],
+    and_later: bool,
+) -> Merged:
+    """Make the store hold exactly these states for the days and the range of securities, both ends included.
+
+    states: security_id, session, states, formulas. and_later: whether states of later days are wrong now.
+    """
+    scope = "session >= $1 AND (session <= $2 OR $5) AND security_id BETWEEN $3 AND $4"
+    return merge(database, tables.recursion_states, states, scope=scope, parameters=(*days, *securities, and_later))
+
+
 def lacking_from(
     database: Database, indicators: Sequence[FormulaColumn], votes: Sequence[FormulaColumn]
 ) -> dt.date | None:

@@ -449,6 +449,16 @@ price_indicators = sa.Table(
     postgresql_partition_by="RANGE (session)",
 )
 
+recursion_states = sa.Table(
+    "recursion_states",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose bars", primary_key=True),
+    _column("session", sa.Date(), "the bar after which the recursions go on", primary_key=True),
+    _column("states", ARRAY(DOUBLE_PRECISION()), "what each recursion is on this bar"),
+    _column("formulas", sa.Text(), "hash of the recursions' definitions; under others the row means nothing"),
+    comment="Where the recursions of price_indicators go on, so that no run need read a whole history",
+)
+
 symbol_signals = sa.Table(
     "symbol_signals",
     metadata,

@@ -20,6 +20,7 @@ INTERNAL = {
     "recomputations": "whoever changes what others follow",
     "calendar_changes": "each run that finds the calendar changed",
     "source_readings": "with bars, and the command that ran them",
+    "recursion_states": "with price_indicators",
     "verdicts": "the checks",
     "holds": "the gates",
     "hole_decisions": "people",

@@ -308,10 +308,8 @@ def test_checks_of_members_say_which_sessions_differ(filled: Store, frozen: Call
 
 @pytest.mark.slow
 def test_members_without_indicators_keep_signals_from_being_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = bar_store.whole_history
-    monkeypatch.setattr(
-        bar_store, "whole_history", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3)
-    )
+    whole = bar_store.bars_from
+    monkeypatch.setattr(bar_store, "bars_from", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3))
     report = store.run()
     assert by_status(report)["failed"] == {"members_have_indicators"}
     assert (report.exit_status, report.trouble) == (1, None)

@@ -132,7 +132,7 @@ def test_backfill_that_fails_between_two_shards_of_members_repeated_gives_the_ta
 ) -> None:
     monkeypatch.setattr(price_indicators, "SHARD_BARS", 900)  # three securities or so
     with monkeypatch.context() as patch:
-        patch.setattr(bar_store, "whole_history", _failing(bar_store.whole_history, call=3))
+        patch.setattr(bar_store, "bars_from", _failing(bar_store.bars_from, call=3))
         report = store.run()
     assert (report.exit_status, str(report.trouble)) == (1, "price_indicators failed: KeyError: 'surprise'")
     assert 0 < store.rows("SELECT count(*) FROM price_indicators")[0][0] < len(one_shot["price_indicators"])

@@ -80,8 +80,9 @@ def test_whatever_computes_does_not_see_the_bar(held: Database) -> None:
     counted = bar_store.bars_to_count(held, D2, D4, 252)
     assert sorted(counted.filter(security_id=1)["session"]) == [D1, D3, D4]
     assert sorted(bar_store.bars_to_count(held, D4, D4, 2).filter(security_id=1)["session"]) == [D1, D3, D4]
-    assert bar_store.whole_history(held, [1], D4)["session"].to_list() == [D1, D3, D4]
-    assert bar_store.histories(held, D1, D4).rows() == [(1, 3), (2, 4)]
+    histories = bar_store.histories(held, D1, D4, "formulas", 252)
+    assert histories.rows() == [(1, dt.date.min, 3), (2, dt.date.min, 4)]
+    assert bar_store.bars_from(held, histories.head(1), D4)["session"].to_list() == [D1, D3, D4]
     index = bar_store.index_closes(held, {"u": "AAA"}, D1, D4)
     assert index["session"].to_list() == [D1]  # AAA's second is out, and from the third on it is AX
     assert bar_store.sessions_held(held, D2, D2, synthetic=False)["bars"].to_list() == [2]  # it is there all the same
