@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from breadthflow_pipelines.indicators.price import moving_average, squares
+from breadthflow_pipelines.indicators.price import moving_average
 
 PUBLISHABLE = 1e-3  # weight that the seed may still have in a published value
 SETTLED = 1e-6  # weight of the seed from which on a value no longer depends on where history began
@@ -65,14 +65,6 @@ def mean_of_last(values: pl.Expr, length: int) -> pl.Expr:
     cent, and a negative mean for positive prices that were a quintillion times as high before.
     """
     return values.map_batches(lambda known: moving_average(known, length), pl.Float64)
-
-
-def deviation_of_last(values: pl.Expr, length: int, freedom: int) -> pl.Expr:
-    """Standard deviation of the last ``length`` values, from these alone: the root of their squares over ``freedom``.
-
-    Null until there are so many, and where one of them is. As mean_of_last; never the root of a negative number.
-    """
-    return values.map_batches(lambda known: (squares(known, length) / freedom).sqrt(), pl.Float64)
 
 
 def window_ratio(part: pl.Expr, whole: pl.Expr, length: int) -> pl.Expr:

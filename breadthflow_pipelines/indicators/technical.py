@@ -12,13 +12,15 @@ Knows no universe: comparisons with other members are in relative.py, signals in
 
 import hashlib
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.definition import Indicator
-from breadthflow_pipelines.indicators.price import HISTORY, by_history
-from breadthflow_pipelines.indicators.series import deviation_of_last, mean_of_last, share
+from breadthflow_pipelines.indicators.price import HISTORY, by_history, moving_average, squares
+from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.model.vocabulary import YEAR
 
 FAMILY = "Per symbol"
@@ -82,9 +84,25 @@ def full_sum(name: str) -> pl.Expr:
     return pl.when((pl.int_range(pl.len()) >= WILDER) | _goes_on().is_not_null()).then(pl.col(name))
 
 
-def sma(values: pl.Expr, length: int) -> pl.Expr:
-    """Simple moving average of the last ``length`` bars, in the units of the values; null until they exist."""
-    return mean_of_last(values, length)
+class Window(NamedTuple):
+    """What is computed from the last ``length`` values alone; null until they exist, and where one of them is null.
+
+    of: computes it for each row of a frame, whatever histories it has; gives nonsense where they meet.
+    """
+
+    values: pl.Expr
+    of: Callable[[pl.Series, int], pl.Series]
+    length: int
+
+
+def mean_of(values: pl.Expr, length: int) -> Window:
+    """Simple moving average of the last ``length`` bars, in the units of the values."""
+    return Window(values, moving_average, length)
+
+
+def deviation_of(values: pl.Expr, length: int, freedom: int) -> Window:
+    """Standard deviation of the last ``length`` values: the root of their squared deviations over ``freedom``."""
+    return Window(values, lambda known, window: (squares(known, window) / freedom).sqrt(), length)
 
 
 def ema(name: str, values: pl.Expr, length: int) -> pl.Expr:
@@ -143,9 +161,9 @@ def _macd_line() -> pl.Expr:
     return pl.col("macd_fast") - pl.col("macd_slow")
 
 
-def bollinger(close: pl.Expr, deviations: float) -> pl.Expr:
+def bollinger(deviations: float) -> pl.Expr:
     """SMA 20 + ``deviations`` times the population standard deviation of the same 20 closes, in price."""
-    return sma(close, BAND) + deviations * deviation_of_last(close, BAND, freedom=BAND)
+    return pl.col(f"sma_{BAND}") + deviations * pl.col("band_deviation")
 
 
 def obv(close: pl.Expr, volume: pl.Expr) -> pl.Expr:
@@ -163,24 +181,19 @@ def roc(close: pl.Expr, length: int) -> pl.Expr:
     return 100 * (share(close, close.shift(length)) - 1)
 
 
-def stochastic_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+def stochastic_k() -> pl.Expr:
     """Slow %K: mean of 3 of 100 * (C - LL) / (HH - LL), of the last 14 bars, in per cent; from bar 17 on, as %D is.
 
     Null where one of the three ranges HH - LL is 0. TA-Lib puts the close at the bottom, 0,
     which reads as oversold.
     """
-    return pl.when(pl.int_range(pl.len()) >= _STOCHASTIC_BURN_IN).then(_slow_k(high, low, close))
+    return pl.when(pl.int_range(pl.len()) >= _STOCHASTIC_BURN_IN).then(pl.col("slow_k"))
 
 
-def stochastic_d(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
-    """%D: mean of 3 of slow %K, in per cent, from bar 17 on; null where one of the five ranges behind it is 0."""
-    return mean_of_last(_slow_k(high, low, close), STOCHASTIC_SLOWING)
-
-
-def _slow_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+def fast_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+    """Fast %K: where the close lies in the range of the last 14 bars, in per cent; null where that is 0."""
     lowest = low.rolling_min(STOCHASTIC)
-    place = 100 * share(close - lowest, high.rolling_max(STOCHASTIC) - lowest)
-    return mean_of_last(place, STOCHASTIC_SLOWING)
+    return 100 * share(close - lowest, high.rolling_max(STOCHASTIC) - lowest)
 
 
 def _movement(ahead: pl.Expr, against: pl.Expr) -> pl.Expr:
@@ -229,21 +242,30 @@ def volume_ratio(volume: pl.Expr) -> pl.Expr:
     The bar itself is not in the mean, or a surge would soften its own yardstick. Trap: volume as traded makes it jump
     for twenty bars after a split.
     """
-    return share(volume, mean_of_last(volume, VOLUME_BARS).shift(1))
+    return share(volume, pl.col("mean_volume").shift(1))
 
 
-def realised_volatility(close: pl.Expr) -> pl.Expr:
+def realised_volatility() -> pl.Expr:
     """100 * sample standard deviation of the last 20 log returns * sqrt(252), in per cent a year; from bar 20 on."""
-    returns = share(close, close.shift(1)).log()
-    return (
-        100 * math.sqrt(SESSIONS_OF_A_YEAR) * deviation_of_last(returns, VOLATILITY_BARS, freedom=VOLATILITY_BARS - 1)
-    )
+    return 100 * math.sqrt(SESSIONS_OF_A_YEAR) * pl.col("return_deviation")
 
 
 _HIGH, _LOW, _CLOSE = pl.col("high"), pl.col("low"), pl.col("close")
 _VOLUME = pl.col("volume").cast(pl.Float64)
 _BAR = (_HIGH, _LOW, _CLOSE)
 _CHANGE, _PLUS, _MINUS = _CLOSE.diff(), plus_dm(_HIGH, _LOW), minus_dm(_HIGH, _LOW)
+
+# What windows are made of, by name. %D, the slow line, is the mean of three of %K, and in a list of its own.
+_WINDOWS = {
+    **{f"sma_{length}": mean_of(_CLOSE, length) for length in LENGTHS},
+    "band_deviation": deviation_of(_CLOSE, BAND, freedom=BAND),
+    "return_deviation": deviation_of(
+        share(_CLOSE, _CLOSE.shift(1)).log(), VOLATILITY_BARS, freedom=VOLATILITY_BARS - 1
+    ),
+    "mean_volume": mean_of(_VOLUME, VOLUME_BARS),
+    "slow_k": mean_of(fast_k(*_BAR), STOCHASTIC_SLOWING),
+}
+_OF_WINDOWS = {"slow_d": mean_of(pl.col("slow_k"), STOCHASTIC_SLOWING)}
 
 # What never forgets, by name, over the bars of one history. Those of the second are made of those of the first.
 _OF_BARS = {
@@ -292,7 +314,7 @@ TECHNICAL = (
     *(
         Indicator(
             f"sma_{length}",
-            sma(_CLOSE, length),
+            pl.col(f"sma_{length}"),
             FAMILY,
             formula=f"mean of the last {length} closes",
             units="price",
@@ -372,7 +394,7 @@ TECHNICAL = (
     *(
         Indicator(
             f"bollinger_{side}",
-            bollinger(_CLOSE, sign * BAND_WIDTH),
+            bollinger(sign * BAND_WIDTH),
             FAMILY,
             formula=f"sma_20 {'+' if sign > 0 else '-'} 2 population standard deviations of the last 20 closes",
             units="price",
@@ -425,7 +447,7 @@ TECHNICAL = (
     # no bounds that hold.
     Indicator(
         "stochastic_k",
-        stochastic_k(*_BAR),
+        stochastic_k(),
         FAMILY,
         formula="mean of 3 of 100 * (C - LL) / (HH - LL), of the last 14 bars; null where a range is 0",
         units="per cent",
@@ -436,7 +458,7 @@ TECHNICAL = (
     ),
     Indicator(
         "stochastic_d",
-        stochastic_d(*_BAR),
+        pl.col("slow_d"),
         FAMILY,
         formula="mean of 3 of stochastic_k",
         units="per cent",
@@ -520,7 +542,7 @@ TECHNICAL = (
     ),
     Indicator(
         "realised_volatility_20",
-        realised_volatility(_CLOSE),
+        realised_volatility(),
         FAMILY,
         formula="100 * sample standard deviation of the last 20 log returns * sqrt(252)",
         units="per cent",
@@ -558,7 +580,7 @@ def technical_indicators(bars: pl.DataFrame, states: pl.DataFrame | None = None)
     burn-in of each and where its function says so; never NaN or infinite. From the first bar on that is to be computed
     values are the same to the last bit, whether the history is whole or goes on from a state.
     """
-    rows = _with_recursions(bars, states)
+    rows = _with_windows_and_recursions(bars, states)
     return rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
 
 
@@ -570,7 +592,7 @@ def indicators_and_states(
     sessions: security_id, session, each of a bar. States: security_id, session and STATE_COLUMNS (Float64), without
     bars on which a recursion has not begun yet: such a history is short, and read whole.
     """
-    rows = _with_recursions(bars, states)
+    rows = _with_windows_and_recursions(bars, states)
     now = rows.select(*_OF, *(pl.col(name).alias(name + STATE) for name in RECURSIONS))
     found = rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
     return found, now.join(sessions, on=_OF, how="semi").drop_nulls()
@@ -579,22 +601,32 @@ def indicators_and_states(
 _OF = ("security_id", "session")
 
 
-def _with_recursions(bars: pl.DataFrame, states: pl.DataFrame | None) -> pl.DataFrame:
-    """Bars in order, with GOES_ON and RECURSIONS."""
+def _with_windows_and_recursions(bars: pl.DataFrame, states: pl.DataFrame | None) -> pl.DataFrame:
+    """Bars in order, with GOES_ON, RECURSIONS and what windows are made of."""
     none = pl.DataFrame(schema={"security_id": pl.Int64, "session": pl.Date} | dict.fromkeys(STATE_COLUMNS, pl.Float64))
     going_on = (none if states is None else states).with_columns(pl.lit(value=True).alias(GOES_ON))
     rows = by_history(bars).join(going_on, on=_OF, how="left", maintain_order="left")
+    for windows in (_WINDOWS, _OF_WINDOWS):
+        rows = rows.with_columns(_computed(rows, name, window) for name, window in windows.items())
     for recursions in (_OF_BARS, _OF_RECURSIONS):
         rows = rows.with_columns(value.over(HISTORY).alias(name) for name, value in recursions.items())
     return rows.drop(STATE_COLUMNS)
 
 
+def _computed(rows: pl.DataFrame, name: str, window: Window) -> pl.Series:
+    """A window over all histories at once: one by one, a thousand short histories take as long as a million bars."""
+    values, bar = rows.select(window.values.over(HISTORY), pl.int_range(pl.len()).over(HISTORY).alias("bar"))
+    return pl.select(pl.when(bar >= window.length - 1).then(window.of(values, window.length)).alias(name)).to_series()
+
+
 def bar_columns(expression: pl.Expr) -> set[str]:
     """The columns of bars that an indicator's expression rests on, directly or through recursions."""
-    found = set()
+    found, windows = set(), {**_WINDOWS, **_OF_WINDOWS}
     for name in expression.meta.root_names():
         if name in RECURSIONS:
             found |= bar_columns(RECURSIONS[name])
+        elif name in windows:
+            found |= bar_columns(windows[name].values)
         elif name != GOES_ON and not name.endswith(STATE):
             found.add(name)
     return found
