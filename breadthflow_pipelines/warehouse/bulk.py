@@ -223,17 +223,16 @@ def _stored(
 ) -> pl.DataFrame | None:
     """Key and compared columns of what the table has in the scope, or, without one, near the bars of the frame.
 
-    None where that cannot be compared here: JSON and arrays, which the database writes in its own way, and tables whose
-    rows have no stretches to look for. Reading takes a fraction of the time of writing the frame beside the table.
+    None where that cannot be compared here: arrays, and tables whose rows have no stretches to look for. JSON comes as
+    text; where it is the same as the frame's, so is what it says, and the database compares the others. Reading takes a
+    fraction of the time of writing the frame beside the table.
     """
     columns = [*key, *compared]
-    if any(isinstance(table.c[name].type, postgresql.JSONB | postgresql.ARRAY) for name in columns):
-        if scope is None:
-            return None
-        first = _fetch(cursor, f"SELECT {_list(key)} FROM {table.name} WHERE {scope} LIMIT 1", parameters)
-        return first if first.is_empty() else None
+    if any(isinstance(table.c[name].type, sa.ARRAY) for name in columns):
+        return None
     if scope is not None:
-        return _fetch(cursor, f"SELECT {_list(columns)} FROM {table.name} WHERE {scope}", parameters)
+        taken = ", ".join(f"{c}::text" if isinstance(table.c[c].type, postgresql.JSONB) else c for c in columns)
+        return _fetch(cursor, f"SELECT {taken} FROM {table.name} WHERE {scope}", parameters)
     if list(key) != ["security_id", "session"] or frame.is_empty():
         return None
     spans = frame.group_by("security_id").agg(first=pl.col("session").min(), last=pl.col("session").max())
