@@ -227,3 +227,41 @@ def test_the_list_has_rows_that_broke_the_contract_and_bars_that_rules_speak_aga
     execute(held, "UPDATE quarantined_bars SET status = 'lapsed'")
     assert len(rejections.rejected(held, None, None)) == 1
     assert len(rejections.rejected(held, None, None, status="lapsed")) == 1
+
+
+def keep_state(database: Database, day: dt.date, formulas: str = "ours") -> None:
+    states = pl.DataFrame(
+        {"security_id": [1], "session": [day], "states": [[1.0, 2.0]], "formulas": [formulas]},
+        schema_overrides={"security_id": pl.Int64},
+    )
+    days, securities = (dt.date(2024, 1, 1), D4), (1, 1)
+    member_store.record_recursion_states(database, states, days=days, securities=securities, and_later=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "formulas", "window", "first", "bars"),
+    [
+        (D3, "ours", 1, D3, 2),
+        (D1, "ours", 1, D1, 3),  # a window that begins later does not help
+        (D3, "ours", 2, D1, 3),  # D2 is out, so the second bar before D4 is of D1
+        (D3, "ours", 3, dt.date.min, 3),  # less than a window: the history is short
+        (D3, "theirs", 1, dt.date.min, 3),  # of other definitions
+        (D4, "ours", 1, dt.date.min, 3),  # not before the start
+        (D2, "ours", 1, dt.date.min, 3),  # its bar is out
+    ],
+)
+def test_recursions_go_on_from_a_sound_bar_before_the_start(
+    held: Database, state: dt.date, formulas: str, window: int, first: dt.date, bars: int
+) -> None:
+    keep_state(held, state, formulas)
+    assert bar_store.histories(held, D4, D4, "ours", window).row(0) == (1, first, bars)
+    known = bar_store.states_before(held, [1, 2], D4, "ours")
+    usable = state in (D1, D3) and formulas == "ours"
+    assert known.rows() == ([(1, state, [1.0, 2.0])] if usable else [])
+
+
+def test_what_is_kept_of_recursions_is_what_was_said_last(held: Database) -> None:
+    keep_state(held, D1)
+    keep_state(held, D3)
+    kept = fetch(held, "SELECT session, formulas FROM recursion_states")
+    assert kept.rows() == [(D3, "ours")]

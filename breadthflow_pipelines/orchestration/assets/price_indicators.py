@@ -144,19 +144,18 @@ def _first_state(span: Span) -> dt.date:
 
 
 def _to_go_on_from(bars: pl.DataFrame, span: Span, since: dt.date) -> pl.DataFrame:
-    """The bars whose states are kept: each security's last of every year, and its last before the span.
+    """The bars whose states are kept: each security's last of every year, and its last before the span's last month.
 
-    So that the next run of these months goes on from right before them, and one that corrects an earlier year from the
-    end of the year before. Returns security_id, session.
+    So that the next daily run goes on from right before its month, and one that corrects an earlier year from the end
+    of the year before. Returns security_id, session.
     """
     known = bars.filter(pl.col("session") >= since)
-    before = known.filter(pl.col("session") < span.start).group_by("security_id").agg(pl.col("session").max())
-    of_years = (
-        known.filter(pl.col("session") >= span.start)
-        .group_by("security_id", year=pl.col("session").dt.year())
-        .agg(pl.col("session").max())
-    )
-    return pl.concat([before, of_years.drop("year")])
+    before = known.filter(pl.col("session") < span.end.replace(day=1)).group_by("security_id").agg(_LAST)
+    of_years = known.filter(pl.col("session") >= span.start).group_by("security_id", _YEAR).agg(_LAST).drop("year")
+    return pl.concat([before, of_years]).unique()
+
+
+_LAST, _YEAR = pl.col("session").max(), pl.col("session").dt.year().alias("year")
 
 
 def _in_columns(states: pl.DataFrame) -> pl.DataFrame:
