@@ -15,7 +15,7 @@ THROUGH_TAG = "breadthflow/through"  # the last session a run is about, where th
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
-PIECE_BARS = 600_000  # of all securities at a time: frames of some 200 MB
+PIECE_BARS = 300_000  # of all securities at a time: frames of some 100 MB
 SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 
