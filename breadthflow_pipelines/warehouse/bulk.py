@@ -1,22 +1,16 @@
 """Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import adbc_driver_postgresql
 import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
 import sqlalchemy as sa
-from adbc_driver_manager import AdbcConnection, AdbcDatabase
-from adbc_driver_manager import Error as AdbcError
 from sqlalchemy.dialects import postgresql
 
-from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.warehouse.database import Database, failure
-from breadthflow_pipelines.warehouse.kept_connections import Kept
+from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.sql import array, spaced
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
@@ -72,20 +66,20 @@ NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES))
 
 def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
     """The answer to a query with ``$1``, ``$2``, ... as a frame."""
-    with _cursor(database) as cursor:
+    with arrow_cursor(database) as cursor:
         return _fetch(cursor, query, parameters)
 
 
 def fetch_together(database: Database, queries: Sequence[Statement]) -> list[pl.DataFrame]:
     """The answers to several queries, all of one moment: what others write meanwhile is in none of them."""
-    with _cursor(database) as cursor:
+    with arrow_cursor(database) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return [_fetch(cursor, query, parameters) for query, parameters in queries]
 
 
 def execute(database: Database, statements: Sequence[Statement]) -> None:
     """Run statements in one transaction."""
-    with _cursor(database) as cursor:
+    with arrow_cursor(database) as cursor:
         for statement, bound in statements:
             cursor.execute(statement, tuple(bound) or None)
 
@@ -134,7 +128,7 @@ def merge(
     insert = f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s"
     known = f"SELECT FROM met t WHERE {same}"
 
-    with _cursor(database) as cursor:
+    with arrow_cursor(database) as cursor:
         _fetch(
             cursor, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text", (f"breadthflow table {table.name}",)
         )
@@ -350,75 +344,6 @@ def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()
     frame = pl.from_arrow(cursor.fetch_arrow_table())
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
     return frame
-
-
-_PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong frame), deadlock, the server goes down
-
-
-@contextmanager
-def _cursor(database: Database) -> Iterator[adbc.Cursor]:
-    """A cursor in one transaction: committed at the end, rolled back on an error."""
-    try:
-        with _connection(database.url) as connection, connection.cursor() as cursor:
-            yield cursor
-            connection.commit()
-    except AdbcError as error:
-        passing = error.sqlstate is None or error.sqlstate.startswith(_PASSING)
-        gone = DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") if passing else None
-        explained = failure(database.url, error, gone)
-        if explained is None:
-            raise
-        raise explained from None
-
-
-_kept: Kept[adbc.Connection] = Kept()
-
-
-@contextmanager
-def _connection(url: str) -> Iterator[adbc.Connection]:
-    """A connection in a transaction; used again after it, unless an error came."""
-    connection = _kept.take(url, _answers) or _opened(url)
-    try:
-        yield connection
-        connection.adbc_connection.set_autocommit(True)  # ends the transaction that the driver begins at a commit
-    except BaseException:
-        connection.close()
-        raise
-    _kept.give_back(url, connection)
-
-
-def _answers(connection: adbc.Connection) -> bool:
-    """Whether the server is still there; if so the connection is in a new transaction."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.adbc_connection.set_autocommit(False)
-    except AdbcError:
-        return False
-    return True
-
-
-def _opened(url: str) -> adbc.Connection:
-    connection = AdbcConnection(_types(url))
-    try:
-        return adbc.Connection(_Lasting(), connection)
-    except BaseException:
-        connection.close()
-        raise
-
-
-class _Lasting:
-    """Stands for a database whose handle outlives its connections; what closes one of them leaves it alone."""
-
-    def close(self) -> None:
-        """Nothing is to be done."""
-
-
-@lru_cache(maxsize=8)
-def _types(url: str) -> AdbcDatabase:
-    """The driver's handle of a database, with all its types, which it asks for in 50 ms. It holds no connection."""
-    handle: AdbcDatabase = adbc_driver_postgresql.connect(url)
-    return handle
 
 
 def _list(columns: Sequence[str], prefix: str = "") -> str:
