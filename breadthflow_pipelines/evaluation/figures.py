@@ -46,9 +46,19 @@ def figures(returns: Floats, cash: Floats, sessions: Sequence[dt.date]) -> dict[
 
 
 def net(weight: Floats, market: Floats, cash: Floats, cost: float) -> Floats:
-    """The returns of these weights, after costs. market, cash: what each earned; cost: basis points of turnover."""
-    changed = np.abs(np.diff(weight, prepend=0.0))
-    return np.asarray(weight * market + (1 - weight) * cash - cost / BASIS * changed)
+    """The returns of these weights, after costs. market, cash: what each earned; cost: basis points of turnover.
+
+    One session after the other along the last axis.
+    """
+    earned = weight * (market - cash)
+    earned += cash
+    paid = np.empty_like(earned)
+    paid[..., 0] = weight[..., 0]
+    np.subtract(weight[..., 1:], weight[..., :-1], out=paid[..., 1:])
+    np.abs(paid, out=paid)
+    paid *= cost / BASIS
+    earned -= paid
+    return np.asarray(earned)
 
 
 def growth(returns: Floats) -> float:
