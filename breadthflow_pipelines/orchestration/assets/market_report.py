@@ -21,6 +21,7 @@ from breadthflow_pipelines.warehouse.contents_listing import universes
     deps=[
         "market_signals",
         "signal_accuracy",
+        "backtests",
         dg.AssetDep("symbol_signals", partition_mapping=dg.AllPartitionMapping()),
     ],
 )
