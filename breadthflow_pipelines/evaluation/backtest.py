@@ -244,7 +244,7 @@ def _figures(daily: pl.DataFrame, cost: float, benchmark: pl.DataFrame | None) -
 
 
 def _portfolio(name: str, held: Floats, daily: pl.DataFrame, cost: float) -> dict[str, Any]:
-    market, cash, sessions = daily["market"].to_numpy(), daily["cash"].to_numpy(), daily["session"].to_list()
+    market, cash, sessions = daily["market"].to_numpy(), daily["cash"].to_numpy(), daily["session"]
     changed = np.abs(np.diff(held, prepend=0.0))
     return {
         "portfolio": name,

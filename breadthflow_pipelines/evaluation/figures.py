@@ -4,10 +4,10 @@ Equal to quantstats' on the same returns.
 """
 
 import datetime as dt
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from breadthflow_pipelines.evaluation.returns import YEAR
 
@@ -22,7 +22,7 @@ BASIS = 10_000  # basis points
 Floats = npt.NDArray[np.float64]
 
 
-def figures(returns: Floats, cash: Floats, sessions: Sequence[dt.date]) -> dict[str, float | dt.date | None]:
+def figures(returns: Floats, cash: Floats, sessions: pl.Series) -> dict[str, float | dt.date | None]:
     """FIGURES of one portfolio's returns, each null where it cannot be told. cash: what cash earned meanwhile.
 
     Fractions; a year is YEAR sessions. cagr: the growth of wealth; volatility: of returns. sharpe and sortino: of what
@@ -86,10 +86,9 @@ def max_drawdown(returns: Floats) -> float:
     return float(_falls(returns)[1].min())
 
 
-def _deepest(returns: Floats, sessions: Sequence[dt.date]) -> dict[str, float | dt.date | None]:
+def _deepest(returns: Floats, sessions: pl.Series) -> dict[str, float | dt.date | None]:
     """The deepest fall and its days; a peak before the first session has none."""
     wealth, fall = _falls(returns)
-    days = [None, *sessions]
     trough = int(fall.argmin())
     found: dict[str, float | dt.date | None] = {
         "max_drawdown": float(fall[trough]),
@@ -98,6 +97,6 @@ def _deepest(returns: Floats, sessions: Sequence[dt.date]) -> dict[str, float | 
     if trough:
         peak = int(wealth[:trough].argmax())
         back = np.flatnonzero(wealth[trough:] >= wealth[peak])
-        found |= {"peak_session": days[peak], "trough_session": days[trough]}
-        found["recovered_session"] = days[trough + int(back[0])] if len(back) else None
+        found |= {"peak_session": sessions[peak - 1] if peak else None, "trough_session": sessions[trough - 1]}
+        found["recovered_session"] = sessions[trough + int(back[0]) - 1] if len(back) else None
     return found

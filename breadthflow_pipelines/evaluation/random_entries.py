@@ -13,7 +13,7 @@ from breadthflow_pipelines.evaluation.returns import YEAR
 RANDOM_RUNS = 1_000
 SEED = 20_011
 CHANCE_FIGURES = ("cagr", "sharpe", "max_drawdown")
-BLOCK = 250  # runs at a time, so that those of a long history fit into memory
+BLOCK = 1_000_000  # numbers in an array, about: runs of a long history are followed some at a time
 _ROUNDING = 1e-12
 
 _CHANCE_SCHEMA = {
@@ -102,17 +102,17 @@ def random_entries(weight: Floats, base: float, runs: int, seed: int) -> Iterato
         return
     dice = np.random.default_rng(seed)
     held = np.append(weight, base)
-    for first in range(0, runs, BLOCK):
-        count = min(BLOCK, runs - first)
-        # Stars and bars: the places of the bars among the free sessions are a sample without replacement.
-        bars = _samples(dice, free + number, number, count)
-        order = dice.permuted(np.tile(np.arange(number), (count, 1)), axis=1)
+    # Stars and bars: the places of the bars among the free sessions are a sample without replacement.
+    all_bars = _samples(dice, free + number, number, runs)
+    orders = dice.permuted(np.tile(np.arange(number), (runs, 1)), axis=1)
+    for part in np.array_split(np.arange(runs), -(-runs * len(weight) // BLOCK)):
+        bars, order = all_bars[part], orders[part]
         taken = lengths[order] + 1  # with the session after it
         # Before a stretch: the free sessions, the stretches before it, and one session after each of those.
         start = bars - np.arange(number) + np.cumsum(taken, axis=1) - taken
-        step = np.arange(count * int(taken[0].sum())) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
+        step = np.arange(int(taken.sum())) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
         session, source = (np.repeat(of.ravel(), taken.ravel()) + step for of in (start, origin[order]))
-        yield Entries(session.reshape(count, -1), held[source].reshape(count, -1), base, len(weight))
+        yield Entries(session.reshape(len(part), -1), held[source].reshape(len(part), -1), base, len(weight))
 
 
 def _samples(dice: np.random.Generator, among: int, size: int, count: int) -> npt.NDArray[np.int64]:

@@ -64,7 +64,7 @@ def test_the_figures_of_runs_are_those_of_portfolios(base: float, rate: float) -
     runs = np.concatenate([block.whole() for block in random_entries(weight, base, RANDOM_RUNS, SEED)])
     assert any(run[0] != base for run in runs)
     assert any(run[-1] != base for run in runs)
-    days = [made.day(i) for i in range(40)]
+    days = pl.Series([made.day(i) for i in range(40)])
     of = [figures(net(run, market, cash, 10.0), cash, days) for run in runs]
     own = figures(net(weight, market, cash, 10.0), cash, days)
     for name, row in got.items():
