@@ -180,8 +180,8 @@ def _show(tested: "Backtest", choices: Sequence[dict[str, Any]]) -> None:
     print_filled("Deepest falls", figures, falls)
     chance = ("figure", "rule", "p05", "median", "p95", "share_as_good")
     print_filled("Beside 1,000 runs at random times", tested.chance.to_dicts(), chance)
-    chosen = ("year", "threshold", "sample_from", "sample_to", "in_sample", "out_of_sample")
-    print_filled("Thresholds, and Sharpe ratios of the years before and of the year", choices, chosen)
+    chosen = ("year", "threshold", "sample_from", "sample_to", "out_of_sample")
+    print_filled("Thresholds, chosen by the sample, and the Sharpe ratio of the year itself", choices, chosen)
     months = tested.monthly.with_columns(pl.col("month").cast(pl.String).str.zfill(2)).pivot(
         "month", index="year", values="return", sort_columns=True
     )

@@ -87,6 +87,9 @@ THRESHOLD_KINDS = (FIXED, WALK_FORWARD)
 NO_RATE, SOME_RATES, ALL_RATES = "nothing", "a rate in part of the time", "the risk-free rate"
 CASH = (NO_RATE, SOME_RATES, ALL_RATES)
 
+# The rule whose wealth pages and the UI draw: it speaks on every session. Chosen for that, not for its figures.
+SHOWN_RULE = BREADTH_SCORE
+
 # What becomes of a bar that a rule flags.
 PROPOSED, QUARANTINED, DOUBTED = "proposed", "quarantined", "doubted"
 RELEASED, CONFIRMED, LAPSED = "released", "confirmed", "lapsed"

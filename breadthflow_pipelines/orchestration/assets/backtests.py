@@ -11,7 +11,7 @@ from breadthflow_pipelines.evaluation.backtest import COST, plan_of
 from breadthflow_pipelines.evaluation.backtests import Backtests
 from breadthflow_pipelines.evaluation.backtests import backtests as followed
 from breadthflow_pipelines.evaluation.growth import growth
-from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY_AND_HOLD, FIXED, FOLLOWED
+from breadthflow_pipelines.model.vocabulary import ALL, BUY_AND_HOLD, FIXED, FOLLOWED, SHOWN_RULE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holdings import traded
@@ -71,14 +71,14 @@ def backtests(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
 
 
 def _pictures(found: Backtests, levels: pl.DataFrame, synthetic: Collection[str]) -> dict[str, dg.MetadataValue]:
-    """A sentence and a chart of each universe's score, the one rule that says something every day."""
-    own = found.figures.filter(pl.col("reason").is_null(), rule=BREADTH_SCORE, thresholds=FIXED, cost=COST)
+    """A sentence and a chart of each universe."""
+    own = found.figures.filter(pl.col("reason").is_null(), rule=SHOWN_RULE, thresholds=FIXED, cost=COST)
     said, drawn = [], []
     for rule in own.filter(portfolio=FOLLOWED).iter_rows(named=True):
         universe = rule["universe"]
         held = own.filter(universe=universe, portfolio=BUY_AND_HOLD).row(0, named=True)
         said.append(worth_sentence(named(universe, synthetic), rule, held))
-        trades = found.trades.filter(universe=universe, rule=BREADTH_SCORE, thresholds=FIXED)
-        path = growth(levels.filter(universe=universe), trades, plan_of(BREADTH_SCORE).base, COST)
-        drawn.append(growth_chart(f"{named(universe, synthetic)}: wealth of following {BREADTH_SCORE}", path))
+        trades = found.trades.filter(universe=universe, rule=SHOWN_RULE, thresholds=FIXED)
+        path = growth(levels.filter(universe=universe), trades, plan_of(SHOWN_RULE).base, COST)
+        drawn.append(growth_chart(f"{named(universe, synthetic)}: wealth of following {SHOWN_RULE}", path))
     return {name: dg.MetadataValue.md("\n\n".join(parts)) for name, parts in (("now", said), ("charts", drawn))}
