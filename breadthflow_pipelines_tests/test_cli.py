@@ -767,3 +767,18 @@ def test_a_backtest_stands_beside_what_needs_no_rule(ask: Ask) -> None:
     answer = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--threshold", "55", "--leave", "50")
     for told in ("(synthetic: demo)", "buy and hold", "same exposure", "1,000 runs at random times", "earns nothing"):
         assert told in answer.out
+
+
+def test_a_backtest_is_held_beside_the_index_and_the_interest_that_settings_name(ask: Ask, tmp_path: Path) -> None:
+    scores = ask("signals", "--universe", "demo", "--rule", "breadth_score", "--from", "2025-01-01", "--format", "csv")
+    days = dict.fromkeys(row["session"] for row in scores.rows)  # of the whole and of sectors
+    (tmp_path / "index.csv").write_text("date,close\n" + "".join(f"{day},{100 + i}\n" for i, day in enumerate(days)))
+    (tmp_path / "rates.csv").write_text("session,rate\n2015-01-02,4.0\n")
+    asked = ("backtest", "--universe", "demo", "--rule", "breadth_score")
+    settings = {"index_symbols": f"demo={tmp_path / 'index.csv'}", "risk_free": tmp_path / "rates.csv"}
+    answer = ask(*asked, **settings)
+    for told in ("Benchmark: index.csv (price)", "Cash earns the risk-free rate", "benchmark"):
+        assert told in answer.out
+    (tmp_path / "rates.csv").write_text("day,rate\n")
+    refused = ask(*asked, **settings)
+    assert (refused.status, "rates.csv has no columns session and rate" in refused.err) == (2, True)

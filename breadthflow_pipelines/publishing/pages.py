@@ -36,14 +36,14 @@ class PageFile:
     changed: bool
 
 
-def write_page(database: Database, universe: str, path: Path) -> PageFile:
-    """Make the page of a universe; a file that holds the same is left as it is.
+def write_page(database: Database, universe: str, path: Path, rates: pl.DataFrame | None = None) -> PageFile:
+    """Make the page of a universe; a file that holds the same is left as it is. rates: what cash earns in backtests.
 
     Raises:
         RequestError: nothing of the universe is stored, or the file cannot be written.
         DiskFullError: the disk has no space left.
     """
-    facts = _facts(universe, page_contents(database, universe))
+    facts = _facts(universe, page_contents(database, universe), rates)
     text = page(facts).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def write_page(database: Database, universe: str, path: Path) -> PageFile:
     return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
 
 
-def _facts(universe: str, contents: PageContents) -> Facts:
+def _facts(universe: str, contents: PageContents, rates: pl.DataFrame | None) -> Facts:
     given = dict(vars(contents))
     returns, index, trades = (given.pop(name) for name in ("returns", "index", "trades"))
     return Facts(
@@ -66,7 +66,7 @@ def _facts(universe: str, contents: PageContents) -> Facts:
         version=version(PROGRAM),
         **given | {"breadth": _whole(contents.breadth)},
         level=universe_levels(returns).select("session", "level"),
-        growth=growth(levels(returns, index), trades, plan_of(SHOWN_RULE).base, COST),
+        growth=growth(levels(returns, index), trades, plan_of(SHOWN_RULE).base, COST, rates=rates),
     )
 
 

@@ -2,11 +2,13 @@
 
 import datetime as dt
 from math import prod
+from pathlib import Path
 
 import pytest
 
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.model.vocabulary import HORIZONS
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.orchestration.conftest import Prepare, Store
 from breadthflow_pipelines_tests.orchestration.small_market import HOLE, INDEX, LAST, MEMBERS, SESSIONS
 
@@ -111,6 +113,43 @@ def test_holding_in_a_backtest_is_the_return_of_the_members(filled: Store) -> No
     bought = prod(step for _, step in steps) * (1 - 0.001 / steps[0][1])  # 10 basis points, off the first return
     assert cagr == pytest.approx(bought ** (252 / len(steps)) - 1)
     assert (held, cash, basis) == ("members in equal parts", "nothing", "price")
+
+
+def test_the_index_that_settings_name_is_held_beside(filled: Store) -> None:
+    [(held, basis, cagr, first, last)] = filled.rows(
+        "SELECT held, basis, cagr, first_session, last_session FROM backtests "
+        "WHERE rule = 'breadth_score' AND portfolio = 'benchmark' AND thresholds = 'fixed'"
+    )
+    closes_of = dict(
+        filled.rows(
+            "SELECT session, close FROM bars JOIN security_symbols USING (security_id) WHERE symbol = %s ORDER BY 1",
+            INDEX,
+        )
+    )
+    days = [day for day in closes_of if day <= last]
+    start = days[days.index(first) - 1]
+    bought = closes_of[last] / closes_of[start] * (1 - 0.001 / (closes_of[first] / closes_of[start]))
+    sessions = len(days) - days.index(first)
+    assert (held, basis) == (INDEX, "price")
+    assert cagr == pytest.approx(bought ** (252 / sessions) - 1)
+
+
+def test_an_index_and_interest_may_come_from_files(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = [(day, 100 + i) for i, day in enumerate(SESSIONS)]
+    (tmp_path / "ndx.csv").write_text("date,close\n" + "".join(f"{day},{close}\n" for day, close in level))
+    (tmp_path / "rates.csv").write_text("session,rate\n2022-01-03,4.0\n")
+    monkeypatch.setenv("BREADTHFLOW_INDEX_SYMBOLS", f"small={tmp_path / 'ndx.csv'}")
+    monkeypatch.setenv("BREADTHFLOW_RISK_FREE", str(tmp_path / "rates.csv"))
+    get_settings.cache_clear()
+    assert filled.run(dt.date(2023, 12, 1), LAST).trouble is None
+    told = (
+        "SELECT DISTINCT held, cash FROM backtests WHERE rule = 'breadth_score' AND portfolio = %s AND reason IS NULL"
+    )
+    assert filled.rows(told, "benchmark") == [("ndx.csv", "the risk-free rate")]
+    counted = "SELECT index_close FROM breadth_counts WHERE universe = 'small' AND segment = 'ALL' AND session = %s"
+    assert filled.rows(counted, LAST) == [(level[-1][1],)]  # the omen's trend leg follows the same index
 
 
 def broken(store: Store) -> None:

@@ -14,7 +14,7 @@ from breadthflow_pipelines.evaluation.growth import growth
 from breadthflow_pipelines.model.vocabulary import ALL, BUY_AND_HOLD, FIXED, FOLLOWED, SHOWN_RULE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
-from breadthflow_pipelines.orchestration.holdings import traded
+from breadthflow_pipelines.orchestration.holdings import benchmarks, interest, traded
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
@@ -45,8 +45,9 @@ _SHOWN = ("universe", "rule", "thresholds", "trades", "exposure", "cagr", "sharp
 def backtests(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """What following each registered rule made after costs, beside holding and 1,000 runs at random times; trades."""
     with market.store.exclusive("backtests"):
-        levels = traded(market.store)
-        found = followed(evaluation_store.market_signals(market.store, ALL), levels, levels.clear())
+        levels, rates = traded(market.store), interest(market.settings)
+        beside = benchmarks(market.settings, market.store)
+        found = followed(evaluation_store.market_signals(market.store, ALL), levels, beside, rates)
         merged = evaluation_store.record_backtests(
             market.store,
             require(contracts.FIGURES, found.figures),
@@ -60,17 +61,22 @@ def backtests(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     untold = rules.filter(pl.col("reason").is_not_null()).select("universe", "rule", "thresholds", "reason")
     return dg.MaterializeResult(
         metadata={
-            **_pictures(found, levels, synthetic),
+            **_pictures(found, levels, rates, synthetic),
             **plotted(rules.group_by("universe").agg(trades=pl.col("trades").sum()), ["trades"], synthetic),
             "least_like_chance": shown(marked(told.select(_SHOWN), synthetic), most=20),
             "not_tested": shown(marked(untold, synthetic), most=20),
+            "benchmarks_without_a_close": ", ".join(
+                sorted(market.settings.index_symbols.keys() - {*beside["universe"]})
+            ),
             **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }
     )
 
 
-def _pictures(found: Backtests, levels: pl.DataFrame, synthetic: Collection[str]) -> dict[str, dg.MetadataValue]:
+def _pictures(
+    found: Backtests, levels: pl.DataFrame, rates: pl.DataFrame | None, synthetic: Collection[str]
+) -> dict[str, dg.MetadataValue]:
     """A sentence and a chart of each universe."""
     own = found.figures.filter(pl.col("reason").is_null(), rule=SHOWN_RULE, thresholds=FIXED, cost=COST)
     said, drawn = [], []
@@ -79,6 +85,6 @@ def _pictures(found: Backtests, levels: pl.DataFrame, synthetic: Collection[str]
         held = own.filter(universe=universe, portfolio=BUY_AND_HOLD).row(0, named=True)
         said.append(worth_sentence(named(universe, synthetic), rule, held))
         trades = found.trades.filter(universe=universe, rule=SHOWN_RULE, thresholds=FIXED)
-        path = growth(levels.filter(universe=universe), trades, plan_of(SHOWN_RULE).base, COST)
+        path = growth(levels.filter(universe=universe), trades, plan_of(SHOWN_RULE).base, COST, rates=rates)
         drawn.append(growth_chart(f"{named(universe, synthetic)}: wealth of following {SHOWN_RULE}", path))
     return {name: dg.MetadataValue.md("\n\n".join(parts)) for name, parts in (("now", said), ("charts", drawn))}
