@@ -4,7 +4,7 @@ Frames for notebooks: frame_listing.py.
 """
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,6 +15,7 @@ from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.frame_listing import JUDGED
 from breadthflow_pipelines.warehouse.sql import quoted
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -35,6 +36,13 @@ class UniverseContents:
     known_at: dt.datetime
     convention: int
     synthetic: bool
+
+
+@dataclass(frozen=True)
+class ExportContents(UniverseContents):
+    """What an export holds: every segment. judged: by their names, what JUDGED lists, as the store has it."""
+
+    judged: Mapping[str, pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -62,18 +70,23 @@ def universes(database: Database) -> list[str]:
     return [row["universe"] for row in rows_of(database, "SELECT DISTINCT universe FROM breadth_indicators ORDER BY 1")]
 
 
-def universe_contents(database: Database, universe: str) -> UniverseContents:
+def universe_contents(database: Database, universe: str) -> ExportContents:
     """Everything of a universe, every segment.
 
     Raises:
         RequestError: nothing of the universe is stored; says which there are, or what helps.
     """
     standing.check_universe(database, universe)
-    breadth, signals, known = fetch_together(
-        database, [_breadth(universe), _signals(universe, "evidence::text"), _known(universe)]
+    judged = [
+        (f"SELECT * FROM {table} WHERE universe = $1 ORDER BY {order}", (universe,)) for table, order in JUDGED.values()
+    ]
+    breadth, signals, known, *rest = fetch_together(
+        database, [_breadth(universe), _signals(universe, "evidence::text"), _known(universe), *judged]
     )
     known_at, convention = known.row(0)
-    return UniverseContents(breadth, signals, known_at, convention, universe in synthetic_universes(database))
+    synthetic = universe in synthetic_universes(database)
+    named = {name: rows.drop("computed_at") for name, rows in zip(JUDGED, rest, strict=True)}
+    return ExportContents(breadth, signals, known_at, convention, synthetic, named)
 
 
 def page_contents(database: Database, universe: str) -> PageContents:
