@@ -87,4 +87,5 @@ def _pictures(
         trades = found.trades.filter(universe=universe, rule=SHOWN_RULE, thresholds=FIXED)
         path = growth(levels.filter(universe=universe), trades, plan_of(SHOWN_RULE).base, COST, rates=rates)
         drawn.append(growth_chart(f"{named(universe, synthetic)}: wealth of following {SHOWN_RULE}", path))
-    return {name: dg.MetadataValue.md("\n\n".join(parts)) for name, parts in (("now", said), ("charts", drawn))}
+    shown_as = {"now": said, "charts": drawn}
+    return {name: dg.MetadataValue.md("\n\n".join(parts)) for name, parts in shown_as.items() if parts}
