@@ -33,7 +33,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart. levels: dashed lines in its first pane. within: the least range of that pane. rules: marked in it."""
+    """A chart. levels: dashed lines in its first pane. within: the least range of that pane. rules: marked in it.
+
+    ratio: equal distances in that pane are equal ratios, as of wealth that grows for decades.
+    """
 
     name: str
     title: str
@@ -42,6 +45,7 @@ class Chart:
     levels: tuple[float, ...] = ()
     within: tuple[float, float] | None = None
     rules: tuple[str, ...] = ()
+    ratio: bool = False
 
 
 EVENT_RULES = tuple(name for name in RULES if name not in SESSION_RULES)
@@ -174,7 +178,8 @@ CHARTS = (
 GROWTH = Chart(
     "growth",
     "Wealth",
-    "What 1 became, after costs: by following the rule, and by holding.",
+    "What 1 became, after costs, by following the rule and by holding; equal distances are equal ratios.",
     (Series(WEALTH, f"Following {SHOWN_RULE}", "first", 4), Series(HELD, "Holding", "third", 4)),
     levels=(1.0,),
+    ratio=True,
 )

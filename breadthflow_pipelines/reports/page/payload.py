@@ -47,6 +47,7 @@ def payload(facts: Facts) -> dict[str, Any]:
                 "name": chart.name,
                 "levels": chart.levels,
                 "within": chart.within,
+                "ratio": chart.ratio,
                 "marks": marks[chart],
                 "series": [{**vars(series), "pane": _pane(series, shown[chart])} for series in shown[chart]],
             }
