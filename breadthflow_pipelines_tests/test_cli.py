@@ -572,7 +572,7 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
         (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),
         (["run"], {"universe_file": "/nowhere.csv"}, "/nowhere.csv"),
         (["run"], {"calendar_changes": "/etc/hostname"}, "has to begin with the line date,change,reason"),
-        (["check", "--select", "nope"], {}, "there are: bars,"),
+        (["check", "--select", "nope"], {}, "there are: backtests, bars,"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_with_the_reason(
