@@ -149,6 +149,31 @@ def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def benchmark_levels(closes: pl.DataFrame) -> pl.DataFrame:
+    """Levels of what may be held beside universes, LEVEL_SCHEMA sorted by KEY: 1 at the first close of each.
+
+    closes: universe, session, close, close_adjusted (or null); at most one row per universe and session. Returns are of
+    close_adjusted where two closes in a row have it, else of the price.
+    """
+    known = closes.filter(pl.col("close") > 0).sort("universe", "session")
+    before = {name: pl.col(name).shift(1).over("universe") for name in ("close", "close_adjusted")}
+    adjusted = pl.col("close_adjusted") / before["close_adjusted"]
+    first = before["close"].is_null()
+    return universe_levels(
+        known.select(
+            "universe",
+            pl.lit(ALL).alias("segment"),
+            "session",
+            pl.when(first)
+            .then(0.0)
+            .otherwise(pl.coalesce(adjusted, pl.col("close") / before["close"]) - 1)
+            .alias("return"),
+            contributing=(~first).cast(pl.Int64),
+            adjusted=adjusted.is_not_null().cast(pl.Int64),
+        )
+    )
+
+
 def levels(returns: pl.DataFrame, indexes: pl.DataFrame) -> pl.DataFrame:
     """What each universe is judged by, LEVEL_SCHEMA sorted by KEY: its members' returns, or else its index.
 

@@ -79,6 +79,7 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset("signal_outcomes", "evaluation", of_publications=True),
         Dataset("signal_accuracy", "evaluation", of_publications=True),
         Dataset("signal_records", "evaluation", of_publications=True),
+        Dataset("backtests", "evaluation", of_publications=True),
         Dataset("price_indicators", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
         Dataset("symbol_signals", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
         Dataset("market_report", "signals", of_publications=True, table=False),

@@ -122,4 +122,5 @@ _OF_ASSETS = {
     "market_signals": "breadthflow run",
     "signal_outcomes": "breadthflow run",
     "signal_accuracy": "breadthflow run",
+    "backtests": "breadthflow run",
 }

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from breadthflow_pipelines.orchestration import checks
+from breadthflow_pipelines.orchestration.assets.backtests import backtests
 from breadthflow_pipelines.orchestration.assets.bars import bars_asset
 from breadthflow_pipelines.orchestration.assets.breadth_counts import breadth_counts_asset
 from breadthflow_pipelines.orchestration.assets.breadth_indicators import breadth_indicators
@@ -46,6 +47,7 @@ def build(settings: Settings) -> dg.Definitions:
         signal_outcomes,
         signal_accuracy,
         signal_records,
+        backtests,
         price_indicators_asset(months),
         symbol_signals_asset(months),
         market_report,

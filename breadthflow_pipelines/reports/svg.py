@@ -59,6 +59,19 @@ class Marks:
 Layer = Line | Area | Marks
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A row of shares: a value and its interval, beside a level that it is held to. ``end`` is written to its right."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    level: float
+    end: str
+    colour: str
+
+
 def chart(
     title: str,
     sessions: Sequence[dt.date],
@@ -91,6 +104,30 @@ def event_rows(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Seque
             dots = "".join(f"M{frame.x(number[day])},{_at(y)}h1" for day, of in events if of == colour)
             parts.append(_path(dots, stroke=colour, width=14, rest=" stroke-linecap='round'"))
         parts.append(_text(WIDTH - _RIGHT + 12, y, f"{len(events)}, last {max(day for day, _ in events)}"))
+    return _picture(title, height, parts)
+
+
+def intervals(title: str, rows: Sequence[Interval]) -> str:
+    """SVG with a row for each interval from 0 to 1: the line is the interval, the dot the value, the tick the level."""
+    height = _TOP + _BOTTOM + _LINE_HEIGHT * max(1, len(rows))
+    left = int(20 + max((len(row.name) for row in rows), default=0) * _CHARACTER)
+    width = WIDTH - left - _RIGHT
+
+    def x(share: float) -> float:
+        return left + width * min(1, max(0, share))
+
+    ticks = (0, 0.25, 0.5, 0.75, 1)
+    bottom = height - _BOTTOM
+    parts = [_path("".join(f"M{_at(x(tick))},{_at(_TOP)}V{_at(bottom)}" for tick in ticks), css="g")]
+    parts += [_text(x(tick), height - _BOTTOM / 2, f"{tick:.0%}", anchor="middle") for tick in ticks]
+    for i, row in enumerate(rows):
+        y = _TOP + _LINE_HEIGHT * (i + 0.5)
+        parts.append(_text(left - 8, y, row.name, anchor="end"))
+        parts.append(_path(f"M{_at(x(row.low))},{_at(y)}H{_at(x(row.high))}", stroke=row.colour, width=4))
+        parts.append(_path(f"M{_at(x(row.level))},{_at(y - 6)}V{_at(y + 6)}", stroke=SOFT, width=5))
+        dot = f"M{_at(x(row.value))},{_at(y)}h1"
+        parts.append(_path(dot, stroke=row.colour, width=16, rest=" stroke-linecap='round'"))
+        parts.append(_text(WIDTH - _RIGHT + 12, y, row.end))
     return _picture(title, height, parts)
 
 

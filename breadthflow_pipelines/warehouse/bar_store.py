@@ -170,7 +170,7 @@ def bars_from(database: Database, wanted: pl.DataFrame, through: dt.date) -> pl.
 
 
 def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, index_close from start through end: the closes of the symbol that is each universe's index.
+    """universe, session, close, close_adjusted from start through end, of the symbol that is each universe's index.
 
     A symbol that is spelled otherwise in the store is found, where only one can be meant.
     """
@@ -178,7 +178,7 @@ def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date,
     symbols = {universe: names[0] for universe, name in symbols.items() if len(names := meant(name, stored)) == 1}
     found = fetch(
         database,
-        "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s "
+        "SELECT s.symbol, b.session, b.close, b.close_adjusted FROM security_symbols s "
         "JOIN sound_bars b USING (security_id) "
         f"WHERE {valid_on('s', 'b.session')} AND b.session BETWEEN $1 AND $2 "
         f"AND {any_of('s.symbol', '$3', 'text')} ORDER BY b.session",

@@ -18,12 +18,15 @@ from breadthflow_pipelines.model.vocabulary import (
     ALL,
     BAR_VALUES,
     BASES,
+    CASH,
     DECIDED,
     HORIZONS,
+    PORTFOLIOS,
     PRICES,
     SEVERITIES,
     STATES,
     STATUSES,
+    THRESHOLD_KINDS,
     VERDICTS,
     WINDOW_CLOSED,
     WINDOW_STATES,
@@ -662,6 +665,118 @@ signal_records = sa.Table(
     *_within(0, 1, "record_hit_rate", "record_base_rate"),
     sa.CheckConstraint("record_n > 0", name="record_n_positive"),
     comment="What a rule's record was when it gave a signal; no row where it was too short",
+)
+
+
+def _followed() -> "list[sa.Column[Any]]":
+    return [
+        _column("universe", sa.Text(), "name of the universe", primary_key=True),
+        _column("rule", sa.Text(), "the rule that is followed", primary_key=True),
+    ]
+
+
+def _thresholds() -> "sa.Column[Any]":
+    return _column(
+        "thresholds", sa.Text(), "fixed; walk forward: chosen each year by the years before", primary_key=True
+    )
+
+
+_EARNED = {
+    "exposure": "mean share in the market",
+    "turnover": "a year, in units of the portfolio",
+    "cagr": "growth of a year, compounded, after costs; a fraction",
+    "volatility": "standard deviation of a year's returns",
+    "sharpe": "Sharpe ratio of a year",
+    "sortino": "Sortino ratio of a year",
+    "calmar": "cagr over the deepest fall",
+}
+_DRAWN = {
+    "peak_session": "the highest close before the deepest fall; null: none since the start was higher",
+    "trough_session": "its lowest close",
+    "recovered_session": "when wealth was back at the peak; null: not yet",
+}
+_BY_CHANCE = {
+    f"{figure}_{name}": about.format(figure)
+    for figure in ("cagr", "sharpe", "max_drawdown")
+    for name, about in (
+        ("p05", "5th percentile of the {} of 1,000 runs at random times"),
+        ("random", "median of the {} of these runs"),
+        ("p95", "95th percentile of the {} of these runs"),
+        ("as_good", "share of these runs, the rule's own among them, whose {} is as good"),
+    )
+}
+_AS_GOOD = [name for name in _BY_CHANCE if name.endswith("as_good")]
+
+backtests = sa.Table(
+    "backtests",
+    metadata,
+    *_followed(),
+    _thresholds(),
+    _column("portfolio", sa.Text(), "rule, or what is held beside it", primary_key=True),
+    _column("cost", DOUBLE_PRECISION(), "basis points of what changes hands", primary_key=True),
+    _column("held", sa.Text(), "what is traded or held; null: nothing was", nullable=True),
+    _column("basis", sa.Text(), "what its returns are made of", nullable=True),
+    _column("cash", sa.Text(), "what is earned outside the market", nullable=True),
+    _column("first_session", sa.Date(), "the first session of the report", nullable=True),
+    _column("last_session", sa.Date(), "the last one", nullable=True),
+    _column("trades", sa.Integer(), "how many there are; null but of the rule at its own cost", nullable=True),
+    *[_number(name, about) for name, about in _EARNED.items()],
+    _number("max_drawdown", "the deepest fall from the highest close so far, 0 or less"),
+    *[_column(name, sa.Date(), about, nullable=True) for name, about in _DRAWN.items()],
+    _number("hit_rate", "sessions with a gain, of those with a change"),
+    _number("profit_factor", "gains over losses, of sessions"),
+    *[_number(name, about) for name, about in _BY_CHANCE.items()],
+    _column("reason", sa.Text(), "why there is no backtest; null: there is one", nullable=True),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("thresholds", THRESHOLD_KINDS, "thresholds_known"),
+    _among("portfolio", PORTFOLIOS, "portfolio_known"),
+    _among("basis", BASES, "basis_known"),
+    _among("cash", CASH, "cash_known"),
+    sa.CheckConstraint("(reason IS NULL) = (cagr IS NOT NULL)", name="says_why_not"),
+    sa.CheckConstraint("first_session <= last_session", name="in_order"),
+    *_not_negative("cost", "trades", "exposure", "turnover", "volatility", "profit_factor"),
+    *_within(-1, 0, "max_drawdown"),
+    *_within(0, 1, "hit_rate", *_AS_GOOD),
+    *_finite("cagr", "sharpe", "sortino", "calmar", *(name for name in _BY_CHANCE if name not in _AS_GOOD)),
+    comment="What following each rule was worth after costs, beside holding and beside random entries",
+)
+
+backtest_trades = sa.Table(
+    "backtest_trades",
+    metadata,
+    *_followed(),
+    _thresholds(),
+    _column("entry_session", sa.Date(), "at whose close it began", primary_key=True),
+    _column("exit_session", sa.Date(), "at whose close it ended; null: it is open", nullable=True),
+    _column("sessions", sa.Integer(), "how many it lasted so far"),
+    _column("weight", DOUBLE_PRECISION(), "share in the market meanwhile"),
+    _column("market", DOUBLE_PRECISION(), "the market's return meanwhile, a fraction"),
+    _column("return", DOUBLE_PRECISION(), "what it added to doing nothing, after its costs"),
+    _column("signal_id", sa.Text(), "the signal that began it, in market_signals"),
+    _column("signals", sa.Integer(), "how many signals set it"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("thresholds", THRESHOLD_KINDS, "thresholds_known"),
+    sa.CheckConstraint("exit_session > entry_session", name="in_order"),
+    sa.CheckConstraint("sessions > 0 AND signals > 0", name="counts_positive"),
+    *_not_negative("weight"),
+    *_finite("market", "return"),
+    comment="Trades of the backtests, each with the signal that began it",
+)
+
+backtest_years = sa.Table(
+    "backtest_years",
+    metadata,
+    *_followed(),
+    _column("year", sa.Integer(), "the year that is traded", primary_key=True, autoincrement=False),
+    _column("threshold", DOUBLE_PRECISION(), "in the market from this value of the score on"),
+    _column("sample_from", sa.Date(), "the first session that chose it"),
+    _column("sample_to", sa.Date(), "the last one, an embargo before the year"),
+    _number("in_sample", "Sharpe ratio that it was chosen by; of the years before, and no result"),
+    _number("out_of_sample", "Sharpe ratio of the year"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.CheckConstraint("sample_from < sample_to", name="in_order"),
+    *_finite("in_sample", "out_of_sample"),
+    comment="Thresholds of scores that walk-forward backtests chose, each year by the years before",
 )
 
 breadth_revisions = sa.Table(

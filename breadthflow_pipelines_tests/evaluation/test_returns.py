@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.evaluation.returns import (
     LEVEL_SCHEMA,
+    benchmark_levels,
     index_levels,
     levels,
     member_returns,
@@ -199,6 +200,29 @@ def test_members_are_a_universe_s_yardstick_and_an_index_where_there_are_none() 
     )
     got = levels(held, pl.concat([closes([10.0, 11.0], "both"), closes([5.0], "published")]))
     assert got.select("universe", "session", "level").rows() == [("both", day(1), 1.25), ("published", day(0), 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("adjusted", "expected", "basis"),
+    [
+        ([None, None, None], [1.0, 1.1, 0.55], PRICE_RETURN),
+        ([5.0, 5.6, 3.0], [1.0, 1.12, 0.6], TOTAL_RETURN),
+        ([None, 5.0, 2.6], [1.0, 1.1, 1.1 * 0.52], MIXED_RETURN),  # from the first two adjusted closes on
+    ],
+)
+def test_a_benchmark_is_held_with_dividends_where_its_closes_have_them(
+    adjusted: list[float | None], expected: list[float], basis: str
+) -> None:
+    days = [day(0), day(1), day(4)]  # a day without a close is none
+    closes = pl.DataFrame(
+        {"universe": "u", "session": days, "close": [10.0, 11.0, 5.5], "close_adjusted": adjusted},
+        schema_overrides={"close_adjusted": pl.Float64},
+    )
+    got = benchmark_levels(closes.sample(fraction=1, shuffle=True, seed=1))
+    assert got.schema == LEVEL_SCHEMA
+    assert got["session"].to_list() == days
+    assert got["level"].to_list() == pytest.approx(expected)
+    assert set(got["basis"]) == {basis}
 
 
 def test_cash_earns_the_rate_known_the_day_before() -> None:

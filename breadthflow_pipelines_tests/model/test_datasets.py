@@ -16,6 +16,8 @@ INTERNAL = {
     "restatements": "with bars",
     "rejected_counts": "with published counts",
     "breadth_revisions": "with whatever keeps its history",
+    "backtest_trades": "with backtests",
+    "backtest_years": "with backtests",
     "publications": "the command that imports published counts",
     "recomputations": "whoever changes what others follow",
     "calendar_changes": "each run that finds the calendar changed",

@@ -33,6 +33,7 @@ OF_BARS = {
     "universe_returns": {"returns_keep_contract"},
     "signal_outcomes": {"outcomes_keep_horizon"},
     "signal_accuracy": {"every_rule_listed"},
+    "backtests": {"trades_follow_signals"},
 }
 AS_MADE = {"members_have_bars"}  # warns of the healthy market: nobody has bars of VANISHED
 PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible", "publications_answered"}}
@@ -472,7 +473,8 @@ def test_published_counts_alone_are_checked_alone(store: Store) -> None:
     made_of_bars = set().union(*(OF_BARS[asset] for asset in ("universe_members", *MONTHLY_ASSETS)))
     assert found["skipped"] == made_of_bars
     # A short history has no signals.
-    of_signals = {"signals_keep_contract", *OF_BARS["signal_outcomes"], *OF_BARS["signal_accuracy"]}
+    judged = set().union(*(OF_BARS[asset] for asset in ("signal_outcomes", "signal_accuracy", "backtests")))
+    of_signals = {"signals_keep_contract", *judged}
     assert found["passed"] == {*PUBLISHED["exchange_breadth"], *of_signals}
     assert found["failed"] == {"indicators_keep_contract"}  # they were never computed
 

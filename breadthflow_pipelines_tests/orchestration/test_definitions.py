@@ -39,14 +39,15 @@ EDGES = {
     "signal_records": {"signal_outcomes", "breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
-    "market_report": {"market_signals", "signal_accuracy", "symbol_signals"},
+    "backtests": {"universe_returns", "exchange_breadth", "market_signals"},
+    "market_report": {"market_signals", "signal_accuracy", "backtests", "symbol_signals"},
 }
 GROUPS = {
     "market": {"securities", "universe_members", "bars", "quarantined_bars"},
     "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
     "signals": {"market_signals", "market_report"},
     "symbols": {"price_indicators", "symbol_signals"},
-    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"},
+    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records", "backtests"},
 }
 # Columns that follow a catalogue, beside those of tables.py.
 DERIVED = {
@@ -79,6 +80,7 @@ BLOCKING = {
     "returns_keep_contract": False,  # as of signals
     "outcomes_keep_horizon": False,  # the record would be wrong, and no signal
     "every_rule_listed": False,  # likewise
+    "trades_follow_signals": False,  # likewise
 }
 
 
@@ -159,7 +161,7 @@ def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
         "bring_up_to_date": EDGES.keys(),
         "import_published_counts": {
             *("exchange_breadth", "breadth_indicators", "market_signals", "market_report"),
-            *("signal_outcomes", "signal_accuracy", "signal_records"),
+            *("signal_outcomes", "signal_accuracy", "signal_records", "backtests"),
         },
     }
     checks = DEFINITIONS.resolve_job_def("run_checks").asset_layer

@@ -27,7 +27,7 @@ def test_every_asset_of_sessions_has_a_check_by_the_clock() -> None:
     # Those have no sessions, or are no table; on a good day nothing is in quarantine; records go as far as signals do.
     assert set(MARKET_ASSETS) - LIT == {
         *("securities", "universe_members", "quarantined_bars", "market_report"),
-        *("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"),
+        *("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records", "backtests"),
     }
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from breadthflow_pipelines.reports import svg
-from breadthflow_pipelines.reports.svg import Area, Line, Marks
+from breadthflow_pipelines.reports.svg import Area, Interval, Line, Marks
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FOLDED_FROM = 1000  # characters of Markdown that Dagster's UI hides behind a click
@@ -144,3 +144,30 @@ def test_markdown_holds_the_picture_whole() -> None:
 )
 def test_figures_have_as_few_digits_as_tell_them(value: float, text: str) -> None:
     assert svg.figure(value) == text
+
+
+def test_intervals_lie_on_one_scale_with_their_values_and_levels() -> None:
+    rows = [
+        Interval("surge, buy", 0.75, 0.5, 0.9, 0.6, "75% of 16, base 60%", svg.UP),
+        Interval(
+            "a <name>, sell", 0.25, -0.1, 1.2, 0.5, "25% of 4, base 50%", svg.FIRST
+        ),  # an interval may leave 0 to 1
+    ]
+    picture = svg.intervals("title", rows)
+    at = {share: texts(picture)[share][0] for share in ("0%", "50%", "100%")}
+    scale = at["100%"] - at["0%"]
+    paths = [path.attrib for path in ElementTree.fromstring(picture).iter(f"{NAMESPACE}path")]  # noqa: S314 - our own
+
+    def x(number: str) -> float:
+        return (int(number) / 2 - at["0%"]) / scale
+
+    for row, low, high in zip(rows, (0.5, 0.0), (0.9, 1.0), strict=True):
+        line, dot = (path["d"] for path in paths if path.get("stroke") == row.colour)
+        found = re.fullmatch(r"M(\d+),(\d+)H(\d+)", line)
+        assert found is not None
+        assert (x(found[1]), x(found[3])) == pytest.approx((low, high), abs=0.002)
+        assert x(re.findall(r"\d+", dot)[0]) == pytest.approx(row.value, abs=0.002)
+        assert int(found[2]) / 2 == pytest.approx(texts(picture)[row.end][1] - 4.5, abs=1)  # beside its own text
+        assert row.name in texts(picture)
+    levels = [x(re.findall(r"\d+", path["d"])[0]) for path in paths if path.get("stroke") == svg.SOFT]
+    assert levels == pytest.approx([0.6, 0.5], abs=0.002)

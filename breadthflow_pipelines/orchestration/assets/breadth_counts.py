@@ -12,6 +12,7 @@ from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
+from breadthflow_pipelines.orchestration.holdings import index_closes
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
@@ -56,7 +57,7 @@ def _count(market: Market, scope: Scope, run_id: str) -> Merged:
     if span.is_empty:
         return merged
     parts = _parts(market, span)
-    index = bar_store.index_closes(market.store, market.settings.index_symbols, span.start, span.end)
+    index = index_closes(market.settings, market.store, span.start, span.end)
     counts = scope.holds.without_held(require(contracts.COUNTS, breadth_of(parts, index)))
     for start, end in span.years:
         hold = breadth_store.settling_coverage(market.settings.coverage_gate, start, end, run_id)

@@ -16,6 +16,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
 from breadthflow_pipelines.reports.charts import named
+from breadthflow_pipelines.reports.record_charts import record_charts
 from breadthflow_pipelines.reports.records import verdicts_sentence
 from breadthflow_pipelines.warehouse import evaluation_store
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
@@ -41,10 +42,14 @@ def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
         verdicts_sentence(named(row["universe"], synthetic), row, LEVEL)
         for row in verdicts.sort("universe").iter_rows(named=True)
     ]
+    universes = verdicts["universe"].sort()
+    charts = (record_charts(named(name, synthetic), whole.filter(universe=name)) for name in universes)
+    drawn = [chart for chart in charts if chart]
     told = whole.filter(pl.col("verdict") != NOT_JUDGED).sort("p_family", "p_rotation").select(_SHOWN)
     return dg.MaterializeResult(
         metadata={
             "now": dg.MetadataValue.md("\n\n".join(said)),
+            **({"charts": dg.MetadataValue.md("\n\n".join(drawn))} if drawn else {}),
             **plotted(verdicts, VERDICTS, synthetic),
             "verdicts": shown(marked(verdicts.sort("universe"), synthetic)),
             "least_like_chance": shown(marked(told, synthetic), most=20),
