@@ -33,7 +33,8 @@ class Dataset:
 
     group: where the UI shows it. monthly: whether it is cut by month; else it is made whole in every run. follows: what
     it is made of, as far as a change there makes sessions of it due again; what is made whole follows everything
-    anyway. of_bars: whether the market's bars lead to it. of_publications: whether counts that exchanges publish do.
+    anyway, and needs to name it only where it keeps to what is due. of_bars: whether the market's bars lead to it.
+    of_publications: whether counts that exchanges publish do.
     watched: whether it holds sessions and always has the last one. history: None where only the newest rows are kept.
     table: whether there is one of its name; without it the asset writes files.
     """
@@ -81,6 +82,8 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset("signal_records", "evaluation", of_publications=True),
         Dataset("price_indicators", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
         Dataset("symbol_signals", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
+        Dataset("symbol_calibration", "evaluation", follows=(*_SOUND_BARS, "symbol_signals")),
+        Dataset("symbol_records", "evaluation"),
         Dataset("market_report", "signals", of_publications=True, table=False),
     )
 }

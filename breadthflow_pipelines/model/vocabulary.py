@@ -79,6 +79,12 @@ NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES = "cannot be judged", "not distinguisha
 VERDICTS = (NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES)
 WHOLE = "all"
 
+# How symbol signals are grouped when they are judged: what the rules say together beside each rule alone; all of them,
+# by tenths of confidence, or by tenths of a session's strengths.
+COMBINED = "combined"
+BY_ALL, BY_CONFIDENCE, BY_STRENGTH = "all", "confidence", "strength"
+GROUPINGS = (BY_ALL, BY_CONFIDENCE, BY_STRENGTH)
+
 # What becomes of a bar that a rule flags.
 PROPOSED, QUARANTINED, DOUBTED = "proposed", "quarantined", "doubted"
 RELEASED, CONFIRMED, LAPSED = "released", "confirmed", "lapsed"

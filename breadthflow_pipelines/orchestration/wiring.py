@@ -14,6 +14,7 @@ from breadthflow_pipelines.orchestration.assets.quarantined_bars import quaranti
 from breadthflow_pipelines.orchestration.assets.securities import securities, universe_members
 from breadthflow_pipelines.orchestration.assets.signal_accuracy import signal_accuracy, signal_records
 from breadthflow_pipelines.orchestration.assets.signal_outcomes import signal_outcomes
+from breadthflow_pipelines.orchestration.assets.symbol_calibration import symbol_calibration, symbol_records
 from breadthflow_pipelines.orchestration.assets.symbol_signals import symbol_signals_asset
 from breadthflow_pipelines.orchestration.assets.universe_returns import universe_returns_asset
 from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs, nightly_schedule
@@ -48,6 +49,8 @@ def build(settings: Settings) -> dg.Definitions:
         signal_records,
         price_indicators_asset(months),
         symbol_signals_asset(months),
+        symbol_calibration,
+        symbol_records,
         market_report,
     ]
     return dg.Definitions(

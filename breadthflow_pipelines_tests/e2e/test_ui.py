@@ -112,7 +112,7 @@ def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
     launched = served.ask(LAUNCH, params={"selector": selector, "executionMetadata": {"tags": tags}})["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", json.dumps(launched)
     run = over(served, launched["run"]["runId"])
-    assert (run["status"], run["stats"]["materializations"]) == ("SUCCESS", 15)
+    assert (run["status"], run["stats"]["materializations"]) == ("SUCCESS", 17)
 
 
 def test_everything_that_happens_by_itself_says_what_it_is_and_the_pools_are_listed(served: Served) -> None:

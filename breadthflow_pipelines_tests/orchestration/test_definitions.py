@@ -39,6 +39,8 @@ EDGES = {
     "signal_records": {"signal_outcomes", "breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
+    "symbol_calibration": {"bars", "symbol_signals"},
+    "symbol_records": {"symbol_calibration"},
     "market_report": {"market_signals", "signal_accuracy", "symbol_signals"},
 }
 GROUPS = {
@@ -46,7 +48,8 @@ GROUPS = {
     "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
     "signals": {"market_signals", "market_report"},
     "symbols": {"price_indicators", "symbol_signals"},
-    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"},
+    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"}
+    | {"symbol_calibration", "symbol_records"},
 }
 # Columns that follow a catalogue, beside those of tables.py.
 DERIVED = {
@@ -78,7 +81,8 @@ BLOCKING = {
     "members_have_signals": False,  # nothing comes after signals
     "returns_keep_contract": False,  # as of signals
     "outcomes_keep_horizon": False,  # the record would be wrong, and no signal
-    "every_rule_listed": False,  # likewise
+    "every_rule_listed": False,
+    "calibration_adds_up": False,  # likewise
 }
 
 

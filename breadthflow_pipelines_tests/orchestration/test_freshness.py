@@ -28,6 +28,7 @@ def test_every_asset_of_sessions_has_a_check_by_the_clock() -> None:
     assert set(MARKET_ASSETS) - LIT == {
         *("securities", "universe_members", "quarantined_bars", "market_report"),
         *("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"),
+        *("symbol_calibration", "symbol_records"),
     }
 
 
