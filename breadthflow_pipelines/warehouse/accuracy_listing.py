@@ -12,6 +12,7 @@ ACCURACY = (
     *("hit_rate", "base_rate", "lift", "lift_low", "lift_high", "detectable"),
     *("p_rotation", "p_matched", "p_family", "p_holm", "verdict", "reason"),
     *("mean", "base_mean", "median", "base_median", "p10", "p90", "drawdown", "base_drawdown"),
+    *("hit_rate_from_open", "base_rate_from_open", "mean_from_open"),
     *("p_mean", "base_matched", "eligible", "open", "left_out", "first_session", "last_session"),
     *("family", "family_members", "basis"),
 )

@@ -511,7 +511,9 @@ universe_returns = sa.Table(
     _number("return", "mean return of those contributing since their last bar, a fraction; null: there are none"),
     *[_column(name, sa.BigInteger(), about) for name, about in _HELD.items()],
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _number("intraday", "mean return of those contributing from the session's open to its close; null: there are none"),
     sa.CheckConstraint("return >= -1 AND return < 'Infinity'", name="return_range"),
+    sa.CheckConstraint("intraday >= -1 AND intraday < 'Infinity'", name="intraday_range"),
     *_not_negative(*_HELD),
     sa.CheckConstraint("contributing + missing + first + gap = members", name="every_member_once"),
     sa.CheckConstraint("adjusted <= contributing", name="adjusted_contribute"),
@@ -553,6 +555,7 @@ signal_outcomes = sa.Table(
     ),
     _column("basis", sa.Text(), "what the return is made of: total return, price, partly total return"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _number("return_from_open", "as return, from the open of the entry session; null where it has no opens"),
     _horizons(),
     _among("action", ACTIONS, "action_known"),
     _among("state", WINDOW_STATES, "state_known"),
@@ -562,6 +565,7 @@ signal_outcomes = sa.Table(
     sa.CheckConstraint("return >= -1 AND return < 'Infinity'", name="return_range"),
     *_within(-1, 0, "drawdown"),
     *_finite("base_return", "excess"),
+    sa.CheckConstraint("return_from_open >= -1 AND return_from_open < 'Infinity'", name="return_from_open_range"),
     comment="What followed each signal of the market at each horizon",
 )
 
@@ -584,6 +588,11 @@ _RETURNS = {
     "base_median": "the same after all eligible sessions",
     "p10": "a tenth of the returns after the events lies below",
     "p90": "a tenth of them lies above",
+}
+_FROM_OPEN = {
+    "hit_rate_from_open": "hit_rate of entries at the open of the entry session; null: not all opens are known",
+    "base_rate_from_open": "the same of all eligible sessions",
+    "mean_from_open": "mean return after the events, from that open",
 }
 _TRIED = {
     "eligible": "sessions on which the rule could speak and whose window has closed",
@@ -623,6 +632,7 @@ signal_accuracy = sa.Table(
     _column("family_members", sa.Integer(), "how many were", nullable=True),
     _column("basis", sa.Text(), "what returns are made of; null: there are none", nullable=True),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    *[_number(name, about) for name, about in _FROM_OPEN.items()],
     _horizons(),
     _among("action", ACTIONS, "action_known"),
     _among("verdict", VERDICTS, "verdict_known"),
@@ -635,7 +645,8 @@ signal_accuracy = sa.Table(
     *_within(0, 1, *_SHARES),
     *_within(-1, 0, "drawdown", "base_drawdown"),
     *_within(-1, 1, "lift"),
-    *_finite("lift_low", "lift_high", *_RETURNS),
+    *_within(0, 1, "hit_rate_from_open", "base_rate_from_open"),
+    *_finite("lift_low", "lift_high", *_RETURNS, "mean_from_open"),
     comment="The record of each rule held against chance, per universe, side, horizon and era",
 )
 

@@ -15,6 +15,7 @@ GOOD = {
     "returns": {
         **KEY,
         "return": 0.01,
+        "intraday": 0.002,
         "members": 3,
         "contributing": 2,
         "missing": 1,
@@ -37,6 +38,7 @@ GOOD = {
         "drawdown": -0.01,
         "hit": True,
         "basis": "price",
+        "return_from_open": 0.12,
     },
     "records": {
         "signal_id": "a",
@@ -87,6 +89,10 @@ def test_a_row_as_it_should_be_keeps_the_contract(name: str) -> None:
         ("outcomes", {"entry_session": DAY}, "not after"),  # the signal's own close
         ("outcomes", {"action": "hold"}, "a hold that hits"),
         ("outcomes", {"horizon": 6}, "horizon"),
+        ("outcomes", {"return_from_open": -1.1}, "return from the open out of bounds"),
+        ("outcomes", {"state": "open", "return": None}, "told from the open"),
+        ("returns", {"intraday": float("nan")}, "intraday not finite"),
+        ("returns", {"contributing": 0, "missing": 3, "return": None}, "intraday of nobody"),
         ("records", {"record_hit_rate": 1.2}, "outside 0 to 1"),
         ("accuracy", {"reason": None}, "without a reason"),
         ("accuracy", {"events": 10}, "more events than sessions"),
