@@ -9,6 +9,7 @@ from breadthflow_pipelines.model.vocabulary import (
     HOLD,
     HORIZONS,
     NOT_JUDGED,
+    VARIATIONS,
     VERDICTS,
     WHOLE,
     WINDOW_CLOSED,
@@ -17,9 +18,10 @@ from breadthflow_pipelines.model.vocabulary import (
 
 _KEY = {"universe": pl.String, "segment": pl.String, "session": pl.Date}
 _KINDS = ("contributing", "missing", "first", "gap")
+_KEPT = tuple(f"kept_{name}" for name in VARIATIONS)
 _FROM_OPEN = ("hit_rate_from_open", "base_rate_from_open")
 _SHARES = (
-    *("hit_rate", "base_rate", *_FROM_OPEN, "detectable"),
+    *("hit_rate", "base_rate", *_FROM_OPEN, *_KEPT, "detectable"),
     "p_rotation",
     "p_mean",
     "base_matched",
@@ -109,6 +111,23 @@ ACCURACY = contract(
         "a part of history adjusted for the family": (pl.col("era") == WHOLE) | pl.col("p_family").is_null(),
         "more events than sessions, or windows than events": (pl.col("events") <= pl.col("eligible"))
         & (pl.col("effective_n") <= pl.col("events")),
+    },
+)
+
+STABILITY = contract(
+    "signal_stability",
+    {
+        **dict.fromkeys(("universe", "rule", "variation"), pl.String),
+        **dict.fromkeys(("reruns", "events"), pl.Int32),
+        **dict.fromkeys(("kept", "kept_least", "jaccard"), pl.Float64),
+    },
+    {
+        **key_rules("universe", "rule", "variation"),
+        "variation unknown": pl.col("variation").is_in(VARIATIONS),
+        "nothing to keep": (pl.col("reruns") > 0) & (pl.col("events") > 0),
+        "a share outside 0 to 1": pl.all_horizontal(
+            pl.col(name).is_between(0, 1) for name in ("kept", "kept_least", "jaccard")
+        ),
     },
 )
 

@@ -79,6 +79,11 @@ NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES = "cannot be judged", "not distinguisha
 VERDICTS = (NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES)
 WHOLE = "all"
 
+# What is otherwise when a rule's events are found again: 5 % of the members are missing, at random; one session less
+# from the arming level to the firing one; highs and lows of closes; highs and lows with dividends reinvested.
+DROPOUT, DEADLINE, CLOSES, REINVESTED = "dropout", "deadline", "closes", "total_return"
+VARIATIONS = (DROPOUT, DEADLINE, CLOSES, REINVESTED)
+
 # How symbol signals are grouped when they are judged: what the rules say together beside each rule alone; all of them,
 # by tenths of confidence, or by tenths of a session's strengths.
 COMBINED = "combined"

@@ -18,13 +18,18 @@ from breadthflow_pipelines.model.vocabulary import (
     ALL,
     BAR_VALUES,
     BASES,
+    CLOSES,
+    DEADLINE,
     DECIDED,
+    DROPOUT,
     GROUPINGS,
     HORIZONS,
     PRICES,
+    REINVESTED,
     SEVERITIES,
     STATES,
     STATUSES,
+    VARIATIONS,
     VERDICTS,
     WHOLE,
     WINDOW_CLOSED,
@@ -594,6 +599,12 @@ _FROM_OPEN = {
     "base_rate_from_open": "the same of all eligible sessions",
     "mean_from_open": "mean return after the events, from that open",
 }
+_KEPT = {
+    DROPOUT: "without 5 % of the members at random, a share; null: not computed",
+    DEADLINE: "with a session less to fire in; null: not computed, or it has no limit",
+    CLOSES: "with highs and lows of closes; null: not computed, or it looks at none",
+    REINVESTED: "with dividends in highs and lows; null: as of closes, or none are known",
+}
 _TRIED = {
     "eligible": "sessions on which the rule could speak and whose window has closed",
     "events": "of them, those on which it did",
@@ -633,6 +644,7 @@ signal_accuracy = sa.Table(
     _column("basis", sa.Text(), "what returns are made of; null: there are none", nullable=True),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
     *[_number(name, about) for name, about in _FROM_OPEN.items()],
+    *[_number(f"kept_{name}", f"events that stay, {about}") for name, about in _KEPT.items()],
     _horizons(),
     _among("action", ACTIONS, "action_known"),
     _among("verdict", VERDICTS, "verdict_known"),
@@ -645,9 +657,27 @@ signal_accuracy = sa.Table(
     *_within(0, 1, *_SHARES),
     *_within(-1, 0, "drawdown", "base_drawdown"),
     *_within(-1, 1, "lift"),
-    *_within(0, 1, "hit_rate_from_open", "base_rate_from_open"),
+    *_within(0, 1, "hit_rate_from_open", "base_rate_from_open", *(f"kept_{name}" for name in _KEPT)),
     *_finite("lift_low", "lift_high", *_RETURNS, "mean_from_open"),
     comment="The record of each rule held against chance, per universe, side, horizon and era",
+)
+
+signal_stability = sa.Table(
+    "signal_stability",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("rule", sa.Text(), "the rule", primary_key=True),
+    _column("variation", sa.Text(), "what was otherwise: dropout, deadline, closes or total_return", primary_key=True),
+    _column("reruns", sa.Integer(), "how often its events were found again"),
+    _column("events", sa.Integer(), "events that there are as things are"),
+    _column("kept", DOUBLE_PRECISION(), "share of them that a rerun has on the same session, on average"),
+    _column("kept_least", DOUBLE_PRECISION(), "of the worst rerun"),
+    _column("jaccard", DOUBLE_PRECISION(), "events in both of the events in either, on average"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("variation", VARIATIONS, "variation_known"),
+    *_within(0, 1, "kept", "kept_least", "jaccard"),
+    sa.CheckConstraint("reruns > 0 AND events > 0", name="something_to_keep"),
+    comment="How many of a rule's events stay when data or conventions are a little otherwise; made once a week",
 )
 
 signal_records = sa.Table(

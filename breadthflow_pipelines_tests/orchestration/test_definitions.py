@@ -35,7 +35,8 @@ EDGES = {
     "market_signals": {"breadth_indicators"},
     "universe_returns": {"bars", "quarantined_bars", "universe_members", "securities"},
     "signal_outcomes": {"universe_returns", "exchange_breadth", "market_signals"},
-    "signal_accuracy": {"signal_outcomes", "breadth_indicators"},
+    "signal_stability": {"bars", "breadth_counts", "exchange_breadth", "universe_members"},
+    "signal_accuracy": {"signal_outcomes", "breadth_indicators", "signal_stability"},
     "signal_records": {"signal_outcomes", "breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
@@ -49,7 +50,7 @@ GROUPS = {
     "signals": {"market_signals", "market_report"},
     "symbols": {"price_indicators", "symbol_signals"},
     "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"}
-    | {"symbol_calibration", "symbol_records"},
+    | {"signal_stability", "symbol_calibration", "symbol_records"},
 }
 # Columns that follow a catalogue, beside those of tables.py.
 DERIVED = {
@@ -157,10 +158,11 @@ def test_checks_that_protect_signals_block() -> None:
 def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
     jobs = {
         name: {key.to_user_string() for key in DEFINITIONS.resolve_job_def(name).asset_layer.executable_asset_keys}
-        for name in ("bring_up_to_date", "import_published_counts")
+        for name in ("bring_up_to_date", "import_published_counts", "rerun_events")
     }
     assert jobs == {
-        "bring_up_to_date": EDGES.keys(),
+        "bring_up_to_date": EDGES.keys() - {"signal_stability"},
+        "rerun_events": {"signal_stability", "signal_accuracy"},
         "import_published_counts": {
             *("exchange_breadth", "breadth_indicators", "market_signals", "market_report"),
             *("signal_outcomes", "signal_accuracy", "signal_records"),
@@ -252,7 +254,9 @@ def test_dagster_accepts_the_workspace() -> None:
 
 def test_jobs_say_what_they_are_for() -> None:
     jobs = [job for job in DEFINITIONS.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
-    assert sorted(job.name for job in jobs) == ["bring_up_to_date", "import_published_counts", "run_checks"]
+    assert sorted(job.name for job in jobs) == [
+        *("bring_up_to_date", "import_published_counts", "rerun_events", "run_checks")
+    ]
     assert not [job.name for job in jobs if len(job.description or "") < 30]
 
 
