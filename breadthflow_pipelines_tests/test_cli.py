@@ -738,9 +738,51 @@ def test_accuracy_lists_every_rule_with_the_columns_that_a_reader_needs(ask: Ask
     assert "Records of demo (synthetic: demo)" in table
 
 
+def test_calibration_has_the_base_rate_of_the_same_sessions_beside_each_rate(ask: Ask) -> None:
+    rows = ask("calibration", "--universe", "demo", "--format", "csv").rows
+    assert {"hit_rate", "base_rate", "lift", "lift_error", "relative", "brier", "skill", "verdict"} <= rows[0].keys()
+    assert {row["synthetic"] for row in rows} == {"true"}
+    assert {(row["rule"], row["horizon"]) for row in rows} >= {("combined", "5"), ("rsi", "5")}
+    rates = [float(row[name]) for row in rows for name in ("hit_rate", "base_rate") if row[name]]
+    assert rates
+    assert all(0 <= rate <= 1 for rate in rates)
+    own = ask("calibration", "--universe", "demo", "--rule", "trend", "--horizon", "5", "--format", "csv").rows
+    assert {(row["rule"], row["horizon"], row["grouped_by"]) for row in own} == {("trend", "5", "all")}
+    table = ask("calibration", "--universe", "demo", "--horizon", "5").out
+    assert "Symbol signals of demo (synthetic: demo): right beside other members of the same sessions" in table
+    assert "By confidence" in table
+    assert "By strength" in table
+
+
+def test_symbols_have_the_record_that_such_signals_had_before_the_month(ask: Ask, store: dict[str, object]) -> None:
+    rows = ask("symbols", "--universe", "demo", "--format", "csv").rows
+    sell = next(row for row in rows if row["action"] == "sell")
+    assert {sell[name] for name in ("record_hit_rate", "record_base_rate", "record_n", "verdict")} == {""}
+    month = sell["session"][:7] + "-01"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO symbol_records VALUES ('demo', %s, 'combined', 'sell', 0.44, 0.48, 9876, 'suggestive'), "
+            "('demo', %s, 'trend', 'sell', 0.1, 0.2, 3, 'survives')",
+            [month, month],
+        )
+    try:
+        told = ask("symbols", "--universe", "demo").out
+        assert "44% of 9,876, base 48%: suggestive" in told
+        assert "survives" not in told  # of one rule, and not of what they say together
+        again = ask("symbols", "--universe", "demo", "--action", "sell", "--format", "csv").rows[0]
+        assert (again["record_n"], again["verdict"]) == ("9876", "suggestive")
+    finally:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM symbol_records")
+        connection.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("calibration", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
+        (("calibration", "--universe", "demo", "--rule", "conviction"), "there are: combined, trend"),
+        (("calibration", "--universe", "nothing"), "nothing"),
         (("accuracy", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
         (("accuracy", "--universe", "nothing"), "nothing"),
         (("backtest", "--universe", "demo", "--rule", "whaley_adt5_capitulation"), "no signal|claims nothing"),

@@ -86,7 +86,12 @@ def judge_stored(database: Database) -> Backtests:
     sessions = OF["session"]
     level = pl.DataFrame({"session": sessions, "level": [1.001**i for i in range(sessions.len())]})
     levels = level.select(
-        universe=pl.lit("small"), segment=pl.lit("ALL"), session="session", level="level", basis=pl.lit("price")
+        universe=pl.lit("small"),
+        segment=pl.lit("ALL"),
+        session="session",
+        level="level",
+        intraday=pl.lit(None, pl.Float64),
+        basis=pl.lit("price"),
     )
     calendar = sessions.to_frame().with_row_index("ordinal").with_columns(pl.col("ordinal").cast(pl.Int32))
     given = evaluation_store.market_signals(database)

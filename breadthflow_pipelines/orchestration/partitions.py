@@ -38,8 +38,11 @@ class Span:
 
     def with_month_before(self) -> "Span":
         """Whole months, from the one before the first: later bars decide what the last bars of a month are."""
-        start = (self.start.replace(day=1) - dt.timedelta(days=1)).replace(day=1)
-        return Span(start, _next_month(self.end) - dt.timedelta(days=1), self.through)
+        return Span(self.start.replace(day=1) - dt.timedelta(days=1), self.end, self.through).of_whole_months()
+
+    def of_whole_months(self) -> "Span":
+        """Its months from their first through their last day."""
+        return Span(self.start.replace(day=1), _next_month(self.end) - dt.timedelta(days=1), self.through)
 
     @property
     def months(self) -> list[str]:

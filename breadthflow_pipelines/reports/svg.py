@@ -1,4 +1,4 @@
-"""Pictures of sessions as SVG text: lines, areas, marks and rows of events, with the last values written on them.
+"""Pictures as SVG text: of sessions lines, areas, marks and rows of events, and curves of one number by another.
 
 They are written here and not by a plotting library because each is stored with a run: a few thousand characters, sharp
 at any size, on a ground of its own that follows the reader's light or dark scheme (docs/decisions/charts.md). What they
@@ -72,6 +72,16 @@ class Interval:
     colour: str
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Points (across, up), each with a dot, joined in their order. ``end`` is written beside the last one."""
+
+    end: str
+    points: Sequence[tuple[float, float]]
+    colour: str = FIRST
+    dashed: bool = False  # without dots
+
+
 def chart(
     title: str,
     sessions: Sequence[dt.date],
@@ -87,6 +97,31 @@ def chart(
     parts = [*_axis(frame, sessions), *(_level(frame, level) for level in levels)]
     parts += [_drawn(frame, layer) for layer in layers]
     return _picture(title, HEIGHT, parts + _ends(frame, layers))
+
+
+def curves(title: str, drawn: Sequence[Curve], across: str, *, zero: bool = False) -> str:
+    """SVG of curves over one axis. across: what the axis across is, written below it; zero: it is in sight."""
+    points = [point for curve in drawn for point in curve.points] or [(0.0, 0.0)]
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    low, high = _range([y for _, y in points], zero=zero)
+    frame = _Frame(1, low, high, _LEFT, HEIGHT)
+
+    def at(x: float) -> float:
+        return (x - left) / ((right - left) or 1.0) - 0.5
+
+    ticks = [tick for tick in _ticks(left, right) if left <= tick <= right] if right > left else [left]
+    y = HEIGHT - _BOTTOM / 2
+    parts = [_text(frame.x(at(tick)) / _GRID, y, figure(tick), anchor="middle") for tick in ticks]
+    parts += [*_axis(frame, ()), _text(WIDTH - _RIGHT + 30, y, across)]
+    for curve in drawn:
+        placed = [(frame.x(at(x)), frame.y(value)) for x, value in curve.points]
+        rest = " stroke-dasharray='10 8'" if curve.dashed else " stroke-linejoin='round'"
+        parts.append(_path(_joined(placed), stroke=curve.colour, width=3, rest=rest))
+        if not curve.dashed:
+            dots = "".join(f"M{x},{y}h1" for x, y in placed)
+            parts.append(_path(dots, stroke=curve.colour, width=12, rest=" stroke-linecap='round'"))
+    ends = [(frame.y(curve.points[-1][1]) / _GRID, curve.end, curve.colour) for curve in drawn if curve.points]
+    return _picture(title, HEIGHT, parts + _apart(ends))
 
 
 def event_rows(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Sequence[tuple[dt.date, str]]]) -> str:
@@ -274,13 +309,18 @@ def _second(point: tuple[int, float]) -> float:
 
 
 def _ends(frame: _Frame, layers: Sequence[Layer]) -> list[str]:
-    """What is written to the right of where lines and areas end, moved apart where it would overlap."""
+    """What is written to the right of where lines and areas end."""
     wanted = []
     for layer in layers:
         if isinstance(layer, Line | Area):
             last = next((value for value in reversed(layer.values) if value is not None), None)
             y = frame.height / 2 if last is None else frame.y(last) / _GRID
             wanted.append((y, layer.end, layer.colour))
+    return _apart(wanted)
+
+
+def _apart(wanted: Sequence[tuple[float, str, str]]) -> list[str]:
+    """Texts (height, text, colour) at the right edge, moved apart where they would overlap."""
     placed, free = [], 0.0
     for y, end, colour in sorted(wanted):
         free = max(y, free + _LINE_HEIGHT)

@@ -77,6 +77,21 @@ def bars_to_count(
     )
 
 
+def bars_to_return(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, session, open, close, close_adjusted of members' sound bars, and of each the last one before."""
+    return _with_warm_up(database, ("open", "close", "close_adjusted"), start, end, 1, EVERYBODY)
+
+
+def bars_of(database: Database, securities: Sequence[int]) -> pl.DataFrame:
+    """security_id, session, high, low, close, volume, close_adjusted of every sound bar of these securities."""
+    return fetch(
+        database,
+        "SELECT security_id, session, high, low, close, volume, close_adjusted FROM sound_bars "
+        f"WHERE {any_of('security_id', '$1', 'bigint')}",
+        (spaced(securities),),
+    )
+
+
 def closes(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
     """security_id, session, close of the bars of all members that bars_to_count would give."""
     return _with_warm_up(database, ("close",), start, end, warm_up, EVERYBODY)

@@ -51,7 +51,7 @@ class PageContents(UniverseContents):
 
     sectors: segment, session, pct_above_50. faults: kind, what, rows, first, last: what is left out, doubted, revised
     or held. records: of each rule, side and horizon, what followed over the whole history. returns: universe, segment,
-    session, return, contributing, adjusted of the members. index: universe, session, close, of published counts.
+    session, return, intraday, contributing, adjusted of the members. index: universe, session, close, as published.
     backtests, trades, years: as the store has them, of whom trades are of SHOWN_RULE with fixed thresholds.
     """
 
@@ -154,7 +154,7 @@ _RECORDS = (
     f"FROM signal_accuracy WHERE universe = $1 AND era = '{WHOLE}' ORDER BY rule, action, horizon"
 )
 _RETURNS = (
-    "SELECT universe, segment, session, return, contributing, adjusted FROM universe_returns "
+    "SELECT universe, segment, session, return, intraday, contributing, adjusted FROM universe_returns "
     "WHERE universe = $1 AND segment = $2 ORDER BY session"
 )
 _INDEX = (

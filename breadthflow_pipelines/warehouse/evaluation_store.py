@@ -110,6 +110,16 @@ def traded_signals(database: Database) -> pl.DataFrame:
     )
 
 
+def record_stability(database: Database, stability: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these results of reruns; only changed rows are written."""
+    return merge(database, tables.signal_stability, stability, scope="true")
+
+
+def stability(database: Database) -> pl.DataFrame:
+    """universe, rule, variation, kept of every list of events that was rerun."""
+    return fetch(database, "SELECT universe, rule, variation, kept FROM signal_stability")
+
+
 def record_records(database: Database, records: pl.DataFrame) -> Merged:
     """Make the store hold exactly these records beside signals; only changed rows are written."""
     return merge(database, tables.signal_records, records, scope="true")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 import polars as pl
@@ -13,6 +14,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
+from breadthflow_pipelines.warehouse.recomputations import merge_notes
 
 
 def record_price_indicators(
@@ -94,7 +96,15 @@ def record_symbol_signals(
     """
     table = fit(database, tables.symbol_signals, formulas)
     scope, parameters = unheld("session BETWEEN $1 AND $2", days, held)
-    return merge(database, table, signals, scope=scope, parameters=parameters, first=yearly_partitions(table, signals))
+    return merge(
+        database,
+        table,
+        signals,
+        scope=scope,
+        parameters=parameters,
+        first=yearly_partitions(table, signals),
+        then=partial(merge_notes, "symbol_signals"),
+    )
 
 
 def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:

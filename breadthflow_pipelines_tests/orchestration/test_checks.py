@@ -30,6 +30,7 @@ OF_BARS = {
     "market_signals": {"signals_keep_contract"},
     "price_indicators": {"members_have_indicators"},
     "symbol_signals": {"members_have_signals"},
+    "symbol_calibration": {"calibration_adds_up"},
     "universe_returns": {"returns_keep_contract"},
     "signal_outcomes": {"outcomes_keep_horizon"},
     "signal_accuracy": {"every_rule_listed"},
@@ -470,7 +471,9 @@ def test_empty_store_has_nothing_to_check(store: Store) -> None:
 def test_published_counts_alone_are_checked_alone(store: Store) -> None:
     store.execute(published(advances=1))
     found = by_status(store.check())
-    made_of_bars = set().union(*(OF_BARS[asset] for asset in ("universe_members", *MONTHLY_ASSETS)))
+    made_of_bars = set().union(
+        *(OF_BARS[asset] for asset in ("universe_members", "symbol_calibration", *MONTHLY_ASSETS))
+    )
     assert found["skipped"] == made_of_bars
     # A short history has no signals.
     judged = set().union(*(OF_BARS[asset] for asset in ("signal_outcomes", "signal_accuracy", "backtests")))

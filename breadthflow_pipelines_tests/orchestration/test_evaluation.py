@@ -58,6 +58,29 @@ def test_an_outcome_enters_on_the_next_session_and_leaves_at_its_horizon(filled:
         assert got == pytest.approx(prod(step for (step,) in steps) - 1)
 
 
+def test_an_entry_at_the_open_has_what_members_did_from_it_to_the_close(filled: Store) -> None:
+    entry = SESSIONS[SESSIONS.index(DAY) + 1]
+    bars = filled.rows(
+        "SELECT symbol, open, close FROM bars JOIN security_symbols USING (security_id) WHERE session = %s", entry
+    )
+    held = [symbol for symbol, start, end in MEMBERS if start <= str(DAY) and (not end or end > str(DAY))]
+    own = [close / open_ - 1 for symbol, open_, close in bars if symbol in held and symbol in closes(filled, DAY)]
+    [(intraday, contributing)] = filled.rows(
+        "SELECT intraday, contributing FROM universe_returns WHERE segment = 'ALL' AND session = %s", entry
+    )
+    assert contributing == len(own)
+    assert intraday == pytest.approx(sum(own) / len(own), abs=1e-11)
+    found = filled.rows(
+        'SELECT "return", return_from_open FROM signal_outcomes '
+        "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session = %s ORDER BY horizon",
+        DAY,
+    )
+    assert found[0][0] is not None
+    for told, from_open in found:
+        expected = None if told is None else (1 + told) * (1 + sum(own) / len(own)) - 1
+        assert from_open == (None if expected is None else pytest.approx(expected))
+
+
 def test_every_signal_has_its_outcomes_and_every_rule_its_records(filled: Store) -> None:
     [(signals,)] = filled.rows("SELECT count(*) FROM market_signals")
     [(outcomes,)] = filled.rows("SELECT count(*) FROM signal_outcomes")

@@ -19,7 +19,12 @@ NOWHERE = Database("postgresql://nowhere", None)
 
 def contents(*lacking: str) -> PageContents:
     of = facts(sessions=200)
-    returns = {**dict.fromkeys(("universe", "segment"), pl.String), "session": pl.Date, "return": pl.Float64}
+    returns = {
+        **dict.fromkeys(("universe", "segment"), pl.String),
+        "session": pl.Date,
+        "return": pl.Float64,
+        "intraday": pl.Float64,
+    }
     return PageContents(
         of.breadth.drop(lacking),
         of.signals,

@@ -106,6 +106,21 @@ def test_areas_stand_on_zero_marks_on_their_values_and_levels_are_drawn() -> Non
     assert {"0", "1", "2", "3", "-1"} <= texts(picture).keys()
 
 
+def test_curves_go_through_their_points_over_one_axis() -> None:
+    told = svg.Curve("told", [(10, 40), (20, 50), (40, 45)], svg.UP)
+    ideal = svg.Curve("ideal", [(0, 0), (100, 100)], svg.SOFT, dashed=True)
+    picture = svg.curves("title", [told, ideal], "said, %")
+    dots = re.findall(r"<path d='(M[^l']*h1)'[^>]*/>", picture)
+    assert [path.count("M") for path in dots] == [3]  # of the dashed one there are none
+    without = re.sub(r"<path d='M[^l']*h1'[^>]*/>", "", picture)
+    ((first, second, third),) = lines(without, svg.UP)
+    assert third[0] - second[0] == pytest.approx(2 * (second[0] - first[0]), abs=2)  # as far apart as the numbers
+    assert second[1] < third[1] < first[1]  # the greater, the higher up
+    assert len(lines(picture, svg.SOFT)[0]) == 2
+    assert {"told", "ideal", "said, %", "20", "100"} <= texts(picture).keys()
+    assert ElementTree.fromstring(svg.curves("none", [], "said")) is not None  # noqa: S314
+
+
 def test_rows_of_events_have_their_names_how_many_and_the_last() -> None:
     sessions = days(40)
     rows = {"one_rule": [(sessions[3], svg.UP)], "another": [(sessions[5], svg.UP), (sessions[30], svg.DOWN)]}

@@ -973,11 +973,11 @@ def test_files_are_searched_through_once_until_one_changes(tmp_path: Path, monke
     one = write(tmp_path / "aaa.us.txt", stooq("2024-01-02"))
     assert symbols(tmp_path) == symbols(tmp_path) == ["AAA"]
     assert len(searched) == 1
-    assert symbols(tmp_path, Options(symbol="filename")) == ["AAA"]  # other options may find something else
+    assert symbols(tmp_path, Options(symbol="filename")) == ["AAA.US"]  # other options find something else
     write(tmp_path / "bbb.us.txt", stooq("2024-01-02"))
-    assert symbols(tmp_path, Options(symbol="filename")) == ["AAA", "BBB"]
+    assert symbols(tmp_path) == ["AAA", "BBB"]
     one.unlink()
-    assert symbols(tmp_path, Options(symbol="filename")) == ["BBB"]
+    assert symbols(tmp_path) == ["BBB"]
     assert len(searched) == 4
 
 

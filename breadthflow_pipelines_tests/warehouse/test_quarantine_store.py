@@ -127,7 +127,7 @@ def test_a_released_bar_is_sound_signed_and_to_be_counted_again(held: Database) 
     assert [(row["rule"], row["status"], row["due"]) for row in rows] == [("spike", "released", True)]
     assert (1, D2) in sound(held)
     assert {asset for asset in ASSETS if recomputations.due(held, asset).first == D2} == {
-        *("breadth_counts", "universe_returns", "price_indicators", "symbol_signals"),
+        *("breadth_counts", "universe_returns", "price_indicators", "symbol_signals", "symbol_calibration"),
     }
     told = rejections.rejected(held, None, None, status="released")[0]
     assert (told["symbol"], told["decided_by"], told["decision"], told["reason"]) == (

@@ -8,7 +8,8 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.record import of_signals, records
 from breadthflow_pipelines.evaluation.significance import LEVEL, accuracy
-from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, VERDICTS, WHOLE
+from breadthflow_pipelines.evaluation.stability import with_kept
+from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, VARIATIONS, VERDICTS, WHOLE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.judging import judged
@@ -28,11 +29,19 @@ _OF = {
 _DEPS = ["signal_outcomes", "breadth_indicators"]
 
 
-@stored_asset("signal_accuracy", code_version="1", layer="evaluation", kinds={"pandera"}, made_of=_OF, deps=_DEPS)
+@stored_asset(
+    "signal_accuracy",
+    code_version="1",
+    layer="evaluation",
+    kinds={"pandera"},
+    made_of={**_OF, **{f"kept_{variation}": [("signal_stability", "kept")] for variation in VARIATIONS}},
+    deps=[*_DEPS, "signal_stability"],
+)
 def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Hit rate, base rate, chance and verdict of every rule, horizon and era; rules that cannot be judged say why."""
     with market.store.exclusive("signal_accuracy"):
-        table = require(contracts.ACCURACY, accuracy(*judged(market)))
+        records = with_kept(accuracy(*judged(market)), evaluation_store.stability(market.store))
+        table = require(contracts.ACCURACY, records)
         merged = evaluation_store.record_accuracy(market.store, table)
     advance("signal accuracy", 1, f"{table.height} records")
     synthetic = synthetic_universes(market.store)
