@@ -1,4 +1,4 @@
-"""The synthetic market: 120 invented companies, so that everything can be tried offline. Reads nothing, stores nothing.
+"""The synthetic market: 90 invented companies, so that everything can be tried offline. Reads nothing, stores nothing.
 
 How the past stays the past: every session draws its random numbers from a generator of its own, keyed by seed and date,
 and what is fixed about a company is drawn from the seed alone (demo_companies.py). The last session only decides how
@@ -63,21 +63,21 @@ BROKEN_ROWS = (
     ),
     BrokenRow(symbol_name(57), dt.date(2021, 4, 20), "volume negative", (pl.col("volume").add(1).neg(),)),
     BrokenRow(
-        symbol_name(68),
+        symbol_name(11),
         _OUTSIDE_CALENDAR,
         "no closed session of XNYS",
         (pl.lit(_OUTSIDE_CALENDAR).alias("session"),),
         double_of=dt.date(2022, 6, 17),
     ),
-    BrokenRow(symbol_name(79), dt.date(2023, 9, 12), "another row of the session differs"),
+    BrokenRow(symbol_name(25), dt.date(2023, 9, 12), "another row of the session differs"),
     BrokenRow(
-        symbol_name(79),
+        symbol_name(25),
         dt.date(2023, 9, 12),
         "another row of the session differs",
         (pl.col("open", "high", "low", "close").mul(1.02).round(2),),
         double_of=dt.date(2023, 9, 12),
     ),
-    BrokenRow(symbol_name(88), dt.date(2025, 2, 4), "open outside the bar", (pl.col("low").mul(0.95).alias("open"),)),
+    BrokenRow(symbol_name(50), dt.date(2025, 2, 4), "open outside the bar", (pl.col("low").mul(0.95).alias("open"),)),
 )
 """All rows to be rejected from a New York market that reaches past 2025-02-04, whatever its seed."""
 

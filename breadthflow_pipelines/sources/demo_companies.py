@@ -26,10 +26,10 @@ SECTORS = (
     "Utilities",
 )
 
-COMPANIES = 120  # about ten for each sector: enough to see everything, few enough for a quick first run
-DELISTING = range(95, 105)  # companies that leave the market some day
-LISTING = range(105, 120)  # companies that come to it after the epoch; all others are there from first to last
-WITHOUT_SECTOR = frozenset({15, 40, 65, 90, 115})
+COMPANIES = 90  # about eight for each sector: enough to see everything, few enough for a quick first run
+DELISTING = range(68, 76)  # companies that leave the market some day
+LISTING = range(76, 90)  # companies that come to it after the epoch; all others are there from first to last
+WITHOUT_SECTOR = frozenset({15, 40, 65, 85})
 HORIZON_DAYS = 11 * 365  # listings, delistings and changes of membership fall into these days after the epoch
 RENAMES = {17: dt.date(2018, 6, 11), 63: dt.date(2022, 2, 14)}  # company: first day under its second symbol
 SEASONING_DAYS = 90  # from a listing to joining the universe
@@ -49,8 +49,8 @@ class Reuse:
 
 
 REUSES = (
-    Reuse(leaver=95, left=dt.date(2017, 8, 14), taker=105, listed=dt.date(2019, 3, 18)),
-    Reuse(leaver=96, left=dt.date(2019, 11, 4), taker=106, listed=dt.date(2021, 6, 7)),
+    Reuse(leaver=68, left=dt.date(2017, 8, 14), taker=76, listed=dt.date(2019, 3, 18)),
+    Reuse(leaver=69, left=dt.date(2019, 11, 4), taker=77, listed=dt.date(2021, 6, 7)),
 )
 
 
