@@ -1,12 +1,13 @@
-"""Make the README's pictures: the page of the demo market, and of a running UI the asset graph and a chart's dialog.
+"""Make the README's pictures: the page of a universe, and of a running UI the asset graph and a chart's dialog.
 
-    uv run --group test python docs/make_images.py http://127.0.0.1:3000 [/usr/bin/chromium]
+.venv/bin/python docs/make_images.py --report sp500
+.venv/bin/python docs/make_images.py --ui http://127.0.0.1:3000
 
-Needs a Chromium on the machine, and `breadthflow up` on the store that the settings mean, where `breadthflow run` has
-ended.
+Both take --chromium /usr/bin/chromium, and the store that the settings mean. The page is that of the S&P 500 from
+../shared/market, which docs/make_record.py describes; the UI is `breadthflow up` on the demo market.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -38,27 +39,31 @@ def chart(page: Page, address: str, asset: str, about: str, name: str) -> None:
     picture.screenshot(path=IMAGES / f"{name}.png")
 
 
-def report(page: Page) -> None:
-    """What one sees first of the demo market's page."""
+def report(page: Page, universe: str) -> None:
+    """What one sees first of a universe's page."""
     page.set_viewport_size({"width": 1360, "height": 1420})
-    page.goto(page_path(get_settings().home, "demo").as_uri())
+    page.goto(page_path(get_settings().home, universe).as_uri())
     page.wait_for_selector("html[data-drawn=yes]")
     page.wait_for_timeout(500)
     page.screenshot(path=IMAGES / "report.png")
 
 
 def main() -> None:
-    """Make all pictures."""
-    address, *chromium = sys.argv[1:]
+    """Make the pictures that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--report", metavar="UNIVERSE", help="make the picture of this universe's page")
+    parser.add_argument("--ui", metavar="ADDRESS", help="make the pictures of Dagster's UI at this address")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    asked = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium[0] if chromium else "/usr/bin/chromium", args=FLAGS, chromium_sandbox=False
-        )
+        browser = playwright.chromium.launch(executable_path=asked.chromium, args=FLAGS, chromium_sandbox=False)
         page = browser.new_page(viewport={"width": 2000, "height": 1000})
-        asset_graph(page, address)
-        chart(page, address, "market_signals", "Zweig's average", "zweig")
-        report(page)
+        if asked.ui:
+            asset_graph(page, asked.ui)
+            chart(page, asked.ui, "market_signals", "Zweig's average", "zweig")
+        if asked.report:
+            report(page, asked.report)
         browser.close()
 
 
