@@ -71,7 +71,7 @@ CHARTS = (
         "direction means something, not its level.",
         (
             Series("index_close", "Index", "second", 2),
-            Series(EQUAL_WEIGHT, "Members in equal parts", "second", 2, pane=1),
+            Series(EQUAL_WEIGHT, "Members in equal parts", "third", 2, pane=1),
             Series("ad_line", "A/D line", "first", 0, pane=2),
         ),
         rules=EVENT_RULES,
