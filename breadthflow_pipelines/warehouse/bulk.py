@@ -1,22 +1,19 @@
-"""Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here."""
+"""Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here.
+
+Connections: arrow_connections.py.
+"""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import adbc_driver_postgresql
 import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
 import sqlalchemy as sa
-from adbc_driver_manager import AdbcConnection, AdbcDatabase
-from adbc_driver_manager import Error as AdbcError
 from sqlalchemy.dialects import postgresql
 
-from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.warehouse.database import Database, failure
-from breadthflow_pipelines.warehouse.kept_connections import Kept
+from breadthflow_pipelines.warehouse.arrow_connections import cursor_on
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.sql import array, spaced
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
@@ -72,20 +69,20 @@ NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES))
 
 def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
     """The answer to a query with ``$1``, ``$2``, ... as a frame."""
-    with _cursor(database) as cursor:
+    with cursor_on(database) as cursor:
         return _fetch(cursor, query, parameters)
 
 
 def fetch_together(database: Database, queries: Sequence[Statement]) -> list[pl.DataFrame]:
     """The answers to several queries, all of one moment: what others write meanwhile is in none of them."""
-    with _cursor(database) as cursor:
+    with cursor_on(database) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return [_fetch(cursor, query, parameters) for query, parameters in queries]
 
 
 def execute(database: Database, statements: Sequence[Statement]) -> None:
     """Run statements in one transaction."""
-    with _cursor(database) as cursor:
+    with cursor_on(database) as cursor:
         for statement, bound in statements:
             cursor.execute(statement, tuple(bound) or None)
 
@@ -101,6 +98,7 @@ def merge(
     before_update: str | None = None,
     before_delete: str | None = None,
     then: Callable[[Merged], Sequence[Statement]] | None = None,
+    side_by_side: bool = False,
 ) -> Merged:
     """Make the table hold the frame's rows, in one transaction: new ones inserted, changed updated, equal ones left.
 
@@ -113,8 +111,11 @@ def merge(
             with those of the frame, ``s``.
         before_delete: the same for rows that are to go; {gone} becomes those rows, ``t``.
         then: gives statements that are to hold together with what was merged.
+        side_by_side: let merges of other scopes write at the same time. The caller sees to it, by an exclusive lock on
+            the asset, that scopes do not overlap, unless they are equal.
 
-    A process killed at any moment leaves the table as it was. Two merges into one table take turns.
+    A process killed at any moment leaves the table as it was. Two merges into one table take turns, but for
+    side_by_side, where only two of the same scope do.
     """
     columns = frame.columns
     key = [c.name for c in table.primary_key if c.name in columns]
@@ -134,10 +135,8 @@ def merge(
     insert = f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s"
     known = f"SELECT FROM met t WHERE {same}"
 
-    with _cursor(database) as cursor:
-        _fetch(
-            cursor, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text", (f"breadthflow table {table.name}",)
-        )
+    with cursor_on(database) as cursor:
+        _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if side_by_side else None)
         for statement in first:
             cursor.execute(statement)
         stored = _stored(cursor, table, frame, key, compared, scope, parameters)
@@ -166,13 +165,28 @@ def merge(
     return merged
 
 
-def yearly_partitions(table: sa.Table, rows: pl.DataFrame) -> list[str]:
-    """Statements that make the partitions of a table, one for each year, which these rows need."""
+def yearly_partitions(table: sa.Table, years: Iterable[int]) -> list[str]:
+    """Statements that make the partitions of a table for these years, where they are missing."""
     return [
         f"CREATE TABLE IF NOT EXISTS {table.name}_{year:04d} PARTITION OF {table.name} "
         f"FOR VALUES FROM ('{year:04d}-01-01') TO ('{year + 1:04d}-01-01')"
-        for year in rows["session"].dt.year().unique().sort().to_list()
+        for year in sorted(years)
     ]
+
+
+def years_of(rows: pl.DataFrame) -> list[int]:
+    """The calendar years of the rows' sessions."""
+    return rows["session"].dt.year().unique().to_list()
+
+
+def _wait_for_turn(cursor: adbc.Cursor, table: str, scope: str | None) -> None:
+    """Lock the table against other merges to the end of the transaction, or, for a scope, against those of the same."""
+    shared = "" if scope is None else "_shared"
+    locks = [(f"pg_advisory_xact_lock{shared}", f"breadthflow table {table}")]
+    if scope is not None:
+        locks.append(("pg_advisory_xact_lock", f"breadthflow table {table} where {scope}"))
+    for function, what in locks:
+        _fetch(cursor, f"SELECT {function}(hashtextextended($1, 0))::text", (what,))
 
 
 def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], compared: Sequence[str]) -> tuple[int, int]:
@@ -351,75 +365,6 @@ def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()
     frame = pl.from_arrow(cursor.fetch_arrow_table())
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
     return frame
-
-
-_PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong frame), deadlock, the server goes down
-
-
-@contextmanager
-def _cursor(database: Database) -> Iterator[adbc.Cursor]:
-    """A cursor in one transaction: committed at the end, rolled back on an error."""
-    try:
-        with _connection(database.url) as connection, connection.cursor() as cursor:
-            yield cursor
-            connection.commit()
-    except AdbcError as error:
-        passing = error.sqlstate is None or error.sqlstate.startswith(_PASSING)
-        gone = DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") if passing else None
-        explained = failure(database.url, error, gone)
-        if explained is None:
-            raise
-        raise explained from None
-
-
-_kept: Kept[adbc.Connection] = Kept()
-
-
-@contextmanager
-def _connection(url: str) -> Iterator[adbc.Connection]:
-    """A connection in a transaction; used again after it, unless an error came."""
-    connection = _kept.take(url, _answers) or _opened(url)
-    try:
-        yield connection
-        connection.adbc_connection.set_autocommit(True)  # ends the transaction that the driver begins at a commit
-    except BaseException:
-        connection.close()
-        raise
-    _kept.give_back(url, connection)
-
-
-def _answers(connection: adbc.Connection) -> bool:
-    """Whether the server is still there; if so the connection is in a new transaction."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.adbc_connection.set_autocommit(False)
-    except AdbcError:
-        return False
-    return True
-
-
-def _opened(url: str) -> adbc.Connection:
-    connection = AdbcConnection(_types(url))
-    try:
-        return adbc.Connection(_Lasting(), connection)
-    except BaseException:
-        connection.close()
-        raise
-
-
-class _Lasting:
-    """Stands for a database whose handle outlives its connections; what closes one of them leaves it alone."""
-
-    def close(self) -> None:
-        """Nothing is to be done."""
-
-
-@lru_cache(maxsize=8)
-def _types(url: str) -> AdbcDatabase:
-    """The driver's handle of a database, with all its types, which it asks for in 50 ms. It holds no connection."""
-    handle: AdbcDatabase = adbc_driver_postgresql.connect(url)
-    return handle
 
 
 def _list(columns: Sequence[str], prefix: str = "") -> str:
