@@ -1,6 +1,8 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
@@ -20,9 +22,11 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
     PRICE_INDICATORS,
     origins,
 )
-from breadthflow_pipelines.orchestration.overlap import overlapped
+from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.shards import Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
@@ -55,43 +59,58 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
     )
 
 
+@dataclass(frozen=True)
+class _OfShards:
+    """Indicators of the members in a shard, on the days of a span; what all shards need for that, as plain values."""
+
+    days: tuple[dt.date, dt.date]
+    members: pl.DataFrame
+    sessions: pl.DataFrame
+    medians: pl.DataFrame
+    holds: AssetHolds
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return self._read, self._computed, self._stored
+
+    def called(self, shard: Shard) -> str:
+        return f"securities {shard.first} to {shard.last}"
+
+    def _read(self, market: Market, shard: Shard, _: None) -> pl.DataFrame:
+        return bar_store.whole_history(market.store, shard.securities, self.days[1])
+
+    def _computed(self, market: Market, shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG002
+        of_members = roster(shard.of(self.members), self.sessions).select(_OF_MEMBERS)
+        rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
+        indicators = relative_strength(rows, self.medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+        return require(contracts.price_indicators(PRICE_BOUNDS), self.holds.without_held(indicators))
+
+    def _stored(self, market: Market, shard: Shard, indicators: pl.DataFrame) -> Merged:
+        return member_store.record_price_indicators(
+            market.store,
+            indicators,
+            PRICE_COLUMNS,
+            days=self.days,
+            securities=shard.ends,
+            held=self.holds.first_sessions,
+        )
+
+
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
     span = scope.span
     if span.is_empty:
         return NOTHING
+    days = span.start, span.end
     members = security_store.members(market.store)
-    sessions = market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end))
-    medians = _medians(market, span, members, sessions)
+    sessions = market.calendar.frame().filter(pl.col("session").is_between(*days))
+    work = _OfShards(days, members, sessions, _medians(market, span, members, sessions), scope.holds)
+    member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, days)
     # Shard by shard, each security from its first bar on, however the months are cut.
-    sizes = bar_store.histories(market.store, span.start, span.end)
-    contract = contracts.price_indicators(PRICE_BOUNDS)
-
-    def read() -> Iterator[tuple[Shard, pl.DataFrame]]:
-        for shard in shards(sizes, SHARD_BARS):
-            yield shard, bar_store.whole_history(market.store, shard.securities, span.end)
-
-    def compute(piece: tuple[Shard, pl.DataFrame]) -> tuple[Shard, pl.DataFrame]:
-        shard, bars = piece
-        of_members = roster(shard.of(members), sessions).select(_OF_MEMBERS)
-        rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
-        indicators = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
-        return shard, require(contract, scope.holds.without_held(indicators))
-
-    def store(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, Merged]:
-        shard, indicators = piece
-        return shard.bars, member_store.record_price_indicators(
-            market.store,
-            indicators,
-            PRICE_COLUMNS,
-            days=(span.start, span.end),
-            securities=shard.ends,
-            held=scope.holds.first_sessions,
-        )
-
+    sizes = bar_store.histories(market.store, *days)
     merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
-    for bars, stored in overlapped(overlapped(read(), compute), store):
-        merged, done = merged + stored, done + bars
+    for shard, stored in spread(market, "price_indicators", work, shards(sizes, SHARD_BARS)):
+        merged, done = merged + stored, done + shard.bars
         advance("price indicators", done / whole, f"{done:,} bars")
     advance("price indicators", 1, f"through {span.end}")
     return merged
