@@ -25,7 +25,7 @@ LOOKED_EVERY = 0.02  # seconds between two looks at which pieces are done
 PER_THREAD = 2  # pieces that the scheduler has at a time, so that none waits for its next and few lie in its memory
 
 
-def done_on_cluster(settings: Settings, order: Order[Piece], pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
+def done_on_cluster(settings: Settings, order: Order, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
     """Each piece with what the worker that did it gives back, in the order in which they are done.
 
     Raises:
@@ -42,7 +42,7 @@ def done_on_cluster(settings: Settings, order: Order[Piece], pieces: Iterable[Pi
                     return
                 for future in [future for future in waiting if future.status != "pending"]:
                     piece = waiting.pop(future)
-                    yield piece, _result(future, f"{order.asset}, {order.work.called(piece)}")
+                    yield piece, _result(future, f"{order.asset}, {piece}")
         finally:
             with suppress(Exception):  # the scheduler may be gone; the store's locks keep what it left in order
                 client.cancel(list(waiting))

@@ -13,7 +13,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse.pieces import spreading, store_identity
 
 
-def spread(market: Market, asset: str, work: Work[Piece], pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
+def spread(market: Market, asset: str, work: Work, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
     """Do the work on each piece; gives the piece and what the last stage made, as soon as it is done.
 
     Here, pieces are done in their order, and while one is at one stage the next is at the stage before. On a cluster
@@ -33,7 +33,7 @@ def spread(market: Market, asset: str, work: Work[Piece], pieces: Iterable[Piece
             yield from done_on_cluster(market.settings, order, pieces)
 
 
-def _here(market: Market, work: Work[Piece], pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
+def _here(market: Market, work: Work, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
     done: Iterable[tuple[Piece, Any]] = ((piece, None) for piece in pieces)
     *before, last = (partial(_at_stage, market, stage) for stage in work.stages)
     for number, stage in enumerate(before):

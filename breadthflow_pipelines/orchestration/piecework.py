@@ -7,15 +7,14 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse.kept_connections import connections_kept
 from breadthflow_pipelines.warehouse.pieces import piece_of, store_identity
 
-Piece = TypeVar("Piece")
-AnyPiece = TypeVar("AnyPiece", contravariant=True)
+Piece = TypeVar("Piece")  # a plain value too; messages call it what str() says
 Stage = Callable[[Market, Any, Any], Any]
 
 # Settings on which rows depend; the others say where files and addresses are, which may differ from machine to machine.
@@ -23,17 +22,15 @@ DECIDING = ("calendar", "coverage_gate", "demo_seed", "index_symbols", "source",
 PACKAGES = ("breadthflow", "polars")
 
 
-class Work(Protocol[AnyPiece]):
+class Work(Protocol):
     """What is done with each piece: a plain value, which can be sent to another process together with the piece.
 
     stages: each is given the market, the piece, and what the stage before made of it (the first: None); only the last
-    one writes. called: what messages call a piece.
+    one writes.
     """
 
     @property
     def stages(self) -> Sequence[Stage]: ...
-
-    def called(self, piece: AnyPiece) -> str: ...
 
 
 def terms_of(market: Market) -> dict[str, str]:
@@ -48,16 +45,16 @@ def terms_of(market: Market) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Order(Generic[Piece]):
+class Order:
     """What a worker is sent with each piece. run: as ``spreading`` names it. terms, store: those of the run."""
 
     asset: str
-    work: Work[Piece]
+    work: Work
     run: str
     terms: Mapping[str, str]
     store: str
 
-    def do(self, piece: Piece) -> Any:
+    def do(self, piece: object) -> Any:
         """Do the piece in this process, a worker, with the market of its own environment.
 
         Raises:

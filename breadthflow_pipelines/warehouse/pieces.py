@@ -5,7 +5,7 @@ pieces are is not known here.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from uuid import uuid4
 
 import psycopg2
@@ -36,7 +36,12 @@ def spreading(database: Database, asset: str) -> Iterator[str]:
         _ask(connection, "pg_advisory_lock", _pieces(asset))
         _ask(connection, "pg_advisory_unlock", _pieces(asset))
         _ask(connection, "pg_advisory_lock", _run(run))
-        yield run
+        try:
+            yield run
+        finally:
+            # The server notices a moment later that a connection is closed; until then, pieces would believe it lives.
+            with suppress(DatabaseError, psycopg2.Error):
+                _ask(connection, "pg_advisory_unlock", _run(run))
 
 
 @contextmanager

@@ -29,9 +29,6 @@ class Noted:
     def stages(self) -> Sequence[Stage]:
         return self._read, self._computed, self._stored
 
-    def called(self, piece: int) -> str:
-        return f"number {piece}"
-
     def _read(self, market: Market, piece: int, before: None) -> int:  # noqa: ARG002
         self.notes.append(("read", piece))
         return piece * 10
@@ -44,7 +41,7 @@ class Noted:
         return computed * 2
 
 
-def order(store: Store, run: str) -> Order[int]:
+def order(store: Store, run: str) -> Order:
     """What a worker is sent by a run with the settings of this process."""
     return Order("price_indicators", Noted(), run, terms_of(store.market), store_identity(store.database))
 

@@ -1,6 +1,5 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
 )
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -63,7 +62,7 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
 class _OfShards:
     """Indicators of the members in a shard, on the days of a span; what all shards need for that, as plain values."""
 
-    days: tuple[dt.date, dt.date]
+    days: Days
     members: pl.DataFrame
     sessions: pl.DataFrame
     medians: pl.DataFrame
@@ -73,11 +72,8 @@ class _OfShards:
     def stages(self) -> Sequence[Stage]:
         return self._read, self._computed, self._stored
 
-    def called(self, shard: Shard) -> str:
-        return f"securities {shard.first} to {shard.last}"
-
     def _read(self, market: Market, shard: Shard, _: None) -> pl.DataFrame:
-        return bar_store.whole_history(market.store, shard.securities, self.days[1])
+        return bar_store.whole_history(market.store, shard.securities, self.days.end)
 
     def _computed(self, market: Market, shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG002
         of_members = roster(shard.of(self.members), self.sessions).select(_OF_MEMBERS)
@@ -101,7 +97,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     span = scope.span
     if span.is_empty:
         return NOTHING
-    days = span.start, span.end
+    days = span.days
     members = security_store.members(market.store)
     sessions = market.calendar.frame().filter(pl.col("session").is_between(*days))
     work = _OfShards(days, members, sessions, _medians(market, span, members, sessions), scope.holds)

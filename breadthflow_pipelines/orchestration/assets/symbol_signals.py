@@ -1,6 +1,5 @@
 """Signals of each member of a universe: what the technical rules say together. The rules are in signals/."""
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS,
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.gates import judge_members
 from breadthflow_pipelines.orchestration.holds import AssetHolds
+from breadthflow_pipelines.orchestration.partitions import Days
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -57,9 +57,6 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
     )
 
 
-Days = tuple[dt.date, dt.date]  # the first and the last
-
-
 @dataclass(frozen=True)
 class _OfDays:
     """Signals of all members on some days."""
@@ -69,9 +66,6 @@ class _OfDays:
     @property
     def stages(self) -> Sequence[Stage]:
         return self._computed, self._stored
-
-    def called(self, days: Days) -> str:
-        return f"{days[0]} to {days[1]}"
 
     def _computed(self, market: Market, days: Days, _: None) -> pl.DataFrame:
         rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, *days)
@@ -90,11 +84,11 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
     if span.is_empty:
         return merged
     pieces = span.pieces(security_store.how_many(market.store))
-    member_store.prepare_symbol_signals(market.store, SIGNAL_COLUMNS, (span.start, span.end))
+    member_store.prepare_symbol_signals(market.store, SIGNAL_COLUMNS, span.days)
     done = 0
     for days, stored in spread(market, "symbol_signals", _OfDays(scope.holds), pieces):
         merged, done = merged + stored, done + 1
-        advance("symbol signals", done / len(pieces), f"through {days[1]}")
+        advance("symbol signals", done / len(pieces), f"through {days.end}")
     return merged
 
 
