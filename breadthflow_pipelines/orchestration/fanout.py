@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.piecework import Order, Piece, Stage, Work, terms_of
 from breadthflow_pipelines.orchestration.resources import Market
@@ -21,13 +22,19 @@ def spread(market: Market, asset: str, work: Work, pieces: Iterable[Piece]) -> I
 
     Raises:
         UnreachableError: the cluster or its workers cannot be reached, or were lost.
-        RequestError: a worker has another store, version or settings than this process.
+        RequestError: a worker has another store, version or settings than this process, or Dask is not installed.
     """
     with spreading(market.store, asset) as run:
         if market.settings.cluster is None:
             yield from _here(market, work, pieces)
         else:
-            from breadthflow_pipelines.orchestration.cluster import done_on_cluster
+            try:
+                from breadthflow_pipelines.orchestration.cluster import done_on_cluster
+            except ModuleNotFoundError as error:
+                raise RequestError(
+                    f"BREADTHFLOW_CLUSTER is set, but {error.name} is not installed: "
+                    'run pip install "breadthflow[scale]", or unset it to compute here.'
+                ) from None
 
             order = Order(asset, work, run, terms_of(market), store_identity(market.store))
             yield from done_on_cluster(market.settings, order, pieces)

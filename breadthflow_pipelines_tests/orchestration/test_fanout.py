@@ -1,5 +1,6 @@
 """Pieces in this process, and what a process must have in common with a run before it does a piece of it."""
 
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -191,6 +192,15 @@ def test_a_scheduler_that_does_not_answer_is_said_to_be_unreachable(
         list(spread(store.market, "price_indicators", Noted(), [1]))
     assert refusal.value.exit_status == 3
     assert "\n" not in str(refusal.value)
+
+
+def test_a_cluster_without_the_extra_is_said_in_one_line(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_CLUSTER", "tcp://127.0.0.1:8786")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, cluster.__name__)
+    get_settings.cache_clear()
+    with pytest.raises(RequestError, match=r"distributed is not installed: run pip install \"breadthflow\[scale\]\""):
+        list(spread(store.market, "price_indicators", Noted(), [1]))
 
 
 def test_missing_certificates_are_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
