@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -261,6 +262,29 @@ def test_two_merges_at_once_take_turns(held: Database, second: Path) -> None:
     answers = [process.communicate(timeout=60) for process in merges]
     assert sorted(output.split() for output, _ in answers) == [["0", "0", "0"], ["1", "1", "1"]], answers
     assert len(rows(held)) == 4
+
+
+def test_merges_side_by_side_wait_for_merges_of_whole_tables_and_of_their_own_scope(held: Database) -> None:
+    table = "breadthflow table exchange_breadth"
+    beside = {"scope": "exchange = $1", "side_by_side": True}
+
+    def waits_for(lock: str, what: str, exchange: str) -> bool:
+        """Whether a merge of that exchange's counts, side by side with others, waits for somebody with this lock."""
+        blocker = psycopg2.connect(held.url)
+        blocker.cursor().execute(f"SELECT {lock}(hashtextextended(%s, 0))", (what,))
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            rows_of = FIRST.filter(exchange=exchange)
+            merging = thread.submit(merge, held, tables.exchange_breadth, rows_of, parameters=(exchange,), **beside)
+            wait_until(lambda: merging.done() or waiting(held))
+            waited = not merging.done()
+            blocker.close()
+            assert figures(merging.result())[0] == rows_of.height
+        return waited
+
+    assert waits_for("pg_advisory_xact_lock", table, "X")  # of a merge of the whole table
+    assert waits_for("pg_advisory_xact_lock", f"{table} where exchange = $1 X", "X")  # of the same scope
+    assert not waits_for("pg_advisory_xact_lock", f"{table} where exchange = $1 X", "Y")  # of another one
+    assert not waits_for("pg_advisory_xact_lock_shared", table, "Y")
 
 
 def test_a_table_s_own_defaults_fill_what_a_frame_leaves_out(database: Database) -> None:
