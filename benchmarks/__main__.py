@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("reading", "files", "counts", "catalogue", "load_bars", "dagster_storage", "backfill")
+BENCHMARKS = ("reading", "files", "counts", "catalogue", "technical", "load_bars", "dagster_storage", "backfill")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from common import CALENDAR, show
 from made_files import write_market
 
 from breadthflow_pipelines.warehouse import bulk
-from breadthflow_pipelines.warehouse.arrow_connections import cursor_on
+from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
 from breadthflow_pipelines.warehouse.database import NAME, Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 
@@ -81,7 +81,7 @@ def limit(database: Database, years: range) -> float:
         for frame, read in _by_year(database, table, years):
             began = time.perf_counter()
             if frame.height:
-                with cursor_on(database) as cursor:
+                with arrow_cursor(database) as cursor:
                     cursor.adbc_ingest(f"twin_{table}", frame.drop(STAMPS, strict=False).to_arrow(), mode="append")
             seconds += time.perf_counter() - began + (read if table == "bars" else 0)
         bulk.execute(database, [(f"DROP TABLE twin_{table}", ())])

@@ -1,4 +1,4 @@
-"""The store's breadth and signals as frames, for notebooks and scripts. Reads only; docs/reading.md has an example.
+"""What the store says as frames, for notebooks and scripts. Reads only; docs/reading.md has an example.
 
 The store is the one that the environment means, as for the command: BREADTHFLOW_HOME or BREADTHFLOW_DATABASE_URL.
 """
@@ -106,6 +106,171 @@ def signals(
     """
     database = open_database(get_settings())
     rows = frame_listing.signals_frame(database, universe, _day(start), _day(end), segment, rule)
+    return rows if frames == "polars" else rows.to_pandas()
+
+
+@overload
+def outcomes(
+    universe: str,
+    start: Day = None,
+    end: Day = None,
+    *,
+    segment: str | None = ALL,
+    rule: str | None = None,
+    horizon: int | None = None,
+    frames: Literal["pandas"] = "pandas",
+) -> pd.DataFrame: ...
+@overload
+def outcomes(
+    universe: str,
+    start: Day = None,
+    end: Day = None,
+    *,
+    segment: str | None = ALL,
+    rule: str | None = None,
+    horizon: int | None = None,
+    frames: Literal["polars"],
+) -> pl.DataFrame: ...
+def outcomes(
+    universe: str,
+    start: Day = None,
+    end: Day = None,
+    *,
+    segment: str | None = ALL,
+    rule: str | None = None,
+    horizon: int | None = None,
+    frames: Literal["pandas", "polars"] = "pandas",
+) -> pd.DataFrame | pl.DataFrame:
+    """What followed each signal of a universe from start through end: a row for each signal and horizon.
+
+    Entered at the close of the session after the signal's. ``return``, ``excess`` and ``hit`` are null until the window
+    has closed.
+
+    Args:
+        segment: ALL, the universe as a whole; a sector; None for every segment.
+        rule, horizon: only this one's; horizons are 5, 21, 63, 126 and 252 sessions.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        DatabaseError: the store cannot be reached.
+    """
+    rows = frame_listing.judged_frame(
+        open_database(get_settings()),
+        "outcomes",
+        universe,
+        _day(start),
+        _day(end),
+        segment=segment,
+        rule=rule,
+        horizon=horizon,
+    )
+    return rows if frames == "polars" else rows.to_pandas()
+
+
+@overload
+def accuracy(
+    universe: str,
+    *,
+    rule: str | None = None,
+    horizon: int | None = None,
+    frames: Literal["pandas"] = "pandas",
+) -> pd.DataFrame: ...
+@overload
+def accuracy(
+    universe: str,
+    *,
+    rule: str | None = None,
+    horizon: int | None = None,
+    frames: Literal["polars"],
+) -> pl.DataFrame: ...
+def accuracy(
+    universe: str,
+    *,
+    rule: str | None = None,
+    horizon: int | None = None,
+    frames: Literal["pandas", "polars"] = "pandas",
+) -> pd.DataFrame | pl.DataFrame:
+    """The record of each rule in a universe held against chance: a row for each side, horizon and era.
+
+    A ``hit_rate`` means nothing without the ``base_rate`` beside it, and neither does without the ``verdict``.
+
+    Args:
+        rule, horizon: only this one's.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        DatabaseError: the store cannot be reached.
+    """
+    rows = frame_listing.judged_frame(open_database(get_settings()), "accuracy", universe, rule=rule, horizon=horizon)
+    return rows if frames == "polars" else rows.to_pandas()
+
+
+@overload
+def backtests(
+    universe: str,
+    *,
+    rule: str | None = None,
+    frames: Literal["pandas"] = "pandas",
+) -> pd.DataFrame: ...
+@overload
+def backtests(
+    universe: str,
+    *,
+    rule: str | None = None,
+    frames: Literal["polars"],
+) -> pl.DataFrame: ...
+def backtests(
+    universe: str,
+    *,
+    rule: str | None = None,
+    frames: Literal["pandas", "polars"] = "pandas",
+) -> pd.DataFrame | pl.DataFrame:
+    """What following each rule was worth: a row for each portfolio and cost, or one with the reason why there is none.
+
+    Rows with thresholds ``walk forward`` cover the chosen years alone. What random entries made of the same trades is
+    in the rule's row at its own cost.
+
+    Args:
+        rule: only this one's.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        DatabaseError: the store cannot be reached.
+    """
+    rows = frame_listing.judged_frame(open_database(get_settings()), "backtests", universe, rule=rule)
+    return rows if frames == "polars" else rows.to_pandas()
+
+
+@overload
+def trades(
+    universe: str,
+    *,
+    rule: str | None = None,
+    frames: Literal["pandas"] = "pandas",
+) -> pd.DataFrame: ...
+@overload
+def trades(
+    universe: str,
+    *,
+    rule: str | None = None,
+    frames: Literal["polars"],
+) -> pl.DataFrame: ...
+def trades(
+    universe: str,
+    *,
+    rule: str | None = None,
+    frames: Literal["pandas", "polars"] = "pandas",
+) -> pd.DataFrame | pl.DataFrame:
+    """The trades of the backtests: a row for each, with the signal that began it.
+
+    Args:
+        rule: only this one's.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        DatabaseError: the store cannot be reached.
+    """
+    rows = frame_listing.judged_frame(open_database(get_settings()), "trades", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
 
 

@@ -23,8 +23,11 @@ def _default_home() -> Path:
 
 _PAIRS_FOR = {
     "source_columns": "ours=theirs,ours=theirs, for example session=Day,close=Last",
-    "index_symbols": "universe=symbol,universe=symbol, for example sp500=SPY",
+    "index_symbols": "universe=symbol,universe=file, for example sp500=SPY,nasdaq100=/data/ndx.csv",
 }
+
+
+_PLACES = ("/", "./", "../", "~", "file:", "http:", "https:")  # how a path or an address begins
 
 
 class Settings(BaseSettings):
@@ -78,8 +81,12 @@ class Settings(BaseSettings):
     coverage_gate: float = Field(
         default=0.5, ge=0, le=1, description="smallest priced/members on which breadth may be built"
     )
-    index_symbols: Annotated[dict[str, str], NoDecode] = Field(
-        default_factory=dict, description="the symbol whose bars are a universe's index: sp500=SPY,..."
+    index_symbols: Annotated[dict[str, str | Path], NoDecode] = Field(
+        default_factory=dict,
+        description="a universe's index, a symbol with bars or a file of closes: sp500=SPY,nasdaq100=/data/ndx.csv",
+    )
+    risk_free: Path | None = Field(
+        default=None, description="what cash earns in backtests: a CSV file with session,rate in per cent a year"
     )
     exchange_breadth: SecretStr | None = Field(
         default=None,
@@ -107,7 +114,14 @@ class Settings(BaseSettings):
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
     @field_validator(
-        "home", "universe_file", "drop_folder", "calendar_changes", "cluster_ca", "cluster_cert", "cluster_key"
+        "home",
+        "universe_file",
+        "drop_folder",
+        "calendar_changes",
+        "risk_free",
+        "cluster_ca",
+        "cluster_cert",
+        "cluster_key",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -135,6 +149,18 @@ class Settings(BaseSettings):
         if any(len(pair) != 2 or not all(pair) for pair in pairs):
             raise ValueError(f"write it as {_PAIRS_FOR[str(info.field_name)]}")
         return dict(pairs)
+
+    @field_validator("index_symbols")
+    @classmethod
+    def _index_files(cls, value: dict[str, str | Path]) -> dict[str, str | Path]:
+        """Whatever looks like a path is one: symbols such as BRK/B and .SPX do not."""
+        found = dict(value)
+        for universe, index in value.items():
+            if str(index).startswith(_PLACES) or str(index).lower().endswith(".csv"):
+                found[universe] = location(index)
+                if isinstance(found[universe], str):
+                    raise ValueError(f"{index} is an address; download the file and name its path")
+        return found
 
     @field_validator("source_symbol")
     @classmethod
@@ -201,6 +227,16 @@ class Settings(BaseSettings):
         """The chosen settings as variables: they give another process the same settings in any working directory."""
         chosen = {"home", *self.model_fields_set}
         return {f"BREADTHFLOW_{name.upper()}": _written(getattr(self, name)) for name in sorted(chosen)}
+
+    @property
+    def index_files(self) -> dict[str, Path]:
+        """By universe, the file with the closes of its index."""
+        return {universe: index for universe, index in self.index_symbols.items() if isinstance(index, Path)}
+
+    @property
+    def index_shares(self) -> dict[str, str]:
+        """By universe, the symbol whose bars are its index."""
+        return {universe: index for universe, index in self.index_symbols.items() if isinstance(index, str)}
 
     @property
     def publications(self) -> dict[str, Path | str]:

@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psycopg2
 import pytest
 
 from breadthflow_pipelines import cli
+from breadthflow_pipelines.cli import judging
 from breadthflow_pipelines.evaluation.family import FAMILY
+from breadthflow_pipelines.evaluation.walk_forward import walk_forward
 from breadthflow_pipelines.indicators.breadth_catalogue import INDICATOR_COLUMNS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
@@ -25,6 +28,7 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import publications
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, demo_store
+from breadthflow_pipelines_tests.evaluation import made
 from breadthflow_pipelines_tests.inbox import Inbox
 
 Ask = Callable[..., "Answer"]
@@ -568,7 +572,7 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
         (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),
         (["run"], {"universe_file": "/nowhere.csv"}, "/nowhere.csv"),
         (["run"], {"calendar_changes": "/etc/hostname"}, "has to begin with the line date,change,reason"),
-        (["check", "--select", "nope"], {}, "there are: bars,"),
+        (["check", "--select", "nope"], {}, "there are: backtests, bars,"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_with_the_reason(
@@ -734,9 +738,51 @@ def test_accuracy_lists_every_rule_with_the_columns_that_a_reader_needs(ask: Ask
     assert "Records of demo (synthetic: demo)" in table
 
 
+def test_calibration_has_the_base_rate_of_the_same_sessions_beside_each_rate(ask: Ask) -> None:
+    rows = ask("calibration", "--universe", "demo", "--format", "csv").rows
+    assert {"hit_rate", "base_rate", "lift", "lift_error", "relative", "brier", "skill", "verdict"} <= rows[0].keys()
+    assert {row["synthetic"] for row in rows} == {"true"}
+    assert {(row["rule"], row["horizon"]) for row in rows} >= {("combined", "5"), ("rsi", "5")}
+    rates = [float(row[name]) for row in rows for name in ("hit_rate", "base_rate") if row[name]]
+    assert rates
+    assert all(0 <= rate <= 1 for rate in rates)
+    own = ask("calibration", "--universe", "demo", "--rule", "trend", "--horizon", "5", "--format", "csv").rows
+    assert {(row["rule"], row["horizon"], row["grouped_by"]) for row in own} == {("trend", "5", "all")}
+    table = ask("calibration", "--universe", "demo", "--horizon", "5").out
+    assert "Symbol signals of demo (synthetic: demo): right beside other members of the same sessions" in table
+    assert "By confidence" in table
+    assert "By strength" in table
+
+
+def test_symbols_have_the_record_that_such_signals_had_before_the_month(ask: Ask, store: dict[str, object]) -> None:
+    rows = ask("symbols", "--universe", "demo", "--format", "csv").rows
+    sell = next(row for row in rows if row["action"] == "sell")
+    assert {sell[name] for name in ("record_hit_rate", "record_base_rate", "record_n", "verdict")} == {""}
+    month = sell["session"][:7] + "-01"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO symbol_records VALUES ('demo', %s, 'combined', 'sell', 0.44, 0.48, 9876, 'suggestive'), "
+            "('demo', %s, 'trend', 'sell', 0.1, 0.2, 3, 'survives')",
+            [month, month],
+        )
+    try:
+        told = ask("symbols", "--universe", "demo").out
+        assert "44% of 9,876, base 48%: suggestive" in told
+        assert "survives" not in told  # of one rule, and not of what they say together
+        again = ask("symbols", "--universe", "demo", "--action", "sell", "--format", "csv").rows[0]
+        assert (again["record_n"], again["verdict"]) == ("9876", "suggestive")
+    finally:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM symbol_records")
+        connection.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("calibration", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
+        (("calibration", "--universe", "demo", "--rule", "conviction"), "there are: combined, trend"),
+        (("calibration", "--universe", "nothing"), "nothing"),
         (("accuracy", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
         (("accuracy", "--universe", "nothing"), "nothing"),
         (("backtest", "--universe", "demo", "--rule", "whaley_adt5_capitulation"), "no signal|claims nothing"),
@@ -767,3 +813,31 @@ def test_a_backtest_stands_beside_what_needs_no_rule(ask: Ask) -> None:
     answer = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--threshold", "55", "--leave", "50")
     for told in ("(synthetic: demo)", "buy and hold", "same exposure", "1,000 runs at random times", "earns nothing"):
         assert told in answer.out
+
+
+def test_walk_forward_prints_what_followed_and_not_what_chose(capsys: pytest.CaptureFixture[str]) -> None:
+    number = np.arange(2_000)
+    scores = made.scores((50 + 25 * np.sin(number / 40)).tolist())
+    level = made.levels(made.walk(np.random.default_rng(5), 2_000))
+    choices, tested = walk_forward(scores, level, [50.0, 60.0])
+    assert tested is not None
+    judging._show(tested, choices.to_dicts())
+    printed = capsys.readouterr().out
+    assert "out_of_sample" in printed
+    assert "in_sample" not in printed
+    assert all(str(last) in printed for last in choices["sample_to"])
+
+
+def test_a_backtest_is_held_beside_the_index_and_the_interest_that_settings_name(ask: Ask, tmp_path: Path) -> None:
+    scores = ask("signals", "--universe", "demo", "--rule", "breadth_score", "--from", "2025-01-01", "--format", "csv")
+    days = dict.fromkeys(row["session"] for row in scores.rows)  # of the whole and of sectors
+    (tmp_path / "index.csv").write_text("date,close\n" + "".join(f"{day},{100 + i}\n" for i, day in enumerate(days)))
+    (tmp_path / "rates.csv").write_text("session,rate\n2015-01-02,4.0\n")
+    asked = ("backtest", "--universe", "demo", "--rule", "breadth_score")
+    settings = {"index_symbols": f"demo={tmp_path / 'index.csv'}", "risk_free": tmp_path / "rates.csv"}
+    answer = ask(*asked, **settings)
+    for told in ("Benchmark: index.csv (price)", "Cash earns the risk-free rate", "benchmark"):
+        assert told in answer.out
+    (tmp_path / "rates.csv").write_text("day,rate\n")
+    refused = ask(*asked, **settings)
+    assert (refused.status, "rates.csv has no columns session and rate" in refused.err) == (2, True)

@@ -58,9 +58,11 @@ def test_the_example_of_reading_runs(
         monkeypatch.setenv(f"BREADTHFLOW_{name.upper()}", str(value))
     get_settings.cache_clear()
     exec(example, {})  # noqa: S102 - it is our own
-    low, _, sessions = capsys.readouterr().out.partition(" of ")
+    first, *table = capsys.readouterr().out.splitlines()
+    low, _, sessions = first.partition(" of ")
     assert 0 <= int(low) < int(sessions.split()[0])
     assert int(sessions.split()[0]) > 300  # fifteen months
+    assert [row.split("  ")[0] for row in table[2:]] == ["buy and hold", "rule", "same exposure"]
 
 
 def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:

@@ -10,12 +10,14 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines import reading
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.evaluation.backtests import Backtests, backtests
+from breadthflow_pipelines.evaluation.outcomes import outcomes, windows
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_COLUMNS
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.market import market_signals
-from breadthflow_pipelines.warehouse import breadth_listing, breadth_store, signal_listing
+from breadthflow_pipelines.warehouse import breadth_listing, breadth_store, evaluation_store, signal_listing
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.reports.test_charts import counts
 
@@ -77,6 +79,47 @@ def test_as_of_gives_what_was_known_then(stored: Database) -> None:
     assert before == OF["advances"].to_list()
     assert now == corrected["advances"].to_list()
     assert reading.breadth("small", as_of=then.isoformat(), frames="polars")["advances"].to_list() == before
+
+
+def judge_stored(database: Database) -> Backtests:
+    """What follows signals in a market that rises, stored as the pipeline stores it."""
+    sessions = OF["session"]
+    level = pl.DataFrame({"session": sessions, "level": [1.001**i for i in range(sessions.len())]})
+    levels = level.select(
+        universe=pl.lit("small"),
+        segment=pl.lit("ALL"),
+        session="session",
+        level="level",
+        intraday=pl.lit(None, pl.Float64),
+        basis=pl.lit("price"),
+    )
+    calendar = sessions.to_frame().with_row_index("ordinal").with_columns(pl.col("ordinal").cast(pl.Int32))
+    given = evaluation_store.market_signals(database)
+    evaluation_store.record_outcomes(database, outcomes(given, windows(levels, calendar)))
+    kept = backtests(given.filter(segment="ALL"), levels.with_columns(held=pl.lit("index")), levels.clear())
+    evaluation_store.record_backtests(database, kept.figures, kept.trades, kept.years)
+    return kept
+
+
+def test_what_came_of_signals_is_there_by_rule_horizon_and_day(stored: Database) -> None:
+    kept = judge_stored(stored)
+    start = dt.date(2022, 3, 1)
+    followed = reading.outcomes("small", start, rule="conviction", horizon=21, frames="polars")
+    said = reading.signals("small", start, rule="conviction", frames="polars")
+    assert followed["signal_id"].to_list() == said["signal_id"].to_list()
+    assert set(followed["horizon"]) == {21}
+    closed = followed.drop_nulls("return")
+    assert closed["return"].to_list() == pytest.approx([1.001**21 - 1] * closed.height)
+    assert 0 < closed.height < followed.height  # the last ones are open
+    worth = reading.backtests("small", frames="polars")
+    assert_frame_equal(worth.drop("synthetic"), kept.figures, check_row_order=False, check_exact=True)
+    assert set(reading.backtests("small", rule="conviction")["rule"]) == {"conviction"}
+    trades = reading.trades("small", frames="polars")
+    assert trades.height == kept.trades.height > 0
+    assert reading.accuracy("small").empty  # nothing was judged here; that is an answer
+    for call in (reading.outcomes, reading.accuracy, reading.backtests, reading.trades):
+        with pytest.raises(RequestError, match="Universe nope is unknown"):
+            call("nope")
 
 
 @pytest.mark.usefixtures("stored")

@@ -51,6 +51,8 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("EXCHANGE_BREADTH", "NYSE=", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
+        ("INDEX_SYMBOLS", "sp500", "universe=symbol"),
+        ("INDEX_SYMBOLS", "sp500=https://host/gspc.csv", "download the file"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
         ("SOURCE_PATH", "https:///bars.zip", "names no host"),
         ("REQUEST_RATE", "0", "greater than 0"),
@@ -104,6 +106,14 @@ def test_a_column_mapping_is_written_as_pairs(
 ) -> None:
     monkeypatch.setenv("BREADTHFLOW_SOURCE_COLUMNS", text)
     assert get_settings().source_columns == mapping
+
+
+def test_an_index_is_a_symbol_or_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("BREADTHFLOW_INDEX_SYMBOLS", "a=.SPX,b=BRK/B,c=~/x.txt,d=ndx.csv")
+    settings = get_settings()
+    assert settings.index_shares == {"a": ".SPX", "b": "BRK/B"}
+    assert settings.index_files == {"c": Path("/home/somebody/x.txt"), "d": Path("ndx.csv").absolute()}
 
 
 def test_paths_are_absolute_and_know_the_user_s_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Write docs/record.md: how good every rule has been on real data, from docs/record.csv.
+"""Write docs/record.md: how good every rule has been on real data, from docs/record.csv and docs/symbol_record.csv.
 
 .venv/bin/python docs/make_record.py
-.venv/bin/python docs/make_record.py --figures    # first reads record.csv again from the store that the settings name
+.venv/bin/python docs/make_record.py --figures    # first reads both again from the store that the settings name
 
 The store holds ../shared/market: NASDAQ's published counts with its index beside them, by breadthflow import-breadth,
 and the S&P 500 with sp500=SPY as its index, by breadthflow backfill --from 2006-01-03 --to 2017-11-10.
@@ -15,10 +15,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from breadthflow_pipelines.evaluation.family import FAMILY
+from breadthflow_pipelines.evaluation.family import FAMILY, SYMBOL_FAMILY
 from breadthflow_pipelines.model.vocabulary import (
     BUY,
+    BY_ALL,
+    BY_CONFIDENCE,
+    BY_STRENGTH,
     CHANCE,
+    COMBINED,
+    HOLD,
     HORIZONS,
     NOT_JUDGED,
     SELL,
@@ -27,11 +32,14 @@ from breadthflow_pipelines.model.vocabulary import (
     WHOLE,
 )
 from breadthflow_pipelines.warehouse.accuracy_listing import accuracy
+from breadthflow_pipelines.warehouse.database import Database
 
 DOCS = Path(__file__).resolve().parent
-PAGE, FIGURES = DOCS / "record.md", DOCS / "record.csv"
+PAGE, FIGURES, SYMBOL_FIGURES = DOCS / "record.md", DOCS / "record.csv", DOCS / "symbol_record.csv"
 UNIVERSES = {"sp500": "S&P 500 members", "NASDAQ": "NASDAQ's published counts"}
 ERAS = (WHOLE, "since_publication")
+QUARTER = 63  # sessions, the horizon of the records beside signals
+LEAST = 100  # signals of a tenth that is listed
 DIGITS = 6  # kept of each figure, which is more than any of them deserves
 
 COLUMNS = (
@@ -40,22 +48,28 @@ COLUMNS = (
     *("hit_rate", "base_rate", "lift_low", "lift_high", "detectable", "mean", "base_mean"),
     *("p_rotation", "p_matched", "p_family", "p_holm", "family", "family_members", "basis"),
 )
+SYMBOL_COLUMNS = (
+    *("universe", "horizon", "rule", "action", "grouped_by", "bin", "signals", "sessions", "hit_rate", "base_rate"),
+    *("lift", "lift_error", "relative", "relative_error", "confidence", "brier", "brier_base", "skill"),
+    *("windows", "p", "p_family", "verdict", "reason"),
+)
+_WORDS = ("universe", "rule", "action", "era", "verdict", "reason", "family", "basis", "grouped_by")
 Row = dict[str, Any]
 
 
-def read() -> list[Row]:
-    """The rows of record.csv: numbers as numbers, null where empty."""
-    with FIGURES.open(newline="") as lines:
+def read(figures: Path = FIGURES) -> list[Row]:
+    """The rows of record.csv, or of symbol_record.csv: numbers as numbers, null where empty."""
+    with figures.open(newline="") as lines:
         return [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(lines)]
 
 
-def as_kept(rows: Iterable[Row]) -> list[dict[str, str]]:
-    """Rows of the store as record.csv has them."""
-    return [{name: _text(row[name]) for name in COLUMNS} for row in rows]
+def as_kept(rows: Iterable[Row], columns: Sequence[str] = COLUMNS) -> list[dict[str, str]]:
+    """Rows of the store as record.csv, or symbol_record.csv, has them."""
+    return [{name: _text(row[name]) for name in columns} for row in rows]
 
 
 def _value(name: str, text: str) -> Any:
-    if text == "" or name in ("universe", "rule", "action", "era", "verdict", "reason", "family", "basis"):
+    if text == "" or name in _WORDS:
         return text or None
     if name.endswith("_session"):
         return text
@@ -68,7 +82,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def page(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Row], symbols: Sequence[Row]) -> str:
     """The whole page, in Markdown."""
     whole = [row for row in rows if row["era"] == WHOLE]
     parts = [
@@ -78,6 +92,7 @@ def page(rows: Sequence[Row]) -> str:
         *(_table_of(universe, whole) for universe in UNIVERSES),
         _best(whole, rows),
         _reading(whole),
+        _members(symbols),
         LIMITS,
     ]
     return "\n\n".join(_wrapped(part) for part in parts) + "\n"
@@ -95,7 +110,7 @@ def _opening(whole: Sequence[Row]) -> str:
     return f"""
 # The record
 
-<!-- Written by docs/make_record.py from docs/record.csv. -->
+<!-- Written by docs/make_record.py from docs/record.csv and docs/symbol_record.csv. -->
 
 How often each rule has been right, beside how often any session would have been. Judged are {spans}, at
 {", ".join(map(str, HORIZONS))} sessions, as family `{FAMILY.name}`, which was registered before it was judged.
@@ -237,6 +252,76 @@ def _reading(whole: Sequence[Row]) -> str:
 """
 
 
+def _members(symbols: Sequence[Row]) -> str:
+    claims = [row for row in symbols if row["grouped_by"] == BY_ALL and row["action"] != HOLD]
+    counted = Counter(row["verdict"] for row in claims)
+    told = _of(symbols, rule=COMBINED, horizon=QUARTER)
+    rules = list(dict.fromkeys((row["rule"], row["action"]) for row in claims))
+    cells = [
+        (
+            f"`{rule}`",
+            action,
+            f"{_of(claims, rule=rule, action=action, horizon=QUARTER)[0]['signals']:,}",
+            *(_share_cell(_of(claims, rule=rule, action=action, horizon=horizon)[0]) for horizon in HORIZONS),
+        )
+        for rule, action in sorted(rules, key=lambda claim: (claim[0] != COMBINED, claim))
+    ]
+    header = ("rule", "side", "signals", *(f"{horizon} sessions" for horizon in HORIZONS))
+    return f"""
+## Single members
+
+What the technical rules say of each S&P 500 member on each session, 1.2 million signals (`breadthflow calibration`).
+A buy is right when the member beats the mean of all members over the next sessions, a sell when it trails it. The first
+number is how often that was so, the second how often it was so of any members of the same sessions, in per cent.
+Errors have sessions as clusters, and family `{SYMBOL_FAMILY.name}` was registered before it was judged.
+
+**{_number(counted[SURVIVES])} of {len(claims)} records survives**,
+{_number(counted[SUGGESTIVE]).lower()} is suggestive: {counted[CHANCE]} cannot be told from chance,
+{counted[NOT_JUDGED]} cannot be judged.
+
+{_table(header, cells)}
+
+Does confidence mean anything? How often signals of each tenth of confidence were right over {QUARTER} sessions.
+Skill is 1 less the Brier score over that of always saying the base rate: below 0, whoever took confidence for a
+probability was worse off than somebody who knew the base rate alone.
+
+{_confidence(told)}
+
+Does strength? The mean return beside the universe over {QUARTER} sessions, and its error, by tenths of each session's
+members, the weakest first. If strength told anything, the numbers would rise from left to right.
+
+{_strength(told)}
+"""
+
+
+def _share_cell(row: Row) -> str:
+    text = f"{100 * row['hit_rate']:.1f} / {100 * row['base_rate']:.1f}"
+    return f"**{text}**" if row["verdict"] in (SUGGESTIVE, SURVIVES) else text
+
+
+def _confidence(told: Sequence[Row]) -> str:
+    cells = [
+        (
+            row["action"],
+            "all" if row["grouped_by"] == BY_ALL else f"{row['bin'] / 10:.1f} to {(row['bin'] + 1) / 10:.1f}",
+            f"{row['signals']:,}",
+            *(_percent(row[name], 1) for name in ("confidence", "hit_rate", "base_rate")),
+            f"{row['skill']:+.3f}",
+        )
+        for action in (BUY, SELL)
+        for row in (*_of(told, action=action, grouped_by=BY_ALL), *_of(told, action=action, grouped_by=BY_CONFIDENCE))
+        if row["signals"] >= LEAST
+    ]
+    return _table(("side", "confidence", "signals", "mean of it", "right", "base rate", "skill"), cells)
+
+
+def _strength(told: Sequence[Row]) -> str:
+    tenths = sorted(_of(told, grouped_by=BY_STRENGTH), key=lambda row: row["bin"])
+    header = ("tenth", *(str(row["bin"]) for row in tenths))
+    means = ("return, %", *(f"{100 * row['relative']:+.2f}" for row in tenths))
+    return _table(header, [means, ("error", *(f"{100 * row['relative_error']:.2f}" for row in tenths))])
+
+
 LIMITS = """
 ## What this cannot say
 
@@ -289,6 +374,18 @@ def _fetch() -> None:
         writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(as_kept(rows))
+    with SYMBOL_FIGURES.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, SYMBOL_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(as_kept(_of_members(database), SYMBOL_COLUMNS))
+
+
+def _of_members(database: Database) -> list[Row]:
+    from breadthflow_pipelines.evaluation.calibration import calibration
+    from breadthflow_pipelines.evaluation.symbol_record import judged
+    from breadthflow_pipelines.warehouse.calibration_store import sums
+
+    return judged(calibration(sums(database, "sp500"))).to_dicts()
 
 
 if __name__ == "__main__":
@@ -296,4 +393,4 @@ if __name__ == "__main__":
     parser.add_argument("--figures", action="store_true", help="read record.csv again from the store")
     if parser.parse_args().figures:
         _fetch()
-    PAGE.write_text(page(read()))
+    PAGE.write_text(page(read(), read(SYMBOL_FIGURES)))

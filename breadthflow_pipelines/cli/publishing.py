@@ -30,6 +30,7 @@ def report(
 
     Example: breadthflow report --universe demo --open
     """
+    from breadthflow_pipelines.orchestration.holdings import interest
     from breadthflow_pipelines.publishing.pages import write_page
 
     settings = get_settings()
@@ -37,7 +38,7 @@ def report(
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
     database = open_database(settings)
-    made = write_page(database, universe, path)
+    made = write_page(database, universe, path, interest(settings))
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
     say_held(database, universe, "market_signals")

@@ -89,6 +89,7 @@ _SYMBOL_SHORT = (
     "pct_from_high_252",
     "relative_strength",
     "volume_ratio_20",
+    "record",
 )
 _MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
 _WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
@@ -181,6 +182,9 @@ def symbols(
 ) -> None:
     """Print what the technical rules say of each member, strongest first; of the last session unless days are named.
 
+    record: of all such signals of the universe before the month: how many beat (sells: trailed) its mean over 63
+    sessions, and how many of any members of the same sessions did.
+
     Example: breadthflow symbols --universe demo --action buy
     """
     database = open_database(get_settings())
@@ -188,6 +192,7 @@ def symbols(
     if not rows:
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
+    rows = [{**row, "record": record_line(row)} for row in rows]
     write_rows(rows, columns, _SYMBOL_SHORT, shape, titled(f"Members of {universe}", [universe], database))
     say_held(database, universe, "symbol_signals")
 

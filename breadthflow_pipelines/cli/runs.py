@@ -126,6 +126,26 @@ def check(
 
 
 @app.command()
+def stability() -> None:
+    """Find every rule's events again, without 5 % of the members and with other conventions; takes minutes.
+
+    The daemon does so every Sunday. breadthflow accuracy shows how many events stay.
+
+    Example: breadthflow stability
+    """
+    with orchestration(source=False) as (instance, market):
+        from breadthflow_pipelines.orchestration import runs
+        from breadthflow_pipelines.warehouse import standing
+        from breadthflow_pipelines.warehouse.overview import empty_tables
+
+        if "breadth_indicators" in empty_tables(market.store):
+            raise RequestError(standing.why_nothing(market.store))
+        report = watched(lambda: runs.run_stability(instance), "events found again")
+        show_trouble(report)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
 def problems() -> None:
     """Print what the last runs could not read, and why, one line for each; nothing where all could be read.
 

@@ -9,6 +9,7 @@ from breadthflow_pipelines.model.vocabulary import (
     HOLD,
     HORIZONS,
     NOT_JUDGED,
+    VARIATIONS,
     VERDICTS,
     WHOLE,
     WINDOW_CLOSED,
@@ -17,19 +18,36 @@ from breadthflow_pipelines.model.vocabulary import (
 
 _KEY = {"universe": pl.String, "segment": pl.String, "session": pl.Date}
 _KINDS = ("contributing", "missing", "first", "gap")
-_SHARES = ("hit_rate", "base_rate", "detectable", "p_rotation", "p_mean", "base_matched", "p_matched", "p_family")
-_MEANS = ("lift", "lift_low", "lift_high", "mean", "base_mean", "median", "base_median", "p10", "p90")
+_KEPT = tuple(f"kept_{name}" for name in VARIATIONS)
+_FROM_OPEN = ("hit_rate_from_open", "base_rate_from_open")
+_SHARES = (
+    *("hit_rate", "base_rate", *_FROM_OPEN, *_KEPT, "detectable"),
+    "p_rotation",
+    "p_mean",
+    "base_matched",
+    "p_matched",
+    "p_family",
+)
+_MEANS = ("lift", "lift_low", "lift_high", "mean", "base_mean", "median", "base_median", "p10", "p90", "mean_from_open")
 
 
 RETURNS = contract(
     "universe_returns",
-    {**_KEY, "return": pl.Float64, **dict.fromkeys(("members", *_KINDS, "adjusted"), pl.Int64)},
+    {
+        **_KEY,
+        **dict.fromkeys(("return", "intraday"), pl.Float64),
+        **dict.fromkeys(("members", *_KINDS, "adjusted"), pl.Int64),
+    },
     {
         **key_rules(*_KEY),
         "a member is not counted exactly once": pl.sum_horizontal(_KINDS) == pl.col("members"),
         "a return without members, or members without one": pl.col("return").is_null() == (pl.col("contributing") == 0),
         "return not finite, or a loss of more than all": or_null(
             (pl.col("return") >= -1) & pl.col("return").is_finite()
+        ),
+        "intraday of nobody": pl.col("intraday").is_null() | (pl.col("contributing") > 0),
+        "intraday not finite, or a loss of more than all": or_null(
+            (pl.col("intraday") >= -1) & pl.col("intraday").is_finite()
         ),
         "more adjusted than contributing": pl.col("adjusted") <= pl.col("contributing"),
     },
@@ -47,6 +65,7 @@ OUTCOMES = contract(
         **dict.fromkeys(("return", "base_return", "excess", "drawdown"), pl.Float64),
         "hit": pl.Boolean,
         "basis": pl.String,
+        "return_from_open": pl.Float64,
     },
     {
         **key_rules("signal_id", "horizon"),
@@ -61,6 +80,8 @@ OUTCOMES = contract(
         ),
         "a hold that hits or misses": or_null((pl.col("action") != HOLD) | pl.col("hit").is_null()),
         "return or drawdown out of bounds": or_null((pl.col("return") >= -1) & pl.col("drawdown").is_between(-1, 0)),
+        "told from the open, and not closed": pl.col("return_from_open").is_null() | (pl.col("state") == WINDOW_CLOSED),
+        "return from the open out of bounds": or_null(pl.col("return_from_open") >= -1),
     },
 )
 
@@ -90,6 +111,23 @@ ACCURACY = contract(
         "a part of history adjusted for the family": (pl.col("era") == WHOLE) | pl.col("p_family").is_null(),
         "more events than sessions, or windows than events": (pl.col("events") <= pl.col("eligible"))
         & (pl.col("effective_n") <= pl.col("events")),
+    },
+)
+
+STABILITY = contract(
+    "signal_stability",
+    {
+        **dict.fromkeys(("universe", "rule", "variation"), pl.String),
+        **dict.fromkeys(("reruns", "events"), pl.Int32),
+        **dict.fromkeys(("kept", "kept_least", "jaccard"), pl.Float64),
+    },
+    {
+        **key_rules("universe", "rule", "variation"),
+        "variation unknown": pl.col("variation").is_in(VARIATIONS),
+        "nothing to keep": (pl.col("reruns") > 0) & (pl.col("events") > 0),
+        "a share outside 0 to 1": pl.all_horizontal(
+            pl.col(name).is_between(0, 1) for name in ("kept", "kept_least", "jaccard")
+        ),
     },
 )
 

@@ -6,21 +6,33 @@ defined in figures.py. Nothing is optimised but thresholds, in walk_forward.py.
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.evaluation.figures import BASIS, FIGURES, figures, net
+from breadthflow_pipelines.evaluation.figures import BASIS, FIGURES, Floats, figures, net
+from breadthflow_pipelines.evaluation.growth import by_month
 from breadthflow_pipelines.evaluation.random_entries import chance
 from breadthflow_pipelines.evaluation.returns import YEAR, risk_free
-from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL, SESSION_RULES
+from breadthflow_pipelines.model.vocabulary import (
+    ALL_RATES,
+    BENCHMARK,
+    BUY,
+    BUY_AND_HOLD,
+    FOLLOWED,
+    HOLD,
+    NO_RATE,
+    SAME_EXPOSURE,
+    SELL,
+    SESSION_RULES,
+    SOME_RATES,
+)
 from breadthflow_pipelines.signals.rules import RULES
 
 COSTS = (0.0, 5.0, 10.0, 25.0)  # basis points of what changes hands: from none to a wide spread
 COST = 10.0
-
-RULE, BUY_AND_HOLD, SAME_EXPOSURE = "rule", "buy and hold", "same exposure"
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,8 @@ class Backtest:
 
     daily: since (the close before), session, weight (in the market meanwhile), signal_id (that set it; null: none),
         market and cash (their returns), turnover (at ``since``), return (after costs), wealth (1 before the first).
-    figures: one row per portfolio and cost in basis points: portfolio, cost, exposure, turnover (a year), FIGURES.
+    figures: one row per portfolio and cost in basis points: portfolio, cost, first_session, last_session, exposure,
+        turnover (a year), FIGURES. A benchmark's are of the sessions from its first close through its last.
     chance: one row per figure (cagr, sharpe, max_drawdown): figure, rule, p05, median and p95 of RANDOM_RUNS that enter
         at random, as often and for as long, and so at the same cost; share_as_good: of the runs, the rule among them,
         that did as well. Empty where the plan never left its base.
@@ -91,20 +104,22 @@ def backtest(
     *,
     cost: float = COST,
     rates: pl.DataFrame | None = None,
+    benchmark: pl.DataFrame | None = None,
     start: dt.date | None = None,
     end: dt.date | None = None,
 ) -> Backtest:
     """Follow one rule's signals in one universe.
 
     signals: session, action, signal_id, of one rule in one universe. levels: session, level, in LEVEL_SCHEMA's sense,
-    of one series. rates: session, rate (per cent a year), or null: cash earns nothing. start, end: sessions to report;
-    signals before them count. cost: basis points of each unit of turnover.
+    of one series. rates: session, rate (per cent a year), or null: cash earns nothing. benchmark: session, level, of
+    what is to be held beside it. start, end: sessions to report; signals before them count. cost: basis points of each
+    unit of turnover.
 
     Raises:
         RequestError: fewer than two levels lie between start and end.
     """
     wanted = targets(signals, levels["session"], plan)
-    return report(daily_returns(wanted, levels, plan.base, cost, rates), plan.base, cost, start, end)
+    return report(daily_returns(wanted, levels, plan.base, cost, rates), plan.base, cost, start, end, benchmark)
 
 
 def by_threshold(scores: pl.DataFrame, enter: float, leave: float | None = None) -> pl.DataFrame:
@@ -177,7 +192,14 @@ def _gross(weight: pl.Expr | float) -> pl.Expr:
     return weight * pl.col("market") + (1 - weight) * pl.col("cash")
 
 
-def report(daily: pl.DataFrame, base: float, cost: float, start: dt.date | None, end: dt.date | None) -> Backtest:
+def report(
+    daily: pl.DataFrame,
+    base: float,
+    cost: float,
+    start: dt.date | None,
+    end: dt.date | None,
+    benchmark: pl.DataFrame | None = None,
+) -> Backtest:
     """The backtest of daily returns, reported from start through end. base: the weight while nothing speaks."""
     shown = daily.filter(pl.col("session") >= (start or dt.date.min), pl.col("session") <= (end or dt.date.max))
     if shown.is_empty():
@@ -190,39 +212,67 @@ def report(daily: pl.DataFrame, base: float, cost: float, start: dt.date | None,
         .with_columns((_gross(pl.col("weight")) - cost / BASIS * pl.col("turnover")).alias("return"))
         .with_columns(wealth=(1 + pl.col("return")).cum_prod())
     )
-    month = {"year": pl.col("session").dt.year(), "month": pl.col("session").dt.month()}
     return Backtest(
         daily=shown,
-        figures=_figures(shown, cost),
+        figures=_figures(shown, cost, benchmark),
         chance=chance(shown, base, cost),
         trades=_trades(shown, base, cost),
-        monthly=shown.group_by(**month, maintain_order=True).agg(
-            ((1 + pl.col("return")).product() - 1).alias("return")
-        ),
+        monthly=by_month(shown),
     )
 
 
+_DAYS = ("first_session", "last_session")
 _FIGURES_SCHEMA = {
     "portfolio": pl.String,
-    **dict.fromkeys(("cost", "exposure", "turnover", *FIGURES), pl.Float64),
+    "cost": pl.Float64,
+    **dict.fromkeys(_DAYS, pl.Date),
+    **dict.fromkeys(("exposure", "turnover", *FIGURES), pl.Float64),
     **dict.fromkeys(("peak_session", "trough_session", "recovered_session"), pl.Date),
 }
 
 
-def _figures(daily: pl.DataFrame, cost: float) -> pl.DataFrame:
+def _figures(daily: pl.DataFrame, cost: float, benchmark: pl.DataFrame | None) -> pl.DataFrame:
     """The rule at every cost, and at its own cost beside holding the market, all of it or as much as the rule did."""
-    market, cash, weight = (daily[name].to_numpy() for name in ("market", "cash", "weight"))
+    weight = daily["weight"].to_numpy()
     whole, same = np.ones_like(weight), np.full_like(weight, weight.mean())
-    asked = [(RULE, weight, basis) for basis in sorted({*COSTS, cost})]
-    asked += [(BUY_AND_HOLD, whole, cost), (SAME_EXPOSURE, same, cost)]
-    sessions = daily["session"].to_list()
-    rows = []
-    for name, held, basis in asked:
-        changed = np.abs(np.diff(held, prepend=0.0))
-        row = {"portfolio": name, "cost": basis, "exposure": float(held.mean())}
-        row["turnover"] = float(changed.sum() * YEAR / len(held))
-        rows.append(row | figures(net(held, market, cash, basis), cash, sessions))
+    rows = [_portfolio(FOLLOWED, weight, daily, basis) for basis in sorted({*COSTS, cost})]
+    rows += [_portfolio(BUY_AND_HOLD, whole, daily, cost), _portfolio(SAME_EXPOSURE, same, daily, cost)]
+    beside = daily.clear() if benchmark is None else _beside(daily, benchmark)
+    if beside.height:
+        rows.append(_portfolio(BENCHMARK, np.ones(beside.height), beside, cost))
     return pl.DataFrame(rows, schema=_FIGURES_SCHEMA)
+
+
+def _portfolio(name: str, held: Floats, daily: pl.DataFrame, cost: float) -> dict[str, Any]:
+    market, cash, sessions = daily["market"].to_numpy(), daily["cash"].to_numpy(), daily["session"]
+    changed = np.abs(np.diff(held, prepend=0.0))
+    return {
+        "portfolio": name,
+        "cost": cost,
+        **dict(zip(_DAYS, (sessions[0], sessions[-1]), strict=True)),
+        "exposure": float(held.mean()),
+        "turnover": float(changed.sum() * YEAR / len(held)),
+        **figures(net(held, market, cash, cost), cash, sessions),
+    }
+
+
+def _beside(daily: pl.DataFrame, benchmark: pl.DataFrame) -> pl.DataFrame:
+    """session, market, cash: what a benchmark returned, as long as it has closes; without one for a day it stands."""
+    closes = benchmark.select("session", "level").drop_nulls().sort("session")
+    days = pl.concat([daily["since"].head(1), daily["session"]]).to_frame("session")
+    known = days.join_asof(closes, on="session", strategy="backward").filter(
+        pl.col("session") <= closes["session"].max()
+    )
+    market = (pl.col("level") / pl.col("level").shift(1) - 1).alias("market")
+    return daily.select("session", "cash").join(known.select("session", market), on="session").drop_nulls("market")
+
+
+def earned_on_cash(daily: pl.DataFrame, rates: pl.DataFrame | None) -> str:
+    """Whether cash earned a rate in the sessions of Backtest.daily, as vocabulary.CASH has it."""
+    if rates is None or rates.is_empty():
+        return NO_RATE
+    known = risk_free(daily["session"], rates)["known"]
+    return ALL_RATES if known.all() else SOME_RATES if known.any() else NO_RATE
 
 
 def _trades(daily: pl.DataFrame, base: float, cost: float) -> pl.DataFrame:

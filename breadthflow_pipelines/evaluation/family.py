@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass
 
-from breadthflow_pipelines.model.vocabulary import HORIZONS, WHOLE, Action
+from breadthflow_pipelines.model.vocabulary import BUY, COMBINED, HORIZONS, SELL, WHOLE, Action
 from breadthflow_pipelines.signals.rules import RULES
 
 # NASDAQ was the last exchange to leave fractions for cents, by this day (SEC Release 34-44003). From then on a move of
@@ -89,6 +89,23 @@ FAMILY = Family(
     ),
     horizons=HORIZONS,
     universes=("NYSE", "NASDAQ", "AMEX", "sp500"),
+)
+
+
+# What is said of single members: what the rules say together, and the vote of each. Every universe is a family.
+SYMBOL_FAMILY = Family(
+    version=1,
+    registered=dt.date(2026, 11, 26),
+    claims=tuple(
+        Claim(rule, side)
+        for side in (BUY, SELL)
+        for rule in (
+            COMBINED,
+            *("trend", "momentum", "rsi", "breakout", "relative_strength", "volume_confirmation"),
+        )
+    ),
+    horizons=HORIZONS,
+    universes=(),
 )
 
 

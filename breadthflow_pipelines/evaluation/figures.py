@@ -4,10 +4,10 @@ Equal to quantstats' on the same returns.
 """
 
 import datetime as dt
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from breadthflow_pipelines.evaluation.returns import YEAR
 
@@ -22,7 +22,7 @@ BASIS = 10_000  # basis points
 Floats = npt.NDArray[np.float64]
 
 
-def figures(returns: Floats, cash: Floats, sessions: Sequence[dt.date]) -> dict[str, float | dt.date | None]:
+def figures(returns: Floats, cash: Floats, sessions: pl.Series) -> dict[str, float | dt.date | None]:
     """FIGURES of one portfolio's returns, each null where it cannot be told. cash: what cash earned meanwhile.
 
     Fractions; a year is YEAR sessions. cagr: the growth of wealth; volatility: of returns. sharpe and sortino: of what
@@ -46,9 +46,19 @@ def figures(returns: Floats, cash: Floats, sessions: Sequence[dt.date]) -> dict[
 
 
 def net(weight: Floats, market: Floats, cash: Floats, cost: float) -> Floats:
-    """The returns of these weights, after costs. market, cash: what each earned; cost: basis points of turnover."""
-    changed = np.abs(np.diff(weight, prepend=0.0))
-    return np.asarray(weight * market + (1 - weight) * cash - cost / BASIS * changed)
+    """The returns of these weights, after costs. market, cash: what each earned; cost: basis points of turnover.
+
+    One session after the other along the last axis.
+    """
+    earned = weight * (market - cash)
+    earned += cash
+    paid = np.empty_like(earned)
+    paid[..., 0] = weight[..., 0]
+    np.subtract(weight[..., 1:], weight[..., :-1], out=paid[..., 1:])
+    np.abs(paid, out=paid)
+    paid *= cost / BASIS
+    earned -= paid
+    return np.asarray(earned)
 
 
 def growth(returns: Floats) -> float:
@@ -76,10 +86,9 @@ def max_drawdown(returns: Floats) -> float:
     return float(_falls(returns)[1].min())
 
 
-def _deepest(returns: Floats, sessions: Sequence[dt.date]) -> dict[str, float | dt.date | None]:
+def _deepest(returns: Floats, sessions: pl.Series) -> dict[str, float | dt.date | None]:
     """The deepest fall and its days; a peak before the first session has none."""
     wealth, fall = _falls(returns)
-    days = [None, *sessions]
     trough = int(fall.argmin())
     found: dict[str, float | dt.date | None] = {
         "max_drawdown": float(fall[trough]),
@@ -88,6 +97,6 @@ def _deepest(returns: Floats, sessions: Sequence[dt.date]) -> dict[str, float | 
     if trough:
         peak = int(wealth[:trough].argmax())
         back = np.flatnonzero(wealth[trough:] >= wealth[peak])
-        found |= {"peak_session": days[peak], "trough_session": days[trough]}
-        found["recovered_session"] = days[trough + int(back[0])] if len(back) else None
+        found |= {"peak_session": sessions[peak - 1] if peak else None, "trough_session": sessions[trough - 1]}
+        found["recovered_session"] = sessions[trough + int(back[0]) - 1] if len(back) else None
     return found

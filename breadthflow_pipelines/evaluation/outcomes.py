@@ -26,6 +26,7 @@ WINDOW_SCHEMA = pl.Schema(
         "entry_session": pl.Date(),
         "exit_session": pl.Date(),
         "return": pl.Float64(),
+        "return_from_open": pl.Float64(),
         "drawdown": pl.Float64(),
         "base_return": pl.Float64(),
         "excess": pl.Float64(),
@@ -35,7 +36,7 @@ WINDOW_SCHEMA = pl.Schema(
 )
 OUTCOME_COLUMNS = (
     *("signal_id", *KEY, "rule", "action", "horizon", "state", "entry_session", "exit_session"),
-    *("return", "base_return", "excess", "drawdown", "hit", "basis"),
+    *("return", "base_return", "excess", "drawdown", "hit", "basis", "return_from_open"),
 )
 
 _Array = npt.NDArray[np.float64]
@@ -51,6 +52,8 @@ def windows(levels: pl.DataFrame, sessions: pl.DataFrame, horizons: Sequence[int
       at it, and leaves at the close ``horizon`` sessions after that one.
     - ``return`` is a fraction; ``drawdown`` the deepest fall on the way from the highest level since the entry, 0 or
       less, of closes.
+    - ``return_from_open`` is the return of one who enters at the open of the same session already; null where the
+      series has no opens.
     - ``base_return`` is the mean return of all windows of the series and horizon that had closed before this one did,
       null before MEAN_FROM of them; ``excess`` is the return less that. Nothing after the exit enters a row, so a
       closed row only ever changes because a price did.
@@ -120,6 +123,7 @@ def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[
     known = days.join(levels.drop("session"), on="ordinal", how="left", maintain_order="left")
     close = known["level"].to_numpy()
     entry_price = _later(close, 1)
+    before_entry = 1 + _later(known["intraday"].to_numpy(), 1)  # from the open of the entry's session to its close
     session = days["session"]
     common = {
         "universe": pl.repeat(levels["universe"][0], days.height, eager=True),
@@ -139,6 +143,7 @@ def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[
                 "entry_session": session.shift(-1),
                 "exit_session": session.shift(-1 - horizon),
                 "return": pl.Series(change, nan_to_null=True),
+                "return_from_open": pl.Series((1 + change) * before_entry - 1, nan_to_null=True),
                 "drawdown": pl.Series(falls[horizon], nan_to_null=True),
             }
         )

@@ -1,14 +1,20 @@
 """What random entries would have made of as many trades, of the same lengths and at the same cost."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from breadthflow_pipelines.evaluation.figures import Floats, growth, max_drawdown, net, sharpe_ratio
+from breadthflow_pipelines.evaluation.figures import Floats, net
+from breadthflow_pipelines.evaluation.returns import YEAR
 
 RANDOM_RUNS = 1_000
 SEED = 20_011
+CHANCE_FIGURES = ("cagr", "sharpe", "max_drawdown")
+BLOCK = 1_000_000  # numbers in an array, about: runs of a long history are followed some at a time
+_ROUNDING = 1e-12
 
 _CHANCE_SCHEMA = {
     "figure": pl.String,
@@ -16,44 +22,103 @@ _CHANCE_SCHEMA = {
 }
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Runs that leave the base as often and for as long as a rule did, at random times.
+
+    session, weight: a row for each run: the sessions on which it holds something else than the base, and the one after
+    each such stretch, in order, and what it holds. A session of ``length`` lies after the last one.
+    """
+
+    session: npt.NDArray[np.int64]
+    weight: Floats
+    base: float
+    length: int
+
+    def whole(self) -> Floats:
+        """The weight on every session."""
+        held = np.full((len(self.session), self.length + 1), self.base)
+        held[np.arange(len(held))[:, None], self.session] = self.weight
+        return held[:, :-1]
+
+
 def chance(daily: pl.DataFrame, base: float, cost: float) -> pl.DataFrame:
     """Backtest.chance, of a rule's daily rows at a cost in basis points. base: the weight while nothing speaks."""
     market, cash, weight = (daily[name].to_numpy() for name in ("market", "cash", "weight"))
-    runs = [_three(net(one, market, cash, cost), cash) for one in random_entries(weight, base, RANDOM_RUNS, SEED)]
-    own = _three(net(weight, market, cash, cost), cash)
+    parts = [_of_entries(runs, market, cash, cost) for runs in random_entries(weight, base, RANDOM_RUNS, SEED)]
+    if not parts:
+        return pl.DataFrame(schema=_CHANCE_SCHEMA)
+    own = _three(net(weight[None], market, cash, cost), cash, len(weight))
     rows = []
-    for name, rule, *others in zip(("cagr", "sharpe", "max_drawdown"), own, *runs, strict=True):
-        if others:
-            low, median, high = np.quantile(others, (0.05, 0.5, 0.95))
-            as_good = (1 + sum(other >= rule for other in others)) / (1 + len(others))
-            rows.append((name, rule, low, median, high, as_good))
+    for name, [rule], others in zip(CHANCE_FIGURES, own, np.hstack(parts), strict=True):
+        low, median, high = np.quantile(others, (0.05, 0.5, 0.95))
+        as_good = (1 + int((others >= rule - _ROUNDING).sum())) / (1 + len(others))
+        rows.append((name, rule, low, median, high, as_good))
     return pl.DataFrame(rows, schema=_CHANCE_SCHEMA, orient="row")
 
 
-def _three(returns: Floats, cash: Floats) -> tuple[float, float, float]:
-    return growth(returns), sharpe_ratio(returns - cash) or 0.0, max_drawdown(returns)
+def _of_entries(runs: Entries, market: Floats, cash: Floats, cost: float) -> Floats:
+    """CHANCE_FIGURES of each run. Sessions on which nothing is held and cash earns nothing need not be looked at."""
+    if runs.base or cash.any():
+        return _three(net(runs.whole(), market, cash, cost), cash, runs.length)
+    after = np.append(market, 0.0)
+    weight = runs.weight.copy()
+    # A stretch that reaches the end is not sold.
+    weight[:, -1] = np.where(runs.session[:, -1] == runs.length, weight[:, -2], weight[:, -1])
+    nothing = np.zeros(1)
+    return _three(net(weight, after[runs.session], nothing, cost), nothing, runs.length)
 
 
-def random_entries(weight: Floats, base: float, runs: int, seed: int) -> Iterator[Floats]:
-    """Weights that leave the base as often and for as long as these, in another order and at other times.
+def _three(returns: Floats, cash: Floats, length: int) -> Floats:
+    """CHANCE_FIGURES of each row of returns, of which those of zero may be left out. length: how many there are."""
+    beyond = returns - cash if cash.any() else returns
+    mean = beyond.sum(axis=1) / length
+    spread = np.sqrt(np.maximum(np.einsum("ij,ij->i", beyond, beyond) - length * mean**2, 0) / max(1, length - 1))
+    sharpe = np.divide(mean * YEAR**0.5, spread, out=np.zeros_like(mean), where=spread > 0)
+    steps = np.ascontiguousarray(returns.T)
+    steps += 1
+    # How far wealth is below its peak, all runs at once: session by session, but with the runs as one vector.
+    depth, deepest = np.ones(len(returns)), np.ones(len(returns))
+    for step in steps:
+        np.multiply(depth, step, out=depth)
+        np.minimum(depth, 1.0, out=depth)
+        np.minimum(deepest, depth, out=deepest)
+    return np.stack([steps.prod(axis=0) ** (YEAR / length) - 1, sharpe, deepest - 1])
+
+
+def random_entries(weight: Floats, base: float, runs: int, seed: int) -> Iterator[Entries]:
+    """Runs that leave the base as often and for as long as these weights, in another order and at other times.
 
     Every order of the stretches, and every way to part the sessions at the base between them, at least one each, is as
     likely. Each change of weight comes back, so that the cost does too, but for a stretch that falls on either end.
-    Nothing where there is no stretch, or nothing else.
+    In blocks; nothing where there is no stretch, or nothing else.
     """
     away = weight != base
     edges = np.flatnonzero(np.diff(np.concatenate([[False], away, [False]]).astype(np.int8)))
-    stretches = [weight[start:stop] for start, stop in edges.reshape(-1, 2)]
-    free = int((~away).sum()) - (len(stretches) - 1)
-    if not stretches or free <= 0:
+    origin, lengths = edges[::2], edges[1::2] - edges[::2]
+    number = len(origin)
+    free = int((~away).sum()) - (number - 1)
+    if not number or free <= 0:
         return
     dice = np.random.default_rng(seed)
-    for _ in range(runs):
-        # Stars and bars: the places of the bars among the free sessions are a sample without replacement.
-        bars = np.sort(dice.choice(free + len(stretches), len(stretches), replace=False))
-        gaps = np.diff(bars, prepend=-1, append=free + len(stretches)) - 1
-        gaps[1:-1] += 1
-        parts = [np.full(gaps[0], base)]
-        for place, gap in zip(dice.permutation(len(stretches)), gaps[1:], strict=True):
-            parts += [stretches[place], np.full(gap, base)]
-        yield np.concatenate(parts)
+    held = np.append(weight, base)
+    # Stars and bars: the places of the bars among the free sessions are a sample without replacement.
+    all_bars = _samples(dice, free + number, number, runs)
+    orders = dice.permuted(np.tile(np.arange(number), (runs, 1)), axis=1)
+    for part in np.array_split(np.arange(runs), -(-runs * len(weight) // BLOCK)):
+        bars, order = all_bars[part], orders[part]
+        taken = lengths[order] + 1  # with the session after it
+        # Before a stretch: the free sessions, the stretches before it, and one session after each of those.
+        start = bars - np.arange(number) + np.cumsum(taken, axis=1) - taken
+        step = np.arange(int(taken.sum())) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
+        session, source = (np.repeat(of.ravel(), taken.ravel()) + step for of in (start, origin[order]))
+        yield Entries(session.reshape(len(part), -1), held[source].reshape(len(part), -1), base, len(weight))
+
+
+def _samples(dice: np.random.Generator, among: int, size: int, count: int) -> npt.NDArray[np.int64]:
+    """Samples without replacement of this size from range(among), a sorted row for each (Floyd, in Bentley 1987)."""
+    drawn = np.full((count, size), -1)
+    for taken, last in enumerate(range(among - size, among)):
+        new = dice.integers(0, last + 1, count)
+        drawn[:, taken] = np.where((drawn[:, :taken] == new[:, None]).any(axis=1), last, new)
+    return np.sort(drawn, axis=1)

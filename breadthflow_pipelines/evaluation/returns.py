@@ -14,13 +14,15 @@ LONGEST_GAP = 21  # sessions, a month; a close older than that is no base, for w
 PARTS = 10**12  # returns are added up as whole parts of this, so that no mean depends on the order of its members
 
 _KINDS = ("contributing", "missing", "first", "gap")
-RETURN_COLUMNS = ("return", "members", *_KINDS, "adjusted")
+_SUMMED = ("adjusted", "parts", "opened", "intraday_parts")
+RETURN_COLUMNS = ("return", "intraday", "members", *_KINDS, "adjusted")
 LEVEL_SCHEMA = pl.Schema(
     {
         "universe": pl.String(),
         "segment": pl.String(),
         "session": pl.Date(),
         "level": pl.Float64(),
+        "intraday": pl.Float64(),  # what one gained from the session's open to its close; null where nobody knows
         "basis": pl.String(),
     }
 )
@@ -29,9 +31,9 @@ LEVEL_SCHEMA = pl.Schema(
 def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The equal-weight return of each universe's members: KEY and RETURN_COLUMNS, sorted by KEY.
 
-    bars: security_id, session, close, close_adjusted (or null), in any order, each security's from one bar before the
-    first counted session on, where it has one. members: universe, security_id, sector (or null), valid_from, valid_to
-    (first day out; null: still in). sessions: session, ordinal (consecutive), counted (give rows).
+    bars: security_id, session, open and close_adjusted (or null), close, in any order, each security's from one bar
+    before the first counted session on, where it has one. members: universe, security_id, sector (or null), valid_from,
+    valid_to (first day out; null: still in). sessions: session, ordinal (consecutive), counted (give rows).
 
     A session's row, for ALL and for each sector, is about those who were members on the session before, as one could
     hold them from its close on, in equal parts. Of the ``members``
@@ -44,8 +46,10 @@ def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataF
       (Shumway, The Delisting Bias in CRSP Data, 1997: some 30 %).
     - ``first`` have their first bar, and ``gap`` their last one more than LONGEST_GAP sessions ago: nothing either.
 
-    ``return``, a fraction, is the mean of those contributing; null without any. Trap: a mean rebalanced every session
-    gains on prices that bounce (Blume and Stambaugh 1983): a yardstick, and not what a fund earns.
+    ``return``, a fraction, is the mean of those contributing; null without any. ``intraday`` is theirs from the open of
+    the session to its close, for those who enter at an open; null where not all opens are known. Trap: a mean
+    rebalanced every session gains on prices that bounce (Blume and Stambaugh 1983): a yardstick, and not what a fund
+    earns.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -59,21 +63,23 @@ def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataF
     sectors = marks.group_by("universe", "session", segment="sector").agg(
         pl.len().cast(pl.Int64).alias("members"),
         *((kind == name).sum().cast(pl.Int64).alias(name) for name in _KINDS),
-        *(pl.col(name).sum().cast(pl.Int64) for name in ("adjusted", "parts")),
+        *(pl.col(name).sum().cast(pl.Int64) for name in _SUMMED),
     )
-    summed = pl.col("members", *_KINDS, "adjusted", "parts").sum()
+    summed = pl.col("members", *_KINDS, *_SUMMED).sum()
     whole = sectors.group_by("universe", "session").agg(summed, segment=pl.lit(ALL))
-    mean = pl.when(pl.col("contributing") > 0).then(pl.col("parts") / PARTS / pl.col("contributing"))
+    some, opened = pl.col("contributing") > 0, pl.col("opened") == pl.col("contributing")
+    mean = pl.col("parts") / PARTS / pl.col("contributing")
+    intraday = pl.col("intraday_parts") / PARTS / pl.col("contributing")
     return (
         pl.concat([whole, sectors.drop_nulls("segment")], how="diagonal")
-        .with_columns(mean.alias("return"))
+        .with_columns(pl.when(some).then(mean).alias("return"), intraday=pl.when(some & opened).then(intraday))
         .select(*KEY, *RETURN_COLUMNS)
         .sort(KEY)
     )
 
 
 def _own_returns(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """security_id, session, kind, parts (the return in PARTS, null unless contributing), adjusted, of every bar."""
+    """security_id, session, kind, and _SUMMED of every bar; returns are in PARTS, and null unless it contributes."""
     placed = on_sessions(bars, sessions, "bars").sort("security_id", "ordinal")
     before = {name: pl.col(name).shift(1).over("security_id") for name in ("close", "close_adjusted", "ordinal")}
     told = placed.with_columns(value.alias(f"{name}_before") for name, value in before.items())
@@ -87,11 +93,14 @@ def _own_returns(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("contributing"))
     )
     change = pl.coalesce(adjusted, pl.col("close") / pl.col("close_before")) - 1
+    contributes = pl.when(kind="contributing")
     return told.with_columns(kind=kind).select(
         "security_id",
         "session",
         "kind",
-        parts=pl.when(kind="contributing").then((change * PARTS).round().cast(pl.Int64)),
+        parts=contributes.then((change * PARTS).round().cast(pl.Int64)),
+        opened=pl.col("open").is_not_null() & (pl.col("kind") == "contributing"),
+        intraday_parts=contributes.then(((pl.col("close") / pl.col("open") - 1) * PARTS).round().cast(pl.Int64)),
         adjusted=adjusted.is_not_null() & (pl.col("kind") == "contributing"),
     )
 
@@ -116,8 +125,8 @@ def on_sessions(rows: pl.DataFrame, sessions: pl.DataFrame, what: str) -> pl.Dat
 def universe_levels(returns: pl.DataFrame) -> pl.DataFrame:
     """Returns chained up to a level, LEVEL_SCHEMA sorted by KEY: 1 at the close before a series' first return.
 
-    returns: KEY, return, contributing and adjusted, as member_returns gives them, with the whole history of each
-    series. A session without a return has no level.
+    returns: KEY, return, intraday, contributing and adjusted, as member_returns gives them, with the whole history of
+    each series. A session without a return has no level.
     """
     known = returns.drop_nulls("return").sort(KEY)
     series = ("universe", "segment")
@@ -126,12 +135,13 @@ def universe_levels(returns: pl.DataFrame) -> pl.DataFrame:
     return known.select(
         *KEY,
         (1 + pl.col("return")).cum_prod().over(series).alias("level"),
+        "intraday",
         basis.otherwise(pl.lit(PRICE_RETURN)).alias("basis"),
     )
 
 
 def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
-    """The levels of an index as a yardstick of whole universes, LEVEL_SCHEMA sorted by KEY.
+    """The levels of an index as a yardstick of whole universes, LEVEL_SCHEMA sorted by KEY; nobody knows its opens.
 
     closes: universe, session, close; at most one row per universe and session, sessions without a positive close left
     out. An index has no dividends in it.
@@ -143,9 +153,36 @@ def index_levels(closes: pl.DataFrame) -> pl.DataFrame:
             pl.lit(ALL).alias("segment"),
             "session",
             pl.col("close").alias("level"),
+            pl.lit(None, pl.Float64).alias("intraday"),
             pl.lit(PRICE_RETURN).alias("basis"),
         )
         .sort(KEY)
+    )
+
+
+def benchmark_levels(closes: pl.DataFrame) -> pl.DataFrame:
+    """Levels of what may be held beside universes, LEVEL_SCHEMA sorted by KEY: 1 at the first close of each.
+
+    closes: universe, session, close, close_adjusted (or null); at most one row per universe and session. Returns are of
+    close_adjusted where two closes in a row have it, else of the price.
+    """
+    known = closes.filter(pl.col("close") > 0).sort("universe", "session")
+    before = {name: pl.col(name).shift(1).over("universe") for name in ("close", "close_adjusted")}
+    adjusted = pl.col("close_adjusted") / before["close_adjusted"]
+    first = before["close"].is_null()
+    return universe_levels(
+        known.select(
+            "universe",
+            pl.lit(ALL).alias("segment"),
+            "session",
+            pl.when(first)
+            .then(0.0)
+            .otherwise(pl.coalesce(adjusted, pl.col("close") / before["close"]) - 1)
+            .alias("return"),
+            intraday=pl.lit(None, pl.Float64),
+            contributing=(~first).cast(pl.Int64),
+            adjusted=adjusted.is_not_null().cast(pl.Int64),
+        )
     )
 
 

@@ -54,6 +54,7 @@ ACCURACY_SCHEMA = pl.Schema(
         **dict.fromkeys(("hit_rate", "base_rate", "lift", "lift_low", "lift_high", "detectable"), pl.Float64()),
         **dict.fromkeys(("mean", "base_mean", "median", "base_median", "p10", "p90"), pl.Float64()),
         **dict.fromkeys(("drawdown", "base_drawdown"), pl.Float64()),
+        **dict.fromkeys(("hit_rate_from_open", "base_rate_from_open", "mean_from_open"), pl.Float64()),
         **dict.fromkeys(("p_rotation", "p_mean", "base_matched", "p_matched", "p_family", "p_holm"), pl.Float64()),
         "family": pl.String(),
         "family_members": pl.Int32(),
@@ -103,6 +104,8 @@ def accuracy(
       with its 95 % interval. detectable: the smallest hit rate that effective_n windows could have told from the base
       rate by a one-sided binomial test; null where not even all of them right could.
     - mean, median, p10, p90 of the events' returns, and median drawdown on the way; base_: of all eligible sessions.
+    - hit_rate_from_open, base_rate_from_open, mean_from_open: the same of entries at the open of the same session; null
+      where not all opens are known, as of an index. They decide nothing.
     - p_rotation: share of all rotations of the events with as high a hit rate. p_mean: with as high (sell: as low) a
       mean return, for those who hold portfolios; it decides nothing.
     - base_matched: the hit rate of sessions with the events' trailing drawdowns. p_matched: as p_rotation, of hits less
@@ -337,4 +340,16 @@ def _described(trial: Trial) -> dict[str, Any]:
         "p90": np.quantile(change, 0.9),
         "drawdown": np.median(trial.fall[trial.event]),
     }
-    return row | ({"hit_rate": trial.right[trial.event].mean(), "lift": _lift(trial)} if claims else {})
+    row |= {"hit_rate": trial.right[trial.event].mean(), "lift": _lift(trial)} if claims else {}
+    return row | _from_open(trial)
+
+
+def _from_open(trial: Trial) -> dict[str, Any]:
+    """What entering at the open gives, where opens are known."""
+    right = trial.right_from_open
+    if right is None:
+        return {}
+    told = {"mean_from_open": trial.from_open[trial.event].mean()}
+    if trial.claim.side == HOLD:
+        return told
+    return told | {"hit_rate_from_open": right[trial.event].mean(), "base_rate_from_open": right.mean()}

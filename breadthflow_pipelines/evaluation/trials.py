@@ -20,7 +20,8 @@ class Trial:
     """The sessions on which a rule could speak and whose window has closed, in order, and on which of them it did.
 
     number: of the session in the calendar; exit: the day on which its window closed. event: whether the rule spoke.
-    change, fall: return and drawdown of the window; excess: the return less the mean known when it closed, nan before
+    change, fall: return and drawdown of the window; from_open: the return from the open of the entry's session, nan
+    where nobody knows it; excess: the return less the mean known when it closed, nan before
     there was one. trailing: the drawdown that led there. open: signals whose window has not closed. left_out: signals
     on sessions that are not eligible, or whose window has no price. basis: what the level is made of; empty where the
     universe has no level at all.
@@ -37,6 +38,7 @@ class Trial:
     exit: npt.NDArray[np.datetime64]
     event: npt.NDArray[np.bool_]
     change: Floats
+    from_open: Floats
     excess: Floats
     fall: Floats
     trailing: Floats
@@ -49,9 +51,17 @@ class Trial:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """Where the claim came true: it rose (buy), or it fell behind the mean of all these windows (sell)."""
+        return self._right(self.change)
+
+    @property
+    def right_from_open(self) -> npt.NDArray[np.bool_] | None:
+        """The same of entries at the open; None where not all opens are known."""
+        return self._right(self.from_open) if np.isfinite(self.from_open).all() else None
+
+    def _right(self, change: Floats) -> npt.NDArray[np.bool_]:
         if self.claim.side == BUY:
-            return np.asarray(self.change > 0)
-        return np.asarray(self.change < self.change.mean()) if len(self.change) else np.zeros(0, dtype=bool)
+            return np.asarray(change > 0)
+        return np.asarray(change < change.mean()) if len(change) else np.zeros(0, dtype=bool)
 
     def only(self, wanted: npt.NDArray[np.bool_]) -> "Trial":
         """The same over a part of the sessions."""
@@ -121,6 +131,7 @@ class _Windows:
             "session": closed["session"].to_numpy().astype("datetime64[D]"),
             "exit": closed["exit_session"].to_numpy().astype("datetime64[D]"),
             "change": closed["return"].to_numpy(),
+            "from_open": closed["return_from_open"].to_numpy(),
             "excess": closed["excess"].to_numpy(),
             "fall": closed["drawdown"].to_numpy(),
             "trailing": closed["trailing"].to_numpy(),

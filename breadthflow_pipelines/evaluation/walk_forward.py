@@ -45,6 +45,7 @@ def walk_forward(
     plan: Plan = UNTIL_TOLD,
     cost: float = COST,
     rates: pl.DataFrame | None = None,
+    benchmark: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, Backtest | None]:
     """Choose the threshold of each calendar year by the years before it, and follow the choices.
 
@@ -76,7 +77,7 @@ def walk_forward(
         .with_columns(target=pl.lit(plan.base), signal_id=pl.lit(None, pl.String))
     )
     followed = daily_returns(pl.concat([idle, *chosen]), levels, plan.base, cost, rates)
-    after = report(followed, plan.base, cost, first, None)
+    after = report(followed, plan.base, cost, first, None, benchmark)
     of_year = after.daily.select(year=pl.col("session").dt.year(), beyond=pl.col("return") - pl.col("cash"))
     told = {year: sharpe_ratio(of_year.filter(year=year)["beyond"].to_numpy()) for year in table["year"]}
     return table.with_columns(out_of_sample=pl.Series(told.values(), dtype=pl.Float64)), after

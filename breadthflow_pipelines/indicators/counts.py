@@ -127,6 +127,28 @@ def breadth_of(parts: pl.DataFrame, index: pl.DataFrame = NO_INDEX) -> pl.DataFr
     )
 
 
+def without(counts: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
+    """The counts of whole universes that are left when the securities which these parts count are taken out.
+
+    counts: KEY, COUNT_COLUMNS and whatever else, of segment ALL. parts: as partial_counts gives them, of any sessions.
+    A session on which nobody is left has no row.
+    """
+    gone = parts.group_by("universe", "session").agg(pl.col("members", *_MARKS).sum().name.suffix("_gone"))
+    less = {name: pl.col(name) - pl.col(f"{name}_gone").fill_null(0) for name in ("members", *_MARKS)}
+    points = {
+        name: pl.col(name) - pl.col(f"{name}_gone").fill_null(0) / price.TICK_PARTS
+        for name in ("points_gained", "points_lost")
+    }
+    return (
+        counts.join(gone, on=["universe", "session"], how="left")
+        .with_columns(**(less | points))
+        .filter(pl.col("priced") > 0)
+        .with_columns(coverage=pl.col("priced") / pl.col("members"), **{DIRECTED: pl.sum_horizontal(DIRECTIONS)})
+        .with_columns(pl.when(pl.col(able) > 0).then(name).alias(name) for name, able in _ABLE.items())
+        .select(pl.col(name).cast(kind) for name, kind in counts.schema.items())
+    )
+
+
 def breadth_state(counts: pl.DataFrame, gate: float, revisable_from: dt.date) -> pl.DataFrame:
     """Add ``state``: "provisional" where a count may still change or its coverage is too low, else "final".
 

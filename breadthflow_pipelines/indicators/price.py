@@ -135,3 +135,35 @@ def moving_average(values: pl.Series, window: int) -> pl.Series:
             taken += size
         block, size = block + block.shift(size), 2 * size
     return total / window
+
+
+def squares(values: pl.Series, window: int) -> pl.Series:
+    """Sum of the squared deviations from their mean of each row and the ``window - 1`` before it; as moving_average.
+
+    Blocks are put together by Chan, Golub and LeVeque (Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances, 1979), so that nothing cancels: values that are all the same give 0.
+    """
+    block: _Block = (1, values, pl.zeros(len(values), eager=True))
+    taken: _Block | None = None
+    while block[0] <= window:
+        if window & block[0]:
+            taken = block if taken is None else _joined(block, taken)
+        block = _joined(block, block)
+    if taken is None:
+        raise ValueError(f"a window of {window} rows has no squares; take one of at least 1")
+    return taken[2]
+
+
+_Block = tuple[int, pl.Series, pl.Series]  # rows, their mean, and the sum of their squared deviations, at the last one
+
+
+def _joined(earlier: _Block, later: _Block) -> _Block:
+    """Blocks that follow each other, as one."""
+    size = earlier[0] + later[0]
+    mean, squared = earlier[1].shift(later[0]), earlier[2].shift(later[0])
+    apart = later[1] - mean
+    return (
+        size,
+        mean + apart * (later[0] / size),
+        squared + later[2] + apart * apart * (earlier[0] * later[0] / size),
+    )

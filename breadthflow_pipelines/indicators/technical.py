@@ -2,20 +2,25 @@
 
 Each function takes expressions over one security's own traded bars in session order and gives an expression; the caller
 groups. Windows and recursions count bars, not days: a halt shifts a window, and no recursion ever meets a null of its
-input. A recursion starts with the plain mean of its first bars and never forgets it, so every value needs the
-security's whole history, which starts over after a long silence (price.py). A division by zero gives null where TA-Lib
-gives 0.
+input. A recursion starts with the plain mean of its first bars and never forgets it, so every value rests on the
+security's whole history, which starts over after a long silence (price.py). It need not be read again: a recursion goes
+on, to the last bit, from its state on an earlier bar, and everything else from a window. A division by zero gives null
+where TA-Lib gives 0.
 
 Knows no universe: comparisons with other members are in relative.py, signals in signals/symbols.py.
 """
 
+import hashlib
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import polars as pl
 
+from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.definition import Indicator
-from breadthflow_pipelines.indicators.price import HISTORY, by_history
-from breadthflow_pipelines.indicators.series import mean_of_last, share
+from breadthflow_pipelines.indicators.price import HISTORY, by_history, moving_average, squares
+from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.model.vocabulary import YEAR
 
 FAMILY = "Per symbol"
@@ -30,52 +35,83 @@ VOLUME_BARS = 20  # bars: about a month
 VOLATILITY_BARS = 20  # returns: about a month
 SESSIONS_OF_A_YEAR = 252  # by which a daily variance is multiplied to be a year's
 
+STATE = "_state"  # a column of it: what a recursion was on the bar from which the frame goes on
+GOES_ON = "goes_on"  # whether the bar has the states
+
 _MACD_BURN_IN = MACD_SLOW + MACD_SIGNAL - 2  # bars: two windows end to end, the first signal's
 _STOCHASTIC_BURN_IN = STOCHASTIC + 2 * STOCHASTIC_SLOWING - 3  # bars: three windows end to end
 
 
-def recursion(values: pl.Expr, seed: pl.Expr, at: int, alpha: float) -> pl.Expr:
+def recursion(name: str, values: pl.Expr, seed: pl.Expr, at: int, alpha: float) -> pl.Expr:
     """T' = T + alpha * (x - T), which is ``seed`` on bar ``at``, counted from 0, and null before.
 
-    Null where x is; the state stays.
+    Null where x is; the state stays. In a frame that begins later than the history, it is its own state, the column
+    ``name`` with STATE, on the bar that goes on, and null before.
     """
-    bar = pl.int_range(pl.len())
-    started = pl.when(bar == at).then(seed).when(bar > at).then(values)
+    bar, goes_on = pl.int_range(pl.len()), _goes_on()
+    begins = goes_on.fill_null(at)
+    first = pl.when(goes_on.is_null()).then(seed).otherwise(pl.col(name + STATE))
+    started = pl.when(bar == begins).then(first).when(bar > begins).then(values)
     return started.ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)
 
 
-def seeded_average(values: pl.Expr, length: int, alpha: float, at: int) -> pl.Expr:
+def _goes_on() -> pl.Expr:
+    """The bar of the frame that has the recursions' states, counted from 0; null where the history is whole."""
+    return pl.when(GOES_ON).then(pl.int_range(pl.len())).max()
+
+
+def seeded_average(name: str, values: pl.Expr, length: int, alpha: float, at: int) -> pl.Expr:
     """The recursion seeded on bar ``at`` with the mean of the ``length`` values that end there."""
     # A rolling mean, because a plain one adds up in an order that depends on what else is in the frame.
-    return recursion(values, values.rolling_mean(length), at, alpha)
+    return recursion(name, values, values.rolling_mean(length), at, alpha)
 
 
-def wilder_average(values: pl.Expr) -> pl.Expr:
+def wilder_average(name: str, values: pl.Expr) -> pl.Expr:
     """Wilder's average of what only a second bar has, a change or a range: alpha 1/14, seeded with bars 1 to 14."""
-    return seeded_average(values, WILDER, 1 / WILDER, at=WILDER)
+    return seeded_average(name, values, WILDER, 1 / WILDER, at=WILDER)
 
 
-def wilder_sum(values: pl.Expr) -> pl.Expr:
+def wilder_sum(name: str, values: pl.Expr) -> pl.Expr:
     """Wilder's running sum over 14, divided by 14: S' = S - S / 14 + x, seeded with the sum of bars 1 to 13.
 
-    So its first full value is on bar 14. Only ratios of it are used, in which the division cancels.
+    Its first full value is on bar 14: see full_sum. Only ratios of it are used, in which the division cancels.
     """
-    summed = recursion(values, values.rolling_sum(WILDER - 1) / WILDER, WILDER - 1, 1 / WILDER)
-    return pl.when(pl.int_range(pl.len()) >= WILDER).then(summed)
+    return recursion(name, values, values.rolling_sum(WILDER - 1) / WILDER, WILDER - 1, 1 / WILDER)
 
 
-def sma(values: pl.Expr, length: int) -> pl.Expr:
-    """Simple moving average of the last ``length`` bars, in the units of the values; null until they exist."""
-    return mean_of_last(values, length)
+def full_sum(name: str) -> pl.Expr:
+    """One of Wilder's sums among the recursions, from its first full value on."""
+    return pl.when((pl.int_range(pl.len()) >= WILDER) | _goes_on().is_not_null()).then(pl.col(name))
 
 
-def ema(values: pl.Expr, length: int) -> pl.Expr:
+class Window(NamedTuple):
+    """What is computed from the last ``length`` values alone; null until they exist, and where one of them is null.
+
+    of: computes it for each row of a frame, whatever histories it has; gives nonsense where they meet.
+    """
+
+    values: pl.Expr
+    of: Callable[[pl.Series, int], pl.Series]
+    length: int
+
+
+def mean_of(values: pl.Expr, length: int) -> Window:
+    """Simple moving average of the last ``length`` bars, in the units of the values."""
+    return Window(values, moving_average, length)
+
+
+def deviation_of(values: pl.Expr, length: int, freedom: int) -> Window:
+    """Standard deviation of the last ``length`` values: the root of their squared deviations over ``freedom``."""
+    return Window(values, lambda known, window: (squares(known, window) / freedom).sqrt(), length)
+
+
+def ema(name: str, values: pl.Expr, length: int) -> pl.Expr:
     """Exponential moving average, alpha = 2 / (length + 1), in the units of the values.
 
     Seed: the simple average of the first ``length`` bars, on the last of them; null before. pandas and Metastock start
     with the first value instead and differ for hundreds of bars.
     """
-    return seeded_average(values, length, 2 / (length + 1), at=length - 1)
+    return seeded_average(name, values, length, 2 / (length + 1), at=length - 1)
 
 
 def true_range(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
@@ -89,47 +125,45 @@ def true_range(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
 
 def atr(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
     """Average True Range: Wilder's average of the true range, in price, from bar 14 on."""
-    return wilder_average(true_range(high, low, close))
+    return wilder_average("atr_14", true_range(high, low, close))
 
 
-def rsi(close: pl.Expr) -> pl.Expr:
+def rsi() -> pl.Expr:
     """Relative Strength Index: 100 * G / (G + L) of Wilder's averages of gains and losses, from bar 14 on.
 
     Null where G + L is 0: a price that never moved is neither strong nor weak. TA-Lib gives 0 there, others 50.
     """
-    change = close.diff()
     # Wilder's average is linear: that of gains + losses is that of the absolute changes.
-    return 100 * share(wilder_average(change.clip(lower_bound=0)), wilder_average(change.abs()))
+    return 100 * share(pl.col("rsi_gains"), pl.col("rsi_changes"))
 
 
-def macd(close: pl.Expr) -> pl.Expr:
+def macd() -> pl.Expr:
     """EMA 12 - EMA 26 of the close, in price, from bar 33 on, when its signal exists too.
 
     Trap: the seed windows of both averages end on the same bar (bars 14 to 25 and 0 to 25), so for some hundred bars it
     is not the difference of the two published averages.
     """
-    return pl.when(macd_signal(close).is_not_null()).then(_macd_line(close))
+    return pl.when(pl.col("macd_signal").is_not_null()).then(_macd_line())
 
 
-def macd_signal(close: pl.Expr) -> pl.Expr:
+def macd_signal() -> pl.Expr:
     """EMA 9 of the MACD, in price, seeded with the mean of its first 9 values (bars 25 to 33); from bar 33 on."""
-    return seeded_average(_macd_line(close), MACD_SIGNAL, 2 / (MACD_SIGNAL + 1), at=_MACD_BURN_IN)
+    return seeded_average("macd_signal", _macd_line(), MACD_SIGNAL, 2 / (MACD_SIGNAL + 1), at=_MACD_BURN_IN)
 
 
-def macd_histogram(close: pl.Expr) -> pl.Expr:
+def macd_histogram() -> pl.Expr:
     """MACD - signal, in price, from bar 33 on."""
-    return _macd_line(close) - macd_signal(close)
+    return _macd_line() - pl.col("macd_signal")
 
 
-def _macd_line(close: pl.Expr) -> pl.Expr:
+def _macd_line() -> pl.Expr:
     """The MACD from bar 25 on, which its signal is made of."""
-    fast = seeded_average(close, MACD_FAST, 2 / (MACD_FAST + 1), at=MACD_SLOW - 1)
-    return fast - ema(close, MACD_SLOW)
+    return pl.col("macd_fast") - pl.col("macd_slow")
 
 
-def bollinger(close: pl.Expr, deviations: float) -> pl.Expr:
+def bollinger(deviations: float) -> pl.Expr:
     """SMA 20 + ``deviations`` times the population standard deviation of the same 20 closes, in price."""
-    return sma(close, BAND) + deviations * close.rolling_std(BAND, ddof=0)
+    return pl.col(f"sma_{BAND}") + deviations * pl.col("band_deviation")
 
 
 def obv(close: pl.Expr, volume: pl.Expr) -> pl.Expr:
@@ -137,7 +171,9 @@ def obv(close: pl.Expr, volume: pl.Expr) -> pl.Expr:
 
     Starts with the first bar's volume. Its level means nothing. Trap: volume as traded jumps in scale at a split.
     """
-    return (close.diff().sign().fill_null(1) * volume).cum_sum()
+    bar, signed = pl.int_range(pl.len()), close.diff().sign().fill_null(1) * volume
+    begins = _goes_on().fill_null(-1)
+    return pl.when(bar == begins).then(pl.col("obv" + STATE)).when(bar > begins).then(signed).cum_sum()
 
 
 def roc(close: pl.Expr, length: int) -> pl.Expr:
@@ -145,24 +181,19 @@ def roc(close: pl.Expr, length: int) -> pl.Expr:
     return 100 * (share(close, close.shift(length)) - 1)
 
 
-def stochastic_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+def stochastic_k() -> pl.Expr:
     """Slow %K: mean of 3 of 100 * (C - LL) / (HH - LL), of the last 14 bars, in per cent; from bar 17 on, as %D is.
 
     Null where one of the three ranges HH - LL is 0. TA-Lib puts the close at the bottom, 0,
     which reads as oversold.
     """
-    return pl.when(pl.int_range(pl.len()) >= _STOCHASTIC_BURN_IN).then(_slow_k(high, low, close))
+    return pl.when(pl.int_range(pl.len()) >= _STOCHASTIC_BURN_IN).then(pl.col("slow_k"))
 
 
-def stochastic_d(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
-    """%D: mean of 3 of slow %K, in per cent, from bar 17 on; null where one of the five ranges behind it is 0."""
-    return _slow_k(high, low, close).rolling_mean(STOCHASTIC_SLOWING)
-
-
-def _slow_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+def fast_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+    """Fast %K: where the close lies in the range of the last 14 bars, in per cent; null where that is 0."""
     lowest = low.rolling_min(STOCHASTIC)
-    place = 100 * share(close - lowest, high.rolling_max(STOCHASTIC) - lowest)
-    return place.rolling_mean(STOCHASTIC_SLOWING)
+    return 100 * share(close - lowest, high.rolling_max(STOCHASTIC) - lowest)
 
 
 def _movement(ahead: pl.Expr, against: pl.Expr) -> pl.Expr:
@@ -180,27 +211,24 @@ def minus_dm(high: pl.Expr, low: pl.Expr) -> pl.Expr:
     return _movement(-low.diff(), high.diff())
 
 
-def plus_di(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
-    """+DI: 100 * Wilder sum of +DM / Wilder sum of the true range, from bar 14 on; null where no bar had a range."""
-    return 100 * share(wilder_sum(plus_dm(high, low)), wilder_sum(true_range(high, low, close)))
+def directional_index(movement: str) -> pl.Expr:
+    """+DI or -DI: 100 * Wilder sum of +DM or -DM / Wilder sum of the true range; null where no bar had a range.
+
+    From bar 14 on. movement: the name of the sum.
+    """
+    return 100 * share(full_sum(movement), full_sum("true_range"))
 
 
-def minus_di(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
-    """-DI: as +DI, of -DM."""
-    return 100 * share(wilder_sum(minus_dm(high, low)), wilder_sum(true_range(high, low, close)))
-
-
-def adx(high: pl.Expr, low: pl.Expr) -> pl.Expr:
+def adx() -> pl.Expr:
     """Average Directional Index: Wilder's average of DX = 100 * abs(+DI - -DI) / (+DI + -DI), from bar 27 on.
 
     Seed: the sum of DX of bars 14 to 27, divided by 14. A bar whose DX is unknown, because both DI are 0, adds
     nothing to the seed and later leaves the average as it is, as in TA-Lib: without any movement there is no trend, 0.
     """
-    plus, minus = plus_dm(high, low), minus_dm(high, low)
     # The true range cancels in DX, and Wilder's sum is linear.
-    dx = 100 * share(wilder_sum(plus - minus).abs(), wilder_sum(plus + minus))
+    dx = 100 * share(full_sum("dm_difference").abs(), full_sum("dm_total"))
     seed = dx.fill_null(0).rolling_sum(WILDER) / WILDER
-    return recursion(dx, seed, 2 * WILDER - 1, 1 / WILDER).forward_fill()
+    return recursion("adx_14", dx, seed, 2 * WILDER - 1, 1 / WILDER).forward_fill()
 
 
 def distance(close: pl.Expr, level: pl.Expr) -> pl.Expr:
@@ -214,18 +242,60 @@ def volume_ratio(volume: pl.Expr) -> pl.Expr:
     The bar itself is not in the mean, or a surge would soften its own yardstick. Trap: volume as traded makes it jump
     for twenty bars after a split.
     """
-    return share(volume, mean_of_last(volume, VOLUME_BARS).shift(1))
+    return share(volume, pl.col("mean_volume").shift(1))
 
 
-def realised_volatility(close: pl.Expr) -> pl.Expr:
+def realised_volatility() -> pl.Expr:
     """100 * sample standard deviation of the last 20 log returns * sqrt(252), in per cent a year; from bar 20 on."""
-    returns = share(close, close.shift(1)).log()
-    return 100 * math.sqrt(SESSIONS_OF_A_YEAR) * returns.rolling_std(VOLATILITY_BARS)
+    return 100 * math.sqrt(SESSIONS_OF_A_YEAR) * pl.col("return_deviation")
 
 
 _HIGH, _LOW, _CLOSE = pl.col("high"), pl.col("low"), pl.col("close")
 _VOLUME = pl.col("volume").cast(pl.Float64)
 _BAR = (_HIGH, _LOW, _CLOSE)
+_CHANGE, _PLUS, _MINUS = _CLOSE.diff(), plus_dm(_HIGH, _LOW), minus_dm(_HIGH, _LOW)
+
+# What windows are made of, by name. %D, the slow line, is the mean of three of %K, and in a list of its own.
+_WINDOWS = {
+    **{f"sma_{length}": mean_of(_CLOSE, length) for length in LENGTHS},
+    "band_deviation": deviation_of(_CLOSE, BAND, freedom=BAND),
+    "return_deviation": deviation_of(
+        share(_CLOSE, _CLOSE.shift(1)).log(), VOLATILITY_BARS, freedom=VOLATILITY_BARS - 1
+    ),
+    "mean_volume": mean_of(_VOLUME, VOLUME_BARS),
+    "slow_k": mean_of(fast_k(*_BAR), STOCHASTIC_SLOWING),
+}
+_OF_WINDOWS = {"slow_d": mean_of(pl.col("slow_k"), STOCHASTIC_SLOWING)}
+
+# What never forgets, by name, over the bars of one history. Those of the second are made of those of the first.
+_OF_BARS = {
+    **{f"ema_{length}": ema(f"ema_{length}", _CLOSE, length) for length in LENGTHS},
+    "rsi_gains": wilder_average("rsi_gains", _CHANGE.clip(lower_bound=0)),
+    "rsi_changes": wilder_average("rsi_changes", _CHANGE.abs()),
+    # Seeded on the same bar as the slow one.
+    "macd_fast": seeded_average("macd_fast", _CLOSE, MACD_FAST, 2 / (MACD_FAST + 1), at=MACD_SLOW - 1),
+    "macd_slow": ema("macd_slow", _CLOSE, MACD_SLOW),
+    "atr_14": atr(*_BAR),
+    "obv": obv(_CLOSE, _VOLUME),
+    "plus_dm": wilder_sum("plus_dm", _PLUS),
+    "minus_dm": wilder_sum("minus_dm", _MINUS),
+    "dm_difference": wilder_sum("dm_difference", _PLUS - _MINUS),
+    "dm_total": wilder_sum("dm_total", _PLUS + _MINUS),
+    "true_range": wilder_sum("true_range", true_range(*_BAR)),
+}
+_OF_RECURSIONS = {"macd_signal": macd_signal(), "adx_14": adx()}
+RECURSIONS = {**_OF_BARS, **_OF_RECURSIONS}
+STATE_COLUMNS = tuple(name + STATE for name in RECURSIONS)
+
+
+def formulas() -> str:
+    """A hash of all that a state means: the recursions' definitions, their order, and when a history starts over."""
+    definitions = [
+        str(LONGEST_SILENCE),
+        *(f"{name} {each.meta.serialize(format='json')}" for name, each in RECURSIONS.items()),
+    ]
+    return hashlib.blake2b("|".join(definitions).encode(), digest_size=16).hexdigest()
+
 
 _TA_LIB = "TA-Lib's {}, on every bar of every member of the S&P 500 from 2006 to 2017"
 _TWIN = "no library has it; a brute-force twin in plain Python"
@@ -244,7 +314,7 @@ TECHNICAL = (
     *(
         Indicator(
             f"sma_{length}",
-            sma(_CLOSE, length),
+            pl.col(f"sma_{length}"),
             FAMILY,
             formula=f"mean of the last {length} closes",
             units="price",
@@ -259,7 +329,7 @@ TECHNICAL = (
     *(
         Indicator(
             f"ema_{length}",
-            ema(_CLOSE, length),
+            pl.col(f"ema_{length}"),
             FAMILY,
             formula=f"E + 2 / {length + 1} * (C - E)",
             units="price",
@@ -274,7 +344,7 @@ TECHNICAL = (
     ),
     Indicator(
         "rsi_14",
-        rsi(_CLOSE),
+        rsi(),
         FAMILY,
         formula="100 * G / (G + L), G and L Wilder's averages of gains and losses; null where G + L is 0",
         units="per cent",
@@ -287,7 +357,7 @@ TECHNICAL = (
     ),
     Indicator(
         "macd",
-        macd(_CLOSE),
+        macd(),
         FAMILY,
         formula="EMA 12 - EMA 26 of the close, both seeded on bar 25",
         units="price",
@@ -299,7 +369,7 @@ TECHNICAL = (
     ),
     Indicator(
         "macd_signal",
-        macd_signal(_CLOSE),
+        pl.col("macd_signal"),
         FAMILY,
         formula="EMA 9 of macd",
         units="price",
@@ -311,7 +381,7 @@ TECHNICAL = (
     ),
     Indicator(
         "macd_histogram",
-        macd_histogram(_CLOSE),
+        macd_histogram(),
         FAMILY,
         formula="macd - macd_signal",
         units="price",
@@ -324,7 +394,7 @@ TECHNICAL = (
     *(
         Indicator(
             f"bollinger_{side}",
-            bollinger(_CLOSE, sign * BAND_WIDTH),
+            bollinger(sign * BAND_WIDTH),
             FAMILY,
             formula=f"sma_20 {'+' if sign > 0 else '-'} 2 population standard deviations of the last 20 closes",
             units="price",
@@ -337,7 +407,7 @@ TECHNICAL = (
     ),
     Indicator(
         "atr_14",
-        atr(*_BAR),
+        pl.col("atr_14"),
         FAMILY,
         formula="Wilder's average of max(H - L, abs(C' - H), abs(C' - L))",
         units="price",
@@ -350,7 +420,7 @@ TECHNICAL = (
     ),
     Indicator(
         "obv",
-        obv(_CLOSE, _VOLUME),
+        pl.col("obv"),
         FAMILY,
         formula="running sum of the sign of C - C' times volume",
         units="shares",
@@ -377,7 +447,7 @@ TECHNICAL = (
     # no bounds that hold.
     Indicator(
         "stochastic_k",
-        stochastic_k(*_BAR),
+        stochastic_k(),
         FAMILY,
         formula="mean of 3 of 100 * (C - LL) / (HH - LL), of the last 14 bars; null where a range is 0",
         units="per cent",
@@ -388,7 +458,7 @@ TECHNICAL = (
     ),
     Indicator(
         "stochastic_d",
-        stochastic_d(*_BAR),
+        pl.col("slow_d"),
         FAMILY,
         formula="mean of 3 of stochastic_k",
         units="per cent",
@@ -399,7 +469,7 @@ TECHNICAL = (
     ),
     Indicator(
         "adx_14",
-        adx(_HIGH, _LOW),
+        pl.col("adx_14"),
         FAMILY,
         formula="Wilder's average of 100 * abs(+DI - -DI) / (+DI + -DI)",
         units="per cent",
@@ -412,7 +482,7 @@ TECHNICAL = (
     ),
     Indicator(
         "plus_di_14",
-        plus_di(*_BAR),
+        directional_index("plus_dm"),
         FAMILY,
         formula="100 * Wilder sum of +DM / Wilder sum of the true range; null where that is 0",
         units="per cent",
@@ -425,7 +495,7 @@ TECHNICAL = (
     ),
     Indicator(
         "minus_di_14",
-        minus_di(*_BAR),
+        directional_index("minus_dm"),
         FAMILY,
         formula="100 * Wilder sum of -DM / Wilder sum of the true range; null where that is 0",
         units="per cent",
@@ -472,7 +542,7 @@ TECHNICAL = (
     ),
     Indicator(
         "realised_volatility_20",
-        realised_volatility(_CLOSE),
+        realised_volatility(),
         FAMILY,
         formula="100 * sample standard deviation of the last 20 log returns * sqrt(252)",
         units="per cent",
@@ -495,16 +565,68 @@ TECHNICAL = (
 )
 TECHNICAL_COLUMNS = tuple(entry.name for entry in TECHNICAL)
 
+WINDOW = YEAR  # bars before the first that is computed: no window is longer, and every recursion has begun by then
 
-def technical_indicators(bars: pl.DataFrame) -> pl.DataFrame:
+
+def technical_indicators(bars: pl.DataFrame, states: pl.DataFrame | None = None) -> pl.DataFrame:
     """All indicators of every security.
 
     bars: security_id (Int64), session (Date), high, low, close (Float64), volume (Int64), in any order, with the whole
-    history of each security: one row per bar that was traded, prices positive, nothing null.
+    history of each security: one row per bar that was traded, prices positive, nothing null. A security with a row in
+    ``states`` may begin later: with the bar of the state or, where that is later, WINDOW bars before the first that is
+    to be computed. states: security_id, session and STATE_COLUMNS, as states_after gave them.
 
     Gives security_id, session and TECHNICAL_COLUMNS (Float64), one row per bar, sorted by both. Null through the
-    burn-in of each and where its function says so; never NaN or infinite.
+    burn-in of each and where its function says so; never NaN or infinite. From the first bar on that is to be computed
+    values are the same to the last bit, whether the history is whole or goes on from a state.
     """
-    return by_history(bars).select(
-        "security_id", "session", *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL)
-    )
+    rows = _with_windows_and_recursions(bars, states)
+    return rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
+
+
+def indicators_and_states(
+    bars: pl.DataFrame, states: pl.DataFrame | None, sessions: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All indicators, as technical_indicators gives them, and what the recursions are on given bars.
+
+    sessions: security_id, session, each of a bar. States: security_id, session and STATE_COLUMNS (Float64), without
+    bars on which a recursion has not begun yet: such a history is short, and read whole.
+    """
+    rows = _with_windows_and_recursions(bars, states)
+    now = rows.select(*_OF, *(pl.col(name).alias(name + STATE) for name in RECURSIONS))
+    found = rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
+    return found, now.join(sessions, on=_OF, how="semi").drop_nulls()
+
+
+_OF = ("security_id", "session")
+
+
+def _with_windows_and_recursions(bars: pl.DataFrame, states: pl.DataFrame | None) -> pl.DataFrame:
+    """Bars in order, with GOES_ON, RECURSIONS and what windows are made of."""
+    none = pl.DataFrame(schema={"security_id": pl.Int64, "session": pl.Date} | dict.fromkeys(STATE_COLUMNS, pl.Float64))
+    going_on = (none if states is None else states).with_columns(pl.lit(value=True).alias(GOES_ON))
+    rows = by_history(bars).join(going_on, on=_OF, how="left", maintain_order="left")
+    for windows in (_WINDOWS, _OF_WINDOWS):
+        rows = rows.with_columns(_computed(rows, name, window) for name, window in windows.items())
+    for recursions in (_OF_BARS, _OF_RECURSIONS):
+        rows = rows.with_columns(value.over(HISTORY).alias(name) for name, value in recursions.items())
+    return rows.drop(STATE_COLUMNS)
+
+
+def _computed(rows: pl.DataFrame, name: str, window: Window) -> pl.Series:
+    """A window over all histories at once: one by one, a thousand short histories take as long as a million bars."""
+    values, bar = rows.select(window.values.over(HISTORY), pl.int_range(pl.len()).over(HISTORY).alias("bar"))
+    return pl.select(pl.when(bar >= window.length - 1).then(window.of(values, window.length)).alias(name)).to_series()
+
+
+def bar_columns(expression: pl.Expr) -> set[str]:
+    """The columns of bars that an indicator's expression rests on, directly or through recursions."""
+    found, windows = set(), {**_WINDOWS, **_OF_WINDOWS}
+    for name in expression.meta.root_names():
+        if name in RECURSIONS:
+            found |= bar_columns(RECURSIONS[name])
+        elif name in windows:
+            found |= bar_columns(windows[name].values)
+        elif name != GOES_ON and not name.endswith(STATE):
+            found.add(name)
+    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 DAILY_JOB = "bring_up_to_date"
 PUBLISHED_JOB = "import_published_counts"
 CHECKS_JOB = "run_checks"
+WEEKLY_JOB = "rerun_events"
 LATE_CHECK = "last_session_in"  # of each of WATCHED; judged by the clock
 
 CALENDAR = "calendar"  # no asset, and other datasets follow it: a change in it changes which session was the one before
@@ -33,9 +34,10 @@ class Dataset:
 
     group: where the UI shows it. monthly: whether it is cut by month; else it is made whole in every run. follows: what
     it is made of, as far as a change there makes sessions of it due again; what is made whole follows everything
-    anyway. of_bars: whether the market's bars lead to it. of_publications: whether counts that exchanges publish do.
-    watched: whether it holds sessions and always has the last one. history: None where only the newest rows are kept.
-    table: whether there is one of its name; without it the asset writes files.
+    anyway, and needs to name it only where it keeps to what is due. of_bars: whether the market's bars lead to it.
+    of_publications: whether counts that exchanges publish do. weekly: made once a week and not in every run, for it
+    takes minutes. watched: whether it holds sessions and always has the last one. history: None where only the newest
+    rows are kept. table: whether there is one of its name; without it the asset writes files.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Dataset:
     follows: tuple[str, ...] = ()
     of_bars: bool = True
     of_publications: bool = False
+    weekly: bool = False
     watched: bool = False
     history: History | None = None
     table: bool = True
@@ -77,16 +80,21 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset("market_signals", "signals", of_publications=True, watched=True),
         Dataset("universe_returns", "evaluation", monthly=True, follows=(*_SOUND_BARS, "securities")),
         Dataset("signal_outcomes", "evaluation", of_publications=True),
+        Dataset("signal_stability", "evaluation", weekly=True),
         Dataset("signal_accuracy", "evaluation", of_publications=True),
         Dataset("signal_records", "evaluation", of_publications=True),
+        Dataset("backtests", "evaluation", of_publications=True),
         Dataset("price_indicators", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
         Dataset("symbol_signals", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
+        Dataset("symbol_calibration", "evaluation", follows=(*_SOUND_BARS, "symbol_signals")),
+        Dataset("symbol_records", "evaluation"),
         Dataset("market_report", "signals", of_publications=True, table=False),
     )
 }
 
-DAILY_ASSETS = tuple(DATASETS)
-MARKET_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_bars)
+DAILY_ASSETS = tuple(name for name, dataset in DATASETS.items() if not dataset.weekly)
+MARKET_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_bars and not dataset.weekly)
+WEEKLY_ASSETS = (*(name for name, dataset in DATASETS.items() if dataset.weekly), "signal_accuracy")  # which shows it
 MONTHLY_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.monthly)
 PUBLISHED_ASSETS = tuple(name for name, dataset in DATASETS.items() if dataset.of_publications)
 STORED = tuple(name for name, dataset in DATASETS.items() if dataset.table)

@@ -32,6 +32,7 @@ HELD_BY: Mapping[str, tuple[str, ...]] = {  # by asset, the gates that hold it
     "breadth_indicators": (*OF_BARS, THIN),
     "market_signals": (*OF_BARS, THIN),
     "symbol_signals": (*OF_BARS, THIN, INCOMPLETE),
+    "symbol_calibration": (*OF_BARS, THIN, INCOMPLETE),
 }
 BY_MONTH = (REJECTED, CROWDED)  # one hold for a month, from its first session that fails
 ACCEPTABLE = (MISSING, REJECTED, THIN)  # holes in what the source gives: people may accept them
@@ -122,4 +123,6 @@ _OF_ASSETS = {
     "market_signals": "breadthflow run",
     "signal_outcomes": "breadthflow run",
     "signal_accuracy": "breadthflow run",
+    "backtests": "breadthflow run",
+    "symbol_calibration": "breadthflow backfill over the months that it names",
 }

@@ -79,6 +79,28 @@ NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES = "cannot be judged", "not distinguisha
 VERDICTS = (NOT_JUDGED, CHANCE, SUGGESTIVE, SURVIVES)
 WHOLE = "all"
 
+# What a backtest reports, whether the thresholds of a score stay or are chosen each year, and what cash earned.
+FOLLOWED, BUY_AND_HOLD, SAME_EXPOSURE, BENCHMARK = "rule", "buy and hold", "same exposure", "benchmark"
+PORTFOLIOS = (FOLLOWED, BUY_AND_HOLD, SAME_EXPOSURE, BENCHMARK)
+FIXED, WALK_FORWARD = "fixed", "walk forward"
+THRESHOLD_KINDS = (FIXED, WALK_FORWARD)
+NO_RATE, SOME_RATES, ALL_RATES = "nothing", "a rate in part of the time", "the risk-free rate"
+CASH = (NO_RATE, SOME_RATES, ALL_RATES)
+
+# The rule whose wealth pages and the UI draw: it speaks on every session. Chosen for that, not for its figures.
+SHOWN_RULE = BREADTH_SCORE
+
+# What is otherwise when a rule's events are found again: 5 % of the members are missing, at random; one session less
+# from the arming level to the firing one; highs and lows of closes; highs and lows with dividends reinvested.
+DROPOUT, DEADLINE, CLOSES, REINVESTED = "dropout", "deadline", "closes", "total_return"
+VARIATIONS = (DROPOUT, DEADLINE, CLOSES, REINVESTED)
+
+# How symbol signals are grouped when they are judged: what the rules say together beside each rule alone; all of them,
+# by tenths of confidence, or by tenths of a session's strengths.
+COMBINED = "combined"
+BY_ALL, BY_CONFIDENCE, BY_STRENGTH = "all", "confidence", "strength"
+GROUPINGS = (BY_ALL, BY_CONFIDENCE, BY_STRENGTH)
+
 # What becomes of a bar that a rule flags.
 PROPOSED, QUARANTINED, DOUBTED = "proposed", "quarantined", "doubted"
 RELEASED, CONFIRMED, LAPSED = "released", "confirmed", "lapsed"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
-from breadthflow_pipelines.indicators.technical import TECHNICAL
+from breadthflow_pipelines.indicators.technical import TECHNICAL, bar_columns
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
@@ -31,7 +31,7 @@ def bounds(catalogue: Mapping[str, Indicator]) -> Bounds:
 def origins(catalogue: Mapping[str, Indicator], asset: str) -> dict[str, list[tuple[str, str]]]:
     """Which columns of an asset each column of a catalogue is computed from, as its formula says."""
     return {
-        name: [(asset, column) for column in sorted(set(indicator.expression.meta.root_names())) if column != "session"]
+        name: [(asset, column) for column in sorted(bar_columns(indicator.expression)) if column != "session"]
         for name, indicator in catalogue.items()
     }
 

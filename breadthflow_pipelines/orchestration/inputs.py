@@ -43,7 +43,10 @@ def _settings(settings: Settings) -> Iterator[str]:
     for name in sorted(type(settings).model_fields.keys() - _OF_NO_INPUT):
         value = getattr(settings, name)
         if not isinstance(value, SecretStr):
-            yield f"{name} {value} {stamp(value) if isinstance(value, Path) else ''}"
+            files = [
+                part for part in (value.values() if isinstance(value, dict) else [value]) if isinstance(part, Path)
+            ]
+            yield f"{name} {value} {' '.join(stamp(file) for file in files)}"
 
 
 def _program() -> str:

@@ -16,7 +16,7 @@ THROUGH_TAG = "breadthflow/through"  # the last session a run is about, where th
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
-PIECE_BARS = 600_000  # of all securities at a time: frames of some 200 MB
+PIECE_BARS = 300_000  # of all securities at a time: frames of some 100 MB
 SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 
@@ -49,8 +49,11 @@ class Span:
 
     def with_month_before(self) -> "Span":
         """Whole months, from the one before the first: later bars decide what the last bars of a month are."""
-        start = (self.start.replace(day=1) - dt.timedelta(days=1)).replace(day=1)
-        return Span(start, _next_month(self.end) - dt.timedelta(days=1), self.through)
+        return Span(self.start.replace(day=1) - dt.timedelta(days=1), self.end, self.through).of_whole_months()
+
+    def of_whole_months(self) -> "Span":
+        """Its months from their first through their last day."""
+        return Span(self.start.replace(day=1), _next_month(self.end) - dt.timedelta(days=1), self.through)
 
     @property
     def months(self) -> list[str]:

@@ -18,7 +18,7 @@ Piece = TypeVar("Piece")  # a plain value too; messages call it what str() says
 Stage = Callable[[Market, Any, Any], Any]
 
 # Settings on which rows depend; the others say where files and addresses are, which may differ from machine to machine.
-DECIDING = ("calendar", "coverage_gate", "demo_seed", "index_symbols", "source", "start")
+DECIDING = ("calendar", "coverage_gate", "demo_seed", "source", "start")
 PACKAGES = ("breadthflow", "polars")
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.model.datasets import DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_ASSETS, WATCHED
+from breadthflow_pipelines.model.datasets import DAILY_JOB, MARKET_ASSETS, MONTHLY_ASSETS, PUBLISHED_ASSETS, WATCHED
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS, SIGNAL_COLUMNS
 from breadthflow_pipelines.orchestration.holds import first_hold
@@ -119,7 +119,7 @@ def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date
 def without_rows(market: Market) -> set[str]:
     """Assets whose checks have no rows to judge: published counts were never imported, or no bars ever loaded."""
     empty = empty_tables(market.store)
-    made_of_bars = {"securities", "universe_members", *MONTHLY_ASSETS}
+    made_of_bars = {*MARKET_ASSETS} - {*PUBLISHED_ASSETS}
     return (
         (made_of_bars if "securities" in empty else set())
         | (empty & {"exchange_breadth"})

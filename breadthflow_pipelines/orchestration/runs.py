@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
-from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB
+from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB, WEEKLY_JOB
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.execution import execute
@@ -42,6 +42,11 @@ def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> R
     """Read an exchange's published counts and make signals of them."""
     config = {"ops": {"exchange_breadth": {"config": {"directory": directory, "exchange": exchange}}}}
     return _execute(instance, PUBLISHED_JOB, run_config=config)
+
+
+def run_stability(instance: dg.DagsterInstance) -> RunReport:
+    """Find every rule's events again on changed data, and bring the records up to it."""
+    return _execute(instance, WEEKLY_JOB)
 
 
 def run_checks(

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from breadthflow_pipelines.orchestration import checks
+from breadthflow_pipelines.orchestration.assets.backtests import backtests
 from breadthflow_pipelines.orchestration.assets.bars import bars_asset
 from breadthflow_pipelines.orchestration.assets.breadth_counts import breadth_counts_asset
 from breadthflow_pipelines.orchestration.assets.breadth_indicators import breadth_indicators
@@ -14,9 +15,16 @@ from breadthflow_pipelines.orchestration.assets.quarantined_bars import quaranti
 from breadthflow_pipelines.orchestration.assets.securities import securities, universe_members
 from breadthflow_pipelines.orchestration.assets.signal_accuracy import signal_accuracy, signal_records
 from breadthflow_pipelines.orchestration.assets.signal_outcomes import signal_outcomes
+from breadthflow_pipelines.orchestration.assets.signal_stability import signal_stability
+from breadthflow_pipelines.orchestration.assets.symbol_calibration import symbol_calibration, symbol_records
 from breadthflow_pipelines.orchestration.assets.symbol_signals import symbol_signals_asset
 from breadthflow_pipelines.orchestration.assets.universe_returns import universe_returns_asset
-from breadthflow_pipelines.orchestration.automation.schedules import daily_schedule, jobs, nightly_schedule
+from breadthflow_pipelines.orchestration.automation.schedules import (
+    daily_schedule,
+    jobs,
+    nightly_schedule,
+    weekly_schedule,
+)
 from breadthflow_pipelines.orchestration.automation.sensors import sensors
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
@@ -44,10 +52,14 @@ def build(settings: Settings) -> dg.Definitions:
         market_signals,
         universe_returns_asset(months),
         signal_outcomes,
+        signal_stability,
         signal_accuracy,
         signal_records,
+        backtests,
         price_indicators_asset(months),
         symbol_signals_asset(months),
+        symbol_calibration,
+        symbol_records,
         market_report,
     ]
     return dg.Definitions(
@@ -57,6 +69,7 @@ def build(settings: Settings) -> dg.Definitions:
         schedules=[
             daily_schedule(all_jobs.daily, settings, calendar, first_day_due_or_recent),
             nightly_schedule(all_jobs.checks, calendar),
+            weekly_schedule(all_jobs.weekly, calendar),
         ],
         sensors=[*sensors(all_jobs.daily, all_jobs.checks, settings), tidy_records()],
         resources={"market": Market()},

@@ -19,7 +19,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.publishing.pages import PROGRAM
-from breadthflow_pipelines.warehouse.contents_listing import UniverseContents, universe_contents
+from breadthflow_pipelines.warehouse.contents_listing import ExportContents, universe_contents
 from breadthflow_pipelines.warehouse.database import Database
 
 MANIFEST = "manifest.json"
@@ -30,7 +30,7 @@ _LIST = "; "  # between the items of a list, in CSV
 
 
 def export(database: Database, universe: str, place: Path) -> dict[str, Any]:
-    """Write breadth and signals of a universe, every segment, into a new directory; returns the manifest.
+    """Write what the store says of a universe, every segment, into a new directory; returns the manifest.
 
     Raises:
         RequestError: nothing of the universe is stored; the directory exists and is not empty, or cannot be made.
@@ -59,10 +59,10 @@ def _check_free(place: Path) -> None:
         raise RequestError(f"--to {place} is there already: name a directory that is not, or an empty one.")
 
 
-def _written(draft: Path, universe: str, contents: UniverseContents) -> dict[str, Any]:
+def _written(draft: Path, universe: str, contents: ExportContents) -> dict[str, Any]:
     """Write the files and, last, the manifest."""
     files: dict[str, Any] = {}
-    for name, rows in (("breadth", contents.breadth), ("signals", contents.signals)):
+    for name, rows in {"breadth": contents.breadth, "signals": contents.signals, **contents.judged}.items():
         marked = rows.with_columns(synthetic=pl.lit(contents.synthetic))
         for ending, write in WRITERS.items():
             path = draft / f"{name}.{ending}"
@@ -81,7 +81,7 @@ def _written(draft: Path, universe: str, contents: UniverseContents) -> dict[str
     return manifest
 
 
-def _about(universe: str, contents: UniverseContents) -> dict[str, Any]:
+def _about(universe: str, contents: ExportContents) -> dict[str, Any]:
     last = contents.breadth.filter(segment=ALL).row(-1, named=True)
     return {
         "format": FORMAT,

@@ -9,12 +9,16 @@ from pathlib import Path
 import polars as pl
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.evaluation.backtest import COST, plan_of
+from breadthflow_pipelines.evaluation.growth import growth
+from breadthflow_pipelines.evaluation.returns import levels, universe_levels
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
+from breadthflow_pipelines.model.vocabulary import SHOWN_RULE
 from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.reports.page.document import page
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.today import sentence
-from breadthflow_pipelines.warehouse.contents_listing import page_contents
+from breadthflow_pipelines.warehouse.contents_listing import PageContents, page_contents
 from breadthflow_pipelines.warehouse.database import Database
 
 PROGRAM = "breadthflow"
@@ -32,15 +36,14 @@ class PageFile:
     changed: bool
 
 
-def write_page(database: Database, universe: str, path: Path) -> PageFile:
-    """Make the page of a universe; a file that holds the same is left as it is.
+def write_page(database: Database, universe: str, path: Path, rates: pl.DataFrame | None = None) -> PageFile:
+    """Make the page of a universe; a file that holds the same is left as it is. rates: what cash earns in backtests.
 
     Raises:
         RequestError: nothing of the universe is stored, or the file cannot be written.
         DiskFullError: the disk has no space left.
     """
-    contents = page_contents(database, universe)
-    facts = Facts(universe=universe, version=version(PROGRAM), **vars(contents) | {"breadth": _whole(contents.breadth)})
+    facts = _facts(universe, page_contents(database, universe), rates)
     text = page(facts).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +56,18 @@ def write_page(database: Database, universe: str, path: Path) -> PageFile:
         )
         raise full_disk(error, path.parent) or cannot from None
     return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
+
+
+def _facts(universe: str, contents: PageContents, rates: pl.DataFrame | None) -> Facts:
+    given = dict(vars(contents))
+    returns, index, trades = (given.pop(name) for name in ("returns", "index", "trades"))
+    return Facts(
+        universe=universe,
+        version=version(PROGRAM),
+        **given | {"breadth": _whole(contents.breadth)},
+        level=universe_levels(returns).select("session", "level"),
+        growth=growth(levels(returns, index), trades, plan_of(SHOWN_RULE).base, COST, rates=rates),
+    )
 
 
 def _whole(breadth: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ def record_line(row: Mapping[str, Any]) -> str | None:
     if row["record_n"] is None:
         return None
     hits, base = row["record_hit_rate"], row["record_base_rate"]
-    return f"{hits:.0%} of {row['record_n']}, base {base:.0%}: {row['verdict']}"
+    return f"{hits:.0%} of {row['record_n']:,}, base {base:.0%}: {row['verdict']}"
 
 
 def verdicts_sentence(universe: str, found: Mapping[str, int], level: float) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of sessions as SVG text: lines, areas, marks and rows of events, with the last values written on them.
+"""Pictures as SVG text: of sessions lines, areas, marks and rows of events, and curves of one number by another.
 
 They are written here and not by a plotting library because each is stored with a run: a few thousand characters, sharp
 at any size, on a ground of its own that follows the reader's light or dark scheme (docs/decisions/charts.md). What they
@@ -59,6 +59,29 @@ class Marks:
 Layer = Line | Area | Marks
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A row of shares: a value and its interval, beside a level that it is held to. ``end`` is written to its right."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    level: float
+    end: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points (across, up), each with a dot, joined in their order. ``end`` is written beside the last one."""
+
+    end: str
+    points: Sequence[tuple[float, float]]
+    colour: str = FIRST
+    dashed: bool = False  # without dots
+
+
 def chart(
     title: str,
     sessions: Sequence[dt.date],
@@ -76,6 +99,31 @@ def chart(
     return _picture(title, HEIGHT, parts + _ends(frame, layers))
 
 
+def curves(title: str, drawn: Sequence[Curve], across: str, *, zero: bool = False) -> str:
+    """SVG of curves over one axis. across: what the axis across is, written below it; zero: it is in sight."""
+    points = [point for curve in drawn for point in curve.points] or [(0.0, 0.0)]
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    low, high = _range([y for _, y in points], zero=zero)
+    frame = _Frame(1, low, high, _LEFT, HEIGHT)
+
+    def at(x: float) -> float:
+        return (x - left) / ((right - left) or 1.0) - 0.5
+
+    ticks = [tick for tick in _ticks(left, right) if left <= tick <= right] if right > left else [left]
+    y = HEIGHT - _BOTTOM / 2
+    parts = [_text(frame.x(at(tick)) / _GRID, y, figure(tick), anchor="middle") for tick in ticks]
+    parts += [*_axis(frame, ()), _text(WIDTH - _RIGHT + 30, y, across)]
+    for curve in drawn:
+        placed = [(frame.x(at(x)), frame.y(value)) for x, value in curve.points]
+        rest = " stroke-dasharray='10 8'" if curve.dashed else " stroke-linejoin='round'"
+        parts.append(_path(_joined(placed), stroke=curve.colour, width=3, rest=rest))
+        if not curve.dashed:
+            dots = "".join(f"M{x},{y}h1" for x, y in placed)
+            parts.append(_path(dots, stroke=curve.colour, width=12, rest=" stroke-linecap='round'"))
+    ends = [(frame.y(curve.points[-1][1]) / _GRID, curve.end, curve.colour) for curve in drawn if curve.points]
+    return _picture(title, HEIGHT, parts + _apart(ends))
+
+
 def event_rows(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Sequence[tuple[dt.date, str]]]) -> str:
     """SVG with a row for each name and a mark for each (session, colour); how many there are is written at its end."""
     height = _TOP + _BOTTOM + _LINE_HEIGHT * max(1, len(rows))
@@ -91,6 +139,30 @@ def event_rows(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Seque
             dots = "".join(f"M{frame.x(number[day])},{_at(y)}h1" for day, of in events if of == colour)
             parts.append(_path(dots, stroke=colour, width=14, rest=" stroke-linecap='round'"))
         parts.append(_text(WIDTH - _RIGHT + 12, y, f"{len(events)}, last {max(day for day, _ in events)}"))
+    return _picture(title, height, parts)
+
+
+def intervals(title: str, rows: Sequence[Interval]) -> str:
+    """SVG with a row for each interval from 0 to 1: the line is the interval, the dot the value, the tick the level."""
+    height = _TOP + _BOTTOM + _LINE_HEIGHT * max(1, len(rows))
+    left = int(20 + max((len(row.name) for row in rows), default=0) * _CHARACTER)
+    width = WIDTH - left - _RIGHT
+
+    def x(share: float) -> float:
+        return left + width * min(1, max(0, share))
+
+    ticks = (0, 0.25, 0.5, 0.75, 1)
+    bottom = height - _BOTTOM
+    parts = [_path("".join(f"M{_at(x(tick))},{_at(_TOP)}V{_at(bottom)}" for tick in ticks), css="g")]
+    parts += [_text(x(tick), height - _BOTTOM / 2, f"{tick:.0%}", anchor="middle") for tick in ticks]
+    for i, row in enumerate(rows):
+        y = _TOP + _LINE_HEIGHT * (i + 0.5)
+        parts.append(_text(left - 8, y, row.name, anchor="end"))
+        parts.append(_path(f"M{_at(x(row.low))},{_at(y)}H{_at(x(row.high))}", stroke=row.colour, width=4))
+        parts.append(_path(f"M{_at(x(row.level))},{_at(y - 6)}V{_at(y + 6)}", stroke=SOFT, width=5))
+        dot = f"M{_at(x(row.value))},{_at(y)}h1"
+        parts.append(_path(dot, stroke=row.colour, width=16, rest=" stroke-linecap='round'"))
+        parts.append(_text(WIDTH - _RIGHT + 12, y, row.end))
     return _picture(title, height, parts)
 
 
@@ -237,13 +309,18 @@ def _second(point: tuple[int, float]) -> float:
 
 
 def _ends(frame: _Frame, layers: Sequence[Layer]) -> list[str]:
-    """What is written to the right of where lines and areas end, moved apart where it would overlap."""
+    """What is written to the right of where lines and areas end."""
     wanted = []
     for layer in layers:
         if isinstance(layer, Line | Area):
             last = next((value for value in reversed(layer.values) if value is not None), None)
             y = frame.height / 2 if last is None else frame.y(last) / _GRID
             wanted.append((y, layer.end, layer.colour))
+    return _apart(wanted)
+
+
+def _apart(wanted: Sequence[tuple[float, str, str]]) -> list[str]:
+    """Texts (height, text, colour) at the right edge, moved apart where they would overlap."""
     placed, free = [], 0.0
     for y, end, colour in sorted(wanted):
         free = max(y, free + _LINE_HEIGHT)

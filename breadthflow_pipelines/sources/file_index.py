@@ -16,6 +16,7 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
 from breadthflow_pipelines.sources.layout import Options, column_index
 from breadthflow_pipelines.sources.protocol import Account
+from breadthflow_pipelines.sources.stamp import stamp
 from breadthflow_pipelines.sources.tables import Table
 from breadthflow_pipelines.sources.tree import TableFile
 from breadthflow_pipelines.sources.unreadable import UnreadableError, noting_failure, refusing
@@ -59,6 +60,25 @@ class Index:
         """What cannot be read, by name; unusable: of tables."""
         named = {**self.unopened, **{str(self.tables[number]): why for number, why in unusable.items()}}
         return tuple(f"{name}: {why}" for name, why in named.items())
+
+
+def remembered_index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
+    """The index of a place, made once for as long as its files, and the day, stay as they are: a run asks twice.
+
+    Raises:
+        RequestError: as index().
+    """
+    key = (str(path), repr(options), sorted(map(str, ignored)), stamp(path), dt.datetime.now(dt.UTC).date())
+    for known, found in _remembered:
+        if known == key:
+            return found
+    found = index(path, options, ignored)
+    # What could not be read may be readable next time, and its stamp need not tell.
+    _remembered[:] = [] if found.unusable or found.unopened else [(key, found)]
+    return found
+
+
+_remembered: list[tuple[object, Index]] = []  # the last one alone: a process has one source
 
 
 def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:

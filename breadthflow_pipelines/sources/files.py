@@ -14,7 +14,7 @@ import polars as pl
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
 from breadthflow_pipelines.sources.file_batches import Batch, Days, batches
-from breadthflow_pipelines.sources.file_index import Index, index, session_known
+from breadthflow_pipelines.sources.file_index import Index, remembered_index, session_known
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import (
     MEMBER_SCHEMA,
@@ -162,7 +162,7 @@ class Files:
 
     @cached_property
     def _index(self) -> Index:
-        return index(self.path, self.options, self._ignored)
+        return remembered_index(self.path, self.options, self._ignored)
 
     def _read(
         self, reader: tree.Reader, batch: Batch, wanted: list[str] | None, unreadable: dict[int, str]

@@ -170,7 +170,7 @@ def _needed_symbols(settings: Settings) -> dict[str, tuple[dt.date | None, dt.da
             before = needed.get(symbol, (first, out))
             last = None if out is None or before[1] is None else max(out, before[1])
             needed[symbol] = (min(first, before[0] or first), last)
-    always = (*settings.symbols, *(symbol.upper() for symbol in settings.index_symbols.values()))
+    always = (*settings.symbols, *(symbol.upper() for symbol in settings.index_shares.values()))
     for symbol in always:
         known = meant(symbol, needed)  # a share that the universe spells otherwise is asked for once
         needed |= dict.fromkeys(known if len(known) == 1 else [symbol], (None, None))

@@ -1,7 +1,7 @@
 """The records of rules as a command lists them. By rows, not frames, so that it starts in a fraction of a second."""
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import WHOLE
+from breadthflow_pipelines.model.vocabulary import VARIATIONS, WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions
@@ -12,6 +12,8 @@ ACCURACY = (
     *("hit_rate", "base_rate", "lift", "lift_low", "lift_high", "detectable"),
     *("p_rotation", "p_matched", "p_family", "p_holm", "verdict", "reason"),
     *("mean", "base_mean", "median", "base_median", "p10", "p90", "drawdown", "base_drawdown"),
+    *(f"kept_{variation}" for variation in VARIATIONS),
+    *("hit_rate_from_open", "base_rate_from_open", "mean_from_open"),
     *("p_mean", "base_matched", "eligible", "open", "left_out", "first_session", "last_session"),
     *("family", "family_members", "basis"),
 )

@@ -1,4 +1,4 @@
-"""Connections of the driver that carries frames: opened, used again, its errors explained. What they carry: bulk.py."""
+"""Connections through ADBC, which carry Arrow, and what their errors mean. What is read and written is in bulk.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong fra
 
 
 @contextmanager
-def cursor_on(database: Database) -> Iterator[adbc.Cursor]:
+def arrow_cursor(database: Database) -> Iterator[adbc.Cursor]:
     """A cursor in one transaction: committed at the end, rolled back on an error."""
     try:
         with _connection(database.url) as connection, connection.cursor() as cursor:

@@ -12,7 +12,7 @@ from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge, yearly_partitions, years_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
-from breadthflow_pipelines.warehouse.sql import any_of, own_bars, spaced, valid_on
+from breadthflow_pipelines.warehouse.sql import any_of, array, own_bars, spaced, valid_on
 
 _OF = ("universe", "symbol")
 EVERYBODY = (0, 2**62)  # from the first security's number through one beyond every other
@@ -77,6 +77,21 @@ def bars_to_count(
     )
 
 
+def bars_to_return(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, session, open, close, close_adjusted of members' sound bars, and of each the last one before."""
+    return _with_warm_up(database, ("open", "close", "close_adjusted"), start, end, 1, EVERYBODY)
+
+
+def bars_of(database: Database, securities: Sequence[int]) -> pl.DataFrame:
+    """security_id, session, high, low, close, volume, close_adjusted of every sound bar of these securities."""
+    return fetch(
+        database,
+        "SELECT security_id, session, high, low, close, volume, close_adjusted FROM sound_bars "
+        f"WHERE {any_of('security_id', '$1', 'bigint')}",
+        (spaced(securities),),
+    )
+
+
 def closes(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
     """security_id, session, close of the bars of all members that bars_to_count would give."""
     return _with_warm_up(database, ("close",), start, end, warm_up, EVERYBODY)
@@ -114,29 +129,64 @@ def bars_of_members(database: Database, start: dt.date, end: dt.date) -> pl.Data
     )
 
 
-def histories(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """security_id, sound bars (through ``end``) of each member on a day from start through end, in order."""
+def histories(database: Database, start: dt.date, end: dt.date, formulas: str, window: int) -> pl.DataFrame:
+    """What to read of each member on a day from start through end, so that its recursions are known from start on.
+
+    Returns security_id, first and bars, in order: the day from which on to read, and how many sound bars there are from
+    then through end. Where the recursions of these formulas can go on from a bar before start, that is this bar, or the
+    one ``window`` bars before start if that is earlier; otherwise the history's beginning.
+    """
     return fetch(
         database,
-        "SELECT security_id, count(*) AS bars FROM sound_bars WHERE session <= $2 AND security_id IN ("
-        "SELECT security_id FROM universe_members WHERE daterange(valid_from, valid_to) && daterange($1, $2, '[]')) "
-        "GROUP BY security_id ORDER BY security_id",
-        (start, end),
+        "SELECT security_id, first, bars FROM (SELECT DISTINCT security_id FROM universe_members "
+        "WHERE daterange(valid_from, valid_to) && daterange($1, $2, '[]')) m "
+        f"LEFT JOIN ({_GOING_ON}) k USING (security_id) "
+        "CROSS JOIN LATERAL (SELECT CASE WHEN k.session IS NULL THEN $5::date ELSE least(k.session, coalesce((SELECT "
+        "session FROM sound_bars b WHERE b.security_id = m.security_id AND session < $1 "
+        "ORDER BY session DESC OFFSET $4 - 1 LIMIT 1), $5::date)) END AS first) f "
+        "CROSS JOIN LATERAL (SELECT count(*) AS bars FROM sound_bars b "
+        "WHERE b.security_id = m.security_id AND session BETWEEN f.first AND $2) n "
+        "WHERE bars > 0 ORDER BY security_id",
+        (start, end, formulas, window, dt.date.min),
     )
 
 
-def whole_history(database: Database, securities: Sequence[int], through: dt.date) -> pl.DataFrame:
-    """security_id, session, high, low, close, volume of every sound bar of these securities through a day, in order."""
+def states_before(database: Database, securities: Sequence[int], start: dt.date, formulas: str) -> pl.DataFrame:
+    """security_id, session, states: where the recursions of these securities go on before a day; a list for each."""
     return fetch(
         database,
-        "SELECT security_id, session, high, low, close, volume FROM sound_bars "
-        f"WHERE session <= $2 AND {any_of('security_id', '$1', 'bigint')} ORDER BY security_id, session",
-        (spaced(securities), through),
+        f"SELECT security_id, session, states FROM recursion_states JOIN ({_GOING_ON}) k USING (security_id, session) "
+        f"WHERE {any_of('security_id', '$2', 'bigint')}",
+        (start, spaced(securities), formulas),
+    )
+
+
+# The last bar before $1 after which the recursions of the formulas $3 go on; a bar that is no longer sound is none.
+_GOING_ON = (
+    "SELECT security_id, max(session) AS session FROM recursion_states s WHERE session < $1 AND formulas = $3 "
+    "AND EXISTS (SELECT FROM sound_bars b WHERE b.security_id = s.security_id AND b.session = s.session) "
+    "GROUP BY security_id"
+)
+
+
+def bars_from(database: Database, wanted: pl.DataFrame, through: dt.date) -> pl.DataFrame:
+    """security_id, session, high, low, close, volume of every sound bar, in order of the first two.
+
+    wanted: security_id, first: whose, and from which day on, each.
+    """
+    firsts = f"unnest({array('$1', 'bigint')}, {array('$2', 'date')}) AS w (security_id, first)"
+    return fetch(
+        database,
+        f"SELECT b.security_id, session, high, low, close, volume FROM {firsts} CROSS JOIN LATERAL (SELECT * "
+        # OFFSET 0 keeps the planner from reading all bars in order, up to the last of these securities.
+        "FROM sound_bars b WHERE b.security_id = w.security_id AND session BETWEEN w.first AND $3 OFFSET 0) b "
+        "ORDER BY b.security_id, session",
+        (spaced(wanted["security_id"]), spaced(wanted["first"]), through),
     )
 
 
 def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, index_close from start through end: the closes of the symbol that is each universe's index.
+    """universe, session, close, close_adjusted from start through end, of the symbol that is each universe's index.
 
     A symbol that is spelled otherwise in the store is found, where only one can be meant.
     """
@@ -144,7 +194,7 @@ def index_closes(database: Database, symbols: Mapping[str, str], start: dt.date,
     symbols = {universe: names[0] for universe, name in symbols.items() if len(names := meant(name, stored)) == 1}
     found = fetch(
         database,
-        "SELECT s.symbol, b.session, b.close AS index_close FROM security_symbols s "
+        "SELECT s.symbol, b.session, b.close, b.close_adjusted FROM security_symbols s "
         "JOIN sound_bars b USING (security_id) "
         f"WHERE {valid_on('s', 'b.session')} AND b.session BETWEEN $1 AND $2 "
         f"AND {any_of('s.symbol', '$3', 'text')} ORDER BY b.session",

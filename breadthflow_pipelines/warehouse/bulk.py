@@ -12,7 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from breadthflow_pipelines.warehouse.arrow_connections import cursor_on
+from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.sql import array, spaced
 
@@ -69,20 +69,20 @@ NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES))
 
 def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
     """The answer to a query with ``$1``, ``$2``, ... as a frame."""
-    with cursor_on(database) as cursor:
+    with arrow_cursor(database) as cursor:
         return _fetch(cursor, query, parameters)
 
 
 def fetch_together(database: Database, queries: Sequence[Statement]) -> list[pl.DataFrame]:
     """The answers to several queries, all of one moment: what others write meanwhile is in none of them."""
-    with cursor_on(database) as cursor:
+    with arrow_cursor(database) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return [_fetch(cursor, query, parameters) for query, parameters in queries]
 
 
 def execute(database: Database, statements: Sequence[Statement]) -> None:
     """Run statements in one transaction."""
-    with cursor_on(database) as cursor:
+    with arrow_cursor(database) as cursor:
         for statement, bound in statements:
             cursor.execute(statement, tuple(bound) or None)
 
@@ -135,7 +135,7 @@ def merge(
     insert = f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s"
     known = f"SELECT FROM met t WHERE {same}"
 
-    with cursor_on(database) as cursor:
+    with arrow_cursor(database) as cursor:
         _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if side_by_side else None)
         for statement in first:
             cursor.execute(statement)
@@ -237,17 +237,16 @@ def _stored(
 ) -> pl.DataFrame | None:
     """Key and compared columns of what the table has in the scope, or, without one, near the bars of the frame.
 
-    None where that cannot be compared here: JSON and arrays, which the database writes in its own way, and tables whose
-    rows have no stretches to look for. Reading takes a fraction of the time of writing the frame beside the table.
+    None where that cannot be compared here: arrays, and tables whose rows have no stretches to look for. JSON comes as
+    text; where it is the same as the frame's, so is what it says, and the database compares the others. Reading takes a
+    fraction of the time of writing the frame beside the table.
     """
     columns = [*key, *compared]
-    if any(isinstance(table.c[name].type, postgresql.JSONB | postgresql.ARRAY) for name in columns):
-        if scope is None:
-            return None
-        first = _fetch(cursor, f"SELECT {_list(key)} FROM {table.name} WHERE {scope} LIMIT 1", parameters)
-        return first if first.is_empty() else None
+    if any(isinstance(table.c[name].type, sa.ARRAY) for name in columns):
+        return None
     if scope is not None:
-        return _fetch(cursor, f"SELECT {_list(columns)} FROM {table.name} WHERE {scope}", parameters)
+        taken = ", ".join(f"{c}::text" if isinstance(table.c[c].type, postgresql.JSONB) else c for c in columns)
+        return _fetch(cursor, f"SELECT {taken} FROM {table.name} WHERE {scope}", parameters)
     if list(key) != ["security_id", "session"] or frame.is_empty():
         return None
     spans = frame.group_by("security_id").agg(first=pl.col("session").min(), last=pl.col("session").max())

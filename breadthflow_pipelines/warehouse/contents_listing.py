@@ -4,17 +4,18 @@ Frames for notebooks: frame_listing.py.
 """
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from breadthflow_pipelines.model.gates import EVERY
-from breadthflow_pipelines.model.vocabulary import ALL, LAPSED, MARKET_SIGNAL, SESSION_RULES, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, FIXED, LAPSED, MARKET_SIGNAL, SESSION_RULES, SHOWN_RULE, WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.frame_listing import JUDGED
 from breadthflow_pipelines.warehouse.sql import quoted
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -38,16 +39,30 @@ class UniverseContents:
 
 
 @dataclass(frozen=True)
+class ExportContents(UniverseContents):
+    """What an export holds: every segment. judged: by their names, what JUDGED lists, as the store has it."""
+
+    judged: Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
 class PageContents(UniverseContents):
     """What a page shows: the universe as a whole, with evidence of all events and of the last session's measures.
 
     sectors: segment, session, pct_above_50. faults: kind, what, rows, first, last: what is left out, doubted, revised
-    or held. records: of each rule, side and horizon, what followed over the whole history.
+    or held. records: of each rule, side and horizon, what followed over the whole history. returns: universe, segment,
+    session, return, intraday, contributing, adjusted of the members. index: universe, session, close, as published.
+    backtests, trades, years: as the store has them, of whom trades are of SHOWN_RULE with fixed thresholds.
     """
 
     sectors: pl.DataFrame
     faults: pl.DataFrame
     records: pl.DataFrame
+    returns: pl.DataFrame
+    index: pl.DataFrame
+    backtests: pl.DataFrame
+    trades: pl.DataFrame
+    years: pl.DataFrame
 
 
 def universes(database: Database) -> list[str]:
@@ -55,18 +70,23 @@ def universes(database: Database) -> list[str]:
     return [row["universe"] for row in rows_of(database, "SELECT DISTINCT universe FROM breadth_indicators ORDER BY 1")]
 
 
-def universe_contents(database: Database, universe: str) -> UniverseContents:
+def universe_contents(database: Database, universe: str) -> ExportContents:
     """Everything of a universe, every segment.
 
     Raises:
         RequestError: nothing of the universe is stored; says which there are, or what helps.
     """
     standing.check_universe(database, universe)
-    breadth, signals, known = fetch_together(
-        database, [_breadth(universe), _signals(universe, "evidence::text"), _known(universe)]
+    judged = [
+        (f"SELECT * FROM {table} WHERE universe = $1 ORDER BY {order}", (universe,)) for table, order in JUDGED.values()
+    ]
+    breadth, signals, known, *rest = fetch_together(
+        database, [_breadth(universe), _signals(universe, "evidence::text"), _known(universe), *judged]
     )
     known_at, convention = known.row(0)
-    return UniverseContents(breadth, signals, known_at, convention, universe in synthetic_universes(database))
+    synthetic = universe in synthetic_universes(database)
+    named = {name: rows.drop("computed_at") for name, rows in zip(JUDGED, rest, strict=True)}
+    return ExportContents(breadth, signals, known_at, convention, synthetic, named)
 
 
 def page_contents(database: Database, universe: str) -> PageContents:
@@ -79,7 +99,7 @@ def page_contents(database: Database, universe: str) -> PageContents:
     last = "session = (SELECT max(session) FROM market_signals WHERE universe = $1 AND segment = $2)"
     share = SECTOR_SHARE if SECTOR_SHARE in breadth_columns(database) else f"NULL::double precision AS {SECTOR_SHARE}"
     evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END AS evidence"
-    breadth, signals, known, sectors, faults, records = fetch_together(
+    breadth, signals, known, *rest = fetch_together(
         database,
         [
             _breadth(universe, [ALL]),
@@ -92,11 +112,16 @@ def page_contents(database: Database, universe: str) -> PageContents:
             ),
             (_FAULTS, (universe,)),
             (_RECORDS, (universe,)),
+            (_RETURNS, (universe, ALL)),
+            (_INDEX, (universe,)),
+            (_BACKTESTS, (universe,)),
+            (_TRADES, (universe, SHOWN_RULE, FIXED)),
+            (_YEARS, (universe,)),
         ],
     )
     known_at, convention = known.row(0)
     synthetic = universe in synthetic_universes(database)
-    return PageContents(breadth, signals, known_at, convention, synthetic, sectors, faults, records)
+    return PageContents(breadth, signals, known_at, convention, synthetic, *rest)
 
 
 def _breadth(universe: str, segments: Collection[str] = ()) -> Statement:
@@ -128,6 +153,17 @@ _RECORDS = (
     "SELECT rule, action, horizon, events, episodes, hit_rate, base_rate, lift, p_rotation, p_family, verdict, reason "
     f"FROM signal_accuracy WHERE universe = $1 AND era = '{WHOLE}' ORDER BY rule, action, horizon"
 )
+_RETURNS = (
+    "SELECT universe, segment, session, return, intraday, contributing, adjusted FROM universe_returns "
+    "WHERE universe = $1 AND segment = $2 ORDER BY session"
+)
+_INDEX = (
+    "SELECT exchange AS universe, session, index_close AS close FROM exchange_breadth "
+    "WHERE exchange = $1 AND index_close IS NOT NULL ORDER BY session"
+)
+_BACKTESTS = "SELECT * FROM backtests WHERE universe = $1 ORDER BY rule, thresholds, portfolio, cost"
+_TRADES = "SELECT * FROM backtest_trades WHERE universe = $1 AND rule = $2 AND thresholds = $3 ORDER BY entry_session"
+_YEARS = "SELECT * FROM backtest_years WHERE universe = $1 ORDER BY rule, year"
 _OF_MEMBERS = "security_id IN (SELECT security_id FROM universe_members WHERE universe = $1)"
 _COUNTED = "count(*) AS rows, min(session) AS first, max(session) AS last"
 _FAULTS = f"""

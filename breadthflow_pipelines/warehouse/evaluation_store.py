@@ -94,6 +94,32 @@ def accuracy(database: Database) -> pl.DataFrame:
     return fetch(database, "SELECT * FROM signal_accuracy").drop("computed_at")
 
 
+def record_backtests(database: Database, figures: pl.DataFrame, trades: pl.DataFrame, years: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these backtests; only changed rows are written. What is told is of figures."""
+    merge(database, tables.backtest_trades, trades, scope="true")
+    merge(database, tables.backtest_years, years, scope="true")
+    return merge(database, tables.backtests, figures, scope="true")
+
+
+def traded_signals(database: Database) -> pl.DataFrame:
+    """universe, rule, entry_session, signal_id of every trade; signalled: its signal's session, null without one."""
+    return fetch(
+        database,
+        "SELECT t.universe, t.rule, t.entry_session, t.signal_id, s.session AS signalled FROM backtest_trades t "
+        "LEFT JOIN market_signals s USING (signal_id, universe, rule) ORDER BY 1, 2, 3",
+    )
+
+
+def record_stability(database: Database, stability: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these results of reruns; only changed rows are written."""
+    return merge(database, tables.signal_stability, stability, scope="true")
+
+
+def stability(database: Database) -> pl.DataFrame:
+    """universe, rule, variation, kept of every list of events that was rerun."""
+    return fetch(database, "SELECT universe, rule, variation, kept FROM signal_stability")
+
+
 def record_records(database: Database, records: pl.DataFrame) -> Merged:
     """Make the store hold exactly these records beside signals; only changed rows are written."""
     return merge(database, tables.signal_records, records, scope="true")

@@ -1,10 +1,10 @@
-"""Breadth and signals of a universe as frames, for notebooks. What pages and exports hold: contents_listing.py.
+"""What the store says of a universe as frames, for notebooks. What pages and exports hold: contents_listing.py.
 
 Commands that print rows ask breadth_listing.py and signal_listing.py, which start faster.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from psycopg2 import sql
@@ -16,6 +16,14 @@ from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.signal_listing import RECORDED_SIGNALS
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+JUDGED: Mapping[str, tuple[str, str]] = {
+    "outcomes": ("signal_outcomes", "segment, session, rule, signal_id, horizon"),
+    "accuracy": ("signal_accuracy", "rule, action, horizon, era"),
+    "backtests": ("backtests", "rule, thresholds, portfolio, cost"),
+    "trades": ("backtest_trades", "rule, thresholds, entry_session"),
+}
+"""What was made of signals, by the name that notebooks and exports give it: the table, and the order of its rows."""
 
 
 def breadth_frame(
@@ -58,6 +66,32 @@ def signals_frame(
     query = f"SELECT {columns} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY segment, session, rule"
     rows = fetch(database, _bound(database, query, values))
     return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
+
+
+def judged_frame(
+    database: Database,
+    what: str,
+    universe: str,
+    first: dt.date | None = None,
+    last: dt.date | None = None,
+    *,
+    segment: str | None = None,
+    rule: str | None = None,
+    horizon: int | None = None,
+) -> pl.DataFrame:
+    """One of JUDGED, and ``synthetic``, in its order; none is an answer. first, last: of rows that have a session.
+
+    Raises:
+        RequestError: nothing of the universe is stored; says which there are, or what helps.
+    """
+    standing.check_universe(database, universe)
+    table, order = JUDGED[what]
+    where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
+    if horizon is not None:
+        where += " AND horizon = %s"
+    asked = [*values, *([] if horizon is None else [horizon])]
+    rows = fetch(database, _bound(database, f"SELECT * FROM {table} WHERE {where} ORDER BY {order}", asked))
+    return rows.drop("computed_at").with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
 
 
 def _bound(database: Database, query: str | sql.Composed, values: Sequence[object]) -> str:

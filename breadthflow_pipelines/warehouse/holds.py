@@ -75,12 +75,17 @@ def given_rows(rows: Iterable[Mapping[str, object]]) -> tuple[str, Sequence[Para
     )
 
 
-def unheld(scope: str, parameters: Sequence[Parameter], held: Mapping[str, dt.date]) -> tuple[str, Sequence[Parameter]]:
-    """The scope of a merge (bulk.py) without what is held: of these universes, everything from a session on."""
+def unheld(
+    scope: str, parameters: Sequence[Parameter], held: Mapping[str, dt.date], column: str = "session"
+) -> tuple[str, Sequence[Parameter]]:
+    """The scope of a merge (bulk.py) without what is held: of these universes, everything from a session on.
+
+    column: the one with the session, or with the month where those of ``held`` are first days of months.
+    """
     if not held:
         return scope, parameters
     first = f"(((${len(parameters) + 1}::text)::jsonb) ->> universe)::date"
-    return f"({scope}) AND session < coalesce({first}, 'infinity')", (*parameters, json.dumps(held, default=str))
+    return f"({scope}) AND {column} < coalesce({first}, 'infinity')", (*parameters, json.dumps(held, default=str))
 
 
 def first_held(database: Database, asset: str) -> dict[str, Row]:

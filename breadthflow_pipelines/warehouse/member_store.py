@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 import polars as pl
@@ -14,6 +15,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, Statement, execute, fet
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
+from breadthflow_pipelines.warehouse.recomputations import merge_notes
 
 
 def prepare_price_indicators(
@@ -44,6 +46,23 @@ def record_price_indicators(
     scope = "session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4"
     scope, parameters = unheld(scope, (*days, *securities), held)
     return merge(database, table, indicators, scope=scope, parameters=parameters, side_by_side=True)
+
+
+def record_recursion_states(
+    database: Database,
+    states: pl.DataFrame,
+    *,
+    days: tuple[dt.date, dt.date],
+    securities: tuple[int, int],
+    and_later: bool,
+) -> Merged:
+    """Make the store hold exactly these states for the days and the range of securities, both ends included.
+
+    states: security_id, session, states, formulas. and_later: whether states of later days are wrong now.
+    """
+    scope = "session >= $1 AND (session <= $2 OR $5) AND security_id BETWEEN $3 AND $4"
+    parameters = (*days, *securities, and_later)
+    return merge(database, tables.recursion_states, states, scope=scope, parameters=parameters, side_by_side=True)
 
 
 def lacking_from(
@@ -91,7 +110,15 @@ def record_symbol_signals(
     """
     table = with_formula_columns(tables.symbol_signals, formulas)
     scope, parameters = unheld("session BETWEEN $1 AND $2", days, held)
-    return merge(database, table, signals, scope=scope, parameters=parameters, side_by_side=True)
+    return merge(
+        database,
+        table,
+        signals,
+        scope=scope,
+        parameters=parameters,
+        then=partial(merge_notes, "symbol_signals"),
+        side_by_side=True,
+    )
 
 
 def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:

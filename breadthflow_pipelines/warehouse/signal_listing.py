@@ -10,6 +10,7 @@ from breadthflow_pipelines.model.vocabulary import (
     ALL,
     ARMED_SESSION,
     BREADTH_SCORE,
+    COMBINED,
     FINAL,
     MARKET_SIGNAL,
     SESSION_RULES,
@@ -132,7 +133,9 @@ def symbol_signals(
     symbol: str | None,
     action: str | None,
 ) -> list[Row]:
-    """Signals and technical indicators of a universe's members; of the last session where neither day is given.
+    """Signals and technical indicators of a universe's members, and the record that such signals had before the month.
+
+    Of the last session where neither day is given.
 
     Raises:
         RequestError: the universe or the symbol has no signal at all; says what there is.
@@ -149,12 +152,15 @@ def symbol_signals(
                 or f"No member of {universe} has a signal: the rules look back over months of bars, "
                 "and published counts have no members."
             )
-    where, values = conditions({"universe": universe, "symbol": symbol, "action": action}, first, last)
+    where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
     rows = rows_of(
         database,
-        "SELECT symbol, s.*, p.*, synthetic FROM symbol_signals s "
+        f"SELECT symbol, s.*, p.*, synthetic, {', '.join(SIGNAL_RECORD)} FROM symbol_signals s "
         "JOIN price_indicators p USING (universe, session, security_id) "
         "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id) "
+        f"LEFT JOIN (SELECT universe, month, action, {', '.join(SIGNAL_RECORD)} FROM symbol_records "
+        f"WHERE rule = '{COMBINED}') r ON r.universe = s.universe AND r.action = s.action "
+        "AND r.month = date_trunc('month', s.session) "
         f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
         values,
     )

@@ -18,13 +18,23 @@ from breadthflow_pipelines.model.vocabulary import (
     ALL,
     BAR_VALUES,
     BASES,
+    CASH,
+    CLOSES,
+    DEADLINE,
     DECIDED,
+    DROPOUT,
+    GROUPINGS,
     HORIZONS,
+    PORTFOLIOS,
     PRICES,
+    REINVESTED,
     SEVERITIES,
     STATES,
     STATUSES,
+    THRESHOLD_KINDS,
+    VARIATIONS,
     VERDICTS,
+    WHOLE,
     WINDOW_CLOSED,
     WINDOW_STATES,
 )
@@ -449,6 +459,16 @@ price_indicators = sa.Table(
     postgresql_partition_by="RANGE (session)",
 )
 
+recursion_states = sa.Table(
+    "recursion_states",
+    metadata,
+    _column("security_id", sa.BigInteger(), "whose bars", primary_key=True),
+    _column("session", sa.Date(), "the bar after which the recursions go on", primary_key=True),
+    _column("states", ARRAY(DOUBLE_PRECISION()), "what each recursion is on this bar"),
+    _column("formulas", sa.Text(), "hash of the recursions' definitions; under others the row means nothing"),
+    comment="Where the recursions of price_indicators go on, so that no run need read a whole history",
+)
+
 symbol_signals = sa.Table(
     "symbol_signals",
     metadata,
@@ -509,7 +529,9 @@ universe_returns = sa.Table(
     _number("return", "mean return of those contributing since their last bar, a fraction; null: there are none"),
     *[_column(name, sa.BigInteger(), about) for name, about in _HELD.items()],
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _number("intraday", "mean return of those contributing from the session's open to its close; null: there are none"),
     sa.CheckConstraint("return >= -1 AND return < 'Infinity'", name="return_range"),
+    sa.CheckConstraint("intraday >= -1 AND intraday < 'Infinity'", name="intraday_range"),
     *_not_negative(*_HELD),
     sa.CheckConstraint("contributing + missing + first + gap = members", name="every_member_once"),
     sa.CheckConstraint("adjusted <= contributing", name="adjusted_contribute"),
@@ -551,6 +573,7 @@ signal_outcomes = sa.Table(
     ),
     _column("basis", sa.Text(), "what the return is made of: total return, price, partly total return"),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _number("return_from_open", "as return, from the open of the entry session; null where it has no opens"),
     _horizons(),
     _among("action", ACTIONS, "action_known"),
     _among("state", WINDOW_STATES, "state_known"),
@@ -560,6 +583,7 @@ signal_outcomes = sa.Table(
     sa.CheckConstraint("return >= -1 AND return < 'Infinity'", name="return_range"),
     *_within(-1, 0, "drawdown"),
     *_finite("base_return", "excess"),
+    sa.CheckConstraint("return_from_open >= -1 AND return_from_open < 'Infinity'", name="return_from_open_range"),
     comment="What followed each signal of the market at each horizon",
 )
 
@@ -582,6 +606,17 @@ _RETURNS = {
     "base_median": "the same after all eligible sessions",
     "p10": "a tenth of the returns after the events lies below",
     "p90": "a tenth of them lies above",
+}
+_FROM_OPEN = {
+    "hit_rate_from_open": "hit_rate of entries at the open of the entry session; null: not all opens are known",
+    "base_rate_from_open": "the same of all eligible sessions",
+    "mean_from_open": "mean return after the events, from that open",
+}
+_KEPT = {
+    DROPOUT: "without 5 % of the members at random, a share; null: not computed",
+    DEADLINE: "with a session less to fire in; null: not computed, or it has no limit",
+    CLOSES: "with highs and lows of closes; null: not computed, or it looks at none",
+    REINVESTED: "with dividends in highs and lows; null: as of closes, or none are known",
 }
 _TRIED = {
     "eligible": "sessions on which the rule could speak and whose window has closed",
@@ -621,6 +656,8 @@ signal_accuracy = sa.Table(
     _column("family_members", sa.Integer(), "how many were", nullable=True),
     _column("basis", sa.Text(), "what returns are made of; null: there are none", nullable=True),
     _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    *[_number(name, about) for name, about in _FROM_OPEN.items()],
+    *[_number(f"kept_{name}", f"events that stay, {about}") for name, about in _KEPT.items()],
     _horizons(),
     _among("action", ACTIONS, "action_known"),
     _among("verdict", VERDICTS, "verdict_known"),
@@ -633,8 +670,27 @@ signal_accuracy = sa.Table(
     *_within(0, 1, *_SHARES),
     *_within(-1, 0, "drawdown", "base_drawdown"),
     *_within(-1, 1, "lift"),
-    *_finite("lift_low", "lift_high", *_RETURNS),
+    *_within(0, 1, "hit_rate_from_open", "base_rate_from_open", *(f"kept_{name}" for name in _KEPT)),
+    *_finite("lift_low", "lift_high", *_RETURNS, "mean_from_open"),
     comment="The record of each rule held against chance, per universe, side, horizon and era",
+)
+
+signal_stability = sa.Table(
+    "signal_stability",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("rule", sa.Text(), "the rule", primary_key=True),
+    _column("variation", sa.Text(), "what was otherwise: dropout, deadline, closes or total_return", primary_key=True),
+    _column("reruns", sa.Integer(), "how often its events were found again"),
+    _column("events", sa.Integer(), "events that there are as things are"),
+    _column("kept", DOUBLE_PRECISION(), "share of them that a rerun has on the same session, on average"),
+    _column("kept_least", DOUBLE_PRECISION(), "of the worst rerun"),
+    _column("jaccard", DOUBLE_PRECISION(), "events in both of the events in either, on average"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("variation", VARIATIONS, "variation_known"),
+    *_within(0, 1, "kept", "kept_least", "jaccard"),
+    sa.CheckConstraint("reruns > 0 AND events > 0", name="something_to_keep"),
+    comment="How many of a rule's events stay when data or conventions are a little otherwise; made once a week",
 )
 
 signal_records = sa.Table(
@@ -652,6 +708,183 @@ signal_records = sa.Table(
     *_within(0, 1, "record_hit_rate", "record_base_rate"),
     sa.CheckConstraint("record_n > 0", name="record_n_positive"),
     comment="What a rule's record was when it gave a signal; no row where it was too short",
+)
+
+
+def _followed() -> "list[sa.Column[Any]]":
+    return [
+        _column("universe", sa.Text(), "name of the universe", primary_key=True),
+        _column("rule", sa.Text(), "the rule that is followed", primary_key=True),
+    ]
+
+
+def _thresholds() -> "sa.Column[Any]":
+    return _column(
+        "thresholds", sa.Text(), "fixed; walk forward: chosen each year by the years before", primary_key=True
+    )
+
+
+_EARNED = {
+    "exposure": "mean share in the market",
+    "turnover": "a year, in units of the portfolio",
+    "cagr": "growth of a year, compounded, after costs; a fraction",
+    "volatility": "standard deviation of a year's returns",
+    "sharpe": "Sharpe ratio of a year",
+    "sortino": "Sortino ratio of a year",
+    "calmar": "cagr over the deepest fall",
+}
+_DRAWN = {
+    "peak_session": "the highest close before the deepest fall; null: none since the start was higher",
+    "trough_session": "its lowest close",
+    "recovered_session": "when wealth was back at the peak; null: not yet",
+}
+_BY_CHANCE = {
+    f"{figure}_{name}": about.format(figure)
+    for figure in ("cagr", "sharpe", "max_drawdown")
+    for name, about in (
+        ("p05", "5th percentile of the {} of 1,000 runs at random times"),
+        ("random", "median of the {} of these runs"),
+        ("p95", "95th percentile of the {} of these runs"),
+        ("as_good", "share of these runs, the rule's own among them, whose {} is as good"),
+    )
+}
+_AS_GOOD = [name for name in _BY_CHANCE if name.endswith("as_good")]
+
+backtests = sa.Table(
+    "backtests",
+    metadata,
+    *_followed(),
+    _thresholds(),
+    _column("portfolio", sa.Text(), "rule, or what is held beside it", primary_key=True),
+    _column("cost", DOUBLE_PRECISION(), "basis points of what changes hands", primary_key=True),
+    _column("held", sa.Text(), "what is traded or held; null: nothing was", nullable=True),
+    _column("basis", sa.Text(), "what its returns are made of", nullable=True),
+    _column("cash", sa.Text(), "what is earned outside the market", nullable=True),
+    _column("first_session", sa.Date(), "the first session of the report", nullable=True),
+    _column("last_session", sa.Date(), "the last one", nullable=True),
+    _column("trades", sa.Integer(), "how many there are; null but of the rule at its own cost", nullable=True),
+    *[_number(name, about) for name, about in _EARNED.items()],
+    _number("max_drawdown", "the deepest fall from the highest close so far, 0 or less"),
+    *[_column(name, sa.Date(), about, nullable=True) for name, about in _DRAWN.items()],
+    _number("hit_rate", "sessions with a gain, of those with a change"),
+    _number("profit_factor", "gains over losses, of sessions"),
+    *[_number(name, about) for name, about in _BY_CHANCE.items()],
+    _column("reason", sa.Text(), "why there is no backtest; null: there is one", nullable=True),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("thresholds", THRESHOLD_KINDS, "thresholds_known"),
+    _among("portfolio", PORTFOLIOS, "portfolio_known"),
+    _among("basis", BASES, "basis_known"),
+    _among("cash", CASH, "cash_known"),
+    sa.CheckConstraint("(reason IS NULL) = (cagr IS NOT NULL)", name="says_why_not"),
+    sa.CheckConstraint("first_session <= last_session", name="in_order"),
+    *_not_negative("cost", "trades", "exposure", "turnover", "volatility", "profit_factor"),
+    *_within(-1, 0, "max_drawdown"),
+    *_within(0, 1, "hit_rate", *_AS_GOOD),
+    *_finite("cagr", "sharpe", "sortino", "calmar", *(name for name in _BY_CHANCE if name not in _AS_GOOD)),
+    comment="What following each rule was worth after costs, beside holding and beside random entries",
+)
+
+backtest_trades = sa.Table(
+    "backtest_trades",
+    metadata,
+    *_followed(),
+    _thresholds(),
+    _column("entry_session", sa.Date(), "at whose close it began", primary_key=True),
+    _column("exit_session", sa.Date(), "at whose close it ended; null: it is open", nullable=True),
+    _column("sessions", sa.Integer(), "how many it lasted so far"),
+    _column("weight", DOUBLE_PRECISION(), "share in the market meanwhile"),
+    _column("market", DOUBLE_PRECISION(), "the market's return meanwhile, a fraction"),
+    _column("return", DOUBLE_PRECISION(), "what it added to doing nothing, after its costs"),
+    _column("signal_id", sa.Text(), "the signal that began it, in market_signals"),
+    _column("signals", sa.Integer(), "how many signals set it"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("thresholds", THRESHOLD_KINDS, "thresholds_known"),
+    sa.CheckConstraint("exit_session > entry_session", name="in_order"),
+    sa.CheckConstraint("sessions > 0 AND signals > 0", name="counts_positive"),
+    *_not_negative("weight"),
+    *_finite("market", "return"),
+    comment="Trades of the backtests, each with the signal that began it",
+)
+
+backtest_years = sa.Table(
+    "backtest_years",
+    metadata,
+    *_followed(),
+    _column("year", sa.Integer(), "the year that is traded", primary_key=True, autoincrement=False),
+    _column("threshold", DOUBLE_PRECISION(), "in the market from this value of the score on"),
+    _column("sample_from", sa.Date(), "the first session that chose it"),
+    _column("sample_to", sa.Date(), "the last one, an embargo before the year"),
+    _number("in_sample", "Sharpe ratio that it was chosen by; of the years before, and no result"),
+    _number("out_of_sample", "Sharpe ratio of the year"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    sa.CheckConstraint("sample_from < sample_to", name="in_order"),
+    *_finite("in_sample", "out_of_sample"),
+    comment="Thresholds of scores that walk-forward backtests chose, each year by the years before",
+)
+
+
+_ADDED_UP = {
+    "signals": "signals whose window closed in the month",
+    "hits": "those right: a buy beat the mean of its session's members, a sell trailed it; else those above",
+    "expected": "hits that as many of any members of the same sessions had",
+    "relative": "sum of their returns less the mean of their session's members",
+    "confidence": "sum of their confidence; 0 of what has none",
+    "missed": "sum of squares of confidence less hit (1) or miss (0); 0 of what has no confidence",
+    "signals_squared": "sum over sessions of the square of their number",
+    "lift_squared": "sum over sessions of the square of hits less expected",
+    "lift_signals": "sum over sessions of hits less expected, times their number",
+    "relative_squared": "sum over sessions of the square of relative",
+    "relative_signals": "sum over sessions of relative, times their number",
+}
+
+symbol_calibration = sa.Table(
+    "symbol_calibration",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("month", sa.Date(), "first day of the month in which the windows closed", primary_key=True),
+    _horizon(),
+    _column("rule", sa.Text(), "combined: what the rules say together; or one rule, by its vote", primary_key=True),
+    _column("action", sa.Text(), "what it said: buy, sell or hold; all: whatever it said", primary_key=True),
+    _column("grouped_by", sa.Text(), "all: not at all; else confidence or strength", primary_key=True),
+    _column(
+        "bin",
+        sa.Integer(),
+        "tenth of confidence, 0 to 9, or of the session's strengths, 1 (weakest) to 10; 0: not grouped",
+        primary_key=True,
+        autoincrement=False,
+    ),
+    _column("sessions", sa.Integer(), "sessions with such signals"),
+    *[_column(name, DOUBLE_PRECISION(), about) for name, about in _ADDED_UP.items()],
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _horizons(),
+    _among("action", (*ACTIONS, WHOLE), "action_known"),
+    _among("grouped_by", GROUPINGS, "grouping_known"),
+    *_within(0, 10, "bin"),
+    sa.CheckConstraint("extract(day FROM month) = 1", name="month_first_day"),
+    sa.CheckConstraint("sessions > 0 AND signals >= sessions", name="not_empty"),
+    sa.CheckConstraint("hits BETWEEN 0 AND signals", name="hits_signals"),
+    *_finite("relative", "relative_squared", "relative_signals"),
+    comment="What followed symbol signals, as sums by month that add up; breadthflow calibration divides them",
+)
+
+symbol_records = sa.Table(
+    "symbol_records",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("month", sa.Date(), "first day of the month of the signals", primary_key=True),
+    _column("rule", sa.Text(), "combined: what the rules say together; or one rule, by its vote", primary_key=True),
+    _column("action", sa.Text(), "buy or sell", primary_key=True),
+    _column("record_hit_rate", DOUBLE_PRECISION(), "share of earlier signals that beat (sell: trailed) their universe"),
+    _column("record_base_rate", DOUBLE_PRECISION(), "the same of all members of the same sessions"),
+    _column("record_n", sa.BigInteger(), "earlier signals of all members whose 63 sessions closed before the month"),
+    _column("verdict", sa.Text(), "as known before the month"),
+    _column("computed_at", sa.DateTime(timezone=True), "when the row last changed", server_default=NOW),
+    _among("action", ACTIONS[:2], "action_known"),
+    _among("verdict", VERDICTS, "verdict_known"),
+    *_within(0, 1, "record_hit_rate", "record_base_rate"),
+    sa.CheckConstraint("record_n > 0", name="record_n_positive"),
+    sa.CheckConstraint("extract(day FROM month) = 1", name="month_first_day"),
+    comment="The record of symbol signals before each month, by rule and action; no row where it was too short",
 )
 
 breadth_revisions = sa.Table(

@@ -5,9 +5,10 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.contracts.evaluation import ACCURACY, OUTCOMES, RECORDS, RETURNS
+from breadthflow_pipelines.contracts.evaluation import ACCURACY, OUTCOMES, RECORDS, RETURNS, STABILITY
 from breadthflow_pipelines.contracts.verdict import REASONS, judge
 from breadthflow_pipelines.evaluation.significance import ACCURACY_SCHEMA
+from breadthflow_pipelines.model.vocabulary import VARIATIONS
 
 DAY = dt.date(2024, 1, 2)
 KEY = {"universe": "u", "segment": "ALL", "session": DAY}
@@ -15,6 +16,7 @@ GOOD = {
     "returns": {
         **KEY,
         "return": 0.01,
+        "intraday": 0.002,
         "members": 3,
         "contributing": 2,
         "missing": 1,
@@ -37,6 +39,7 @@ GOOD = {
         "drawdown": -0.01,
         "hit": True,
         "basis": "price",
+        "return_from_open": 0.12,
     },
     "records": {
         "signal_id": "a",
@@ -47,8 +50,18 @@ GOOD = {
         "record_n": 9,
         "verdict": "suggestive",
     },
+    "stability": {
+        "universe": "u",
+        "rule": "r",
+        "variation": "dropout",
+        "reruns": 100,
+        "events": 9,
+        "kept": 0.9,
+        "kept_least": 0.5,
+        "jaccard": 0.8,
+    },
     "accuracy": {
-        **dict.fromkeys(ACCURACY_SCHEMA.names()),
+        **dict.fromkeys((*ACCURACY_SCHEMA.names(), *(f"kept_{variation}" for variation in VARIATIONS))),
         "universe": "u",
         "rule": "r",
         "action": "buy",
@@ -64,7 +77,13 @@ GOOD = {
         "effective_n": 0,
     },
 }
-CONTRACTS = {"returns": RETURNS, "outcomes": OUTCOMES, "records": RECORDS, "accuracy": ACCURACY}
+CONTRACTS = {
+    "returns": RETURNS,
+    "outcomes": OUTCOMES,
+    "records": RECORDS,
+    "stability": STABILITY,
+    "accuracy": ACCURACY,
+}
 
 
 def frame(name: str, **changed: object) -> pl.DataFrame:
@@ -87,7 +106,15 @@ def test_a_row_as_it_should_be_keeps_the_contract(name: str) -> None:
         ("outcomes", {"entry_session": DAY}, "not after"),  # the signal's own close
         ("outcomes", {"action": "hold"}, "a hold that hits"),
         ("outcomes", {"horizon": 6}, "horizon"),
+        ("outcomes", {"return_from_open": -1.1}, "return from the open out of bounds"),
+        ("outcomes", {"state": "open", "return": None}, "told from the open"),
+        ("returns", {"intraday": float("nan")}, "intraday not finite"),
+        ("returns", {"contributing": 0, "missing": 3, "return": None}, "intraday of nobody"),
         ("records", {"record_hit_rate": 1.2}, "outside 0 to 1"),
+        ("stability", {"variation": "weather"}, "variation unknown"),
+        ("stability", {"events": 0}, "nothing to keep"),
+        ("stability", {"kept_least": -0.1}, "outside 0 to 1"),
+        ("accuracy", {"kept_closes": 1.2}, "outside 0 to 1"),
         ("accuracy", {"reason": None}, "without a reason"),
         ("accuracy", {"events": 10}, "more events than sessions"),
         ("accuracy", {"era": "since_decimals", "p_family": 0.5}, "a part of history"),

@@ -98,18 +98,20 @@ def test_the_sp_500_and_nasdaq_from_files_to_signals(
 
 def the_record_is_the_published_one(command: Command) -> None:
     make_record = runpy.run_path(str(DOCS / "make_record.py"))
-    with (DOCS / "record.csv").open(newline="") as lines:
-        kept = list(csv.DictReader(lines))
     found = [
         row
         for universe in make_record["UNIVERSES"]
         for row in json.loads(command("accuracy", "--universe", universe, "--format", "json").stdout)
         if row["era"] in make_record["ERAS"]
     ]
-    stale = "docs/record.csv is stale: run docs/make_record.py --figures"
-    assert len(found) == len(kept), stale
-    for ours, theirs in zip(make_record["as_kept"](found), kept, strict=True):
-        assert ours == theirs, stale
+    of_members = json.loads(command("calibration", "--universe", "sp500", "--format", "json").stdout)
+    for name, rows, columns in (("record", found, "COLUMNS"), ("symbol_record", of_members, "SYMBOL_COLUMNS")):
+        stale = f"docs/{name}.csv is stale: run docs/make_record.py --figures"
+        with (DOCS / f"{name}.csv").open(newline="") as lines:
+            kept = list(csv.DictReader(lines))
+        assert len(rows) == len(kept), stale
+        for ours, theirs in zip(make_record["as_kept"](rows, make_record[columns]), kept, strict=True):
+            assert ours == theirs, stale
 
 
 def no_false_bar_is_counted(home: Path, market: Path) -> None:

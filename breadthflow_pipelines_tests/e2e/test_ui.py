@@ -100,7 +100,7 @@ PAGES = """
 
 def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
     nodes = served.ask(ASSETS)["assetNodes"]
-    assert len(nodes) == 15
+    assert len(nodes) == 19
     assert not [node for node in nodes if (node["configField"] or {}).get("isRequired")]
     selector = {
         "repositoryLocationName": "breadthflow",
@@ -112,7 +112,7 @@ def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
     launched = served.ask(LAUNCH, params={"selector": selector, "executionMetadata": {"tags": tags}})["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", json.dumps(launched)
     run = over(served, launched["run"]["runId"])
-    assert (run["status"], run["stats"]["materializations"]) == ("SUCCESS", 15)
+    assert (run["status"], run["stats"]["materializations"]) == ("SUCCESS", 19)
 
 
 def test_everything_that_happens_by_itself_says_what_it_is_and_the_pools_are_listed(served: Served) -> None:

@@ -1,6 +1,7 @@
 """Made markets for the tests of the evaluation: what is in them is known, because it was put there."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,9 @@ def sessions(count: int) -> pl.DataFrame:
     )
 
 
-def levels(level: Floats | list[float], universe: str = "NASDAQ") -> pl.DataFrame:
+def levels(
+    level: Floats | list[float], universe: str = "NASDAQ", intraday: Sequence[float | None] | float | None = None
+) -> pl.DataFrame:
     values = np.asarray(level, dtype=np.float64)
     return pl.DataFrame(
         {
@@ -34,8 +37,10 @@ def levels(level: Floats | list[float], universe: str = "NASDAQ") -> pl.DataFram
             "segment": "ALL",
             "session": [day(i) for i in range(len(values))],
             "level": values,
+            "intraday": intraday,
             "basis": "price",
-        }
+        },
+        schema_overrides={"intraday": pl.Float64},
     )
 
 
@@ -87,6 +92,7 @@ def trial(
         exit=session + 1 + horizon,
         event=event[:count],
         change=change,
+        from_open=change,
         excess=change - change.mean(),
         fall=np.zeros(count),
         trailing=(np.zeros(len(level)) if fallen is None else fallen)[:count],

@@ -90,7 +90,7 @@ def test_months_are_quantstats() -> None:
 
 def test_cash_is_what_is_earned_beyond() -> None:
     returns = np.array([0.01, -0.02, 0.03, 0.0])
-    got = figures(returns, np.full(4, 0.001), [day(i) for i in range(4)])
+    got = figures(returns, np.full(4, 0.001), pl.Series([day(i) for i in range(4)]))
     beyond = returns - 0.001
     assert got["sharpe"] == pytest.approx(beyond.mean() / beyond.std(ddof=1) * 252**0.5)
     assert got["volatility"] == pytest.approx(returns.std(ddof=1) * 252**0.5)

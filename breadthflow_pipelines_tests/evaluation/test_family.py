@@ -2,17 +2,28 @@ import datetime as dt
 
 import pytest
 
-from breadthflow_pipelines.evaluation.family import FAMILY, eras
+from breadthflow_pipelines.evaluation.family import FAMILY, SYMBOL_FAMILY, eras
 from breadthflow_pipelines.model.vocabulary import HORIZONS
 from breadthflow_pipelines.signals.rules import RULES
+from breadthflow_pipelines.signals.symbols import SYMBOL_RULES
 
 REGISTERED = {1: "36887818"}
+OF_SYMBOLS = {1: "aef0583e"}
 
 
 def test_what_is_registered_does_not_change_under_its_version() -> None:
     """Whoever adds a rule, a horizon or a universe raises the version, and writes its fingerprint here."""
     assert FAMILY.fingerprint == REGISTERED[FAMILY.version]
     assert FAMILY.name == f"{FAMILY.version}-{FAMILY.fingerprint}"
+
+
+def test_what_is_registered_of_members_does_not_change_either() -> None:
+    assert SYMBOL_FAMILY.fingerprint == OF_SYMBOLS[SYMBOL_FAMILY.version]
+    rules = ("combined", *(rule.name for rule in SYMBOL_RULES))
+    assert {(claim.rule, claim.side) for claim in SYMBOL_FAMILY.claims} == {
+        (rule, side) for rule in rules for side in ("buy", "sell")
+    }
+    assert SYMBOL_FAMILY.horizons == HORIZONS
 
 
 def test_every_rule_that_claims_something_is_registered_on_each_side_it_takes() -> None:

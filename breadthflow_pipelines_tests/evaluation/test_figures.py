@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import quantstats.stats as qs
 
@@ -21,7 +22,7 @@ def test_figures_are_quantstats(shape: str) -> None:
     returns = SHAPES[shape]
     days = pd.bdate_range("2001-01-01", periods=len(returns))
     series = pd.Series(returns, index=days)
-    got = figures(returns, np.zeros(len(returns)), [stamp.date() for stamp in days])
+    got = figures(returns, np.zeros(len(returns)), pl.Series([stamp.date() for stamp in days]))
     expected = {
         "cagr": qs.cagr(series),
         "volatility": qs.volatility(series),
@@ -50,6 +51,6 @@ def test_figures_are_quantstats(shape: str) -> None:
 def test_the_days_of_the_deepest_fall(
     returns: list[float], peak: int | None, trough: int | None, recovered: int | None
 ) -> None:
-    got = figures(np.array(returns), np.zeros(len(returns)), [day(i) for i in range(len(returns))])
+    got = figures(np.array(returns), np.zeros(len(returns)), pl.Series([day(i) for i in range(len(returns))]))
     expected = [None if number is None else day(number) for number in (peak, trough, recovered)]
     assert [got[f"{name}_session"] for name in ("peak", "trough", "recovered")] == expected

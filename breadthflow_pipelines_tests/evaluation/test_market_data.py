@@ -86,7 +86,7 @@ def test_what_followed_nasdaqs_thrusts(market: Path, closes: dict[dt.date, float
 
 
 def test_the_members_of_the_sp_500_move_as_its_index(market: Path) -> None:
-    bars = pl.read_parquet(market / "sp500_bars.parquet", columns=["symbol", "session", "close"])
+    bars = pl.read_parquet(market / "sp500_bars.parquet", columns=["symbol", "session", "open", "close"])
     bars = bars.filter(pl.col("close") > 0, pl.col("session") >= dt.date(2012, 1, 1))
     members = pl.read_csv(market / "sp500_membership.csv", try_parse_dates=True)
     ids = {"security_id": pl.col("symbol").rank("dense").cast(pl.Int64)}

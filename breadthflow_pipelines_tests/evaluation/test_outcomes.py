@@ -32,6 +32,16 @@ def test_a_window_by_hand() -> None:
     assert got["basis"] == "price"
 
 
+def test_who_enters_at_the_open_has_the_session_of_the_entry_too() -> None:
+    opens = [None, None, 0.25, 0.5, -0.5, 0.1, 0.1]
+    got = windows(made.levels([100.0, 80.0, 100.0, 110.0, 88.0, 99.0, 200.0], intraday=opens), made.sessions(9), (3,))
+    assert of(got, 1, 3)["return_from_open"] == pytest.approx(99 / 80 - 1)  # session 2 opened at 80 and closed at 100
+    assert of(got, 2, 3)["return_from_open"] == pytest.approx(200 / (110 / 1.5) - 1)
+    assert of(got, 0, 3)["return_from_open"] is None  # nobody knows the open of session 1
+    assert of(got, 0, 3)["return"] == pytest.approx(88 / 80 - 1)
+    assert of(got, 4, 3)["return_from_open"] is None  # open: the exit is to come
+
+
 @pytest.mark.parametrize(
     ("number", "horizon", "state"),
     [

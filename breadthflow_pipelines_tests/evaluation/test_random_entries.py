@@ -3,14 +3,20 @@
 from itertools import groupby
 
 import numpy as np
+import polars as pl
 import pytest
 
 from breadthflow_pipelines.evaluation.backtest import (
     Plan,
     backtest,
 )
-from breadthflow_pipelines.evaluation.random_entries import random_entries
+from breadthflow_pipelines.evaluation.figures import figures, net
+from breadthflow_pipelines.evaluation.random_entries import RANDOM_RUNS, SEED, chance, random_entries
 from breadthflow_pipelines_tests.evaluation import made
+
+
+def whole(weight: np.ndarray, runs: int, seed: int) -> np.ndarray:
+    return np.concatenate([block.whole() for block in random_entries(weight, 0.0, runs, seed)])
 
 
 def test_random_entries_go_as_often_and_for_as_long() -> None:
@@ -20,7 +26,7 @@ def test_random_entries_go_as_often_and_for_as_long() -> None:
         found = [(value, len(list(same))) for value, same in groupby(run.tolist())]
         return sorted(pair for pair in found if pair[0])
 
-    runs = list(random_entries(weight, 0.0, 4_000, 1))
+    runs = whole(weight, 4_000, 1)
     for run in runs:
         assert len(run) == len(weight)
         assert stretches(run) == stretches(weight)
@@ -34,7 +40,7 @@ def test_random_entries_go_as_often_and_for_as_long() -> None:
 
 def test_every_way_to_enter_is_as_likely() -> None:
     """Two stretches of one session among five: by hand there are (0 2), (0 3), (0 4), (1 3), (1 4), (2 4)."""
-    runs = list(random_entries(np.array([1.0, 0, 0, 1.0, 0]), 0.0, 6_000, 2))
+    runs = whole(np.array([1.0, 0, 0, 1.0, 0]), 6_000, 2)
     found = [tuple(np.flatnonzero(run).tolist()) for run in runs]
     counts = {one: found.count(one) for one in set(found)}
     assert set(counts) == {(0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 4)}
@@ -44,6 +50,30 @@ def test_every_way_to_enter_is_as_likely() -> None:
 @pytest.mark.parametrize("weight", [[0.0] * 9, [1.0] * 9])  # never there, never away
 def test_without_a_choice_there_is_no_chance(weight: list[float]) -> None:
     assert list(random_entries(np.array(weight), 0.0, 10, 1)) == []
+
+
+@pytest.mark.parametrize(("base", "rate"), [(0.0, 0.0), (1.0, 0.0), (0.0, 2.0), (0.6, 2.0)])
+def test_the_figures_of_runs_are_those_of_portfolios(base: float, rate: float) -> None:
+    """Also where sessions on which nothing is held are left out, and where a stretch reaches either end."""
+    dice = np.random.default_rng(12)
+    market, cash = dice.normal(0, 0.02, 40), np.full(40, rate / 25_200)
+    weight = np.full(40, base)
+    weight[3:9], weight[20:24], weight[30] = 0.3, 0.9, 0.3
+    daily = pl.DataFrame({"market": market, "cash": cash, "weight": weight})
+    got = {row["figure"]: row for row in chance(daily, base, 10.0).iter_rows(named=True)}
+    runs = np.concatenate([block.whole() for block in random_entries(weight, base, RANDOM_RUNS, SEED)])
+    assert any(run[0] != base for run in runs)
+    assert any(run[-1] != base for run in runs)
+    days = pl.Series([made.day(i) for i in range(40)])
+    of = [figures(net(run, market, cash, 10.0), cash, days) for run in runs]
+    own = figures(net(weight, market, cash, 10.0), cash, days)
+    for name, row in got.items():
+        values = [one[name] for one in of]
+        assert row["rule"] == pytest.approx(own[name], abs=1e-12)
+        expected = np.quantile(values, [0.05, 0.5, 0.95])
+        assert [row["p05"], row["median"], row["p95"]] == pytest.approx(expected, abs=1e-12)
+        as_good = sum(value >= own[name] - 1e-12 for value in values)  # some are the rule's own, but for rounding
+        assert row["share_as_good"] == (1 + as_good) / 1_001
 
 
 def test_chance_of_a_rule_that_knows_and_of_one_that_does_not() -> None:

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.evaluation.returns import (
     LEVEL_SCHEMA,
+    benchmark_levels,
     index_levels,
     levels,
     member_returns,
@@ -32,7 +33,8 @@ ALWAYS = {"universe": "u", "sector": None, "valid_from": day(-9), "valid_to": No
 
 
 def returns(bars: list[Row], members: list[Row], count: int, counted: range | None = None) -> pl.DataFrame:
-    return member_returns(bars_frame(bars), members_frame(members), sessions(count, counted))
+    opened = bars_frame(bars).with_columns(open=pl.Series([bar.get("open") for bar in bars], dtype=pl.Float64))
+    return member_returns(opened, members_frame(members), sessions(count, counted))
 
 
 def row(frame: pl.DataFrame, ordinal: int, segment: str = "ALL") -> Row:
@@ -47,6 +49,15 @@ def test_the_mean_of_those_who_have_both_closes() -> None:
     counted = {name: first[name] for name in ("members", "contributing", "missing", "first", "gap", "adjusted")}
     # 3 ended after its first bar, 4 never had one: both are members that contribute nothing
     assert counted == {"members": 4, "contributing": 2, "missing": 2, "first": 0, "gap": 0, "adjusted": 0}
+
+
+def test_from_the_open_to_the_close_it_is_of_the_same_members() -> None:
+    opens = [{"open": 8.0}, {"open": 15.0}, {"open": 1.0}]  # the last has no bar before, and does not contribute
+    last = (flat_bars([10.0, 12.0])[1:], flat_bars([20.0, 18.0], 2)[1:], flat_bars([5.0], 3, first=1))
+    bars = flat_bars([10.0]) + flat_bars([20.0], 2) + [one[0] | more for one, more in zip(last, opens, strict=True)]
+    got = row(returns(bars, [ALWAYS | {"security_id": i} for i in (1, 2, 3)], 2), 1)
+    assert got["intraday"] == pytest.approx((12 / 8 - 1 + 18 / 15 - 1) / 2, abs=1e-11)
+    assert got["return"] == pytest.approx((12 / 10 - 1 + 18 / 20 - 1) / 2, abs=1e-11)
 
 
 def test_no_row_is_about_the_first_session() -> None:
@@ -148,8 +159,10 @@ def twin(bars: list[Row], members: list[Row], count: int) -> Iterator[Row]:
 def test_every_return_is_the_twins(market: tuple[list[Row], list[Row], int]) -> None:
     bars, members, count = market
     got = returns(bars, members, count)
-    expected = pl.DataFrame(list(twin(bars, members, count)), schema=got.schema).sort("universe", "segment", "session")
-    assert_frame_equal(got, expected.select(got.columns), abs_tol=1e-11)
+    assert got["intraday"].null_count() == got.height  # nobody knows an open here
+    told = got.drop("intraday")
+    expected = pl.DataFrame(list(twin(bars, members, count)), schema=told.schema).sort("universe", "segment", "session")
+    assert_frame_equal(told, expected.select(told.columns), abs_tol=1e-11)
 
 
 @settings(max_examples=10, deadline=None)
@@ -165,7 +178,7 @@ def test_the_order_of_bars_and_the_cut_of_history_change_nothing(
 
 
 def test_levels_chain_returns_and_pass_over_what_nobody_knows() -> None:
-    keys = {"universe": "u", "segment": "ALL", "contributing": 1, "adjusted": 1}
+    keys = {"universe": "u", "segment": "ALL", "contributing": 1, "adjusted": 1, "intraday": 0.5}
     rows = [keys | {"session": day(i), "return": change} for i, change in enumerate([0.1, None, -0.5])]
     got = universe_levels(pl.DataFrame(rows))
     assert got.schema == LEVEL_SCHEMA
@@ -193,12 +206,36 @@ def test_members_are_a_universe_s_yardstick_and_an_index_where_there_are_none() 
             "segment": ["ALL"],
             "session": [day(1)],
             "return": [0.25],
+            "intraday": [0.1],
             "contributing": [2],
             "adjusted": [0],
         }
     )
     got = levels(held, pl.concat([closes([10.0, 11.0], "both"), closes([5.0], "published")]))
     assert got.select("universe", "session", "level").rows() == [("both", day(1), 1.25), ("published", day(0), 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("adjusted", "expected", "basis"),
+    [
+        ([None, None, None], [1.0, 1.1, 0.55], PRICE_RETURN),
+        ([5.0, 5.6, 3.0], [1.0, 1.12, 0.6], TOTAL_RETURN),
+        ([None, 5.0, 2.6], [1.0, 1.1, 1.1 * 0.52], MIXED_RETURN),  # from the first two adjusted closes on
+    ],
+)
+def test_a_benchmark_is_held_with_dividends_where_its_closes_have_them(
+    adjusted: list[float | None], expected: list[float], basis: str
+) -> None:
+    days = [day(0), day(1), day(4)]  # a day without a close is none
+    closes = pl.DataFrame(
+        {"universe": "u", "session": days, "close": [10.0, 11.0, 5.5], "close_adjusted": adjusted},
+        schema_overrides={"close_adjusted": pl.Float64},
+    )
+    got = benchmark_levels(closes.sample(fraction=1, shuffle=True, seed=1))
+    assert got.schema == LEVEL_SCHEMA
+    assert got["session"].to_list() == days
+    assert got["level"].to_list() == pytest.approx(expected)
+    assert set(got["basis"]) == {basis}
 
 
 def test_cash_earns_the_rate_known_the_day_before() -> None:

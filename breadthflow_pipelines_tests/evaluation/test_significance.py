@@ -380,6 +380,29 @@ def test_no_signal_is_lost_without_being_counted() -> None:
     assert (row["events"], row["open"], row["left_out"]) == (1, 1, 2)
 
 
+def test_entries_at_the_open_are_told_beside_those_at_the_close() -> None:
+    dice = np.random.default_rng(2)
+    walk = made.walk(dice, 400)
+    intraday = dice.normal(0, 0.01, 400)
+    numbers = [*range(10, 380, 20)]
+    could = made.everywhere(400)
+    rows = {
+        name: accuracy(made.signals(numbers), could, windows(made.levels(walk, intraday=moves), made.sessions(400)))
+        .filter(rule=made.RULE, horizon=5, era="all")
+        .row(0, named=True)
+        for name, moves in (("known", list(intraday)), ("none", None), ("some", [None, None, 0.0] + [0.1] * 397))
+    }
+    own = [walk[i + 6] / (walk[i + 1] / (1 + intraday[i + 1])) - 1 for i in range(394)]
+    events = [own[i] for i in numbers if i < 394]
+    known = rows["known"]
+    assert known["mean_from_open"] == pytest.approx(np.mean(events))
+    assert known["hit_rate_from_open"] == pytest.approx(np.mean([change > 0 for change in events]))
+    assert known["base_rate_from_open"] == pytest.approx(np.mean([change > 0 for change in own]))
+    for row in (rows["none"], rows["some"]):
+        assert {row[name] for name in ("hit_rate_from_open", "base_rate_from_open", "mean_from_open")} == {None}
+    assert {row["hit_rate"] for row in rows.values()} == {known["hit_rate"]}  # they decide nothing
+
+
 def test_a_universe_that_was_not_registered_is_a_family_of_its_own(whole: pl.DataFrame) -> None:
     own = table(universe="mine").filter(pl.col("p_family").is_not_null())
     assert set(own["family"]) == {f"{FAMILY.name} mine"}

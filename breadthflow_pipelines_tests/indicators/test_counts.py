@@ -12,10 +12,17 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators import price
-from breadthflow_pipelines.indicators.counts import added, breadth_of, breadth_state, count_breadth, partial_counts
+from breadthflow_pipelines.indicators.counts import (
+    added,
+    breadth_of,
+    breadth_state,
+    count_breadth,
+    partial_counts,
+    without,
+)
 from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS
-from breadthflow_pipelines.model.vocabulary import AVERAGES, KEY
+from breadthflow_pipelines.model.vocabulary import ALL, AVERAGES, KEY
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import (
@@ -93,6 +100,16 @@ def test_parts_of_the_securities_add_up_to_the_same_bits(market: tuple[list[Row]
     whole = count_breadth(bars, members, days)
     assert_frame_equal(breadth_of(added(*parts)), whole, check_exact=True)
     assert_frame_equal(breadth_of(added(*reversed(parts))), whole, check_exact=True)
+
+
+@examples(10)
+@given(markets())
+def test_without_some_members_counts_are_as_if_they_had_never_been(market: tuple[list[Row], list[Row], int]) -> None:
+    bars, members, days = bars_frame(market[0]), members_frame(market[1]), sessions(market[2])
+    gone = pl.col("security_id") % 2 == 0
+    whole = count_breadth(bars, members, days).filter(segment=ALL)
+    left = without(whole, partial_counts(bars.filter(gone), members.filter(gone), days))
+    assert_frame_equal(left, count_breadth(bars.filter(~gone), members.filter(~gone), days).filter(segment=ALL))
 
 
 @examples(5)

@@ -16,10 +16,13 @@ INTERNAL = {
     "restatements": "with bars",
     "rejected_counts": "with published counts",
     "breadth_revisions": "with whatever keeps its history",
+    "backtest_trades": "with backtests",
+    "backtest_years": "with backtests",
     "publications": "the command that imports published counts",
     "recomputations": "whoever changes what others follow",
     "calendar_changes": "each run that finds the calendar changed",
     "source_readings": "with bars, and the command that ran them",
+    "recursion_states": "with price_indicators",
     "verdicts": "the checks",
     "holds": "the gates",
     "hole_decisions": "people",
@@ -38,7 +41,8 @@ def test_a_dataset_is_what_its_entry_says(dataset: Dataset) -> None:
     assert ("session" in columns) or not (dataset.monthly or dataset.watched)
     earlier = list(DATASETS)[: list(DATASETS).index(dataset.name)]
     assert {*dataset.follows} <= {CALENDAR, *earlier}  # so that nothing follows itself, over whatever detour
-    assert dataset.monthly or not dataset.follows  # what is made whole follows everything anyway
+    # What is made whole follows everything anyway; that of symbol signals is summed by month, and keeps to what is due.
+    assert dataset.monthly or not dataset.follows or dataset.name == "symbol_calibration"
     if dataset.history is not None:
         assert {dataset.history.stamp, dataset.history.universe} <= set(columns.keys())
         assert (dataset.history.segment or "session") in columns
@@ -49,9 +53,10 @@ def test_histories_are_those_of_breadth() -> None:
 
 
 def test_what_follows_bars_follows_those_who_decide_which_bars_are_sound() -> None:
-    of_sound_bars = {"breadth_counts", "universe_returns", "price_indicators", "symbol_signals"}
+    of_sound_bars = {"breadth_counts", "universe_returns", "price_indicators", "symbol_signals", "symbol_calibration"}
     assert set(FOLLOWERS["quarantined_bars"]) == set(FOLLOWERS["universe_members"]) == of_sound_bars
     assert set(FOLLOWERS["bars"]) == set(FOLLOWERS[CALENDAR]) == {"quarantined_bars", *of_sound_bars}
+    assert FOLLOWERS["symbol_signals"] == ("symbol_calibration",)
     assert FOLLOWERS["securities"] == ("breadth_counts", "universe_returns")
 
 

@@ -30,9 +30,11 @@ OF_BARS = {
     "market_signals": {"signals_keep_contract"},
     "price_indicators": {"members_have_indicators"},
     "symbol_signals": {"members_have_signals"},
+    "symbol_calibration": {"calibration_adds_up"},
     "universe_returns": {"returns_keep_contract"},
     "signal_outcomes": {"outcomes_keep_horizon"},
     "signal_accuracy": {"every_rule_listed"},
+    "backtests": {"trades_follow_signals"},
 }
 AS_MADE = {"members_have_bars"}  # warns of the healthy market: nobody has bars of VANISHED
 PUBLISHED = {"exchange_breadth": {"published_keep_contract", "published_plausible", "publications_answered"}}
@@ -308,10 +310,8 @@ def test_checks_of_members_say_which_sessions_differ(filled: Store, frozen: Call
 
 @pytest.mark.slow
 def test_members_without_indicators_keep_signals_from_being_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = bar_store.whole_history
-    monkeypatch.setattr(
-        bar_store, "whole_history", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3)
-    )
+    whole = bar_store.bars_from
+    monkeypatch.setattr(bar_store, "bars_from", lambda *arguments: whole(*arguments).filter(pl.col("security_id") > 3))
     report = store.run()
     assert by_status(report)["failed"] == {"members_have_indicators"}
     assert (report.exit_status, report.trouble) == (1, None)
@@ -471,10 +471,13 @@ def test_empty_store_has_nothing_to_check(store: Store) -> None:
 def test_published_counts_alone_are_checked_alone(store: Store) -> None:
     store.execute(published(advances=1))
     found = by_status(store.check())
-    made_of_bars = set().union(*(OF_BARS[asset] for asset in ("universe_members", *MONTHLY_ASSETS)))
+    made_of_bars = set().union(
+        *(OF_BARS[asset] for asset in ("universe_members", "symbol_calibration", *MONTHLY_ASSETS))
+    )
     assert found["skipped"] == made_of_bars
     # A short history has no signals.
-    of_signals = {"signals_keep_contract", *OF_BARS["signal_outcomes"], *OF_BARS["signal_accuracy"]}
+    judged = set().union(*(OF_BARS[asset] for asset in ("signal_outcomes", "signal_accuracy", "backtests")))
+    of_signals = {"signals_keep_contract", *judged}
     assert found["passed"] == {*PUBLISHED["exchange_breadth"], *of_signals}
     assert found["failed"] == {"indicators_keep_contract"}  # they were never computed
 

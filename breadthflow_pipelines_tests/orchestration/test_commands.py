@@ -88,6 +88,7 @@ SAYS: dict[str, tuple[tuple[int, str], ...]] = {
         *[(2, "Universe other is unknown; there are: small.")] * 3,
     ),
     "symbols --universe small": ((2, EMPTY), (2, BROKEN), (0, HOLE), (0, "Members of small")),
+    "calibration --universe small": ((2, EMPTY), (2, BROKEN), (0, HOLE), (0, "Symbol signals of small")),
     "signals": ((2, EMPTY), (2, BROKEN), (0, HOLE), (0, "Signals")),
     "signals --universe small": ((2, EMPTY), (2, BROKEN), (0, HOLE), (0, "Signals")),
     f"score --date {LAST}": ((2, EMPTY), (2, BROKEN), (0, HOLE), (0, f"Breadth score and conviction of {LAST}")),

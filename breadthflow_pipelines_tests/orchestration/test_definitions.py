@@ -35,18 +35,23 @@ EDGES = {
     "market_signals": {"breadth_indicators"},
     "universe_returns": {"bars", "quarantined_bars", "universe_members", "securities"},
     "signal_outcomes": {"universe_returns", "exchange_breadth", "market_signals"},
-    "signal_accuracy": {"signal_outcomes", "breadth_indicators"},
+    "signal_stability": {"bars", "breadth_counts", "exchange_breadth", "universe_members"},
+    "signal_accuracy": {"signal_outcomes", "breadth_indicators", "signal_stability"},
     "signal_records": {"signal_outcomes", "breadth_indicators"},
     "price_indicators": {"bars", "quarantined_bars", "universe_members"},
     "symbol_signals": {"bars", "price_indicators", "market_signals"},
-    "market_report": {"market_signals", "signal_accuracy", "symbol_signals"},
+    "backtests": {"universe_returns", "exchange_breadth", "market_signals"},
+    "market_report": {"market_signals", "signal_accuracy", "backtests", "symbol_signals"},
+    "symbol_calibration": {"bars", "symbol_signals"},
+    "symbol_records": {"symbol_calibration"},
 }
 GROUPS = {
     "market": {"securities", "universe_members", "bars", "quarantined_bars"},
     "breadth": {"exchange_breadth", "breadth_counts", "breadth_indicators"},
     "signals": {"market_signals", "market_report"},
     "symbols": {"price_indicators", "symbol_signals"},
-    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"},
+    "evaluation": {"universe_returns", "signal_outcomes", "signal_accuracy", "signal_records", "backtests"}
+    | {"signal_stability", "symbol_calibration", "symbol_records"},
 }
 # Columns that follow a catalogue, beside those of tables.py.
 DERIVED = {
@@ -79,6 +84,8 @@ BLOCKING = {
     "returns_keep_contract": False,  # as of signals
     "outcomes_keep_horizon": False,  # the record would be wrong, and no signal
     "every_rule_listed": False,  # likewise
+    "trades_follow_signals": False,  # likewise
+    "calibration_adds_up": False,  # likewise
 }
 
 
@@ -153,13 +160,14 @@ def test_checks_that_protect_signals_block() -> None:
 def test_jobs_run_their_assets_in_the_process_of_the_run() -> None:
     jobs = {
         name: {key.to_user_string() for key in DEFINITIONS.resolve_job_def(name).asset_layer.executable_asset_keys}
-        for name in ("bring_up_to_date", "import_published_counts")
+        for name in ("bring_up_to_date", "import_published_counts", "rerun_events")
     }
     assert jobs == {
-        "bring_up_to_date": EDGES.keys(),
+        "bring_up_to_date": EDGES.keys() - {"signal_stability"},
+        "rerun_events": {"signal_stability", "signal_accuracy"},
         "import_published_counts": {
             *("exchange_breadth", "breadth_indicators", "market_signals", "market_report"),
-            *("signal_outcomes", "signal_accuracy", "signal_records"),
+            *("signal_outcomes", "signal_accuracy", "signal_records", "backtests"),
         },
     }
     checks = DEFINITIONS.resolve_job_def("run_checks").asset_layer
@@ -248,7 +256,9 @@ def test_dagster_accepts_the_workspace() -> None:
 
 def test_jobs_say_what_they_are_for() -> None:
     jobs = [job for job in DEFINITIONS.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
-    assert sorted(job.name for job in jobs) == ["bring_up_to_date", "import_published_counts", "run_checks"]
+    assert sorted(job.name for job in jobs) == [
+        *("bring_up_to_date", "import_published_counts", "rerun_events", "run_checks")
+    ]
     assert not [job.name for job in jobs if len(job.description or "") < 30]
 
 

@@ -2,11 +2,13 @@
 
 import datetime as dt
 from math import prod
+from pathlib import Path
 
 import pytest
 
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.model.vocabulary import HORIZONS
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.orchestration.conftest import Prepare, Store
 from breadthflow_pipelines_tests.orchestration.small_market import HOLE, INDEX, LAST, MEMBERS, SESSIONS
 
@@ -56,6 +58,29 @@ def test_an_outcome_enters_on_the_next_session_and_leaves_at_its_horizon(filled:
         assert got == pytest.approx(prod(step for (step,) in steps) - 1)
 
 
+def test_an_entry_at_the_open_has_what_members_did_from_it_to_the_close(filled: Store) -> None:
+    entry = SESSIONS[SESSIONS.index(DAY) + 1]
+    bars = filled.rows(
+        "SELECT symbol, open, close FROM bars JOIN security_symbols USING (security_id) WHERE session = %s", entry
+    )
+    held = [symbol for symbol, start, end in MEMBERS if start <= str(DAY) and (not end or end > str(DAY))]
+    own = [close / open_ - 1 for symbol, open_, close in bars if symbol in held and symbol in closes(filled, DAY)]
+    [(intraday, contributing)] = filled.rows(
+        "SELECT intraday, contributing FROM universe_returns WHERE segment = 'ALL' AND session = %s", entry
+    )
+    assert contributing == len(own)
+    assert intraday == pytest.approx(sum(own) / len(own), abs=1e-11)
+    found = filled.rows(
+        'SELECT "return", return_from_open FROM signal_outcomes '
+        "WHERE rule = 'breadth_score' AND segment = 'ALL' AND session = %s ORDER BY horizon",
+        DAY,
+    )
+    assert found[0][0] is not None
+    for told, from_open in found:
+        expected = None if told is None else (1 + told) * (1 + sum(own) / len(own)) - 1
+        assert from_open == (None if expected is None else pytest.approx(expected))
+
+
 def test_every_signal_has_its_outcomes_and_every_rule_its_records(filled: Store) -> None:
     [(signals,)] = filled.rows("SELECT count(*) FROM market_signals")
     [(outcomes,)] = filled.rows("SELECT count(*) FROM signal_outcomes")
@@ -79,10 +104,82 @@ def test_a_corrected_price_revises_what_was_closed_and_the_run_says_how_many(fil
     assert said >= len(changed)  # the mean of the windows before, and so the excess, moves with others' prices too
 
 
+def test_every_rule_has_a_backtest_or_a_reason_and_every_trade_its_signal(filled: Store) -> None:
+    listed = filled.rows("SELECT DISTINCT rule FROM backtests WHERE universe = 'small' AND thresholds = 'fixed'")
+    assert {rule for (rule,) in listed} == {claim.rule for claim in FAMILY.claims}
+    why = dict(filled.rows("SELECT rule, reason FROM backtests WHERE reason IS NOT NULL AND thresholds = 'fixed'"))
+    assert set(why.values()) == {"no signal"}
+    assert not filled.rows("SELECT FROM market_signals WHERE rule = ANY(%s) AND segment = 'ALL'", list(why))
+    fourteen_months = filled.rows("SELECT reason FROM backtests WHERE thresholds = 'walk forward'")
+    assert set(fourteen_months) == {("fewer than five years to choose from",)}
+    trades = filled.rows(
+        "SELECT s.rule = t.rule, s.action, s.session, t.entry_session FROM backtest_trades t "
+        "JOIN market_signals s USING (signal_id) WHERE t.rule = 'breadth_score'"
+    )
+    assert trades
+    for same, action, said, entry in trades:
+        assert (same, action, entry) == (True, "buy", SESSIONS[SESSIONS.index(said) + 1])
+
+
+def test_holding_in_a_backtest_is_the_return_of_the_members(filled: Store) -> None:
+    steps = filled.rows(
+        'SELECT session, 1 + "return" FROM universe_returns WHERE segment = %s AND "return" IS NOT NULL '
+        "ORDER BY session",
+        "ALL",
+    )[1:]
+    own = filled.rows(
+        "SELECT first_session, last_session, cagr, held, cash, basis FROM backtests "
+        "WHERE rule = 'breadth_score' AND portfolio = 'buy and hold' AND thresholds = 'fixed'"
+    )
+    [(first, last, cagr, held, cash, basis)] = own
+    assert (first, last) == (steps[0][0], steps[-1][0])
+    bought = prod(step for _, step in steps) * (1 - 0.001 / steps[0][1])  # 10 basis points, off the first return
+    assert cagr == pytest.approx(bought ** (252 / len(steps)) - 1)
+    assert (held, cash, basis) == ("members in equal parts", "nothing", "price")
+
+
+def test_the_index_that_settings_name_is_held_beside(filled: Store) -> None:
+    [(held, basis, cagr, first, last)] = filled.rows(
+        "SELECT held, basis, cagr, first_session, last_session FROM backtests "
+        "WHERE rule = 'breadth_score' AND portfolio = 'benchmark' AND thresholds = 'fixed'"
+    )
+    closes_of = dict(
+        filled.rows(
+            "SELECT session, close FROM bars JOIN security_symbols USING (security_id) WHERE symbol = %s ORDER BY 1",
+            INDEX,
+        )
+    )
+    days = [day for day in closes_of if day <= last]
+    start = days[days.index(first) - 1]
+    bought = closes_of[last] / closes_of[start] * (1 - 0.001 / (closes_of[first] / closes_of[start]))
+    sessions = len(days) - days.index(first)
+    assert (held, basis) == (INDEX, "price")
+    assert cagr == pytest.approx(bought ** (252 / sessions) - 1)
+
+
+def test_an_index_and_interest_may_come_from_files(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = [(day, 100 + i) for i, day in enumerate(SESSIONS)]
+    (tmp_path / "ndx.csv").write_text("date,close\n" + "".join(f"{day},{close}\n" for day, close in level))
+    (tmp_path / "rates.csv").write_text("session,rate\n2022-01-03,4.0\n")
+    monkeypatch.setenv("BREADTHFLOW_INDEX_SYMBOLS", f"small={tmp_path / 'ndx.csv'}")
+    monkeypatch.setenv("BREADTHFLOW_RISK_FREE", str(tmp_path / "rates.csv"))
+    get_settings.cache_clear()
+    assert filled.run(dt.date(2023, 12, 1), LAST).trouble is None
+    told = (
+        "SELECT DISTINCT held, cash FROM backtests WHERE rule = 'breadth_score' AND portfolio = %s AND reason IS NULL"
+    )
+    assert filled.rows(told, "benchmark") == [("ndx.csv", "the risk-free rate")]
+    counted = "SELECT index_close FROM breadth_counts WHERE universe = 'small' AND segment = 'ALL' AND session = %s"
+    assert filled.rows(counted, LAST) == [(level[-1][1],)]  # the omen's trend leg follows the same index
+
+
 def broken(store: Store) -> None:
     store.execute(
         "UPDATE signal_outcomes SET exit_session = exit_session + 30 WHERE horizon = 5 AND session = '2023-08-16'",
         "DELETE FROM signal_accuracy WHERE rule = 'conviction' AND horizon = 63",
+        "UPDATE backtest_trades SET signal_id = 'gone' WHERE rule = 'breadth_score'",
     )
 
 
@@ -91,17 +188,18 @@ def broken(store: Store) -> None:
     [
         ("outcomes_keep_horizon", "look past their horizon"),
         ("every_rule_listed", "conviction"),
+        ("trades_follow_signals", "have no signal before them"),
     ],
 )
 def test_a_check_finds_what_was_changed_behind_the_pipeline_s_back(prepared: Prepare, check: str, said: str) -> None:
     store = prepared("outcomes broken", broken, filled=True)
-    outcomes = {one.name: one for one in store.check("signal_outcomes", "signal_accuracy").checks}
+    outcomes = {one.name: one for one in store.check("signal_outcomes", "signal_accuracy", "backtests").checks}
     assert outcomes[check].status == "failed"
     assert said in outcomes[check].detail
 
 
 def test_nothing_is_written_where_nothing_changed(filled: Store) -> None:
     report = filled.run(dt.date(2023, 12, 1), LAST)
-    for asset in ("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"):
+    for asset in ("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records", "backtests"):
         figures = report.figures[asset]
         assert [figures.get(name, 0) for name in ("rows_inserted", "rows_revised", "rows_removed")] == [0, 0, 0]

@@ -20,14 +20,15 @@ LIT = {key.asset_key.to_user_string() for key in GRAPH.asset_check_keys if key.n
 def test_every_asset_has_a_policy_and_published_counts_which_come_by_hand_a_longer_one() -> None:
     policies = {key.to_user_string(): GRAPH.get(key).freshness_policy for key in GRAPH.get_all_asset_keys()}
     daily, by_hand = (dg.FreshnessPolicy.time_window(dt.timedelta(days=days)) for days in (5, 35))
-    assert policies == {**dict.fromkeys(MARKET_ASSETS, daily), "exchange_breadth": by_hand}
+    assert policies == {**dict.fromkeys(MARKET_ASSETS, daily), "exchange_breadth": by_hand, "signal_stability": by_hand}
 
 
 def test_every_asset_of_sessions_has_a_check_by_the_clock() -> None:
     # Those have no sessions, or are no table; on a good day nothing is in quarantine; records go as far as signals do.
     assert set(MARKET_ASSETS) - LIT == {
         *("securities", "universe_members", "quarantined_bars", "market_report"),
-        *("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records"),
+        *("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records", "backtests"),
+        *("symbol_calibration", "symbol_records"),
     }
 
 

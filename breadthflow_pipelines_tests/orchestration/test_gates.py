@@ -439,9 +439,9 @@ class TestOtherGates:
         self, filled: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         signals = filled.contents()["symbol_signals"]
-        whole = bar_store.whole_history
+        whole = bar_store.bars_from
         with monkeypatch.context() as patch:
-            patch.setattr(bar_store, "whole_history", lambda *what: whole(*what).filter(pl.col("security_id") > 3))
+            patch.setattr(bar_store, "bars_from", lambda *what: whole(*what).filter(pl.col("security_id") > 3))
             assert alone(filled, "price_indicators", months=(JUNE, dt.date(2023, 6, 30))) is None
         said = alone(filled, "symbol_signals", months=WHOLE) or ""
         assert said.startswith("symbol_signals of small is held from 2023-06-01 on: small: ")

@@ -8,10 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
+from breadthflow_pipelines.indicators.technical import WINDOW
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.assets import price_indicators
 from breadthflow_pipelines.sources import file_batches, files
@@ -26,7 +29,11 @@ BACKFILL = ["backfill", "--from", str(FIRST), "--to", str(LAST)]
 def test_one_shot_backfill_fills_every_table(one_shot: Contents) -> None:
     # What all other tests here compare with must itself be something.
     # Nothing is wrong with it, and no rule has a record after fourteen months.
-    assert {table for table, rows in one_shot.items() if not rows} == {"quarantined_bars", "signal_records"}
+    assert {table for table, rows in one_shot.items() if not rows} == {
+        "quarantined_bars",
+        "signal_records",
+        "symbol_records",
+    }
     _, segments, sessions, *_ = zip(*one_shot["breadth_counts"], strict=True)
     assert set(sessions) == set(SESSIONS)
     assert set(segments) == {"ALL", "Energy", "Health", "Technology"}
@@ -132,7 +139,7 @@ def test_backfill_that_fails_between_two_shards_of_members_repeated_gives_the_ta
 ) -> None:
     monkeypatch.setattr(price_indicators, "SHARD_BARS", 900)  # three securities or so
     with monkeypatch.context() as patch:
-        patch.setattr(bar_store, "whole_history", _failing(bar_store.whole_history, call=3))
+        patch.setattr(bar_store, "bars_from", _failing(bar_store.bars_from, call=3))
         report = store.run()
     assert (report.exit_status, str(report.trouble)) == (1, "price_indicators failed: KeyError: 'surprise'")
     assert 0 < store.rows("SELECT count(*) FROM price_indicators")[0][0] < len(one_shot["price_indicators"])
@@ -163,6 +170,36 @@ def test_backfill_that_fails_between_two_years_of_signals_repeated_gives_the_tab
     assert filled.rows(by_year) == [of_2023]
     assert filled.run().exit_status == 0
     assert_same(filled.contents(), one_shot)
+
+
+def test_a_month_again_reads_of_each_member_only_what_its_recursions_go_on_from(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, bars_from = [], bar_store.bars_from
+
+    def counted(*arguments: Any) -> pl.DataFrame:
+        read.append(bars_from(*arguments))
+        return read[-1]
+
+    monkeypatch.setattr(bar_store, "bars_from", counted)
+    assert filled.run(dt.date(2023, 12, 1), LAST).rows_changed == 0
+    by_member = pl.concat(read).group_by("security_id").agg(pl.len())["len"]
+    [(whole,)] = filled.rows("SELECT max(n) FROM (SELECT count(*) AS n FROM bars GROUP BY security_id) b")
+    assert whole == len(SESSIONS)
+    assert by_member.max() == WINDOW + sum(day >= dt.date(2023, 12, 1) for day in SESSIONS)
+
+
+def test_recursions_go_on_from_nothing_that_a_correction_made_wrong(filled: Store, one_shot: Contents) -> None:
+    """A correction of May computes all that follows it, and what later runs go on from."""
+    [(security,)] = filled.rows("SELECT min(security_id) FROM price_indicators WHERE ema_200 IS NOT NULL")
+    filled.execute(
+        f"UPDATE bars SET close = low, high = high * 1.02 WHERE security_id = {security} AND session = '2023-05-10'",
+        "UPDATE recursion_states SET states[1] = 1 WHERE session >= '2023-05-10'",
+    )
+    assert filled.run(dt.date(2023, 5, 1), dt.date(2023, 5, 31)).exit_status == 0  # the files have it right
+    assert_same(filled.contents(), one_shot)
+    assert filled.rows("SELECT count(*) FROM recursion_states WHERE states[1] = 1") == [(0,)]
+    assert filled.run(dt.date(2023, 12, 1), LAST).rows_changed == 0
 
 
 @pytest.mark.slow

@@ -77,6 +77,18 @@ def rewritten(path: Path) -> None:
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1))
 
 
+def test_files_of_an_index_and_of_rates_are_inputs(inputs: Inputs, files: Path) -> None:
+    for name, of in (
+        ("index.csv", {"index_symbols": f"u={files}/index.csv"}),
+        ("rf.csv", {"risk_free": files / "rf.csv"}),
+    ):
+        (files / name).write_text("AAA")
+        before = inputs(**of)
+        assert before not in (inputs(), None)
+        rewritten(files / name)
+        assert inputs(**of) != before
+
+
 @pytest.mark.parametrize(
     "change",
     [

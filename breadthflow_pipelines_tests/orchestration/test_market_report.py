@@ -1,7 +1,12 @@
 """The pages that a run leaves: one for each universe, what the store says, and untouched where nothing changed."""
 
+import base64
+import gzip
+import json
 import re
 from pathlib import Path
+
+import pytest
 
 from breadthflow_pipelines.orchestration import runs
 from breadthflow_pipelines_tests.orchestration.conftest import Store
@@ -25,6 +30,19 @@ def test_a_run_writes_a_page_of_what_it_stored_and_leaves_an_equal_one_alone(fil
         "SELECT reason, count(*) FROM rejected_bars, unnest(reasons) AS reason GROUP BY 1"
     ):
         assert re.search(rf"rejected bar</th><td>{re.escape(reason)}</td><td>{number}</td>", text), reason
+    # The wealth that is drawn follows from trades and levels, and ends where the stored growth of a year leads.
+    found = re.search(r'id="data"[^>]*>([^<]+)<', text)
+    assert found is not None
+    drawn = json.loads(gzip.decompress(base64.b64decode(found[1])))["columns"]
+    for column, portfolio in (("wealth", "rule"), ("held", "buy and hold")):
+        ((growth,),) = filled.rows(
+            "SELECT cagr FROM backtests WHERE rule = 'breadth_score' AND thresholds = 'fixed' AND cost = 10 "
+            "AND portfolio = %s",
+            portfolio,
+        )
+        wealth = [value for value in drawn[column][1] if value is not None]
+        assert wealth[-1] == pytest.approx((1 + growth) ** (len(wealth) / 252), abs=1e-4)
+        assert f"<td>{growth:.1%}</td>" in text
     said = filled.metadata("market_report")
     assert (said["pages"], said["pages_changed"], said["page of small"]) == (1, 1, str(page))
     written = page.stat().st_mtime_ns

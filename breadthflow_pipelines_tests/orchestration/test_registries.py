@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines import orchestration
-from breadthflow_pipelines.model.datasets import DAILY_ASSETS, LATE_CHECK, MONTHLY_ASSETS, WATCHED
+from breadthflow_pipelines.model.datasets import DAILY_ASSETS, LATE_CHECK, MONTHLY_ASSETS, WATCHED, WEEKLY_ASSETS
 from breadthflow_pipelines.orchestration import freshness, planning
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_NAMES
@@ -68,7 +68,7 @@ def name_of(call: ast.Call, module: str, decorated: str) -> str:
 def test_every_asset_is_registered() -> None:
     assets = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
     makers = ("stored_asset", "own_asset", "monthly_asset", "derived_monthly_asset")
-    assert declared(*makers) == assets == set(DAILY_ASSETS)
+    assert declared(*makers) == assets == {*DAILY_ASSETS, *WEEKLY_ASSETS}
 
 
 def test_every_check_is_registered() -> None:

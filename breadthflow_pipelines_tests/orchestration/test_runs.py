@@ -97,7 +97,7 @@ def test_report_says_what_was_read_and_how_every_check_went(filled: Store) -> No
     assert {check.asset for check in report.checks} == {
         *("universe_members", "bars", "quarantined_bars", "breadth_counts", "breadth_indicators", "market_signals"),
         *("price_indicators", "symbol_signals", "exchange_breadth"),
-        *("universe_returns", "signal_outcomes", "signal_accuracy"),
+        *("universe_returns", "signal_outcomes", "signal_accuracy", "backtests", "symbol_calibration"),
     }
     detail = next(check.detail for check in report.checks if check.name == "bars_current")
     assert detail == "2023-12-29 is in"

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing import exports
 from breadthflow_pipelines.publishing.exports import csv_safe, export
-from breadthflow_pipelines.warehouse.contents_listing import UniverseContents
+from breadthflow_pipelines.warehouse.contents_listing import ExportContents
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.reports.page.invented import KNOWN, facts
 
@@ -24,17 +24,20 @@ NOWHERE = Database("postgresql://nowhere", None)
 
 
 @pytest.fixture
-def contents(monkeypatch: pytest.MonkeyPatch) -> UniverseContents:
+def contents(monkeypatch: pytest.MonkeyPatch) -> ExportContents:
     """What the store is made to say, of a universe with a hostile name."""
     of = facts(HOSTILE, sessions=300)
     breadth = of.breadth.with_columns(doubts=pl.lit(["issues far from their level", "copied"]))
-    held = UniverseContents(breadth, of.signals, KNOWN, 3, synthetic=True)
+    trades = pl.DataFrame(
+        {"universe": HOSTILE, "rule": "r", "session": breadth["session"].head(2), "return": [0.1, -0.1]}
+    )
+    held = ExportContents(breadth, of.signals, KNOWN, 3, synthetic=True, judged={"trades": trades})
     monkeypatch.setattr(exports, "universe_contents", lambda database, universe: held)  # noqa: ARG005
     return held
 
 
 def test_the_three_formats_say_the_same_and_the_manifest_what_they_are(
-    contents: UniverseContents, tmp_path: Path
+    contents: ExportContents, tmp_path: Path
 ) -> None:
     place = tmp_path / "new" / "export"
     manifest = export(NOWHERE, HOSTILE, place)
@@ -49,7 +52,8 @@ def test_the_three_formats_say_the_same_and_the_manifest_what_they_are(
     for name, file in manifest["files"].items():
         content = (place / name).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
-    for what, rows in (("breadth", contents.breadth), ("signals", contents.signals)):
+    judged = contents.judged.items()
+    for what, rows in (("breadth", contents.breadth), ("signals", contents.signals), *judged):
         marked = rows.with_columns(synthetic=pl.lit(value=True))
         assert_frame_equal(pl.read_parquet(place / f"{what}.parquet"), marked)
         plain = json.loads((place / f"{what}.json").read_text())

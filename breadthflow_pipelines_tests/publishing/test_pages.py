@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.evaluation.backtests import TRADES_SCHEMA
 from breadthflow_pipelines.publishing import pages
 from breadthflow_pipelines.publishing.pages import write_page
 from breadthflow_pipelines.publishing.places import page_path
@@ -15,11 +17,16 @@ from breadthflow_pipelines_tests.reports.page.invented import facts
 NOWHERE = Database("postgresql://nowhere", None)
 
 
-@pytest.fixture(autouse=True)
-def _contents(monkeypatch: pytest.MonkeyPatch) -> None:
+def contents(*lacking: str) -> PageContents:
     of = facts(sessions=200)
-    held = PageContents(
-        of.breadth,
+    returns = {
+        **dict.fromkeys(("universe", "segment"), pl.String),
+        "session": pl.Date,
+        "return": pl.Float64,
+        "intraday": pl.Float64,
+    }
+    return PageContents(
+        of.breadth.drop(lacking),
         of.signals,
         of.known_at,
         of.convention,
@@ -27,7 +34,17 @@ def _contents(monkeypatch: pytest.MonkeyPatch) -> None:
         sectors=of.sectors,
         faults=of.faults,
         records=of.records,
+        returns=pl.DataFrame(schema={**returns, **dict.fromkeys(("contributing", "adjusted"), pl.Int64)}),
+        index=pl.DataFrame(schema={"universe": pl.String, "session": pl.Date, "close": pl.Float64}),
+        backtests=of.backtests,
+        trades=pl.DataFrame(schema=TRADES_SCHEMA),
+        years=of.years,
     )
+
+
+@pytest.fixture(autouse=True)
+def _contents(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = contents()
     monkeypatch.setattr(pages, "page_contents", lambda database, universe: held)  # noqa: ARG005
 
 
@@ -70,17 +87,7 @@ def test_an_equal_page_is_left_alone_and_another_replaced(tmp_path: Path) -> Non
 
 
 def test_a_store_that_lacks_an_indicator_has_a_page_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    of = facts(sessions=200)
-    older = PageContents(
-        of.breadth.drop("zweig_ema"),
-        of.signals,
-        of.known_at,
-        of.convention,
-        of.synthetic,
-        sectors=of.sectors,
-        faults=of.faults,
-        records=of.records,
-    )
+    older = contents("zweig_ema")
     monkeypatch.setattr(pages, "page_contents", lambda database, universe: older)  # noqa: ARG005
     write_page(NOWHERE, "small", tmp_path / "page.html")
     said = "Not drawn, because nothing of it is known here: Zweig"

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from breadthflow_pipelines.reports import svg
-from breadthflow_pipelines.reports.svg import Area, Line, Marks
+from breadthflow_pipelines.reports.svg import Area, Interval, Line, Marks
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FOLDED_FROM = 1000  # characters of Markdown that Dagster's UI hides behind a click
@@ -106,6 +106,21 @@ def test_areas_stand_on_zero_marks_on_their_values_and_levels_are_drawn() -> Non
     assert {"0", "1", "2", "3", "-1"} <= texts(picture).keys()
 
 
+def test_curves_go_through_their_points_over_one_axis() -> None:
+    told = svg.Curve("told", [(10, 40), (20, 50), (40, 45)], svg.UP)
+    ideal = svg.Curve("ideal", [(0, 0), (100, 100)], svg.SOFT, dashed=True)
+    picture = svg.curves("title", [told, ideal], "said, %")
+    dots = re.findall(r"<path d='(M[^l']*h1)'[^>]*/>", picture)
+    assert [path.count("M") for path in dots] == [3]  # of the dashed one there are none
+    without = re.sub(r"<path d='M[^l']*h1'[^>]*/>", "", picture)
+    ((first, second, third),) = lines(without, svg.UP)
+    assert third[0] - second[0] == pytest.approx(2 * (second[0] - first[0]), abs=2)  # as far apart as the numbers
+    assert second[1] < third[1] < first[1]  # the greater, the higher up
+    assert len(lines(picture, svg.SOFT)[0]) == 2
+    assert {"told", "ideal", "said, %", "20", "100"} <= texts(picture).keys()
+    assert ElementTree.fromstring(svg.curves("none", [], "said")) is not None  # noqa: S314
+
+
 def test_rows_of_events_have_their_names_how_many_and_the_last() -> None:
     sessions = days(40)
     rows = {"one_rule": [(sessions[3], svg.UP)], "another": [(sessions[5], svg.UP), (sessions[30], svg.DOWN)]}
@@ -144,3 +159,30 @@ def test_markdown_holds_the_picture_whole() -> None:
 )
 def test_figures_have_as_few_digits_as_tell_them(value: float, text: str) -> None:
     assert svg.figure(value) == text
+
+
+def test_intervals_lie_on_one_scale_with_their_values_and_levels() -> None:
+    rows = [
+        Interval("surge, buy", 0.75, 0.5, 0.9, 0.6, "75% of 16, base 60%", svg.UP),
+        Interval(
+            "a <name>, sell", 0.25, -0.1, 1.2, 0.5, "25% of 4, base 50%", svg.FIRST
+        ),  # an interval may leave 0 to 1
+    ]
+    picture = svg.intervals("title", rows)
+    at = {share: texts(picture)[share][0] for share in ("0%", "50%", "100%")}
+    scale = at["100%"] - at["0%"]
+    paths = [path.attrib for path in ElementTree.fromstring(picture).iter(f"{NAMESPACE}path")]  # noqa: S314 - our own
+
+    def x(number: str) -> float:
+        return (int(number) / 2 - at["0%"]) / scale
+
+    for row, low, high in zip(rows, (0.5, 0.0), (0.9, 1.0), strict=True):
+        line, dot = (path["d"] for path in paths if path.get("stroke") == row.colour)
+        found = re.fullmatch(r"M(\d+),(\d+)H(\d+)", line)
+        assert found is not None
+        assert (x(found[1]), x(found[3])) == pytest.approx((low, high), abs=0.002)
+        assert x(re.findall(r"\d+", dot)[0]) == pytest.approx(row.value, abs=0.002)
+        assert int(found[2]) / 2 == pytest.approx(texts(picture)[row.end][1] - 4.5, abs=1)  # beside its own text
+        assert row.name in texts(picture)
+    levels = [x(re.findall(r"\d+", path["d"])[0]) for path in paths if path.get("stroke") == svg.SOFT]
+    assert levels == pytest.approx([0.6, 0.5], abs=0.002)

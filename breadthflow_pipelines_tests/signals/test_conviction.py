@@ -53,7 +53,7 @@ def test_a_later_thrust_renews_it_and_names_itself() -> None:
     assert said[2] == {}
     assert said[8] == {"advances": {"fired": day(3).isoformat(), "rules": ["zweig_breadth_thrust"]}}
     assert said[68] == {"advances": {"fired": day(9).isoformat(), "rules": ["whaley_adt20", "whaley_adt5"]}}
-    assert all(json.dumps(json.loads(text), sort_keys=True) == text for text in texts)
+    assert all(list(json.loads(text)) == ["on", "computable"] for text in texts)  # as the store orders them
 
 
 @pytest.mark.parametrize(

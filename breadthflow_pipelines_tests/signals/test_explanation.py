@@ -1,4 +1,4 @@
-"""Evidence: the very texts that stores already hold, there and back, and what people are told of them."""
+"""Evidence: what stores already hold, there and back, and what people are told of it."""
 
 import datetime as dt
 import json
@@ -21,6 +21,7 @@ from breadthflow_pipelines.signals.explanation import (
     evidence_of,
     explanation,
 )
+from breadthflow_pipelines.warehouse.database import Database, rows_of
 
 ARMED = EventEvidence(
     margin=3.910376,
@@ -62,7 +63,7 @@ CONVINCED = ConvictionEvidence(
 )
 NOTHING_ON = ConvictionEvidence(["advances", "highs"], {})
 
-# As they were written before evidence had types: stores hold such texts, and a new one would be a changed signal.
+# What was written before evidence had types: stores hold this, and anything else would be a changed signal.
 STORED: list[tuple[str, Evidence, str]] = [
     (
         "mcclellan_oversold_recovery",
@@ -102,9 +103,16 @@ STORED: list[tuple[str, Evidence, str]] = [
 
 
 @pytest.mark.parametrize(("rule", "evidence", "stored"), STORED)
-def test_evidence_is_written_as_it_always_was_and_read_back(rule: str, evidence: Evidence, stored: str) -> None:
-    assert encoded(evidence) == stored
+def test_evidence_says_what_it_always_said_and_is_read_back(rule: str, evidence: Evidence, stored: str) -> None:
+    assert json.loads(encoded(evidence)) == json.loads(stored)
     assert evidence_of(rule, json.loads(stored)) == evidence
+
+
+def test_evidence_is_written_letter_by_letter_as_postgresql_gives_it_back(database: Database) -> None:
+    """So that unchanged signals are known as such without being sent to the store."""
+    for _, evidence, _ in STORED:
+        given_back = rows_of(database, "SELECT %s::jsonb::text AS text", (encoded(evidence),))[0]["text"]
+        assert given_back == encoded(evidence)
 
 
 def test_evidence_of_another_rule_is_refused() -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.sources import file_batches
+from breadthflow_pipelines.sources import file_batches, file_index
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import (
@@ -965,3 +965,26 @@ print(sum(sizes), max(sizes), len(opened), peak_kib)
     assert int(done[1]) <= 30_000
     assert int(done[2]) == 2  # the look, and one pass
     assert int(done[3]) < 600_000
+
+
+def test_files_are_searched_through_once_until_one_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched, index = [], file_index.index
+    monkeypatch.setattr(file_index, "index", lambda *what: searched.append(1) or index(*what))
+    one = write(tmp_path / "aaa.us.txt", stooq("2024-01-02"))
+    assert symbols(tmp_path) == symbols(tmp_path) == ["AAA"]
+    assert len(searched) == 1
+    assert symbols(tmp_path, Options(symbol="filename")) == ["AAA.US"]  # other options find something else
+    write(tmp_path / "bbb.us.txt", stooq("2024-01-02"))
+    assert symbols(tmp_path) == ["AAA", "BBB"]
+    one.unlink()
+    assert symbols(tmp_path) == ["BBB"]
+    assert len(searched) == 4
+
+
+def test_files_that_cannot_be_read_are_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched, index = [], file_index.index
+    monkeypatch.setattr(file_index, "index", lambda *what: searched.append(1) or index(*what))
+    write(tmp_path / "aaa.us.txt", stooq("2024-01-02"))
+    write(tmp_path / "bbb.parquet", b"PAR1 cut off")
+    assert symbols(tmp_path) == symbols(tmp_path) == ["AAA"]
+    assert len(searched) == 2

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines.errors import DatabaseError, DiskFullError
-from breadthflow_pipelines.warehouse.arrow_connections import cursor_on
+from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
 from breadthflow_pipelines.warehouse.database import Database, connect, ensure_database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
@@ -94,7 +94,7 @@ def test_a_load_that_does_not_fit_is_rolled_back_and_goes_through_once_there_is_
         )
     small_disk.fill(leave=6)
     rows = pl.DataFrame({"n": range(400_000), "text": ["x" * 100] * 400_000}).to_arrow()
-    with pytest.raises(DiskFullError, match=LINE.pattern), cursor_on(database) as adbc:  # by COPY
+    with pytest.raises(DiskFullError, match=LINE.pattern), arrow_cursor(database) as adbc:  # by COPY
         adbc.adbc_ingest("kept", rows, mode="append")
     with (
         pytest.raises(DiskFullError, match=LINE.pattern),
@@ -105,7 +105,7 @@ def test_a_load_that_does_not_fit_is_rolled_back_and_goes_through_once_there_is_
     small_disk.make_room()
     server.ensure_running()  # it may have given up for want of space for its own log
     assert stored(database) == 1000
-    with cursor_on(database) as adbc:
+    with arrow_cursor(database) as adbc:
         adbc.adbc_ingest("kept", rows, mode="append")
     assert stored(database) == 401_000
 
@@ -134,7 +134,7 @@ def test_a_server_elsewhere_is_believed_by_the_number_of_its_error(database: Dat
     elsewhere = Database(database.url, None)
     with pytest.raises(DiskFullError), elsewhere.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement)
-    with pytest.raises(DiskFullError), cursor_on(elsewhere) as adbc:
+    with pytest.raises(DiskFullError), arrow_cursor(elsewhere) as adbc:
         adbc.execute(statement)
 
 

@@ -103,7 +103,8 @@ def test_what_follows_an_accepted_hole_is_due(database: Database) -> None:
     accept(database)
     due = holds.rows_of(database, "SELECT asset, first_session FROM recomputations ORDER BY asset")
     assert [tuple(row.values()) for row in due] == [
-        (asset, DAY) for asset in ("breadth_counts", "price_indicators", "symbol_signals", "universe_returns")
+        (asset, DAY)
+        for asset in ("breadth_counts", "price_indicators", "symbol_calibration", "symbol_signals", "universe_returns")
     ]
 
 

@@ -80,8 +80,9 @@ def test_whatever_computes_does_not_see_the_bar(held: Database) -> None:
     counted = bar_store.bars_to_count(held, D2, D4, 252)
     assert sorted(counted.filter(security_id=1)["session"]) == [D1, D3, D4]
     assert sorted(bar_store.bars_to_count(held, D4, D4, 2).filter(security_id=1)["session"]) == [D1, D3, D4]
-    assert bar_store.whole_history(held, [1], D4)["session"].to_list() == [D1, D3, D4]
-    assert bar_store.histories(held, D1, D4).rows() == [(1, 3), (2, 4)]
+    histories = bar_store.histories(held, D1, D4, "formulas", 252)
+    assert histories.rows() == [(1, dt.date.min, 3), (2, dt.date.min, 4)]
+    assert bar_store.bars_from(held, histories.head(1), D4)["session"].to_list() == [D1, D3, D4]
     index = bar_store.index_closes(held, {"u": "AAA"}, D1, D4)
     assert index["session"].to_list() == [D1]  # AAA's second is out, and from the third on it is AX
     assert bar_store.sessions_held(held, D2, D2, synthetic=False)["bars"].to_list() == [2]  # it is there all the same
@@ -126,7 +127,7 @@ def test_a_released_bar_is_sound_signed_and_to_be_counted_again(held: Database) 
     assert [(row["rule"], row["status"], row["due"]) for row in rows] == [("spike", "released", True)]
     assert (1, D2) in sound(held)
     assert {asset for asset in ASSETS if recomputations.due(held, asset).first == D2} == {
-        *("breadth_counts", "universe_returns", "price_indicators", "symbol_signals"),
+        *("breadth_counts", "universe_returns", "price_indicators", "symbol_signals", "symbol_calibration"),
     }
     told = rejections.rejected(held, None, None, status="released")[0]
     assert (told["symbol"], told["decided_by"], told["decision"], told["reason"]) == (
@@ -226,3 +227,41 @@ def test_the_list_has_rows_that_broke_the_contract_and_bars_that_rules_speak_aga
     execute(held, "UPDATE quarantined_bars SET status = 'lapsed'")
     assert len(rejections.rejected(held, None, None)) == 1
     assert len(rejections.rejected(held, None, None, status="lapsed")) == 1
+
+
+def keep_state(database: Database, day: dt.date, formulas: str = "ours") -> None:
+    states = pl.DataFrame(
+        {"security_id": [1], "session": [day], "states": [[1.0, 2.0]], "formulas": [formulas]},
+        schema_overrides={"security_id": pl.Int64},
+    )
+    days, securities = (dt.date(2024, 1, 1), D4), (1, 1)
+    member_store.record_recursion_states(database, states, days=days, securities=securities, and_later=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "formulas", "window", "first", "bars"),
+    [
+        (D3, "ours", 1, D3, 2),
+        (D1, "ours", 1, D1, 3),  # a window that begins later does not help
+        (D3, "ours", 2, D1, 3),  # D2 is out, so the second bar before D4 is of D1
+        (D3, "ours", 3, dt.date.min, 3),  # less than a window: the history is short
+        (D3, "theirs", 1, dt.date.min, 3),  # of other definitions
+        (D4, "ours", 1, dt.date.min, 3),  # not before the start
+        (D2, "ours", 1, dt.date.min, 3),  # its bar is out
+    ],
+)
+def test_recursions_go_on_from_a_sound_bar_before_the_start(
+    held: Database, state: dt.date, formulas: str, window: int, first: dt.date, bars: int
+) -> None:
+    keep_state(held, state, formulas)
+    assert bar_store.histories(held, D4, D4, "ours", window).row(0) == (1, first, bars)
+    known = bar_store.states_before(held, [1, 2], D4, "ours")
+    usable = state in (D1, D3) and formulas == "ours"
+    assert known.rows() == ([(1, state, [1.0, 2.0])] if usable else [])
+
+
+def test_what_is_kept_of_recursions_is_what_was_said_last(held: Database) -> None:
+    keep_state(held, D1)
+    keep_state(held, D3)
+    kept = fetch(held, "SELECT session, formulas FROM recursion_states")
+    assert kept.rows() == [(D3, "ours")]

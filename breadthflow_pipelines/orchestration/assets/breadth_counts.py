@@ -14,6 +14,7 @@ from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.holdings import index_closes
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Days, Span
@@ -56,9 +57,10 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
 
 @dataclass(frozen=True)
 class _OfDays:
-    """Counts of all universes on some days. calendar: all sessions, as the calendar has them."""
+    """Counts of all universes on some days. calendar: all sessions. index: closes of each universe's index."""
 
     calendar: pl.DataFrame
+    index: pl.DataFrame
     holds: AssetHolds
     run_id: str
 
@@ -68,7 +70,7 @@ class _OfDays:
 
     def _counted(self, market: Market, days: Days, _: None) -> pl.DataFrame:
         parts = _parts(market, days, self.calendar)
-        index = bar_store.index_closes(market.store, market.settings.index_symbols, *days)
+        index = self.index.filter(pl.col("session").is_between(*days))
         return self.holds.without_held(require(contracts.COUNTS, breadth_of(parts, index)))
 
     def _stored(self, market: Market, days: Days, counts: pl.DataFrame) -> Merged:
@@ -87,7 +89,8 @@ def _count(market: Market, scope: Scope, run_id: str) -> Merged:
         return merged
     # In one piece the bars that only warm up are read once; on a cluster each year reads its own.
     pieces = [span.days] if market.settings.cluster is None else span.years
-    work = _OfDays(market.calendar.frame(), scope.holds, run_id)
+    index = index_closes(market.settings, market.store, *span.days)  # it may be in a file that is only here
+    work = _OfDays(market.calendar.frame(), index, scope.holds, run_id)
     for done, (days, stored) in enumerate(spread(market, "breadth_counts", work, pieces), start=1):
         merged += stored
         advance("breadth counts", done / len(pieces), f"through {days.end}")

@@ -5,6 +5,7 @@ import polars as pl
 
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import own_asset
+from breadthflow_pipelines.orchestration.holdings import interest
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import PagesWritten
 from breadthflow_pipelines.orchestration.ui_metadata import shown
@@ -21,13 +22,15 @@ from breadthflow_pipelines.warehouse.contents_listing import universes
     deps=[
         "market_signals",
         "signal_accuracy",
+        "backtests",
         dg.AssetDep("symbol_signals", partition_mapping=dg.AllPartitionMapping()),
     ],
 )
 def market_report(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """One HTML file for each universe, made whole from the store; a page that would say the same is left as it is."""
     home = market.settings.home
-    made = [write_page(market.store, name, page_path(home, name)) for name in universes(market.store)]
+    rates = interest(market.settings)
+    made = [write_page(market.store, name, page_path(home, name), rates) for name in universes(market.store)]
     advance("market report", 1, f"{len(made)} page{'' if len(made) == 1 else 's'}")
     written = PagesWritten(pages=len(made), pages_changed=sum(page.changed for page in made))
     rows = [

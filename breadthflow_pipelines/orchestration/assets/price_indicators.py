@@ -1,7 +1,9 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -12,7 +14,14 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import roster
 from breadthflow_pipelines.indicators.price import HISTORY, by_history
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
-from breadthflow_pipelines.indicators.technical import ROC_LONG, roc, technical_indicators
+from breadthflow_pipelines.indicators.technical import (
+    ROC_LONG,
+    STATE_COLUMNS,
+    WINDOW,
+    formulas,
+    indicators_and_states,
+    roc,
+)
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.catalogue_columns import (
@@ -23,7 +32,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
 )
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.partitions import Days, Span
+from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -45,7 +54,7 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
         _compute,
         rows=_members,
         figures={"members": pl.col("indicators").sum(), "sessions": pl.col("session").n_unique()},
-        code_version="1",
+        code_version="2",
         layer="indicators",
         kinds={"pandera"},
         made_of={
@@ -58,58 +67,122 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
     )
 
 
+class _Read(NamedTuple):
+    """A shard's bars, and the states from which on recursions go where the bars do not begin with the history."""
+
+    bars: pl.DataFrame
+    states: pl.DataFrame
+
+
+class _Computed(NamedTuple):
+    """A shard's indicators, and the states from which on later runs go."""
+
+    indicators: pl.DataFrame
+    states: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class _OfShards:
-    """Indicators of the members in a shard, on the days of a span; what all shards need for that, as plain values."""
+    """Indicators of the members in a shard, over a span; what all shards need for that, as plain values.
 
-    days: Days
+    sizes: as bar_store.histories() gives them. changed_below: whether states of later days are wrong as well.
+    """
+
+    span: Span
     members: pl.DataFrame
     sessions: pl.DataFrame
     medians: pl.DataFrame
+    sizes: pl.DataFrame
     holds: AssetHolds
+    changed_below: bool
 
     @property
     def stages(self) -> Sequence[Stage]:
         return self._read, self._computed, self._stored
 
-    def _read(self, market: Market, shard: Shard, _: None) -> pl.DataFrame:
-        return bar_store.whole_history(market.store, shard.securities, self.days.end)
+    def _read(self, market: Market, shard: Shard, _: None) -> _Read:
+        bars = bar_store.bars_from(market.store, shard.of(self.sizes), self.span.end)
+        states = bar_store.states_before(market.store, shard.securities, self.span.start, formulas())
+        return _Read(bars, _in_columns(states))
 
-    def _computed(self, market: Market, shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG002
+    def _computed(self, market: Market, shard: Shard, read: _Read) -> _Computed:  # noqa: ARG002
+        going_on = _to_go_on_from(read.bars, self.span, _first_state(self.span))
+        found, states = indicators_and_states(read.bars, read.states, going_on)
         of_members = roster(shard.of(self.members), self.sessions).select(_OF_MEMBERS)
-        rows = of_members.join(technical_indicators(bars), on=["security_id", "session"])
+        rows = of_members.join(found, on=["security_id", "session"])
         indicators = relative_strength(rows, self.medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
-        return require(contracts.price_indicators(PRICE_BOUNDS), self.holds.without_held(indicators))
+        in_one = pl.concat_list(STATE_COLUMNS).alias("states")
+        kept = states.select("security_id", "session", in_one, formulas=pl.lit(formulas()))
+        contract = contracts.price_indicators(PRICE_BOUNDS)
+        return _Computed(require(contract, self.holds.without_held(indicators)), kept)
 
-    def _stored(self, market: Market, shard: Shard, indicators: pl.DataFrame) -> Merged:
-        return member_store.record_price_indicators(
+    def _stored(self, market: Market, shard: Shard, computed: _Computed) -> Merged:
+        merged = member_store.record_price_indicators(
             market.store,
-            indicators,
+            computed.indicators,
             PRICE_COLUMNS,
-            days=self.days,
+            days=self.span.days,
             securities=shard.ends,
             held=self.holds.first_sessions,
         )
+        member_store.record_recursion_states(
+            market.store,
+            computed.states,
+            days=(_first_state(self.span), self.span.end),
+            securities=shard.ends,
+            and_later=self.changed_below,
+        )
+        return merged
 
 
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
-    """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history."""
+    """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history.
+
+    The history is not read where the store knows what the recursions were on a bar before the span.
+    """
     span = scope.span
     if span.is_empty:
         return NOTHING
-    days = span.days
     members = security_store.members(market.store)
-    sessions = market.calendar.frame().filter(pl.col("session").is_between(*days))
-    work = _OfShards(days, members, sessions, _medians(market, span, members, sessions), scope.holds)
-    member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, days)
-    # Shard by shard, each security from its first bar on, however the months are cut.
-    sizes = bar_store.histories(market.store, *days)
+    sessions = market.calendar.frame().filter(pl.col("session").is_between(*span.days))
+    medians = _medians(market, span, members, sessions)
+    # Shard by shard, each security from where its recursions can go on, however the months are cut.
+    sizes = bar_store.histories(market.store, *span.days, formulas(), WINDOW)
+    work = _OfShards(span, members, sessions, medians, sizes, scope.holds, bool(scope.causes))
+    member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, span.days)
     merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
     for shard, stored in spread(market, "price_indicators", work, shards(sizes, SHARD_BARS)):
         merged, done = merged + stored, done + shard.bars
         advance("price indicators", done / whole, f"{done:,} bars")
     advance("price indicators", 1, f"through {span.end}")
     return merged
+
+
+def _first_state(span: Span) -> dt.date:
+    """The first day of the year in which the month before the span lies: from then on the run says what is kept."""
+    return (span.start - dt.timedelta(days=31)).replace(month=1, day=1)
+
+
+def _to_go_on_from(bars: pl.DataFrame, span: Span, since: dt.date) -> pl.DataFrame:
+    """The bars whose states are kept: each security's last of every year, and its last before the span's last month.
+
+    So that the next daily run goes on from right before its month, and one that corrects an earlier year from the end
+    of the year before. Returns security_id, session.
+    """
+    known = bars.filter(pl.col("session") >= since)
+    before = known.filter(pl.col("session") < span.end.replace(day=1)).group_by("security_id").agg(_LAST)
+    of_years = known.filter(pl.col("session") >= span.start).group_by("security_id", _YEAR).agg(_LAST).drop("year")
+    return pl.concat([before, of_years]).unique()
+
+
+_LAST, _YEAR = pl.col("session").max(), pl.col("session").dt.year().alias("year")
+
+
+def _in_columns(states: pl.DataFrame) -> pl.DataFrame:
+    """States as the store has them, one column for each recursion."""
+    return states.select(
+        "security_id", "session", *(pl.col("states").list.get(i).alias(name) for i, name in enumerate(STATE_COLUMNS))
+    )
 
 
 def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

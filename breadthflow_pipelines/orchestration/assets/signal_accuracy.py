@@ -8,7 +8,8 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.record import of_signals, records
 from breadthflow_pipelines.evaluation.significance import LEVEL, accuracy
-from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, VERDICTS, WHOLE
+from breadthflow_pipelines.evaluation.stability import with_kept
+from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, VARIATIONS, VERDICTS, WHOLE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.judging import judged
@@ -16,6 +17,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, plotted, shown
 from breadthflow_pipelines.reports.charts import named
+from breadthflow_pipelines.reports.record_charts import record_charts
 from breadthflow_pipelines.reports.records import verdicts_sentence
 from breadthflow_pipelines.warehouse import evaluation_store
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
@@ -27,11 +29,19 @@ _OF = {
 _DEPS = ["signal_outcomes", "breadth_indicators"]
 
 
-@stored_asset("signal_accuracy", code_version="1", layer="evaluation", kinds={"pandera"}, made_of=_OF, deps=_DEPS)
+@stored_asset(
+    "signal_accuracy",
+    code_version="1",
+    layer="evaluation",
+    kinds={"pandera"},
+    made_of={**_OF, **{f"kept_{variation}": [("signal_stability", "kept")] for variation in VARIATIONS}},
+    deps=[*_DEPS, "signal_stability"],
+)
 def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Hit rate, base rate, chance and verdict of every rule, horizon and era; rules that cannot be judged say why."""
     with market.store.exclusive("signal_accuracy"):
-        table = require(contracts.ACCURACY, accuracy(*judged(market)))
+        records = with_kept(accuracy(*judged(market)), evaluation_store.stability(market.store))
+        table = require(contracts.ACCURACY, records)
         merged = evaluation_store.record_accuracy(market.store, table)
     advance("signal accuracy", 1, f"{table.height} records")
     synthetic = synthetic_universes(market.store)
@@ -41,10 +51,14 @@ def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
         verdicts_sentence(named(row["universe"], synthetic), row, LEVEL)
         for row in verdicts.sort("universe").iter_rows(named=True)
     ]
+    universes = verdicts["universe"].sort()
+    charts = (record_charts(named(name, synthetic), whole.filter(universe=name)) for name in universes)
+    drawn = [chart for chart in charts if chart]
     told = whole.filter(pl.col("verdict") != NOT_JUDGED).sort("p_family", "p_rotation").select(_SHOWN)
     return dg.MaterializeResult(
         metadata={
             "now": dg.MetadataValue.md("\n\n".join(said)),
+            **({"charts": dg.MetadataValue.md("\n\n".join(drawn))} if drawn else {}),
             **plotted(verdicts, VERDICTS, synthetic),
             "verdicts": shown(marked(verdicts.sort("universe"), synthetic)),
             "least_like_chance": shown(marked(told, synthetic), most=20),

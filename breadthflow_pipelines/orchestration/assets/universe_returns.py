@@ -15,8 +15,6 @@ from breadthflow_pipelines.warehouse import bar_store, evaluation_store, securit
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-BARS_BEFORE = 1  # a return begins at a security's last bar before the span
-
 
 def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     """The asset ``universe_returns``, cut into these months."""
@@ -30,11 +28,12 @@ def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
             "mean_contributing": pl.col("contributing").mean(),
             "most_missing": pl.col("missing").max(),
         },
-        code_version="1",
+        code_version="2",
         layer="evaluation",
         kinds={"pandera"},
         made_of={
             "return": [("bars", "close"), ("bars", "close_adjusted")],
+            "intraday": [("bars", "open"), ("bars", "close")],
             "members": [("universe_members", "security_id")],
             "segment": [("securities", "sector")],
         },
@@ -50,7 +49,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     merged = NOTHING
     pieces = span.pieces(security_store.how_many(market.store))
     for done, (start, end) in enumerate(pieces, 1):
-        bars = bar_store.bars_to_count(market.store, start, end, BARS_BEFORE)
+        bars = bar_store.bars_to_return(market.store, start, end)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
         computed = require(contracts.RETURNS, member_returns(bars, members, sessions))
         merged += evaluation_store.record_returns(

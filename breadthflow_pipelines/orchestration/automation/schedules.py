@@ -20,6 +20,8 @@ from breadthflow_pipelines.model.datasets import (
     PUBLISHED_ASSETS,
     PUBLISHED_JOB,
     WATCHED,
+    WEEKLY_ASSETS,
+    WEEKLY_JOB,
 )
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import EVENING
@@ -27,13 +29,14 @@ from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
+ON_SUNDAYS = "30 5 * * 0"  # after the checks of the night, and before the week's first session
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
 MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: the daemon was off
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 
 
 class Jobs(NamedTuple):
-    """The daily job over months, the import of published counts, and the checks alone.
+    """The daily job over months, the import of published counts, the checks alone, and what takes minutes.
 
     None of them judges by the clock: a run about 2020 is no worse because today is late (docs/decisions/freshness.md).
     """
@@ -41,6 +44,7 @@ class Jobs(NamedTuple):
     daily: UnresolvedAssetJobDefinition
     published: UnresolvedAssetJobDefinition
     checks: UnresolvedAssetJobDefinition
+    weekly: UnresolvedAssetJobDefinition
 
 
 def jobs() -> Jobs:
@@ -65,6 +69,12 @@ def jobs() -> Jobs:
             selection=dg.AssetSelection.all_asset_checks() - by_the_clock,
             executor_def=dg.in_process_executor,
             description="Judge all that is stored, suites included, without reading a source or computing anything.",
+        ),
+        weekly=dg.define_asset_job(
+            WEEKLY_JOB,
+            selection=dg.AssetSelection.assets(*WEEKLY_ASSETS) - suites,
+            executor_def=dg.in_process_executor,
+            description="Find every rule's events again without some members and with other conventions.",
         ),
     )
 
@@ -110,4 +120,16 @@ def nightly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalend
         execution_timezone=calendar.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Judges all that is stored every night, with the suites that are too slow for the evening's run.",
+    )
+
+
+def weekly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> dg.ScheduleDefinition:
+    """Every Sunday: what takes minutes and changes little from day to day."""
+    return dg.ScheduleDefinition(
+        name="weekly_stability",
+        job=job,
+        cron_schedule=ON_SUNDAYS,
+        execution_timezone=calendar.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Finds every rule's events again once a week, for how many of them stay.",
     )

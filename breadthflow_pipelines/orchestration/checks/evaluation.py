@@ -50,3 +50,18 @@ def every_rule_listed(context: dg.AssetCheckExecutionContext, market: Market) ->
         failing=max(1, missing.height),
         metadata={"missing": shown(missing)},
     )
+
+
+@dg.asset_check(asset="backtests")
+def trades_follow_signals(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every trade was begun by a signal of its rule that was given before the trade."""
+    trades = evaluation_store.traded_signals(market.store)
+    early = trades.filter((pl.col("signalled") < pl.col("entry_session")).fill_null(value=False).not_())
+    return whole_table_result(
+        context,
+        market,
+        f"{early.height} trades have no signal before them" if early.height else None,
+        passed=f"{trades.height} trades lead to their signals",
+        failing=max(1, early.height),
+        metadata={"without_signal": shown(early)},
+    )

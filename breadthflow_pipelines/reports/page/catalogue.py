@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from breadthflow_pipelines.model.vocabulary import BREADTH_SCORE, CONVICTION, SESSION_RULES
+from breadthflow_pipelines.model.vocabulary import BREADTH_SCORE, CONVICTION, SESSION_RULES, SHOWN_RULE
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, RULES, SELL_AT
 
-WINDOW = "zweig_window"  # a column that payload.py adds: 1 while Zweig's thrust is armed
+# Columns that payload.py adds: 1 while Zweig's thrust is armed; the members' return, from 100; wealth, from 1.
+WINDOW, EQUAL_WEIGHT, WEALTH, HELD = "zweig_window", "equal_weight", "wealth", "held"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart. levels: dashed lines in its first pane. within: the least range of that pane. rules: marked in it."""
+    """A chart. levels: dashed lines in its first pane. within: the least range of that pane. rules: marked in it.
+
+    ratio: equal distances in that pane are equal ratios, as of wealth that grows for decades.
+    """
 
     name: str
     title: str
@@ -41,6 +45,7 @@ class Chart:
     levels: tuple[float, ...] = ()
     within: tuple[float, float] | None = None
     rules: tuple[str, ...] = ()
+    ratio: bool = False
 
 
 EVENT_RULES = tuple(name for name in RULES if name not in SESSION_RULES)
@@ -61,11 +66,13 @@ CHARTS = (
     Chart(
         "lines",
         "Index and A/D line",
-        "The index, where the store has one, above the running sum of advances less declines. A line that falls while "
-        "the index rises says that fewer stocks carry it. Only its direction means something, not its level.",
+        "The index and what the members returned in equal parts, where the store has them, above the running sum of "
+        "advances less declines. A line that falls while the index rises says that fewer stocks carry it. Only its "
+        "direction means something, not its level.",
         (
             Series("index_close", "Index", "second", 2),
-            Series("ad_line", "A/D line", "first", 0, pane=1),
+            Series(EQUAL_WEIGHT, "Members in equal parts", "second", 2, pane=1),
+            Series("ad_line", "A/D line", "first", 0, pane=2),
         ),
         rules=EVENT_RULES,
     ),
@@ -165,4 +172,14 @@ CHARTS = (
         within=(0, 100),
         rules=_on("whaley_udt5", "whaley_udt2", "day_90", "day_90_volume"),
     ),
+)
+
+# Stands with the backtests, not with the other charts.
+GROWTH = Chart(
+    "growth",
+    "Wealth",
+    "What 1 became, after costs, by following the rule and by holding; equal distances are equal ratios.",
+    (Series(WEALTH, f"Following {SHOWN_RULE}", "first", 4), Series(HELD, "Holding", "third", 4)),
+    levels=(1.0,),
+    ratio=True,
 )

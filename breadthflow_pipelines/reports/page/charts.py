@@ -19,15 +19,15 @@ SECTORS = "sectors"
 def chart_sections(facts: Facts) -> Iterator[Element]:
     """A section for each chart, one for the sectors, and a note of those that cannot be drawn."""
     wide, shown = columns(facts), drawable(facts)
-    for chart, series in shown.items():
-        told = [each for each in series if each.kind != "shade"]
-        panes = len({each.pane for each in series})
+    for chart in CHARTS:
+        if chart not in shown:
+            continue
+        told = [each for each in shown[chart] if each.kind != "shade"]
         yield _section(
             chart.name,
             chart.title,
             chart.about,
-            _spoken(chart, told, wide),
-            panes,
+            _drawn(chart, shown[chart], wide),
             table(
                 ["Session", *(each.label for each in told)],
                 [
@@ -59,28 +59,44 @@ def _sectors(facts: Facts) -> Element:
     )
     at = table(["Sector", "% above 50 days"], rows, f"Sectors on {facts.now['session']}")
     key = element("p", "0 %", element("span", class_="scale", aria_hidden="true"), "100 %", class_="key")
-    return _section(SECTORS, "Sectors", about, spoken, 2, at, key, None)
+    return _section(SECTORS, "Sectors", about, _place(SECTORS, 2, spoken), at, key, None)
+
+
+def drawing(facts: Facts, chart: Chart) -> list[Element]:
+    """A chart outside the list of charts: its legend, and where it is drawn; nothing where it has nothing to show."""
+    shown = drawable(facts).get(chart)
+    return [] if shown is None else [_legend(chart.name), _drawn(chart, shown, columns(facts))]
+
+
+def _drawn(chart: Chart, shown: Sequence[Series], wide: pl.DataFrame) -> Element:
+    told = [each for each in shown if each.kind != "shade"]
+    return _place(chart.name, len({each.pane for each in shown}), _spoken(chart, told, wide))
+
+
+def _place(name: str, panes: int, spoken: str) -> Element:
+    """Where page.js draws, and what a screen reader says of it."""
+    return element("div", class_=f"chart panes-{panes}", id=f"chart-{name}", role="img", tabindex=0, aria_label=spoken)
+
+
+def _legend(name: str) -> Element:
+    return element("p", class_="legend", id=f"legend-{name}")
 
 
 def _section(
     name: str,
     title: str,
     about: str,
-    spoken: str,
-    panes: int,
+    place: Element,
     numbers: Element,
     signals: Element | None,
     formulas: Element | None,
 ) -> Element:
-    drawing = element(
-        "div", class_=f"chart panes-{panes}", id=f"chart-{name}", role="img", tabindex=0, aria_label=spoken
-    )
     return element(
         "section",
         element("h2", title, id=f"{name}-title"),
         element("p", about, class_="about"),
-        element("p", class_="legend", id=f"legend-{name}"),
-        drawing,
+        _legend(name),
+        place,
         signals,
         element("details", element("summary", "Figures and formulas"), numbers, formulas),
         class_="card",

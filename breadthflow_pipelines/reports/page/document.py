@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from breadthflow_pipelines.reports.page import evidence, record, today, trust
+from breadthflow_pipelines.reports.page import backtests, evidence, record, today, trust
 from breadthflow_pipelines.reports.page.charts import chart_sections
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.markup import element, written
@@ -51,6 +51,7 @@ def page(facts: Facts) -> str:
             element("div", chart_sections(facts), class_="charts", id="charts"),
             evidence.signal_list(),
             record.records(facts),
+            backtests.backtests(facts),
             trust.quality(facts),
             trust.method(facts),
         ),

@@ -83,6 +83,7 @@ function breadthflowCharts(data, openEvidence) {
       return line;
     });
     const main = lines[spec.series.findIndex((series) => series.kind !== "shade")];
+    if (spec.ratio) main.priceScale().applyOptions({ mode: L.PriceScaleMode.Logarithmic });
     const levels = spec.levels.map((price) =>
       main.createPriceLine({ price, color: colour("muted"), lineStyle: 2, lineWidth: 1, axisLabelVisible: false }));
     const marked = spec.marks.length ? L.createSeriesMarkers(main, marks(spec)) : null;

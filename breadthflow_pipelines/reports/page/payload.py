@@ -11,7 +11,16 @@ import polars as pl
 
 from breadthflow_pipelines.model.vocabulary import SESSION_RULES
 from breadthflow_pipelines.reports.page.armed import armed_sessions
-from breadthflow_pipelines.reports.page.catalogue import CHARTS, WINDOW, Chart, Series
+from breadthflow_pipelines.reports.page.catalogue import (
+    CHARTS,
+    EQUAL_WEIGHT,
+    GROWTH,
+    HELD,
+    WEALTH,
+    WINDOW,
+    Chart,
+    Series,
+)
 from breadthflow_pipelines.reports.page.evidence import evidence
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.signals.rules import RULES
@@ -38,6 +47,7 @@ def payload(facts: Facts) -> dict[str, Any]:
                 "name": chart.name,
                 "levels": chart.levels,
                 "within": chart.within,
+                "ratio": chart.ratio,
                 "marks": marks[chart],
                 "series": [{**vars(series), "pane": _pane(series, shown[chart])} for series in shown[chart]],
             }
@@ -58,7 +68,7 @@ def packed(content: Mapping[str, Any]) -> str:
 def drawable(facts: Facts) -> dict[Chart, list[Series]]:
     """By chart, its series that have a value; a chart without any is not in it."""
     wide = columns(facts)
-    known = {chart: [series for series in chart.series if wide[series.column].count()] for chart in CHARTS}
+    known = {chart: [one for one in chart.series if wide[one.column].count()] for chart in (*CHARTS, GROWTH)}
     return {chart: series for chart, series in known.items() if any(each.kind != "shade" for each in series)}
 
 
@@ -66,7 +76,12 @@ def columns(facts: Facts) -> pl.DataFrame:
     """The breadth with everything beside it that charts draw."""
     thrust = RULES["zweig_breadth_thrust"].thrust
     assert thrust is not None  # noqa: S101 - it is a rule of events
-    return facts.with_measures().with_columns(pl.Series(WINDOW, armed_sessions(facts, thrust)).cast(pl.Float64))
+    level = facts.level.select("session", (100 * pl.col("level")).alias(EQUAL_WEIGHT))
+    wealth = facts.growth.select("session", WEALTH, HELD)
+    wide = facts.with_measures().with_columns(pl.Series(WINDOW, armed_sessions(facts, thrust)).cast(pl.Float64))
+    for beside in (level, wealth):
+        wide = wide.join(beside, on="session", how="left", maintain_order="left")
+    return wide
 
 
 def _pane(series: Series, shown: Sequence[Series]) -> int:

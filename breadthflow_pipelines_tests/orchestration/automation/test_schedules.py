@@ -153,6 +153,9 @@ def test_an_empty_store_is_filled_as_the_command_would(store: Store, on_time: On
 
 
 def test_it_is_evaluated_each_evening_in_the_exchanges_time_zone() -> None:
+    weekly = build(Settings()).resolve_schedule_def("weekly_stability")
+    assert (weekly.job_name, weekly.cron_schedule) == ("rerun_events", "30 5 * * 0")
+    assert weekly.default_status is dg.DefaultScheduleStatus.RUNNING
     schedule = build(Settings()).resolve_schedule_def("after_the_close")
     london = build(Settings(calendar="XLON")).resolve_schedule_def("after_the_close")
     assert schedule.cron_schedule == "30 18 * * *"

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from breadthflow_pipelines.reports.page.document import page as written_page
-from breadthflow_pipelines_tests.reports.page.invented import facts
+from breadthflow_pipelines_tests.reports.page.invented import backtested, facts
 from breadthflow_pipelines_tests.reports.page.test_document import HOSTILE
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.slow
 CHROMIUM = Path("/usr/bin/chromium")
 PHONE, DESKTOP = (390, 844), (1360, 900)
 OPENED_WITHIN = 2.0  # seconds; the machine may be busy, so the fastest of three counts
-FACTS = facts(synthetic=True)
+FACTS = backtested(facts(synthetic=True))
 # How many colours a canvas shows; a blank one has a single one.
 COLOURS = """canvas => new Set(new Uint32Array(canvas.getContext('2d').getImageData(
     0, 0, canvas.width, canvas.height).data.buffer)).size"""
@@ -75,7 +76,7 @@ def test_it_draws_without_errors_requests_or_scrolling_sideways(
         assert seen.said == []
         assert seen.requests == [file.as_uri()]
         charts = page.locator(".chart")
-        assert charts.count() == 10
+        assert charts.count() == 11
         for chart in charts.all():
             chart.scroll_into_view_if_needed()
             assert chart.locator("canvas").first.is_visible()
@@ -104,6 +105,19 @@ def test_the_figures_on_it_are_those_of_the_store(browser: Browser, file: Path) 
         said = f"{then['session']}; Zweig's average {then['zweig_ema']:.4f}"
         assert page.locator("#said").text_content().startswith(said)  # type: ignore[union-attr]
         assert str(then["session"]) in page.locator("#legend-mcclellan").inner_text()  # all charts move together
+        at_last = FACTS.growth.row(-1, named=True)
+        page.keyboard.press("End")
+        wealth = page.locator("#legend-growth").inner_text()
+        assert f"Following breadth_score {at_last['wealth']:.4f}" in wealth
+        assert f"Holding {at_last['held']:.4f}" in wealth
+        assert f"{100 * FACTS.level['level'][-1]:,.2f}" in page.locator("#legend-lines").inner_text()
+        shown = {row.split("\t")[0]: row.split("\t") for row in page.locator("#backtests tr").all_inner_texts()}
+        tested_rules = FACTS.backtests.filter(pl.col("trades").is_not_null())
+        assert tested_rules.height
+        for row in tested_rules.iter_rows(named=True):
+            figures = [f"{row['trades']}", f"{row['exposure']:.1%}", f"{row['turnover']:.2f}", f"{row['cagr']:.1%}"]
+            assert shown[row["rule"]][1:5] == figures
+            assert shown[row["rule"]][12] == f"{row['max_drawdown']:.1%}"
         rows = page.locator("#signals tr")
         newest = FACTS.events[-1]
         assert rows.first.inner_text().split("\t")[:3] == [str(newest["session"]), newest["rule"], newest["action"]]
@@ -155,7 +169,7 @@ def test_a_name_from_outside_runs_nothing(browser: Browser, tmp_path: Path) -> N
 
 def test_a_quarter_of_a_century_opens_in_two_seconds(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "long.html"
-    long = facts(sessions=6300)
+    long = backtested(facts(sessions=6300))
     file.write_text(written_page(long))
     assert long.breadth["session"][0] == dt.date(2022, 1, 3)
     took = []

@@ -1,0 +1,109 @@
+"""The command that says how good symbol signals have been: beside other members, by confidence and by strength."""
+
+from typing import Annotated, Any
+
+import typer
+
+from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, write_rows
+from breadthflow_pipelines.cli.options import Format, Shape
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD, HORIZONS
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse.database import Database, open_database
+from breadthflow_pipelines.warehouse.universe_listing import marked
+
+_RULES = (
+    "rule",
+    "action",
+    "horizon",
+    "signals",
+    "hit_rate",
+    "base_rate",
+    "lift",
+    "relative",
+    "p",
+    "p_family",
+    "verdict",
+)
+_CONFIDENCE = ("action", "from", "signals", "confidence", "hit_rate", "base_rate", "lift", "relative", "brier", "skill")
+_STRENGTH = ("tenth", "signals", "hit_rate", "base_rate", "lift", "relative", "relative_error")
+
+
+@app.command()
+def calibration(
+    universe: Annotated[str, typer.Option(help="Name of a universe with members.")],
+    rule: Annotated[str | None, typer.Option(help="combined, or one of the technical rules; all without it.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Sessions from the entry: 5, 21, 63, 126 or 252.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print how often symbol signals beat other members, by rule, by confidence and by strength, and the verdict.
+
+    Tables show 63 sessions unless a horizon is named; csv and json have everything.
+
+    Example: breadthflow calibration --universe demo --horizon 21
+    """
+    from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
+    from breadthflow_pipelines.evaluation.record import RECORD_HORIZON
+
+    rules = tuple(dict.fromkeys(claim.rule for claim in SYMBOL_FAMILY.claims))
+    if rule is not None and rule not in rules:
+        raise RequestError(f"No rule of single members is called {rule}; there are: {', '.join(rules)}.")
+    if horizon is not None and horizon not in HORIZONS:
+        raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
+    database = open_database(get_settings())
+    shown = horizon or (RECORD_HORIZON if shape is Format.TABLE else None)
+    rows = [
+        row
+        for row in _calibrated(database, universe)
+        if (rule is None or row["rule"] == rule) and (shown is None or row["horizon"] == shown)
+    ]
+    title = titled(f"Symbol signals of {universe}", [universe], database)
+    if shape is not Format.TABLE:
+        write_rows(rows, list(rows[0]) if rows else [], (), shape, title)
+    elif rows:
+        _show(title, rows)
+    else:
+        out.print(f"{title}: no window of {shown} sessions has closed yet.", markup=False)
+    say_held(database, universe, "symbol_calibration")
+
+
+def _calibrated(database: Database, universe: str) -> list[dict[str, Any]]:
+    """Every group of a universe's symbol signals, with its verdict where it has one.
+
+    Raises:
+        RequestError: none of them was followed yet.
+    """
+    from breadthflow_pipelines.evaluation.calibration import calibration as calibrated
+    from breadthflow_pipelines.evaluation.symbol_record import judged
+    from breadthflow_pipelines.warehouse import calibration_store
+
+    standing.check_universe(database, universe)
+    sums = calibration_store.sums(database, universe)
+    if sums.is_empty():
+        raise RequestError(
+            standing.why_held(database, universe, "symbol_calibration")
+            or f"No signal of a member of {universe} has been followed to its end yet: the rules look back over months "
+            "of bars, and published counts have no members. breadthflow run adds up what there is."
+        )
+    return marked(database, judged(calibrated(sums)).to_dicts())
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    def of(grouping: str) -> list[dict[str, Any]]:
+        return [row for row in rows if row["grouped_by"] == grouping]
+
+    said = [
+        {**row, "verdict": f"{row['verdict']}: {row['reason']}" if row["reason"] else row["verdict"]}
+        for row in sorted(of(BY_ALL), key=lambda row: (row["rule"] != COMBINED, row["rule"], row["action"]))
+        if row["action"] != HOLD
+    ]
+    print_filled(f"{title}: right beside other members of the same sessions", said, _RULES)
+    tenths = [{**row, "from": row["bin"] / 10} for row in of(BY_CONFIDENCE)]
+    print_filled("By confidence; skill below 0: a worse forecast than the base rate", tenths, _CONFIDENCE)
+    strengths = [{**row, "tenth": row["bin"]} for row in of(BY_STRENGTH)]
+    print_filled("By strength, in tenths of the session's members; 10: strongest", strengths, _STRENGTH)
+    err.print(
+        "hit_rate: buys that beat, and sells that trailed, the mean of their universe; base_rate: of all members."
+    )

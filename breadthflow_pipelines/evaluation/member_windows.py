@@ -1,0 +1,73 @@
+"""What each member of a universe returned after a session: windows as in outcomes.py, for a million rows at once.
+
+Lives here: prices as a table of sessions by securities, and returns read from it. What they say of signals is in
+calibration.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from breadthflow_pipelines.evaluation.returns import on_sessions
+
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MemberPrices:
+    """Closes by session (rows, from the ordinal ``first`` on) and security (columns, in the order of ``securities``).
+
+    last_bar: by session and security, the row of the last bar through that session, -1 before the first.
+    """
+
+    first: int
+    securities: Numbers
+    close: Floats
+    adjusted: Floats
+    last_bar: Numbers
+
+    @property
+    def last(self) -> int:
+        """The ordinal of the last session that has a bar."""
+        return self.first + len(self.close) - 1
+
+    def changes(self, ordinal: Numbers, security: Numbers, horizon: int) -> Floats:
+        """The return of each security after each session, a fraction; nan where it cannot be told.
+
+        ordinal, security: of the sessions and the securities, one pair for each return. One enters at the close of the
+        next session, and leaves at the close ``horizon`` sessions after it. Who has no bar at the entry cannot be
+        bought. Who has none at the exit left at its last close before: leaving it out would leave out those that ended.
+        Both closes are those with dividends where both bars have them, else the price alone.
+        """
+        column = np.searchsorted(self.securities, security).clip(max=len(self.securities) - 1)
+        entry, leave = ordinal + 1 - self.first, ordinal + 1 + horizon - self.first
+        told = (self.securities[column] == security) & (entry >= 0) & (leave < len(self.close))
+        found = np.full(len(ordinal), np.nan)
+        column, entry = column[told], entry[told]
+        leave = self.last_bar[leave[told], column]
+        price = self.close[leave, column] / self.close[entry, column]
+        total = self.adjusted[leave, column] / self.adjusted[entry, column]
+        found[told] = np.where(np.isfinite(total), total, price) - 1
+        return found
+
+
+def member_prices(bars: pl.DataFrame, sessions: pl.DataFrame) -> MemberPrices:
+    """The table of these bars.
+
+    bars: security_id, session, close, close_adjusted (or null), at least one. sessions: session, ordinal.
+
+    Raises:
+        BreadthFlowError: a bar lies on a day that is not among the sessions.
+    """
+    placed = on_sessions(bars, sessions, "bars")
+    ordinal, security = placed["ordinal"].to_numpy().astype(np.int64), placed["security_id"].to_numpy()
+    first, securities = int(ordinal.min()), np.unique(security)
+    at = (ordinal - first, np.searchsorted(securities, security))
+    close = np.full((int(ordinal.max()) - first + 1, len(securities)), np.nan)
+    adjusted = close.copy()
+    close[at], adjusted[at] = placed["close"].to_numpy(), placed["close_adjusted"].cast(pl.Float64).to_numpy()
+    rows = np.where(np.isfinite(close), np.arange(len(close))[:, None], -1)
+    return MemberPrices(first, securities, close, adjusted, np.maximum.accumulate(rows, axis=0))

@@ -1,0 +1,68 @@
+"""What backtests trade, and what is held beside: from the store, and from files that settings name.
+
+Imports no Dagster, so that a command can ask without a run.
+"""
+
+import datetime as dt
+
+import polars as pl
+
+from breadthflow_pipelines.evaluation.returns import benchmark_levels, levels
+from breadthflow_pipelines.model.vocabulary import ALL
+from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.sources.index_file import read_index
+from breadthflow_pipelines.sources.rates import read_rates
+from breadthflow_pipelines.warehouse import bar_store, evaluation_store
+from breadthflow_pipelines.warehouse.database import Database
+
+MEMBERS, INDEX = "members in equal parts", "index"
+
+
+def traded(store: Database) -> pl.DataFrame:
+    """LEVEL_SCHEMA of every universe as a whole with returns of members or an index; held: which of the two."""
+    returns = evaluation_store.returns(store, ALL)
+    counted = pl.col("universe").is_in(returns["universe"].unique().to_list())
+    held = pl.when(counted).then(pl.lit(MEMBERS)).otherwise(pl.lit(INDEX))
+    return levels(returns, evaluation_store.published_indexes(store)).with_columns(held=held)
+
+
+def benchmarks(settings: Settings, store: Database) -> pl.DataFrame:
+    """LEVEL_SCHEMA of the index that settings name for a universe; held: its symbol, or the name of its file.
+
+    Raises:
+        RequestError: a file cannot be read.
+    """
+    names = settings.index_shares | {universe: file.name for universe, file in settings.index_files.items()}
+    closes = _index(settings, store, dt.date.min, dt.date.max)
+    return benchmark_levels(closes).with_columns(
+        held=pl.col("universe").replace_strict(names, default=None, return_dtype=pl.String)
+    )
+
+
+def index_closes(settings: Settings, store: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, index_close from start through end of the index that settings name for a universe.
+
+    Raises:
+        RequestError: a file cannot be read.
+    """
+    return _index(settings, store, start, end).select("universe", "session", index_close="close")
+
+
+def _index(settings: Settings, store: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, close, close_adjusted."""
+    files = [
+        read_index(file).select(pl.lit(name).alias("universe"), pl.all()) for name, file in settings.index_files.items()
+    ]
+    found = pl.concat(
+        [bar_store.index_closes(store, settings.index_shares, start, end), *files], how="vertical_relaxed"
+    )
+    return found.filter(pl.col("session").is_between(start, end))
+
+
+def interest(settings: Settings) -> pl.DataFrame | None:
+    """What cash earns: RATE_SCHEMA of the file that settings name; None without one.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    return None if settings.risk_free is None else read_rates(settings.risk_free)

@@ -1,0 +1,65 @@
+"""What symbol signals are judged by, the sums that come of it, and what their records say: in, and out again."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import polars as pl
+
+from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.holds import unheld
+
+
+def signals(database: Database, votes: Sequence[str], stretches: Sequence[tuple[dt.date, dt.date]]) -> pl.DataFrame:
+    """universe, session, security_id, action, confidence, strength and the signs of these votes, in any order.
+
+    stretches: first and last session of each; they do not overlap.
+    """
+    signs = "".join(f", sign({vote})::smallint AS {vote}" for vote in votes)
+    query = (
+        f"SELECT universe, session, security_id, action, confidence, strength{signs} FROM symbol_signals "
+        "WHERE session BETWEEN $1 AND $2"
+    )
+    return pl.concat([fetch(database, query, stretch) for stretch in stretches])
+
+
+def closes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """security_id, session, close, close_adjusted of the sound bars of whoever ever was a member, start through end."""
+    return fetch(
+        database,
+        "SELECT security_id, session, close, close_adjusted FROM sound_bars WHERE session BETWEEN $1 AND $2 "
+        "AND security_id IN (SELECT security_id FROM universe_members)",
+        (start, end),
+    )
+
+
+def record_sums(
+    database: Database,
+    sums: pl.DataFrame,
+    start: dt.date,
+    end: dt.date,
+    held: Mapping[str, dt.date] = MappingProxyType({}),
+) -> Merged:
+    """Make the store hold exactly these sums for the months that begin from start through end.
+
+    held: by universe, the month from which on its rows stay as they are.
+    """
+    scope, parameters = unheld("month BETWEEN $1 AND $2", (start, end), held, "month")
+    return merge(database, tables.symbol_calibration, sums, scope=scope, parameters=parameters)
+
+
+def sums(database: Database, universe: str | None = None) -> pl.DataFrame:
+    """The sums of all months, of every universe or of one, in order of their key."""
+    of = "universe = $1" if universe else "true"
+    query = f"SELECT * FROM symbol_calibration WHERE {of} ORDER BY {', '.join(_KEY)}"
+    return fetch(database, query, (universe,) if universe else ()).drop("computed_at")
+
+
+_KEY = [column.name for column in tables.symbol_calibration.primary_key]
+
+
+def record_records(database: Database, records: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these records; only changed rows are written."""
+    return merge(database, tables.symbol_records, records, scope="true")
