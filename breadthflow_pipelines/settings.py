@@ -102,9 +102,27 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = Field(
         default=None, description="where alerts go: addresses as Apprise knows them, separated by commas"
     )
+    cluster_ca: Path | None = Field(
+        default=None, description="the certificate of the authority that signed those of a cluster reached by tls://"
+    )
+    cluster_cert: Path | None = Field(default=None, description="the certificate that runs and workers present to it")
+    cluster_key: Path | None = Field(default=None, description="the private key of that certificate")
+    cluster: str | None = Field(
+        default=None,
+        description="the Dask scheduler whose workers compute pieces of a run: tls://host:8786; by default none does",
+    )
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
-    @field_validator("home", "universe_file", "drop_folder", "calendar_changes", "risk_free")
+    @field_validator(
+        "home",
+        "universe_file",
+        "drop_folder",
+        "calendar_changes",
+        "risk_free",
+        "cluster_ca",
+        "cluster_cert",
+        "cluster_key",
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return Path(location(value)) if value is not None else None
@@ -170,6 +188,22 @@ class Settings(BaseSettings):
     def _month(cls, value: str) -> str:
         if not re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", value):
             raise ValueError("write it as YYYY-MM, for example 2006-01")
+        return value
+
+    @field_validator("cluster")
+    @classmethod
+    def _scheduler(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"(tcp|tls)://[^\s/:@]+:\d{1,5}", value):
+            raise ValueError("write it as tls://host:port, or tcp://host:port on a network of your own")
+        given = [name for name in ("cluster_ca", "cluster_cert", "cluster_key") if info.data.get(name) is not None]
+        if value.startswith("tls") and len(given) < 3:
+            raise ValueError("tls:// needs BREADTHFLOW_CLUSTER_CA, _CERT and _KEY, the paths of PEM files")
+        if value.startswith("tcp") and given:
+            raise ValueError(
+                "tcp:// uses no certificates; write tls:// or unset BREADTHFLOW_CLUSTER_CA, _CERT and _KEY"
+            )
         return value
 
     @field_validator("alert_urls")

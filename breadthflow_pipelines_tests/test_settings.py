@@ -43,6 +43,10 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("ALERT_URLS", "hooks.example/token", "scheme://"),
         ("ALERT_URLS", "token, json://hooks.example", "scheme://"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("CLUSTER", "localhost:8786", "tls://host:port"),
+        ("CLUSTER", "tcp://localhost", "tls://host:port"),  # Dask would take a port of its own choice
+        ("CLUSTER", "tcp://me:secret@localhost:8786", "tls://host:port"),
+        ("CLUSTER", "tls://localhost:8786", "_CERT and _KEY"),
         ("EXCHANGE_BREADTH", "/data/nyse", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
@@ -202,3 +206,17 @@ def test_settings_written_as_variables_mean_the_same_elsewhere(tmp_path: Path, m
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     assert get_settings() == meant
+
+
+def test_a_cluster_reached_by_tls_needs_all_three_files_and_tcp_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_CLUSTER_CA", "/etc/ca.pem")
+    monkeypatch.setenv("BREADTHFLOW_CLUSTER_CERT", "/etc/run.pem")
+    monkeypatch.setenv("BREADTHFLOW_CLUSTER", "tls://scheduler:8786")
+    with pytest.raises(RequestError, match="BREADTHFLOW_CLUSTER cannot be used: tls://"):
+        get_settings()
+    monkeypatch.setenv("BREADTHFLOW_CLUSTER_KEY", "/etc/run.key")
+    assert get_settings().cluster == "tls://scheduler:8786"
+    get_settings.cache_clear()
+    monkeypatch.setenv("BREADTHFLOW_CLUSTER", "tcp://scheduler:8786")  # they would protect nothing
+    with pytest.raises(RequestError, match="BREADTHFLOW_CLUSTER cannot be used: tcp://"):
+        get_settings()

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -21,6 +22,16 @@ REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late 
 
 # A range of months is one run. `dagster asset materialize --partition-range` asks that of assets without months too.
 WHOLE = dg.BackfillPolicy.single_run()
+
+
+class Days(NamedTuple):
+    """The days from ``start`` through ``end``."""
+
+    start: dt.date
+    end: dt.date
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
 
 
 @dataclass(frozen=True)
@@ -50,23 +61,28 @@ class Span:
         return months_between(self.start, self.end)
 
     @property
-    def years(self) -> list[tuple[dt.date, dt.date]]:
+    def days(self) -> Days:
+        """Its first and its last day."""
+        return Days(self.start, self.end)
+
+    @property
+    def years(self) -> list[Days]:
         """The span cut by calendar year, each part's first and last day; what is done year by year stays small."""
         return [
-            (max(self.start, dt.date(year, 1, 1)), min(self.end, dt.date(year, 12, 31)))
+            Days(max(self.start, dt.date(year, 1, 1)), min(self.end, dt.date(year, 12, 31)))
             for year in range(self.start.year, self.end.year + 1)
             if not self.is_empty
         ]
 
-    def pieces(self, securities: int) -> list[tuple[dt.date, dt.date]]:
+    def pieces(self, securities: int) -> list[Days]:
         """The years, or parts of years of equal length where so many securities have more than PIECE_BARS in one."""
         months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= PIECE_BARS), 1)
-        pieces: list[tuple[dt.date, dt.date]] = []
+        pieces: list[Days] = []
         for start, end in self.years:
             while start <= end:
                 last = dt.date(start.year, start.month + (months - start.month % months) % months, 1)
                 piece_end = min(end, _next_month(last) - dt.timedelta(days=1))
-                pieces.append((start, piece_end))
+                pieces.append(Days(start, piece_end))
                 start = piece_end + dt.timedelta(days=1)
         return pieces
 

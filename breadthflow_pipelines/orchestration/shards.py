@@ -16,6 +16,9 @@ class Shard(NamedTuple):
     securities: list[int]
     bars: int
 
+    def __str__(self) -> str:
+        return f"securities {self.first} to {self.last}"
+
     @property
     def ends(self) -> tuple[int, int]:
         """The first and the last number."""

@@ -9,7 +9,7 @@ import polars as pl
 from breadthflow_pipelines.model.vocabulary import PRICES
 from breadthflow_pipelines.spelling import meant
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge, yearly_partitions, years_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
 from breadthflow_pipelines.warehouse.sql import any_of, array, own_bars, spaced, valid_on
@@ -25,7 +25,7 @@ def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) 
         database,
         tables.bars,
         rows,
-        first=yearly_partitions(tables.bars, rows),
+        first=yearly_partitions(tables.bars, years_of(rows)),
         before_update=keep_bar_revisions("correction"),
         then=partial(merge_notes, "bars"),
     )

@@ -1,7 +1,10 @@
-"""Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here."""
+"""Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here.
+
+Connections: arrow_connections.py.
+"""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -95,6 +98,7 @@ def merge(
     before_update: str | None = None,
     before_delete: str | None = None,
     then: Callable[[Merged], Sequence[Statement]] | None = None,
+    side_by_side: bool = False,
 ) -> Merged:
     """Make the table hold the frame's rows, in one transaction: new ones inserted, changed updated, equal ones left.
 
@@ -107,8 +111,11 @@ def merge(
             with those of the frame, ``s``.
         before_delete: the same for rows that are to go; {gone} becomes those rows, ``t``.
         then: gives statements that are to hold together with what was merged.
+        side_by_side: let merges of other scopes write at the same time. The caller sees to it, by an exclusive lock on
+            the asset, that scopes do not overlap, unless they are equal.
 
-    A process killed at any moment leaves the table as it was. Two merges into one table take turns.
+    A process killed at any moment leaves the table as it was. Two merges into one table take turns, but for
+    side_by_side, where only two of the same scope do.
     """
     columns = frame.columns
     key = [c.name for c in table.primary_key if c.name in columns]
@@ -129,9 +136,7 @@ def merge(
     known = f"SELECT FROM met t WHERE {same}"
 
     with arrow_cursor(database) as cursor:
-        _fetch(
-            cursor, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text", (f"breadthflow table {table.name}",)
-        )
+        _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if side_by_side else None)
         for statement in first:
             cursor.execute(statement)
         stored = _stored(cursor, table, frame, key, compared, scope, parameters)
@@ -160,13 +165,28 @@ def merge(
     return merged
 
 
-def yearly_partitions(table: sa.Table, rows: pl.DataFrame) -> list[str]:
-    """Statements that make the partitions of a table, one for each year, which these rows need."""
+def yearly_partitions(table: sa.Table, years: Iterable[int]) -> list[str]:
+    """Statements that make the partitions of a table for these years, where they are missing."""
     return [
         f"CREATE TABLE IF NOT EXISTS {table.name}_{year:04d} PARTITION OF {table.name} "
         f"FOR VALUES FROM ('{year:04d}-01-01') TO ('{year + 1:04d}-01-01')"
-        for year in rows["session"].dt.year().unique().sort().to_list()
+        for year in sorted(years)
     ]
+
+
+def years_of(rows: pl.DataFrame) -> list[int]:
+    """The calendar years of the rows' sessions."""
+    return rows["session"].dt.year().unique().to_list()
+
+
+def _wait_for_turn(cursor: adbc.Cursor, table: str, scope: str | None) -> None:
+    """Lock the table against other merges to the end of the transaction, or, for a scope, against those of the same."""
+    shared = "" if scope is None else "_shared"
+    locks = [(f"pg_advisory_xact_lock{shared}", f"breadthflow table {table}")]
+    if scope is not None:
+        locks.append(("pg_advisory_xact_lock", f"breadthflow table {table} where {scope}"))
+    for function, what in locks:
+        _fetch(cursor, f"SELECT {function}(hashtextextended($1, 0))::text", (what,))
 
 
 def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], compared: Sequence[str]) -> tuple[int, int]:

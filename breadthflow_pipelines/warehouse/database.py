@@ -88,8 +88,7 @@ class Database:
     @contextmanager
     def exclusive(self, what: str) -> Iterator[None]:
         """Hold the right to write ``what``; others wait. Let go by the server itself when this process dies."""
-        connection = connect(self.url)
-        connection.autocommit = True
+        connection = lasting_connection(self.url)
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"breadthflow {what}",))
@@ -278,6 +277,18 @@ def connect(url: str, **options: str) -> psycopg2.extensions.connection:
         raise explained or error from None
     except psycopg2.ProgrammingError:  # an address that libpq cannot read; its message would repeat it
         raise RequestError("BREADTHFLOW_DATABASE_URL is not an address that PostgreSQL understands.") from None
+    return connection
+
+
+def lasting_connection(url: str) -> psycopg2.extensions.connection:
+    """A connection of one's own without transactions, which may hold locks for hours.
+
+    If its machine loses power, the server notices within half a minute and lets go of them.
+    """
+    connection = connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3")
     return connection
 
 

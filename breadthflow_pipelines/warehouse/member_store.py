@@ -6,15 +6,26 @@ from functools import partial
 from types import MappingProxyType
 
 import polars as pl
+import sqlalchemy as sa
 
 from breadthflow_pipelines.model.gates import INCOMPLETE
 from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY, HELD_BACK, SELL
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, execute, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
+
+
+def prepare_price_indicators(
+    database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date]
+) -> None:
+    """Let the store have these columns and a place for each year, before anybody records indicators of those days.
+
+    The caller holds ``exclusive("price_indicators")`` until all of them are recorded.
+    """
+    _prepare(database, tables.price_indicators, formulas, days)
 
 
 def record_price_indicators(
@@ -28,19 +39,13 @@ def record_price_indicators(
 ) -> Merged:
     """Make the store hold exactly these indicators for the days and the range of securities, both ends included.
 
-    held: by universe, the session from which on its rows stay as they are.
+    The table is prepared for them; several may record at a time, each a range of its own. held: by universe, the
+    session from which on its rows stay as they are.
     """
-    table = fit(database, tables.price_indicators, formulas)
+    table = with_formula_columns(tables.price_indicators, formulas)
     scope = "session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4"
     scope, parameters = unheld(scope, (*days, *securities), held)
-    return merge(
-        database,
-        table,
-        indicators,
-        scope=scope,
-        parameters=parameters,
-        first=yearly_partitions(table, indicators),
-    )
+    return merge(database, table, indicators, scope=scope, parameters=parameters, side_by_side=True)
 
 
 def record_recursion_states(
@@ -56,7 +61,8 @@ def record_recursion_states(
     states: security_id, session, states, formulas. and_later: whether states of later days are wrong now.
     """
     scope = "session >= $1 AND (session <= $2 OR $5) AND security_id BETWEEN $3 AND $4"
-    return merge(database, tables.recursion_states, states, scope=scope, parameters=(*days, *securities, and_later))
+    parameters = (*days, *securities, and_later)
+    return merge(database, tables.recursion_states, states, scope=scope, parameters=parameters, side_by_side=True)
 
 
 def lacking_from(
@@ -82,6 +88,13 @@ def members_with_indicators(database: Database, columns: Sequence[str], start: d
     )
 
 
+def prepare_symbol_signals(
+    database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date]
+) -> None:
+    """The same for signals, under ``exclusive("symbol_signals")``."""
+    _prepare(database, tables.symbol_signals, formulas, days)
+
+
 def record_symbol_signals(
     database: Database,
     signals: pl.DataFrame,
@@ -92,9 +105,10 @@ def record_symbol_signals(
 ) -> Merged:
     """Make the store hold exactly these signals for the days, both ends included.
 
-    held: by universe, the session from which on its rows stay as they are.
+    The table is prepared for them; several may record at a time, each days of its own. held: by universe, the session
+    from which on its rows stay as they are.
     """
-    table = fit(database, tables.symbol_signals, formulas)
+    table = with_formula_columns(tables.symbol_signals, formulas)
     scope, parameters = unheld("session BETWEEN $1 AND $2", days, held)
     return merge(
         database,
@@ -102,8 +116,8 @@ def record_symbol_signals(
         signals,
         scope=scope,
         parameters=parameters,
-        first=yearly_partitions(table, signals),
         then=partial(merge_notes, "symbol_signals"),
+        side_by_side=True,
     )
 
 
@@ -137,6 +151,14 @@ def settling_members(start: dt.date, end: dt.date, run_id: str) -> Statement:
         f"FROM ({_MEMBER_TOTALS}) totals WHERE priced <> indicators"
     )
     return settling(INCOMPLETE, found, (start, end), (start, end), run_id)
+
+
+def _prepare(
+    database: Database, table: sa.Table, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date]
+) -> None:
+    fit(database, table, formulas)
+    years = range(days[0].year, days[1].year + 1)
+    execute(database, [(statement, ()) for statement in yearly_partitions(table, years)])
 
 
 _MEMBER_TOTALS = f"""

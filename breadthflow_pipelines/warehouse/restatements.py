@@ -8,7 +8,7 @@ import polars as pl
 from breadthflow_pipelines.model.vocabulary import BAR_VALUES
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bar_store import bar_rows, keep_bar_revisions
-from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge, yearly_partitions, years_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
 from breadthflow_pipelines.warehouse.sql import any_of, spaced, valid_on
@@ -61,7 +61,7 @@ def record_restated(database: Database, bars: pl.DataFrame, source: str, run_id:
         rows,
         scope=_OF_THESE,
         parameters=(securities,),
-        first=yearly_partitions(tables.bars, rows),
+        first=yearly_partitions(tables.bars, years_of(rows)),
         before_update=keep_bar_revisions("restatement"),
         before_delete=_REJECT,
         then=then,

@@ -157,7 +157,6 @@ def test_backfill_that_fails_between_two_years_of_signals_repeated_gives_the_tab
     )
     filled.execute(
         "UPDATE symbol_signals SET strength = 0",
-        "CREATE TABLE symbol_signals_2022 PARTITION OF symbol_signals FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')",
         "INSERT INTO symbol_signals (universe, session, security_id, action, confidence, strength, gated, convention) "
         "SELECT universe, session, security_id, 'hold', 0, 0, false, 2 FROM price_indicators "
         "WHERE session BETWEEN '2022-12-01' AND '2022-12-31'",

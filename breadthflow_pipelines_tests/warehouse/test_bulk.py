@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse import bulk, tables
-from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute, fetch, merge, yearly_partitions, years_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
 
@@ -263,6 +264,29 @@ def test_two_merges_at_once_take_turns(held: Database, second: Path) -> None:
     assert len(rows(held)) == 4
 
 
+def test_merges_side_by_side_wait_for_merges_of_whole_tables_and_of_their_own_scope(held: Database) -> None:
+    table = "breadthflow table exchange_breadth"
+    beside = {"scope": "exchange = $1", "side_by_side": True}
+
+    def waits_for(lock: str, what: str, exchange: str) -> bool:
+        """Whether a merge of that exchange's counts, side by side with others, waits for somebody with this lock."""
+        blocker = psycopg2.connect(held.url)
+        blocker.cursor().execute(f"SELECT {lock}(hashtextextended(%s, 0))", (what,))
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            rows_of = FIRST.filter(exchange=exchange)
+            merging = thread.submit(merge, held, tables.exchange_breadth, rows_of, parameters=(exchange,), **beside)
+            wait_until(lambda: merging.done() or waiting(held))
+            waited = not merging.done()
+            blocker.close()
+            assert figures(merging.result())[0] == rows_of.height
+        return waited
+
+    assert waits_for("pg_advisory_xact_lock", table, "X")  # of a merge of the whole table
+    assert waits_for("pg_advisory_xact_lock", f"{table} where exchange = $1 X", "X")  # of the same scope
+    assert not waits_for("pg_advisory_xact_lock", f"{table} where exchange = $1 X", "Y")  # of another one
+    assert not waits_for("pg_advisory_xact_lock_shared", table, "Y")
+
+
 def test_a_table_s_own_defaults_fill_what_a_frame_leaves_out(database: Database) -> None:
     merge(database, tables.exchange_breadth, FIRST)
     stamps = fetch(
@@ -299,7 +323,7 @@ def test_a_chunk_of_one_security_reads_no_partition_whole(database: Database) ->
         return keys.with_columns(**prices, volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r"))
 
     market = chunk(range(1, 40), 2.0)
-    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, years_of(market)))
     before = read_by_scanning(database)
     new, same, other = chunk(range(40, 41), 2.0), chunk(range(7, 8), 2.0), chunk(range(7, 8), 3.0)
     assert [merge(database, tables.bars, rows).inserted for rows in (new, same)] == [days.len(), 0]
@@ -323,7 +347,7 @@ def test_only_what_differs_is_written_beside_the_table(
     keys = pl.DataFrame({"security_id": [1, 2, 3]}).join(days.to_frame("session"), how="cross")
     prices = {name: pl.lit(2.0) for name in ("open", "high", "low", "close")}
     market = keys.with_columns(**prices, volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r"))
-    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, years_of(market)))
 
     def merged(frame: pl.DataFrame) -> tuple[int, int, int, int, int]:
         return figures(merge(database, tables.bars, frame, scope=scope))
@@ -345,7 +369,7 @@ def test_bars_that_are_not_in_a_chunk_stay(database: Database) -> None:
     market = pl.DataFrame({"security_id": [1] * 3, "session": days}).with_columns(
         **prices, volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r")
     )
-    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, years_of(market)))
     assert figures(merge(database, tables.bars, market[::2])) == (2, 0, 0, 2, 0)
     assert fetch(database, "SELECT count(*) FROM bars").item() == 3
 
@@ -358,6 +382,6 @@ def test_the_planner_knows_a_partition_as_soon_as_it_has_rows(database: Database
     market = days.to_frame("session").with_columns(
         **prices, security_id=pl.lit(1, pl.Int64), volume=pl.lit(1, pl.Int64), source=pl.lit("s"), run_id=pl.lit("r")
     )
-    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, market))
+    merge(database, tables.bars, market, first=yearly_partitions(tables.bars, years_of(market)))
     query = "SELECT relname, reltuples::bigint FROM pg_class WHERE relname LIKE 'bars\\_20__' ORDER BY 1"
     assert fetch(database, query).rows() == [("bars_2022", 31), ("bars_2023", 31)]

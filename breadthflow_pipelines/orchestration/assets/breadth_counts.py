@@ -1,6 +1,7 @@
 """Counts of each universe and sector, made from bars. Indicators made from them are in breadth_indicators.py."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
@@ -12,10 +13,13 @@ from breadthflow_pipelines.indicators.price import WARM_UP_BARS
 from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
+from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holdings import index_closes
+from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.overlap import overlapped
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.shards import Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
@@ -51,32 +55,58 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
     )
 
 
+@dataclass(frozen=True)
+class _OfDays:
+    """Counts of all universes on some days. calendar: all sessions. index: closes of each universe's index."""
+
+    calendar: pl.DataFrame
+    index: pl.DataFrame
+    holds: AssetHolds
+    run_id: str
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return self._counted, self._stored
+
+    def _counted(self, market: Market, days: Days, _: None) -> pl.DataFrame:
+        parts = _parts(market, days, self.calendar)
+        index = self.index.filter(pl.col("session").is_between(*days))
+        return self.holds.without_held(require(contracts.COUNTS, breadth_of(parts, index)))
+
+    def _stored(self, market: Market, days: Days, counts: pl.DataFrame) -> Merged:
+        merged = NOTHING
+        for start, end in Span(*days, through=days.end).years:
+            hold = breadth_store.settling_coverage(market.settings.coverage_gate, start, end, self.run_id)
+            of_year = counts.filter(pl.col("session").is_between(start, end))
+            merged += breadth_store.record_counts(market.store, of_year, start, end, hold, self.holds.first_sessions)
+        return merged
+
+
 def _count(market: Market, scope: Scope, run_id: str) -> Merged:
     """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
     span, merged = scope.span, NOTHING
     if span.is_empty:
         return merged
-    parts = _parts(market, span)
-    index = index_closes(market.settings, market.store, span.start, span.end)
-    counts = scope.holds.without_held(require(contracts.COUNTS, breadth_of(parts, index)))
-    for start, end in span.years:
-        hold = breadth_store.settling_coverage(market.settings.coverage_gate, start, end, run_id)
-        of_year = counts.filter(pl.col("session").is_between(start, end))
-        merged += breadth_store.record_counts(market.store, of_year, start, end, hold, scope.holds.first_sessions)
-    advance("breadth counts", 1, f"through {span.end}")
+    # In one piece the bars that only warm up are read once; on a cluster each year reads its own.
+    pieces = [span.days] if market.settings.cluster is None else span.years
+    index = index_closes(market.settings, market.store, *span.days)  # it may be in a file that is only here
+    work = _OfDays(market.calendar.frame(), index, scope.holds, run_id)
+    for done, (days, stored) in enumerate(spread(market, "breadth_counts", work, pieces), start=1):
+        merged += stored
+        advance("breadth counts", done / len(pieces), f"through {days.end}")
     return merged
 
 
-def _parts(market: Market, span: Span) -> pl.DataFrame:
-    """What all members add to the counts of the span; shard by shard, so that memory does not grow with the market."""
+def _parts(market: Market, days: Days, calendar: pl.DataFrame) -> pl.DataFrame:
+    """What all members add to the counts of the days; shard by shard, so that memory does not grow with the market."""
     members = security_store.members(market.store)
-    sessions = market.calendar.frame().with_columns(counted=pl.col("session").is_between(span.start, span.end))
-    sizes = bar_store.bars_of_members(market.store, span.start, span.end)
+    sessions = calendar.with_columns(counted=pl.col("session").is_between(*days))
+    sizes = bar_store.bars_of_members(market.store, *days)
     sizes = sizes.with_columns(pl.col("bars") + WARM_UP_BARS)
 
     def read() -> Iterator[tuple[Shard, pl.DataFrame]]:
         for shard in shards(sizes, SHARD_BARS):
-            yield shard, bar_store.bars_to_count(market.store, span.start, span.end, WARM_UP_BARS, shard.ends)
+            yield shard, bar_store.bars_to_count(market.store, *days, WARM_UP_BARS, shard.ends)
 
     def count(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, pl.DataFrame]:
         shard, bars = piece

@@ -1,7 +1,8 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import dagster as dg
@@ -29,9 +30,11 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
     PRICE_INDICATORS,
     origins,
 )
-from breadthflow_pipelines.orchestration.overlap import overlapped
+from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.shards import Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
@@ -67,7 +70,6 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
 class _Read(NamedTuple):
     """A shard's bars, and the states from which on recursions go where the bars do not begin with the history."""
 
-    shard: Shard
     bars: pl.DataFrame
     states: pl.DataFrame
 
@@ -75,9 +77,62 @@ class _Read(NamedTuple):
 class _Computed(NamedTuple):
     """A shard's indicators, and the states from which on later runs go."""
 
-    shard: Shard
     indicators: pl.DataFrame
     states: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _OfShards:
+    """Indicators of the members in a shard, over a span; what all shards need for that, as plain values.
+
+    sizes: as bar_store.histories() gives them. changed_below: whether states of later days are wrong as well.
+    """
+
+    span: Span
+    members: pl.DataFrame
+    sessions: pl.DataFrame
+    medians: pl.DataFrame
+    sizes: pl.DataFrame
+    holds: AssetHolds
+    changed_below: bool
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return self._read, self._computed, self._stored
+
+    def _read(self, market: Market, shard: Shard, _: None) -> _Read:
+        bars = bar_store.bars_from(market.store, shard.of(self.sizes), self.span.end)
+        states = bar_store.states_before(market.store, shard.securities, self.span.start, formulas())
+        return _Read(bars, _in_columns(states))
+
+    def _computed(self, market: Market, shard: Shard, read: _Read) -> _Computed:  # noqa: ARG002
+        going_on = _to_go_on_from(read.bars, self.span, _first_state(self.span))
+        found, states = indicators_and_states(read.bars, read.states, going_on)
+        of_members = roster(shard.of(self.members), self.sessions).select(_OF_MEMBERS)
+        rows = of_members.join(found, on=["security_id", "session"])
+        indicators = relative_strength(rows, self.medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
+        in_one = pl.concat_list(STATE_COLUMNS).alias("states")
+        kept = states.select("security_id", "session", in_one, formulas=pl.lit(formulas()))
+        contract = contracts.price_indicators(PRICE_BOUNDS)
+        return _Computed(require(contract, self.holds.without_held(indicators)), kept)
+
+    def _stored(self, market: Market, shard: Shard, computed: _Computed) -> Merged:
+        merged = member_store.record_price_indicators(
+            market.store,
+            computed.indicators,
+            PRICE_COLUMNS,
+            days=self.span.days,
+            securities=shard.ends,
+            held=self.holds.first_sessions,
+        )
+        member_store.record_recursion_states(
+            market.store,
+            computed.states,
+            days=(_first_state(self.span), self.span.end),
+            securities=shard.ends,
+            and_later=self.changed_below,
+        )
+        return merged
 
 
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
@@ -89,50 +144,15 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     if span.is_empty:
         return NOTHING
     members = security_store.members(market.store)
-    sessions = market.calendar.frame().filter(pl.col("session").is_between(span.start, span.end))
+    sessions = market.calendar.frame().filter(pl.col("session").is_between(*span.days))
     medians = _medians(market, span, members, sessions)
-    recursions = formulas()
     # Shard by shard, each security from where its recursions can go on, however the months are cut.
-    sizes = bar_store.histories(market.store, span.start, span.end, recursions, WINDOW)
-    contract = contracts.price_indicators(PRICE_BOUNDS)
-    known_from = _first_state(span)
-
-    def read() -> Iterator[_Read]:
-        for shard in shards(sizes, SHARD_BARS):
-            bars = bar_store.bars_from(market.store, shard.of(sizes), span.end)
-            states = bar_store.states_before(market.store, shard.securities, span.start, recursions)
-            yield _Read(shard, bars, _in_columns(states))
-
-    def compute(piece: _Read) -> _Computed:
-        found, states = indicators_and_states(piece.bars, piece.states, _to_go_on_from(piece.bars, span, known_from))
-        of_members = roster(piece.shard.of(members), sessions).select(_OF_MEMBERS)
-        rows = of_members.join(found, on=["security_id", "session"])
-        indicators = relative_strength(rows, medians).with_columns(convention=pl.lit(CONVENTION, pl.Int32))
-        in_one = pl.concat_list(STATE_COLUMNS).alias("states")
-        kept = states.select("security_id", "session", in_one, formulas=pl.lit(recursions))
-        return _Computed(piece.shard, require(contract, scope.holds.without_held(indicators)), kept)
-
-    def store(piece: _Computed) -> tuple[int, Merged]:
-        merged = member_store.record_price_indicators(
-            market.store,
-            piece.indicators,
-            PRICE_COLUMNS,
-            days=(span.start, span.end),
-            securities=piece.shard.ends,
-            held=scope.holds.first_sessions,
-        )
-        member_store.record_recursion_states(
-            market.store,
-            piece.states,
-            days=(known_from, span.end),
-            securities=piece.shard.ends,
-            and_later=bool(scope.causes),
-        )
-        return piece.shard.bars, merged
-
+    sizes = bar_store.histories(market.store, *span.days, formulas(), WINDOW)
+    work = _OfShards(span, members, sessions, medians, sizes, scope.holds, bool(scope.causes))
+    member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, span.days)
     merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
-    for bars, stored in overlapped(overlapped(read(), compute), store):
-        merged, done = merged + stored, done + bars
+    for shard, stored in spread(market, "price_indicators", work, shards(sizes, SHARD_BARS)):
+        merged, done = merged + stored, done + shard.bars
         advance("price indicators", done / whole, f"{done:,} bars")
     advance("price indicators", 1, f"through {span.end}")
     return merged

@@ -4,7 +4,8 @@ The rules: trust/bar_rules.py. Which findings stay, and which lapse: trust/quara
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,10 @@ from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LEFT_OUT, P
 from breadthflow_pipelines.observability.logs import logger
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
+from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.partitions import Days
 from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.trust.bar_rules import (
@@ -60,13 +64,28 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
     )
 
 
+@dataclass(frozen=True)
+class _OfDays:
+    """What rules find in the bars of some days. Nothing is stored: all findings of a session are judged together."""
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return (self._found,)
+
+    def _found(self, market: Market, days: Days, _: None) -> pl.DataFrame:
+        bars = quarantine_store.bars_to_judge(market.store, *days, WARM_UP_BARS, LATER_BARS)
+        found = pl.concat([implausible(bars), doubtful(bars)])
+        return found.filter(pl.col("session").is_between(*days))
+
+
 def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     """Bars that keep their contract and cannot be right: left out of all that follows, with rule and evidence."""
     span = scope.span.with_month_before()
     if span.is_empty:
         return NOTHING
     pieces = span.pieces(security_store.how_many(market.store))
-    found = pl.concat([_found(market, start, end) for start, end in pieces])
+    by_days = dict(spread(market, "quarantined_bars", _OfDays(), pieces))
+    found = pl.concat([by_days[days] for days in pieces])
     stored = quarantine_store.findings(market.store, span.start, span.end)
     fingerprints = quarantine_store.fingerprints(market.store, pl.concat([found.select(_BAR), stored.select(_BAR)]))
     sessions = quarantine_store.session_volumes(market.store, span.start, span.end)
@@ -97,12 +116,6 @@ def _details(market: Market, scope: Scope, findings: pl.DataFrame) -> Mapping[st
         "doubted_by_rule": {rule: doubted.filter(rule=rule).height for rule in DOUBTS},
         "newest": shown(newest, most=NEWEST_SHOWN),
     }
-
-
-def _found(market: Market, start: dt.date, end: dt.date) -> pl.DataFrame:
-    bars = quarantine_store.bars_to_judge(market.store, start, end, WARM_UP_BARS, LATER_BARS)
-    found = pl.concat([implausible(bars), doubtful(bars)])
-    return found.filter(pl.col("session").is_between(start, end))
 
 
 def _log_lapsed_decisions(stored: pl.DataFrame, settled: pl.DataFrame) -> None:

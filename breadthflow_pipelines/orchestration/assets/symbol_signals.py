@@ -1,8 +1,8 @@
 """Signals of each member of a universe: what the technical rules say together. The rules are in signals/."""
 
-import datetime as dt
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -12,10 +12,12 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS, SIGNAL_COLUMNS
+from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.gates import judge_members
-from breadthflow_pipelines.orchestration.overlap import overlapped
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.holds import AssetHolds
+from breadthflow_pipelines.orchestration.partitions import Days
 from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import marked, of_market, shown
 from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
@@ -23,14 +25,6 @@ from breadthflow_pipelines.signals.symbols import symbol_signals as compute_sign
 from breadthflow_pipelines.warehouse import member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
-
-
-class _Piece(NamedTuple):
-    """Signals of some days."""
-
-    start: dt.date
-    end: dt.date
-    signals: pl.DataFrame
 
 
 def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -63,34 +57,39 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
     )
 
 
+@dataclass(frozen=True)
+class _OfDays:
+    """Signals of all members on some days."""
+
+    holds: AssetHolds
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return self._computed, self._stored
+
+    def _computed(self, market: Market, days: Days, _: None) -> pl.DataFrame:
+        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, *days)
+        signals = compute_signals(rows, member_store.regimes(market.store, *days))
+        return require(contracts.symbol_signals(SIGNAL_BOUNDS), self.holds.without_held(signals))
+
+    def _stored(self, market: Market, days: Days, signals: pl.DataFrame) -> Merged:
+        return member_store.record_symbol_signals(
+            market.store, signals, SIGNAL_COLUMNS, days=days, held=self.holds.first_sessions
+        )
+
+
 def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
     span, merged = scope.span, NOTHING
-    contract = contracts.symbol_signals(SIGNAL_BOUNDS)
-
-    def computed() -> Iterator[_Piece]:
-        for start, end in span.pieces(security_store.how_many(market.store)):
-            rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, start, end)
-            signals = compute_signals(rows, member_store.regimes(market.store, start, end))
-            yield _Piece(start, end, require(contract, scope.holds.without_held(signals)))
-
-    def store(piece: _Piece) -> tuple[dt.date, Merged]:
-        return piece.end, member_store.record_symbol_signals(
-            market.store,
-            piece.signals,
-            SIGNAL_COLUMNS,
-            days=(piece.start, piece.end),
-            held=scope.holds.first_sessions,
-        )
-
-    for end, stored in overlapped(computed(), store):
-        merged += stored
-        advance("symbol signals", _share(span, end), f"through {end}")
+    if span.is_empty:
+        return merged
+    pieces = span.pieces(security_store.how_many(market.store))
+    member_store.prepare_symbol_signals(market.store, SIGNAL_COLUMNS, span.days)
+    done = 0
+    for days, stored in spread(market, "symbol_signals", _OfDays(scope.holds), pieces):
+        merged, done = merged + stored, done + 1
+        advance("symbol signals", done / len(pieces), f"through {days.end}")
     return merged
-
-
-def _share(span: Span, day: dt.date) -> float:
-    return ((day - span.start).days + 1) / ((span.end - span.start).days + 1)
 
 
 def _members(market: Market, scope: Scope) -> pl.DataFrame:
