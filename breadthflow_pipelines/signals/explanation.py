@@ -8,6 +8,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from breadthflow_pipelines.model.vocabulary import ARMED_SESSION, BREADTH_SCORE, CONVICTION, HELD_BACK, LEVELS
@@ -127,7 +128,12 @@ def encoded(evidence: Evidence) -> str:
 
 def _in_order(facts: Mapping[str, object]) -> dict[str, object]:
     """The facts in the order of PostgreSQL's JSONB: shorter names first, those of a length by alphabet."""
-    return {name: facts[name] for name in sorted(sorted(facts), key=len)}
+    return {name: facts[name] for name in _ordered(tuple(facts))}
+
+
+@lru_cache(maxsize=1024)  # the names are the same for every session
+def _ordered(names: tuple[str, ...]) -> list[str]:
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 def evidence_of(rule: str, stored: Mapping[str, Any]) -> Evidence:

@@ -4,11 +4,12 @@ Connections: arrow_connections.py.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
@@ -281,13 +282,7 @@ def _differing(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], co
 
 def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
     """Write rows of which the table has none, without comparing them first: in half the time."""
-    types = _types_of(table, frame)
-    if _CARRIED.keys().isdisjoint(types.values()):
-        cursor.adbc_ingest(table.name, frame.to_arrow(), mode="append")
-    else:
-        _carry(cursor, frame, types)
-        taken = ", ".join(f"{c}::{kind}" for c, kind in types.items())
-        cursor.execute(f"INSERT INTO {table.name} ({_list(frame.columns)}) SELECT {taken} FROM stage")
+    cursor.adbc_ingest(table.name, _arrow(table, frame), mode="append")
     session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
@@ -318,29 +313,21 @@ _PROVENANCE = frozenset({"run_id"})
 
 def _stage(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
     """Put the frame beside the table, in the table's types."""
-    types = _types_of(table, frame)
-    _carry(cursor, frame, types)
-    for c, kind in types.items():
-        if kind in _CARRIED:
-            cursor.execute(f"ALTER TABLE stage ALTER COLUMN {c} TYPE {kind} USING {c}::{kind}")
-    cursor.execute(f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in types])})")
-
-
-def _carry(cursor: adbc.Cursor, frame: pl.DataFrame, types: Mapping[str, str]) -> None:
-    """Put the frame beside the table, in types that ADBC can write."""
-    declared = ", ".join(f"{c} {_CARRIED.get(kind, kind)}" for c, kind in types.items())
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    declared = ", ".join(f"{c} {table.c[c].type.compile(dialect)}" for c in frame.columns)
     cursor.execute(f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
     if frame.height:
-        cursor.adbc_ingest("stage", frame.to_arrow(), mode="append", temporary=True)
+        cursor.adbc_ingest("stage", _arrow(table, frame), mode="append", temporary=True)
+    cursor.execute(f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in frame.columns])})")
 
 
-def _types_of(table: sa.Table, frame: pl.DataFrame) -> dict[str, str]:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return {c: table.c[c].type.compile(dialect) for c in frame.columns}
-
-
-# What Arrow frames bring where the table has a type that ADBC does not write.
-_CARRIED = {"JSONB": "text"}
+def _arrow(table: sa.Table, frame: pl.DataFrame) -> pa.Table:
+    """The frame as the driver takes it: text that goes into JSON is marked as such."""
+    rows = frame.to_arrow()
+    for place, name in enumerate(frame.columns):
+        if isinstance(table.c[name].type, postgresql.JSONB):
+            rows = rows.set_column(place, name, rows[name].cast(pa.string()).cast(pa.json_(pa.string())))
+    return rows
 
 
 def _change(
