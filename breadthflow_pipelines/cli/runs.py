@@ -1,6 +1,7 @@
 """Commands that run the pipeline or its checks, and what the last runs could not read."""
 
 import datetime as dt
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -169,6 +170,8 @@ def orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance"
 
     source: whether the source has to answer as well.
     """
+    # What a run makes stays, for the most part: looking for garbage after every 700 objects takes a twentieth of it.
+    gc.set_threshold(100_000)
     settings = get_settings()
     open_database(settings)
     from breadthflow_pipelines.orchestration.hosting.instance import WithoutStorageErrors, dagster_instance

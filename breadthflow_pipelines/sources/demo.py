@@ -1,4 +1,4 @@
-"""The synthetic market: 90 invented companies, so that everything can be tried offline. Reads nothing, stores nothing.
+"""The synthetic market: 74 invented companies, so that everything can be tried offline. Reads nothing, stores nothing.
 
 How the past stays the past: every session draws its random numbers from a generator of its own, keyed by seed and date,
 and what is fixed about a company is drawn from the seed alone (demo_companies.py). The last session only decides how
@@ -61,7 +61,7 @@ BROKEN_ROWS = (
     BrokenRow(
         symbol_name(44), dt.date(2020, 11, 17), "close outside the bar", (pl.col("high").mul(1.05).alias("close"),)
     ),
-    BrokenRow(symbol_name(57), dt.date(2021, 4, 20), "volume negative", (pl.col("volume").add(1).neg(),)),
+    BrokenRow(symbol_name(52), dt.date(2021, 4, 20), "volume negative", (pl.col("volume").add(1).neg(),)),
     BrokenRow(
         symbol_name(11),
         _OUTSIDE_CALENDAR,

@@ -26,12 +26,12 @@ SECTORS = (
     "Utilities",
 )
 
-COMPANIES = 90  # about eight for each sector: enough to see everything, few enough for a quick first run
-DELISTING = range(68, 76)  # companies that leave the market some day
-LISTING = range(76, 90)  # companies that come to it after the epoch; all others are there from first to last
-WITHOUT_SECTOR = frozenset({15, 40, 65, 85})
+COMPANIES = 74  # six or seven for each sector: enough to see everything, few enough for a quick first run
+DELISTING = range(56, 62)  # companies that leave the market some day
+LISTING = range(62, 74)  # companies that come to it after the epoch; all others are there from first to last
+WITHOUT_SECTOR = frozenset({15, 33, 50, 70})
 HORIZON_DAYS = 11 * 365  # listings, delistings and changes of membership fall into these days after the epoch
-RENAMES = {17: dt.date(2018, 6, 11), 63: dt.date(2022, 2, 14)}  # company: first day under its second symbol
+RENAMES = {17: dt.date(2018, 6, 11), 47: dt.date(2022, 2, 14)}  # company: first day under its second symbol
 SEASONING_DAYS = 90  # from a listing to joining the universe
 ABSENCE_DAYS = 300  # of members that leave and come back
 NEVER = dt.date.max.toordinal()
@@ -49,8 +49,8 @@ class Reuse:
 
 
 REUSES = (
-    Reuse(leaver=68, left=dt.date(2017, 8, 14), taker=76, listed=dt.date(2019, 3, 18)),
-    Reuse(leaver=69, left=dt.date(2019, 11, 4), taker=77, listed=dt.date(2021, 6, 7)),
+    Reuse(leaver=56, left=dt.date(2017, 8, 14), taker=62, listed=dt.date(2019, 3, 18)),
+    Reuse(leaver=57, left=dt.date(2019, 11, 4), taker=63, listed=dt.date(2021, 6, 7)),
 )
 
 
