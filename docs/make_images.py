@@ -25,7 +25,7 @@ def asset_graph(page: Page, address: str) -> None:
     page.goto(f"{address}/asset-groups?expanded={GROUPS}")
     page.get_by_text("market_signals", exact=True).first.wait_for()
     page.wait_for_timeout(3_000)  # the graph still moves into place
-    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 590, "y": 222, "width": 1360, "height": 650})
+    page.screenshot(path=IMAGES / "asset_graph.png", clip={"x": 570, "y": 270, "width": 1390, "height": 715})
 
 
 def chart(page: Page, address: str, asset: str, about: str, name: str) -> None:
