@@ -797,6 +797,14 @@ def test_what_cannot_be_judged_or_followed_is_said(ask: Ask, arguments: tuple[st
     assert re.search(said, answer.err)
 
 
+def test_a_universe_without_a_benchmark_cannot_be_traded_by_it(ask: Ask) -> None:
+    asked = ("backtest", "--universe", "demo", "--rule", "breadth_score", "--on-benchmark")
+    refused = ask(*asked)
+    assert (refused.status, "demo has no benchmark" in refused.err) == (2, True)
+    refused = ask(*asked, index_symbols="demo=NOPE")
+    assert (refused.status, "NOPE, has no close in the store" in refused.err) == (2, True)
+
+
 def test_a_trade_leads_to_its_signal(ask: Ask) -> None:
     trades = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--costs", "0", "--format", "csv").rows
     assert trades
@@ -838,6 +846,10 @@ def test_a_backtest_is_held_beside_the_index_and_the_interest_that_settings_name
     answer = ask(*asked, **settings)
     for told in ("Benchmark: index.csv (price)", "Cash earns the risk-free rate", "benchmark"):
         assert told in answer.out
+    traded = ask(*asked, "--on-benchmark", **settings)
+    assert "Traded: index.csv (price), after costs" in traded.out
+    assert f"{min(days)}" < traded.out.split(", ")[1][:10]  # from the second of its closes that a signal could precede
+    assert "benchmark" not in traded.out.partition("Figures")[2]
     (tmp_path / "rates.csv").write_text("day,rate\n")
     refused = ask(*asked, **settings)
     assert (refused.status, "rates.csv has no columns session and rate" in refused.err) == (2, True)

@@ -80,6 +80,9 @@ def backtest(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Tilt a holding of 60 % by 20 points instead of going in and out.")
     ] = False,
+    on_benchmark: Annotated[
+        bool, typer.Option("--on-benchmark", help="Trade the index that settings name for the universe.")
+    ] = False,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print what following a rule was worth, beside holding the market; csv and json have the trades.
@@ -103,7 +106,7 @@ def backtest(
     database = open_database(settings)
     standing.check_universe(database, universe)
     rates = interest(settings if risk_free is None else settings.model_copy(update={"risk_free": risk_free}))
-    held = _held(settings, database, rule, universe)
+    held = _held(settings, database, rule, universe, on_benchmark=on_benchmark)
     choices, tested = _tested(
         rule,
         held,
@@ -141,7 +144,7 @@ class _Held(NamedTuple):
     benchmark: "pl.DataFrame | None"
 
 
-def _held(settings: Settings, database: Database, rule: str, universe: str) -> _Held:
+def _held(settings: Settings, database: Database, rule: str, universe: str, *, on_benchmark: bool) -> _Held:
     from breadthflow_pipelines.orchestration.holdings import benchmarks, traded
     from breadthflow_pipelines.warehouse.evaluation_store import market_signals
 
@@ -154,8 +157,19 @@ def _held(settings: Settings, database: Database, rule: str, universe: str) -> _
     signals = market_signals(database, ALL).filter(universe=universe, rule=rule).sort("session")
     if signals.is_empty():
         raise RequestError(f"{rule} has given no signal in {universe}: there is nothing to follow.")
-    named = universe in settings.index_symbols
-    return _Held(signals, found, benchmarks(settings, database).filter(universe=universe) if named else None)
+    if universe not in settings.index_symbols:
+        if on_benchmark:
+            raise RequestError(f"{universe} has no benchmark: name one in BREADTHFLOW_INDEX_SYMBOLS.")
+        return _Held(signals, found, None)
+    benchmark = benchmarks(settings, database).filter(universe=universe)
+    if not on_benchmark:
+        return _Held(signals, found, benchmark)
+    if benchmark.is_empty():
+        raise RequestError(
+            f"The benchmark of {universe}, {settings.index_symbols[universe]}, has no close in the store."
+        )
+    # Where it has closes of other days, nobody could have given a signal on those.
+    return _Held(signals, benchmark.join(found.select("session"), on="session", how="semi"), None)
 
 
 def _tested(

@@ -39,7 +39,10 @@ def read_index(path: Path) -> pl.DataFrame:
         found[row[0]] = row
     if not found:
         raise RequestError(f"{shown(path)} has no close of any session.")
-    return pl.DataFrame(list(found.values()), schema=INDEX_SCHEMA, orient="row").sort("session")
+    closes = pl.DataFrame(list(found.values()), schema=INDEX_SCHEMA, orient="row").sort("session")
+    # Of an index without dividends vendors repeat the close: nothing was adjusted.
+    repeated = (pl.col("close_adjusted") == pl.col("close")).all(ignore_nulls=False)
+    return closes.with_columns(close_adjusted=pl.when(~repeated.fill_null(value=False)).then("close_adjusted"))
 
 
 def _read(path: Path, rows: Sequence[list[str]]) -> Iterator[tuple[int, _Row]]:

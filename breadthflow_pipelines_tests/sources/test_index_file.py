@@ -16,6 +16,7 @@ D2, D3 = dt.date(2024, 1, 2), dt.date(2024, 1, 3)
     [
         ("Date,Open,Close,Adj Close,Volume\n2024-01-03,1,11,10.5,9\n2024-01-02,1,10,9.5,9\n", [9.5, 10.5]),  # Yahoo's
         ("session,close\n20240102,10\n20240103,11\n2024-01-01,\n", [None, None]),  # a holiday has no close
+        ("Date,Close,Adj Close\n2024-01-02,10,10\n2024-01-03,11,11\n", [None, None]),  # an index pays no dividends
         ("20240102, 10.00\n20240103, 11\n", [None, None]),  # an exchange's own
         ("\ufeffdate;x,CLOSE,date\n,10,2024-01-02\n,11,2024-01-03\n", [None, None]),
     ],
@@ -57,6 +58,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.market_data
 def test_real_index_files_are_read(market: Path) -> None:
     sp500 = read_index(market / "index" / "gspc.csv")
-    assert sp500.row(0) == (dt.date(2005, 1, 3), 1202.08, 1202.08)
+    assert sp500.row(0) == (dt.date(2005, 1, 3), 1202.08, None)  # its adjusted closes are its closes
     nasdaq = read_index(market / "index" / "NASDAQ_index.csv")
     assert nasdaq.row(0) == (dt.date(1978, 1, 3), 104.0, None)
