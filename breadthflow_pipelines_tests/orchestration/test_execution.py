@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dagster._core.storage.dagster_run import RunsFilter
 
-from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, DATASETS
+from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_ASSETS, DAILY_JOB, DATASETS
 from breadthflow_pipelines.orchestration import execution
 from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
@@ -48,7 +48,7 @@ def test_assets_without_months_are_planned_once(filled: Store) -> None:
     months = counted[dg.AssetKey("bars")]
     assert months > 1
     assert {str(key): times for key, times in counted.items()} == {
-        str(dg.AssetKey(name)): months if DATASETS[name].monthly else 1 for name in DATASETS
+        str(dg.AssetKey(name)): months if DATASETS[name].monthly else 1 for name in DAILY_ASSETS
     }
 
 
