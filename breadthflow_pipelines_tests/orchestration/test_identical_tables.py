@@ -189,6 +189,7 @@ def test_a_month_again_reads_of_each_member_only_what_its_recursions_go_on_from(
     assert by_member.max() == WINDOW + sum(day >= dt.date(2023, 12, 1) for day in SESSIONS)
 
 
+@pytest.mark.slow
 def test_recursions_go_on_from_nothing_that_a_correction_made_wrong(filled: Store, one_shot: Contents) -> None:
     """A correction of May computes all that follows it, and what later runs go on from."""
     [(security,)] = filled.rows("SELECT min(security_id) FROM price_indicators WHERE ema_200 IS NOT NULL")
