@@ -157,6 +157,7 @@ def test_the_index_that_settings_name_is_held_beside(filled: Store) -> None:
     assert cagr == pytest.approx(bought ** (252 / sessions) - 1)
 
 
+@pytest.mark.slow
 def test_an_index_and_interest_may_come_from_files(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

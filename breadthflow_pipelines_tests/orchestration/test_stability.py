@@ -74,6 +74,7 @@ def test_what_stays_is_what_a_market_without_these_members_has(filled: Store) ->
     assert stored(filled, "total_return") == {}  # nobody knows a dividend here
 
 
+@pytest.mark.slow
 def test_records_show_it_and_a_daily_run_does_not_pay_for_it(filled: Store) -> None:
     query = (
         "SELECT rule, kept_dropout FROM signal_accuracy WHERE era = 'all' AND horizon = 5 AND kept_dropout IS NOT NULL"

@@ -56,6 +56,7 @@ def test_sums_are_those_of_a_loop_over_bars_and_signals(filled: Store) -> None:
         assert tuple(sums) == pytest.approx(expected[key], abs=1e-9), key
 
 
+@pytest.mark.slow
 def test_a_corrected_price_is_followed_into_every_month_that_it_touches(filled: Store) -> None:
     before = stored(filled)
     day = dt.date(2023, 11, 20)
@@ -90,6 +91,7 @@ def changed_signal(store: Store) -> None:
     )
 
 
+@pytest.mark.slow
 def test_signals_that_a_run_of_their_month_changes_are_followed_a_year_on(prepared: Prepare) -> None:
     store = prepared("calibration changed signals", changed_signal, filled=True)
     wrong = by_hand(store)
@@ -100,6 +102,7 @@ def test_signals_that_a_run_of_their_month_changes_are_followed_a_year_on(prepar
             assert tuple(sums) == pytest.approx(by_hand(store)[key], abs=1e-9), key
 
 
+@pytest.mark.slow
 def test_pieces_of_any_size_give_the_same_rows(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     before = filled.contents()
     filled.execute("DELETE FROM symbol_calibration")
