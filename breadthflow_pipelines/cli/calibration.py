@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, write_rows
-from breadthflow_pipelines.cli.options import Format, Shape
+from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, with_reason, write_rows
+from breadthflow_pipelines.cli.options import Format, Shape, check_horizon
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD, HORIZONS
+from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, open_database
@@ -50,8 +50,7 @@ def calibration(
     rules = tuple(dict.fromkeys(claim.rule for claim in SYMBOL_FAMILY.claims))
     if rule is not None and rule not in rules:
         raise RequestError(f"No rule of single members is called {rule}; there are: {', '.join(rules)}.")
-    if horizon is not None and horizon not in HORIZONS:
-        raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
+    check_horizon(horizon)
     database = open_database(get_settings())
     shown = horizon or (RECORD_HORIZON if shape is Format.TABLE else None)
     rows = [
@@ -95,7 +94,7 @@ def _show(title: str, rows: list[dict[str, Any]]) -> None:
         return [row for row in rows if row["grouped_by"] == grouping]
 
     said = [
-        {**row, "verdict": f"{row['verdict']}: {row['reason']}" if row["reason"] else row["verdict"]}
+        with_reason(row)
         for row in sorted(of(BY_ALL), key=lambda row: (row["rule"] != COMBINED, row["rule"], row["action"]))
         if row["action"] != HOLD
     ]

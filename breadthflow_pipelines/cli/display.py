@@ -54,6 +54,11 @@ def titled(title: str, universes: Iterable[str], database: Database) -> str:
     return f"{title} (synthetic: {', '.join(sorted(invented))})" if invented else title
 
 
+def with_reason(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with a verdict, and why it could not be judged said in the same cell."""
+    return {**row, "verdict": f"{row['verdict']}: {row['reason']}" if row["reason"] else row["verdict"]}
+
+
 def print_filled(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Print a table, unless it is empty."""
     if rows:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, out, print_filled, titled, write_rows
-from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_rule, day_range
+from breadthflow_pipelines.cli.display import err, out, print_filled, titled, with_reason, write_rows
+from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_horizon, check_rule, day_range
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import ALL, HORIZONS, SESSION_RULES, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES, WHOLE
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import accuracy_listing, standing
 from breadthflow_pipelines.warehouse.database import Database, open_database
@@ -44,16 +44,11 @@ def accuracy(
     """
     if rule is not None:
         check_rule(rule)
-    if horizon is not None and horizon not in HORIZONS:
-        raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
+    check_horizon(horizon)
     database = open_database(get_settings())
     rows = accuracy_listing.accuracy(database, universe, rule, horizon)
     if shape is Format.TABLE:
-        rows = [
-            {**row, "verdict": f"{row['verdict']}: {row['reason']}" if row["reason"] else row["verdict"]}
-            for row in rows
-            if rule is not None or row["era"] == WHOLE
-        ]
+        rows = [with_reason(row) for row in rows if rule is not None or row["era"] == WHOLE]
     columns = [*accuracy_listing.ACCURACY, "synthetic"]
     write_rows(rows, columns, _ACCURACY_SHORT, shape, titled(f"Records of {universe}", [universe], database))
 

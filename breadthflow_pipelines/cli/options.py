@@ -12,6 +12,7 @@ import typer
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
+from breadthflow_pipelines.model.vocabulary import HORIZONS
 
 
 class Action(StrEnum):
@@ -98,6 +99,12 @@ def check_rule(rule: str) -> None:
 
     if rule not in RULES:
         raise RequestError(f"Rule {rule} is unknown; there are: {', '.join(RULES)}.")
+
+
+def check_horizon(horizon: int | None) -> None:
+    """Refuse a number of sessions after which nothing is judged; None is any of them."""
+    if horizon is not None and horizon not in HORIZONS:
+        raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
 
 
 def day_range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date | None, dt.date | None]:

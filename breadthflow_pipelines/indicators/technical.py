@@ -574,14 +574,13 @@ def technical_indicators(bars: pl.DataFrame, states: pl.DataFrame | None = None)
     bars: security_id (Int64), session (Date), high, low, close (Float64), volume (Int64), in any order, with the whole
     history of each security: one row per bar that was traded, prices positive, nothing null. A security with a row in
     ``states`` may begin later: with the bar of the state or, where that is later, WINDOW bars before the first that is
-    to be computed. states: security_id, session and STATE_COLUMNS, as states_after gave them.
+    to be computed. states: security_id, session and STATE_COLUMNS, as indicators_and_states gave them.
 
     Gives security_id, session and TECHNICAL_COLUMNS (Float64), one row per bar, sorted by both. Null through the
     burn-in of each and where its function says so; never NaN or infinite. From the first bar on that is to be computed
     values are the same to the last bit, whether the history is whole or goes on from a state.
     """
-    rows = _with_windows_and_recursions(bars, states)
-    return rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
+    return _indicators(_with_windows_and_recursions(bars, states))
 
 
 def indicators_and_states(
@@ -593,12 +592,15 @@ def indicators_and_states(
     bars on which a recursion has not begun yet: such a history is short, and read whole.
     """
     rows = _with_windows_and_recursions(bars, states)
-    now = rows.select(*_OF, *(pl.col(name).alias(name + STATE) for name in RECURSIONS))
-    found = rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
-    return found, now.join(sessions, on=_OF, how="semi").drop_nulls()
+    now = rows.join(sessions, on=_OF, how="semi", maintain_order="left")
+    return _indicators(rows), now.select(*_OF, *(pl.col(name).alias(name + STATE) for name in RECURSIONS)).drop_nulls()
 
 
 _OF = ("security_id", "session")
+
+
+def _indicators(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
 
 
 def _with_windows_and_recursions(bars: pl.DataFrame, states: pl.DataFrame | None) -> pl.DataFrame:
@@ -606,22 +608,27 @@ def _with_windows_and_recursions(bars: pl.DataFrame, states: pl.DataFrame | None
     none = pl.DataFrame(schema={"security_id": pl.Int64, "session": pl.Date} | dict.fromkeys(STATE_COLUMNS, pl.Float64))
     going_on = (none if states is None else states).with_columns(pl.lit(value=True).alias(GOES_ON))
     rows = by_history(bars).join(going_on, on=_OF, how="left", maintain_order="left")
+    bar = rows.select(pl.int_range(pl.len()).over(HISTORY)).to_series()
     for windows in (_WINDOWS, _OF_WINDOWS):
-        rows = rows.with_columns(_computed(rows, name, window) for name, window in windows.items())
+        rows = rows.with_columns(_computed(rows, bar, window).alias(name) for name, window in windows.items())
     for recursions in (_OF_BARS, _OF_RECURSIONS):
         rows = rows.with_columns(value.over(HISTORY).alias(name) for name, value in recursions.items())
     return rows.drop(STATE_COLUMNS)
 
 
-def _computed(rows: pl.DataFrame, name: str, window: Window) -> pl.Series:
-    """A window over all histories at once: one by one, a thousand short histories take as long as a million bars."""
-    values, bar = rows.select(window.values.over(HISTORY), pl.int_range(pl.len()).over(HISTORY).alias("bar"))
-    return pl.select(pl.when(bar >= window.length - 1).then(window.of(values, window.length)).alias(name)).to_series()
+def _computed(rows: pl.DataFrame, bar: pl.Series, window: Window) -> pl.Series:
+    """A window over all histories at once: one by one, a thousand short histories take as long as a million bars.
+
+    bar: the number of each row in its history, from 0.
+    """
+    values = rows.select(window.values.over(HISTORY)).to_series()
+    return pl.select(pl.when(bar >= window.length - 1).then(window.of(values, window.length))).to_series()
 
 
 def bar_columns(expression: pl.Expr) -> set[str]:
     """The columns of bars that an indicator's expression rests on, directly or through recursions."""
-    found, windows = set(), {**_WINDOWS, **_OF_WINDOWS}
+    found = set()
+    windows = {**_WINDOWS, **_OF_WINDOWS}
     for name in expression.meta.root_names():
         if name in RECURSIONS:
             found |= bar_columns(RECURSIONS[name])

@@ -7,6 +7,8 @@ import polars as pl
 
 from breadthflow_pipelines.warehouse.bar_store import EVERYBODY
 
+SHARD_BARS = 100_000  # counted or computed at a time, with those that only warm up: some 70 MB
+
 
 class Shard(NamedTuple):
     """The securities from ``first`` through ``last``, those that have bars, and how many bars these are."""

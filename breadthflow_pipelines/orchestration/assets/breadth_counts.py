@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import dagster as dg
 import polars as pl
@@ -21,13 +22,11 @@ from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.shards import Shard, shards
+from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, breadth_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
-
-SHARD_BARS = 100_000  # counted at a time, with those that only warm up: some 70 MB
 
 
 def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -112,13 +111,14 @@ def _parts(market: Market, days: Days, calendar: pl.DataFrame) -> pl.DataFrame:
         shard, bars = piece
         return shard.bars, partial_counts(bars, shard.of(members), sessions)
 
-    whole, done, parts = max(1, int(sizes["bars"].sum())), 0, None
-    for bars, part in overlapped(read(), count):
-        parts = part if parts is None else added(parts, part)
-        done += bars
-        advance("breadth counts", 0.9 * done / whole, f"{done:,} bars")
-    assert parts is not None  # noqa: S101 - there is always a shard
-    return parts
+    def counted() -> Iterator[pl.DataFrame]:
+        whole, done = max(1, int(sizes["bars"].sum())), 0
+        for bars, part in overlapped(read(), count):
+            yield part
+            done += bars
+            advance("breadth counts", 0.9 * done / whole, f"{done:,} bars")
+
+    return reduce(added, counted())
 
 
 def _coverage(market: Market, scope: Scope) -> pl.DataFrame:

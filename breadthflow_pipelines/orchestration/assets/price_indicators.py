@@ -36,13 +36,12 @@ from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.shards import Shard, shards
+from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-SHARD_BARS = 100_000  # of whole histories computed at a time: some 70 MB
 _OF_MEMBERS = ("universe", "session", "security_id")
 
 

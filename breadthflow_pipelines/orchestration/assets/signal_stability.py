@@ -1,6 +1,8 @@
 """How many events stay when members are missing or a convention is another one. The mathematics is in evaluation/."""
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import reduce
 
 import dagster as dg
 import polars as pl
@@ -23,14 +25,13 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
-from breadthflow_pipelines.orchestration.shards import shards
+from breadthflow_pipelines.orchestration.shards import SHARD_BARS, shards
 from breadthflow_pipelines.orchestration.ui_metadata import marked, shown
 from breadthflow_pipelines.signals.calibration import calibrated_events
 from breadthflow_pipelines.signals.rules import CALIBRATED, EVENTS
 from breadthflow_pipelines.warehouse import bar_store, breadth_store, evaluation_store, security_store
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-SHARD_BARS = 300_000  # counted at a time
 _ABLE = "able_252"
 _LIST = ("universe", "rule", "session")
 
@@ -106,20 +107,16 @@ def _of_total_returns(counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _of_closes(market: Market, counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Once, where there are members: bars that have no range, counted again."""
-    members = security_store.members(market.store)
-    counted = counts.filter(pl.col("universe").is_in(members["universe"].unique().to_list()))
+    members, counted, sessions = _of_members(market, counts)
     if counted.is_empty():
         return
-    days = counted["session"]
-    start, end = days.min(), days.max()
-    sessions = market.calendar.frame().with_columns(counted=pl.col("session").is_between(start, end))
-    parts = None
-    for shard in shards(bar_store.bars_of_members(market.store, start, end), SHARD_BARS):  # type: ignore[arg-type]
-        bars = bar_store.bars_of(market.store, shard.securities).with_columns(high="close", low="close")
-        part = partial_counts(bars, shard.of(members), sessions)
-        parts = part if parts is None else added(parts, part)
-    assert parts is not None  # noqa: S101 - there is always a shard
-    of_closes = breadth_of(parts).select("universe", "segment", "session", *EXTREMES)
+
+    def parts() -> Iterator[pl.DataFrame]:
+        for shard in shards(bar_store.bars_of_members(market.store, *_ends(counted)), SHARD_BARS):
+            bars = bar_store.bars_of(market.store, shard.securities).with_columns(high="close", low="close")
+            yield partial_counts(bars, shard.of(members), sessions)
+
+    of_closes = breadth_of(reduce(added, parts())).select("universe", "segment", "session", *EXTREMES)
     others = counted.drop(EXTREMES).join(of_closes, on=["universe", "segment", "session"], how="left")
     advance("signal stability", 0.1, "highs and lows of closes")
     yield _rerun(others.select(counts.columns), of_extremes())
@@ -127,15 +124,26 @@ def _of_closes(market: Market, counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _without_some(market: Market, counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """As often as there are draws, where there are members: what those who are missing added, taken away."""
-    members = security_store.members(market.store)
-    counted = counts.filter(pl.col("universe").is_in(members["universe"].unique().to_list()))
+    members, counted, sessions = _of_members(market, counts)
     if counted.is_empty():
         return
-    days = counted["session"]
-    sessions = market.calendar.frame().with_columns(counted=pl.col("session").is_between(days.min(), days.max()))
     calibrated = _asked(counted["universe"].unique(), [rule.name for rule in CALIBRATED.values()])
     for done, missing in enumerate(dropouts(members), 1):
         bars = bar_store.bars_of(market.store, missing["security_id"].unique().sort().to_list())
         left = without(counted, partial_counts(bars, missing, sessions))
         yield pl.concat([_rerun(left, EVENTS), _of_calibrated_levels(left), calibrated])
         advance("signal stability", 0.1 + 0.9 * done / DRAWS, f"draw {done} of {DRAWS}")
+
+
+def _of_members(market: Market, counts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """All members, those of the counts that are made of them, and the calendar with the sessions of these marked."""
+    members = security_store.members(market.store)
+    counted = counts.filter(pl.col("universe").is_in(members["universe"].unique().to_list()))
+    between = pl.col("session").is_between(*_ends(counted)) if counted.height else pl.lit(value=False)
+    return members, counted, market.calendar.frame().with_columns(counted=between)
+
+
+def _ends(counted: pl.DataFrame) -> tuple[dt.date, dt.date]:
+    """The first and the last session of some counts."""
+    first, last = counted.select(first=pl.col("session").min(), last=pl.col("session").max()).row(0)
+    return first, last

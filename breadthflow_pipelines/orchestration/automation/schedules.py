@@ -113,23 +113,24 @@ def daily_schedule(
 
 def nightly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> dg.ScheduleDefinition:
     """Every night: all checks, those included that are too slow for the daily run."""
-    return dg.ScheduleDefinition(
-        name="nightly_checks",
-        job=job,
-        cron_schedule=AT_NIGHT,
-        execution_timezone=calendar.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Judges all that is stored every night, with the suites that are too slow for the evening's run.",
-    )
+    about = "Judges all that is stored every night, with the suites that are too slow for the evening's run."
+    return _by_the_clock("nightly_checks", AT_NIGHT, job, calendar, about)
 
 
 def weekly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar) -> dg.ScheduleDefinition:
     """Every Sunday: what takes minutes and changes little from day to day."""
+    about = "Finds every rule's events again once a week, for how many of them stay."
+    return _by_the_clock("weekly_stability", ON_SUNDAYS, job, calendar, about)
+
+
+def _by_the_clock(
+    name: str, when: str, job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar, about: str
+) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name="weekly_stability",
+        name=name,
         job=job,
-        cron_schedule=ON_SUNDAYS,
+        cron_schedule=when,
         execution_timezone=calendar.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Finds every rule's events again once a week, for how many of them stay.",
+        description=about,
     )
