@@ -80,7 +80,7 @@ def test_every_check_is_registered() -> None:
     ("makers", "registered"),
     [
         (("sensor", "run_failure_sensor", "run_status_sensor"), [sensor.name for sensor in REPOSITORY.sensor_defs]),
-        (("schedule", "ScheduleDefinition"), [schedule.name for schedule in REPOSITORY.schedule_defs]),
+        (("schedule", "ScheduleDefinition", "_by_the_clock"), [schedule.name for schedule in REPOSITORY.schedule_defs]),
         (("define_asset_job",), [job.name for job in REPOSITORY.get_all_jobs() if not job.name.startswith("__")]),
     ],
     ids=["sensors", "schedules", "jobs"],
