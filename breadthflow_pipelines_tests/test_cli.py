@@ -130,6 +130,32 @@ def test_symbols_prints_members_of_the_last_session_strongest_first(ask: Ask) ->
     assert "synthetic: demo" in ask("symbols", "--universe", "demo").out
 
 
+def test_a_member_s_signal_is_explained_by_the_id_that_symbols_prints(ask: Ask) -> None:
+    [row] = ask("symbols", "--universe", "demo", "--action", "sell", "--format", "csv").rows[:1]
+    assert row["signal_id"] == f"demo:{row['symbol']}:2026-04-10"
+    told = ask("explain", row["signal_id"])
+    assert (told.status, told.err) == (0, "")
+    first, record, strength, *_ = told.out.splitlines()
+    assert first == f"SELL demo {row['symbol']} at the close of 2026-04-10 (final) (synthetic: demo)"
+    assert record.startswith("Record       ")
+    assert strength.startswith(f"Strength     {float(row['strength']):.3f}: ")
+    votes = {line.split()[0]: line.split() for line in told.out.splitlines() if "weight" not in line}
+    weights = {"trend": 0.25, "momentum": 0.15, "rsi": 0.15, "breakout": 0.15}  # as docs/indicators.md lists them
+    weights |= {"relative_strength": 0.2, "volume_confirmation": 0.1}
+    cast = {name: float(row[f"vote_{name}"]) for name in weights if row[f"vote_{name}"]}
+    assert float(row["strength"]) == pytest.approx(
+        sum(weights[name] * vote for name, vote in cast.items()) / sum(weights[name] for name in cast), abs=1e-5
+    )
+    assert set(weights) <= set(votes)
+    assert f"rsi_14 {float(row['rsi_14']):.2f}" in told.out
+    other = row["symbol"].replace(".", "-")  # another spelling of the same symbol
+    assert ask("explain", f"demo:{other}:2026-04-10").out == told.out
+
+
+def test_an_id_is_printed_as_it_is(ask: Ask) -> None:
+    assert "demo:A:2026-04-10" in ask("explain", "demo:A:2026-04-10:1").err  # and :A: is not made a picture
+
+
 def test_members_are_listed_with_the_ends_of_their_membership_and_of_their_bars(ask: Ask) -> None:
     rows = ask("members", "--universe", "demo", "--date", "2026-04-10", "--format", "csv").rows
     assert list(rows[0]) == ["universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar"]
@@ -500,6 +526,17 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["signals", "--rule", "nope"], {}, 2, "there are: zweig_breadth_thrust"),
         (["score", "--date", "2001-01-02"], {}, 2, "No breadth score of 2001-01-02: there are scores from"),
         (["explain", "nope"], {}, 2, "No signal has the id nope"),
+        (["explain", "' OR true --"], {}, 2, "No signal has the id ' OR true --"),
+        (["explain", "\udcff\udcfe"], {}, 2, "is not UTF-8"),  # bytes that a shell passes on
+        (["explain", "demo:\udcff:2026-04-10"], {}, 2, "is not UTF-8"),
+        (["signals", "--universe", "\udcff"], {}, 2, "is not UTF-8"),
+        (["explain", "demo:NOPE:2026-04-10"], {}, 2, "NOPE has no signal as a member of demo on 2026-04-10. It was no"),
+        (["explain", "demo:x' OR true --:2026-04-10"], {}, 2, "x' OR true -- has no signal as a member of demo"),
+        (["explain", "demo:[red]:2026-04-10"], {}, 2, "[red] has no signal as a member of demo"),
+        (["explain", "nope:AAPL:2026-04-10"], {}, 2, "Universe nope is unknown; there are: demo"),
+        (["explain", "demo:AAPL:2026-04-13"], {}, 2, "through 2026-04-10, and none on 2026-04-13"),
+        (["explain", "demo:AAPL:2026-04-05"], {}, 2, "No member of demo has a signal on 2026-04-05; it may be no"),
+        (["explain", "demo:AAPL:2026-04-31"], {}, 2, "is universe:symbol:session, as in sp500:AAPL:2024-03-01"),
         (["breadth", "--universe", "demo", "--as-of", "yesterday"], {}, 2, "write it as 2024-03-01T22:00"),
         (["breadth", "--universe", "demo", "--as-of", "2999-01-01"], {}, 2, "lies in the future"),
         (["breadth", "--universe", "nope", "--as-of", "2020-01-01"], {}, 2, "Universe nope is unknown"),
@@ -632,6 +669,7 @@ READING: dict[str, set[str]] = {  # what it may import of the heavy ones: rules 
     "status": set(),
     "indicators": {"polars"},
     "explain {signal}": {"polars"},
+    "explain {member}": {"polars"},
     "signals --rule zweig_breadth_thrust": {"polars"},
 }
 
@@ -656,9 +694,17 @@ for line in sys.argv[1:]:
     with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT signal_id FROM market_signals LIMIT 1")
         [(signal,)] = cursor.fetchall()
+        cursor.execute("SELECT symbol FROM symbol_signals JOIN security_symbols USING (security_id) LIMIT 1")
+        [(symbol,)] = cursor.fetchall()
+        cursor.execute(
+            "SELECT max(session) FROM symbol_signals JOIN security_symbols USING (security_id) WHERE symbol = %s",
+            (symbol,),
+        )
+        [(last,)] = cursor.fetchall()
     connection.close()
     given = os.environ | {f"BREADTHFLOW_{name.upper()}": str(value) for name, value in store.items()}
-    lines = {line.format(signal=signal): line for line in READING}
+    member = f"demo:{symbol}:{last}"
+    lines = {line.format(signal=signal, member=member): line for line in READING}
     ran = subprocess.run([sys.executable, "-c", code, *lines], capture_output=True, text=True, env=given, check=True)
     found = {}
     for told in ran.stdout.splitlines():

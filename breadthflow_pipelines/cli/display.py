@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
 
 PIPED_WIDTH = 200  # columns where stdout is not a terminal, so that nothing is cut
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+# Without emoji: sp500:A:2024-03-01 is an id, and :A: no picture.
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, emoji=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 EVENTS_SHOWN = 5  # newest events of each universe after a run
 ROWS_SHOWN = 200  # in a table; machine formats have all of them
 INVENTED = " The market is synthetic: its prices are invented."

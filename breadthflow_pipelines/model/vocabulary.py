@@ -55,6 +55,8 @@ MARKET_SIGNAL = (
 
 # What the record of a signal's rule was when it gave the signal; printed beside it, stored in a table of its own.
 SIGNAL_RECORD = ("record_hit_rate", "record_base_rate", "record_n", "verdict")
+# Sessions that it follows, a quarter: long enough for breadth to matter, short enough for a decade to hold a record.
+RECORD_HORIZON = 63
 
 # Rules that say something of every session, not of some.
 BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"

@@ -6,7 +6,7 @@ How they are made: evaluation/.
 from collections.abc import Mapping
 from typing import Any
 
-from breadthflow_pipelines.model.vocabulary import CHANCE, NOT_JUDGED, SUGGESTIVE, SURVIVES
+from breadthflow_pipelines.model.vocabulary import ALL, CHANCE, HOLD, NOT_JUDGED, SUGGESTIVE, SURVIVES
 
 
 def record_line(row: Mapping[str, Any]) -> str | None:
@@ -15,6 +15,17 @@ def record_line(row: Mapping[str, Any]) -> str | None:
         return None
     hits, base = row["record_hit_rate"], row["record_base_rate"]
     return f"{hits:.0%} of {row['record_n']:,}, base {base:.0%}: {row['verdict']}"
+
+
+def record_told(row: Mapping[str, Any], horizon: int) -> str:
+    """The same in the explanation of a signal; where there is no record, why. horizon: sessions that were followed."""
+    if line := record_line(row):
+        return f"{line} ({horizon} sessions, as known then)"
+    if row["action"] == HOLD:
+        return "none: a hold claims nothing"
+    if row.get("segment", ALL) != ALL:
+        return "none: only universes as a whole are judged"
+    return "none: too few such signals had come to their end by then"
 
 
 def verdicts_sentence(universe: str, found: Mapping[str, int], level: float) -> str:

@@ -17,6 +17,7 @@ Row = Mapping[str, Any]
 LONG = 1e15  # from here on numbers are written with an exponent
 MOST_DECIMALS = 12  # a smaller number is a rounding error and written as 0.000
 ROUNDED_BY = 0.005  # the most that writing may change a number by: three digits, as in 0.615
+NAMING = frozenset({"year", "line"})  # numbers that name something and count nothing: written without separators
 ACTION_STYLES: Mapping[str, str] = {BUY: "green", SELL: "red", HOLD: "dim"}
 
 
@@ -29,12 +30,12 @@ def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
         drawn.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         style = ACTION_STYLES.get(str(row.get("action")))
-        drawn.add_row(*(escape(text(row.get(column))) for column in columns), style=style)
+        drawn.add_row(*(escape(text(row.get(column), column)) for column in columns), style=style)
     return drawn
 
 
-def text(value: object) -> str:
-    """One value, written for people."""
+def text(value: object, name: str = "", /) -> str:
+    """One value, written for people. name: what it is called; a year is not 2,026."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -42,9 +43,9 @@ def text(value: object) -> str:
     if isinstance(value, float):
         return _figures(value)
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if name in NAMING else f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(text(item) for item in value)
+        return ", ".join(text(item, name) for item in value)
     if isinstance(value, dt.datetime):
         return value.strftime("%Y-%m-%d %H:%M")
     return str(value)

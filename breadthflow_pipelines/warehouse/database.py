@@ -77,6 +77,8 @@ class Database:
             lost = bool(connection.closed)
             connection.close()
             explained = failure(self.url, error, gone if lost else None) if isinstance(error, psycopg2.Error) else None
+            if isinstance(error, UnicodeEncodeError):
+                explained = RequestError("What was typed is not UTF-8, and the store holds no other text.")
             if explained is None:
                 raise
             raise explained from None

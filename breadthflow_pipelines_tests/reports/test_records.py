@@ -1,6 +1,8 @@
 """A record in one line: never without its base rate."""
 
-from breadthflow_pipelines.reports.records import record_line, verdicts_sentence
+import pytest
+
+from breadthflow_pipelines.reports.records import record_line, record_told, verdicts_sentence
 
 
 def test_a_record_stands_beside_its_base_rate_and_verdict() -> None:
@@ -11,6 +13,24 @@ def test_a_record_stands_beside_its_base_rate_and_verdict() -> None:
 def test_too_short_a_record_says_nothing() -> None:
     row = dict.fromkeys(("record_n", "record_hit_rate", "record_base_rate", "verdict"))
     assert record_line(row) is None
+
+
+@pytest.mark.parametrize(
+    ("signal", "why"),
+    [
+        ({"action": "hold", "segment": "ALL"}, "a hold claims nothing"),
+        ({"action": "buy", "segment": "Energy"}, "only universes as a whole are judged"),
+        ({"action": "sell", "segment": "ALL"}, "too few such signals had come to their end by then"),
+        ({"action": "sell"}, "too few such signals had come to their end by then"),  # of a member
+    ],
+)
+def test_where_there_is_no_record_the_reason_stands(signal: dict[str, str], why: str) -> None:
+    assert record_told({"record_n": None, **signal}, 63) == f"none: {why}"
+
+
+def test_an_explanation_says_over_how_many_sessions_the_record_is() -> None:
+    row = {"record_n": 19, "record_hit_rate": 14 / 19, "record_base_rate": 0.691, "verdict": "not distinguishable"}
+    assert record_told(row, 63) == "74% of 19, base 69%: not distinguishable (63 sessions, as known then)"
 
 
 def test_verdicts_stand_beside_what_chance_would_give() -> None:

@@ -122,6 +122,22 @@ def test_values_as_people_read_them(value: object, text: str) -> None:
     assert tables.text(value) == text
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("year", "2026"),  # the year of a threshold, the row of a monthly table
+        ("line", "12041"),  # of a file, to go to
+        ("sample_sessions", "2,260"),  # counted
+    ],
+)
+def test_a_number_that_names_something_has_no_separator(name: str, written: str) -> None:
+    number = int(written.replace(",", ""))
+    assert tables.text(number, name) == written
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.table("", [{name: number}], [name]))
+    assert written in console.file.getvalue().split()  # type: ignore[attr-defined]
+
+
 def test_table_has_the_columns_asked_for_and_a_dash_for_what_is_missing() -> None:
     console = Console(file=io.StringIO(), width=80, no_color=True)
     console.print(

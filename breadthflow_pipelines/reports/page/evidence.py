@@ -41,7 +41,7 @@ def _entry(facts: Facts, signal: Row) -> dict[str, Any]:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"columns": columns, "rows": [[text(row.get(column)) for column in columns] for row in rows]}
+    return {"columns": columns, "rows": [[text(row.get(column), column) for column in columns] for row in rows]}
 
 
 def _sessions(facts: Facts, signal: Row) -> tuple[Sequence[Row], int]:
