@@ -464,19 +464,47 @@ def test_report_is_opened_where_somebody_asks_for_it(
     assert ("No browser could be started here" in answer.err) is not browser
 
 
-def test_export_writes_every_segment_with_a_manifest(ask: Ask, tmp_path: Path) -> None:
-    answer = ask("export", "--universe", "demo", "--to", tmp_path / "export")
+@pytest.mark.parametrize("more", [[], ["--sectors"]])
+def test_export_writes_the_universe_and_asked_for_its_sectors(ask: Ask, tmp_path: Path, more: list[str]) -> None:
+    answer = ask("export", "--universe", "demo", "--to", tmp_path / "export", *more)
     assert answer.status == 0
     assert answer.out.strip() == str(tmp_path / "export")
     assert "demo (synthetic) through 2026-04-10" in answer.err
+    assert ("Left out: 11 sectors; --sectors writes them, too." in answer.err) is not bool(more)
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     assert (manifest["as_of"], manifest["synthetic"]) == ("2026-04-10", True)
-    printed = ask("breadth", "--universe", "demo", "--format", "csv").rows
+    whole = [] if more else ["--segment", "ALL"]
+    printed = ask("breadth", "--universe", "demo", *whole, "--format", "csv").rows
+    assert manifest["segments"] == sorted({row["segment"] for row in printed})
+    assert len(manifest["segments"]) + len(manifest["segments_left_out"]) == 12
     exported = list(csv.DictReader((tmp_path / "export" / "breadth.csv").open()))
     assert len(exported) == len(printed) == manifest["files"]["breadth.csv"]["rows"]
     assert list(exported[0]) == list(printed[0])
     key = ("segment", "session", "advances", "synthetic")
     assert [[row[name] for name in key] for row in exported] == [[row[name] for name in key] for row in printed]
+    for file in ("signals", "outcomes"):
+        rows = csv.DictReader((tmp_path / "export" / f"{file}.csv").open())
+        assert {row["segment"] for row in rows} == set(manifest["segments"])
+    signals = ask("signals", "--universe", "demo", *whole, "--format", "csv").rows
+    told = list(csv.DictReader((tmp_path / "export" / "signals.csv").open()))
+    of = ("record_hit_rate", "record_base_rate", "record_n", "verdict")
+    assert {row["signal_id"]: [row[name] for name in of] for row in told} == {
+        row["signal_id"]: [row[name] for name in of] for row in signals
+    }
+
+
+def test_csv_of_a_command_holds_no_formula_of_somebody_else_s(ask: Ask, store: dict[str, object]) -> None:
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rejected_bars (fingerprint, source, symbol, session, reasons, run_id) "
+            "VALUES ('f', '@SUM(1)', '=1+1', '2026-03-02', '{\"negative\"}', 'r')"
+        )
+    [row] = ask("rejected", "--source", "@SUM(1)", "--format", "csv").rows
+    [deep] = json.loads(ask("rejected", "--source", "@SUM(1)", "--format", "json").out)
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rejected_bars WHERE fingerprint = 'f'")
+    assert (row["symbol"], row["source"]) == ("'=1+1", "'@SUM(1)")
+    assert (deep["symbol"], deep["source"]) == ("=1+1", "@SUM(1)")
 
 
 def test_sources_says_what_answers(ask: Ask) -> None:

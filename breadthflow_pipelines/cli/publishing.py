@@ -53,19 +53,25 @@ def report(
 def export(
     universe: OneUniverse,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A directory that is new, or empty.")],
+    *,
+    sectors: Annotated[
+        bool, typer.Option("--sectors", help="Also breadth, signals and outcomes of every sector: many times as much.")
+    ] = False,
 ) -> None:
-    """Write breadth and signals of a universe as CSV, Parquet and JSON, with a manifest; every sector included.
+    """Write breadth, signals, outcomes, records and backtests of a universe as CSV, Parquet and JSON, with a manifest.
 
     Example: breadthflow export --universe demo --to exports/2026-03-31
     """
     from breadthflow_pipelines.publishing import exports
 
     place = _path("--to", to)
-    manifest = exports.export(open_database(get_settings()), universe, place)
+    manifest = exports.export(open_database(get_settings()), universe, place, sectors=sectors)
     rows = [{"file": name, **facts} for name, facts in manifest["files"].items()]
     invented = " (synthetic)" if manifest["synthetic"] else ""
     title = f"{universe}{invented} through {manifest['as_of']}, as known at {manifest['known_at']}"
     err.print(tables.table(title, rows, ("file", "rows", "columns", "bytes")))
+    if left := len(manifest["segments_left_out"]):
+        err.print(f"Left out: {left} sector{'s' if left > 1 else ''}; --sectors writes them, too.")
     out.print(str(place), markup=False, soft_wrap=True)
 
 

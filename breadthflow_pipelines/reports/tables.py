@@ -2,7 +2,9 @@
 
 import csv
 import datetime as dt
+import io
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,6 +18,8 @@ from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL
 Row = Mapping[str, Any]
 LONG = 1e15  # from here on numbers are written with an exponent
 MOST_DECIMALS = 12  # a smaller number is a rounding error and written as 0.000
+# A spreadsheet takes a cell that begins with one of these for a formula; after an apostrophe it is text.
+FORMULA = r"^[=+\-@\t\r]"
 ROUNDED_BY = 0.005  # the most that writing may change a number by: three digits, as in 0.615
 NAMING = frozenset({"year", "line"})  # numbers that name something and count nothing: written without separators
 ACTION_STYLES: Mapping[str, str] = {BUY: "green", SELL: "red", HOLD: "dim"}
@@ -64,11 +68,18 @@ def _figures(value: float) -> str:
 
 
 def write_csv(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
-    """CSV with a header; null is an empty field, floats are written so that they are read back exactly."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_machine(row[column]) for column in columns])
+    """CSV with a header; null is an empty field, floats are written so that they are read back exactly.
+
+    A text that would start a formula is led by an apostrophe. Numbers stay numbers, negative ones included: only text
+    can be a formula that somebody else wrote.
+    """
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)  # ends lines with \r\n, so that it quotes a text with either: Excel begins a row at both
+    for cells in (columns, *([_machine(row[column]) for column in columns] for row in rows)):
+        writer.writerow(cells)
+        out.write(lines.getvalue().removesuffix("\r\n") + "\n")
+        lines.seek(0)
+        lines.truncate()
 
 
 def write_json(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
@@ -98,4 +109,6 @@ def write_junit(checks: Collection[Row], seconds: float, path: Path) -> None:
 def _machine(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{value}" if re.match(FORMULA, value) else value
     return json.dumps(value) if isinstance(value, dict | list) else value

@@ -44,6 +44,28 @@ def test_csv_reads_back_the_same() -> None:
     ] == ROWS
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),  # text, as a rejected row holds it
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("a=1", "a=1"),
+        ("", ""),
+        (-1.5, "-1.5"),  # a number stays one
+        (dt.date(2024, 1, 2), "2024-01-02"),
+        (["=1", "b"], '["=1", "b"]'),
+    ],
+)
+def test_no_text_in_csv_starts_a_formula(value: object, cell: str) -> None:
+    out = io.StringIO()
+    tables.write_csv([{"cell": value, "after": 1}], ["cell", "after"], out)
+    assert list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1] == [cell, "1"]
+
+
 def test_json_reads_back_the_same() -> None:
     out = io.StringIO()
     tables.write_json(ROWS, COLUMNS, out)
