@@ -93,9 +93,10 @@ CASH = (NO_RATE, SOME_RATES, ALL_RATES)
 SHOWN_RULE = BREADTH_SCORE
 
 # What is otherwise when a rule's events are found again: 5 % of the members are missing, at random; one session less
-# from the arming level to the firing one; highs and lows of closes; highs and lows with dividends reinvested.
-DROPOUT, DEADLINE, CLOSES, REINVESTED = "dropout", "deadline", "closes", "total_return"
-VARIATIONS = (DROPOUT, DEADLINE, CLOSES, REINVESTED)
+# from the arming level to the firing one; highs and lows of closes; highs and lows with dividends reinvested; counts
+# that an exchange published.
+DROPOUT, DEADLINE, CLOSES, REINVESTED, AS_PUBLISHED = "dropout", "deadline", "closes", "total_return", "published"
+VARIATIONS = (DROPOUT, DEADLINE, CLOSES, REINVESTED, AS_PUBLISHED)
 
 # How symbol signals are grouped when they are judged: what the rules say together beside each rule alone; all of them,
 # by tenths of confidence, or by tenths of a session's strengths.
