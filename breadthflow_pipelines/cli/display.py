@@ -83,6 +83,13 @@ def show_report(report: "RunReport", *, synthetic: bool) -> None:
     if report.restated:
         what = "history was" if report.restated == 1 else "histories were"
         err.print(f"{report.restated} {what} restated by the source and stored again; breadthflow status names them.")
+    if report.outcomes_revised:
+        what = "outcome is another" if report.outcomes_revised == 1 else "outcomes are others"
+        err.print(
+            f"{report.outcomes_revised:,} closed {what} than before, because prices below changed; the UI lists them "
+            "under signal_outcomes.",
+            soft_wrap=True,
+        )
     for problem in report.problems[:PROBLEMS_SHOWN]:
         err.print(f"could not read: {problem}", style="yellow", markup=False, soft_wrap=True)
     if len(report.problems) > PROBLEMS_SHOWN:

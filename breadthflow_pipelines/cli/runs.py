@@ -157,7 +157,7 @@ def stability() -> None:
         beside = published_beside(market.settings, market.store)
         rows = accuracy_listing.stability(market.store)
     shown = ("universe", "variation", "rules", "events", "kept", "least")
-    print_filled("Events that stay: of all rules, and of the least stable one", rows, shown)
+    print_filled("Events that stay; least: of one rule", rows, shown)
     told = {row["universe"] for row in rows if row["variation"] == AS_PUBLISHED}
     silent = [
         f"kept_published of {universe} is unknown: it has no event on a session on which {exchange} could have had one."

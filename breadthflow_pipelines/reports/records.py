@@ -26,7 +26,7 @@ def record_told(row: Mapping[str, Any], horizon: int) -> str:
         return "none: a hold claims nothing"
     if row.get("segment", ALL) != ALL:
         return "none: only universes as a whole are judged"
-    return "none: too few such signals had come to their end by then"
+    return "none: too few such signals had been followed to their end by then"
 
 
 def verdicts_sentence(verdicts: Iterable[str], level: float) -> str:

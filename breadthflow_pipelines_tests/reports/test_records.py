@@ -20,8 +20,8 @@ def test_too_short_a_record_says_nothing() -> None:
     [
         ({"action": "hold", "segment": "ALL"}, "a hold claims nothing"),
         ({"action": "buy", "segment": "Energy"}, "only universes as a whole are judged"),
-        ({"action": "sell", "segment": "ALL"}, "too few such signals had come to their end by then"),
-        ({"action": "sell"}, "too few such signals had come to their end by then"),  # of a member
+        ({"action": "sell", "segment": "ALL"}, "too few such signals had been followed to their end by then"),
+        ({"action": "sell"}, "too few such signals had been followed to their end by then"),  # of a member
     ],
 )
 def test_where_there_is_no_record_the_reason_stands(signal: dict[str, str], why: str) -> None:
