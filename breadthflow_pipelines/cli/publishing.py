@@ -12,6 +12,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import open_database
 
 OneUniverse = Annotated[str, typer.Option(help="Name of a universe.")]
@@ -34,10 +35,11 @@ def report(
     from breadthflow_pipelines.publishing.pages import write_page
 
     settings = get_settings()
+    database = open_database(settings)
+    standing.check_universe(database, universe)  # before a file is named after it
     path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
-    database = open_database(settings)
     made = write_page(database, universe, path, interest(settings))
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
