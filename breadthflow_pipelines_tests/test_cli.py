@@ -152,6 +152,19 @@ def test_a_member_s_signal_is_explained_by_the_id_that_symbols_prints(ask: Ask) 
     assert ask("explain", f"demo:{other}:2026-04-10").out == told.out
 
 
+def test_a_symbol_that_looks_like_markup_is_explained_as_it_is(ask: Ask, store: dict[str, object]) -> None:
+    [row] = ask("symbols", "--universe", "demo", "--format", "csv").rows[:1]
+    change = "UPDATE security_symbols SET symbol = %s WHERE symbol = %s"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(change, ("[red]:A", row["symbol"]))
+    told = ask("explain", "demo:[red]:A:2026-04-10")
+    listed = ask("symbols", "--universe", "demo").out
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(change, (row["symbol"], "[red]:A"))
+    assert f"{row['action'].upper()} demo [red]:A at the close of 2026-04-10" in told.out
+    assert "demo:[red]:A:2026-04-10" in listed
+
+
 def test_an_id_is_printed_as_it_is(ask: Ask) -> None:
     assert "demo:A:2026-04-10" in ask("explain", "demo:A:2026-04-10:1").err  # and :A: is not made a picture
 

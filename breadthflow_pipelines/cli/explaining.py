@@ -43,9 +43,9 @@ def explain(
 
 
 def _print(database: Database, row: Row, explained: "Explanation", sessions: Sequence[dict[str, Any]]) -> None:
-    out.print(titled(explained.title, [row["universe"]], database), style="bold")
+    out.print(titled(explained.title, [row["universe"]], database), style="bold", markup=False)
     out.print(f"Record       {record_told(row, RECORD_HORIZON)}", markup=False)
     for part in explained.parts:
-        out.print(part if isinstance(part, str) else tables.table("", part, list(part[0])))
+        out.print(part if isinstance(part, str) else tables.table("", part, list(part[0])), markup=False)
     if explained.columns:
         out.print(tables.table("Sessions", sessions, explained.columns))

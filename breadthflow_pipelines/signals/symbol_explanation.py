@@ -20,17 +20,17 @@ def symbol_explanation(signal: Mapping[str, Any], text: Text) -> Explanation:
     votes = {rule.name: signal.get(f"vote_{rule.name}") for rule in SYMBOL_RULES}
     weight = sum(rule.weight for rule in SYMBOL_RULES if votes[rule.name] is not None)
     strength = signal["strength"]
+    adds = {rule.name: _times(votes[rule.name], rule.weight / weight) for rule in SYMBOL_RULES}
     table: list[Row] = [
         {
             "rule": rule.name,
-            "vote": vote,
+            "vote": votes[rule.name],
             "weight": rule.weight,
-            "adds": None if vote is None else vote * rule.weight / weight,
+            "adds": adds[rule.name],
             "looked_at": pairs(_inputs(rule, signal), text),
             "levels": pairs(rule.levels, text),
         }
         for rule in SYMBOL_RULES
-        for vote in (votes[rule.name],)
     ]
     sources: list[Row] = [{"rule": rule.name, "says": rule.about, "source": rule.source} for rule in SYMBOL_RULES]
     return Explanation(
@@ -46,6 +46,10 @@ def symbol_explanation(signal: Mapping[str, Any], text: Text) -> Explanation:
         ],
         (),
     )
+
+
+def _times(vote: float | None, factor: float) -> float | None:
+    return None if vote is None else vote * factor
 
 
 def _inputs(rule: SymbolRule, signal: Mapping[str, Any]) -> dict[str, Any]:
