@@ -13,7 +13,7 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB, WEEKLY_JOB
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
@@ -27,8 +27,6 @@ from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunRep
 from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-
-log = logger(__name__)
 
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 
