@@ -48,9 +48,11 @@ lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container 
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; a quarter of an hour
+SIZE ?= default
+
+bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; SIZE=full for the largest
 	@$(SYNC) --group test
-	$(BIN)/python benchmarks
+	$(BIN)/python benchmarks --size $(SIZE)
 
 clean-venv: ## remove what the targets above installed
 	rm -rf .venv $(TOOLS)

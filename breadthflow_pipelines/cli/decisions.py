@@ -139,7 +139,7 @@ def _decide(
     proposals: bool,
     rule: str | None,
 ) -> None:
-    from breadthflow_pipelines.observability.logs import logger
+    from breadthflow_pipelines.observability.logs import log
     from breadthflow_pipelines.warehouse import decisions
 
     _check_reason(reason)
@@ -154,7 +154,6 @@ def _decide(
             rows = decisions.decide_bar(database, symbol, date.date(), status, who, reason)
         else:
             rows = decisions.decide_proposals(database, rule, status, who, reason)
-    log = logger(__name__)
     for row in rows:
         log.info("bar_decided", **{name: str(value) for name, value in row.items()}, by=who, reason=reason)
     bars = {(row["security_id"], row["session"]) for row in rows}
@@ -178,7 +177,7 @@ def accept_hole(
 
     Example: breadthflow accept-hole 1970-11-16 --reason "the vendor has no bar of that day"
     """
-    from breadthflow_pipelines.observability.logs import logger
+    from breadthflow_pipelines.observability.logs import log
 
     _check_reason(reason)
     first, last = day_range(session, end or session)
@@ -188,7 +187,6 @@ def accept_hole(
     who = by or _user()
     decide = holds.withdraw if undo else holds.accept
     rows = decide(database, first, last, universe, who, reason)
-    log = logger(__name__)
     for gate in sorted({row["gate"] for row in rows}):
         mine = [row for row in rows if row["gate"] == gate]
         months = {f"{row['session']:%Y-%m}" for row in mine}

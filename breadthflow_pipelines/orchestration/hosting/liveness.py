@@ -22,10 +22,8 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
 
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.hosting.family import is_run_worker
-
-log = logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
 GONE = "The process that made this run is gone: it was killed, or its machine went down."

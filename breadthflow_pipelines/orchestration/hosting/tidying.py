@@ -10,7 +10,7 @@ import json
 import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url
@@ -21,8 +21,6 @@ from breadthflow_pipelines.warehouse.retention import (
     forget_superseded_lights,
     old_runs,
 )
-
-log = logger(__name__)
 
 STEPS_KEPT = dt.timedelta(days=14)
 # The UI plots an asset's last 100 materializations, which are five months of sessions.
