@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = Field(
         default=None, description="Dagster's own database; by default <database>_dagster on the same server"
     )
+    database_ca: Path | None = Field(
+        default=None,
+        description="the certificate of the authority that signed those of both databases: connections are encrypted",
+    )
+    reader_sees_bars: bool = Field(
+        default=True, description="whether the database role breadthflow_reader may read what vendors delivered"
+    )
     source: str = Field(
         default="demo",
         description="where bars come from: demo (synthetic), files, stooq, yahoo, or one of an installed package",
@@ -119,6 +126,7 @@ class Settings(BaseSettings):
         "drop_folder",
         "calendar_changes",
         "risk_free",
+        "database_ca",
         "cluster_ca",
         "cluster_cert",
         "cluster_key",
@@ -126,6 +134,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return Path(location(value)) if value is not None else None
+
+    @field_validator("database_ca")
+    @classmethod
+    def _of_a_server(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not (info.data.get("database_url") or info.data.get("dagster_database_url")):
+            raise ValueError("the embedded database has no certificate; set BREADTHFLOW_DATABASE_URL or unset this")
+        return value
 
     @field_validator("source_path", mode="before")
     @classmethod

@@ -50,6 +50,7 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("EXCHANGE_BREADTH", "/data/nyse", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
+        ("DATABASE_CA", "/etc/ca.pem", "set BREADTHFLOW_DATABASE_URL"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
         ("INDEX_SYMBOLS", "sp500", "universe=symbol"),
         ("INDEX_SYMBOLS", "sp500=https://host/gspc.csv", "download the file"),
