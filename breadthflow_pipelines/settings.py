@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         default=None,
         description="the Dask scheduler whose workers compute pieces of a run: tls://host:8786; by default none does",
     )
+    user_header: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z][A-Za-z0-9-]*$",
+        description="the request header in which a proxy names the user of the UI; only where nobody gets past it",
+    )
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
     @field_validator(

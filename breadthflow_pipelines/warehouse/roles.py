@@ -23,6 +23,8 @@ log = logger(__name__)
 PIPELINE, READER = "breadthflow_pipeline", "breadthflow_reader"
 ROLES = (PIPELINE, READER)
 
+AUDIT = "audit"  # pipelines add to it, and cannot say when it was or under which login; readers see no users
+_ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 _PROCEDURES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])")
 
@@ -61,12 +63,15 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
     for role in roles:
         _execute(cursor, "REVOKE ALL ON {} FROM {}", [*metadata.tables, *shown, "alembic_version"], role)
     if PIPELINE in roles:
-        _execute(cursor, f"GRANT {WRITE} ON {{}} TO {{}}", list(metadata.tables), PIPELINE)
-        _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version"], PIPELINE)
+        _execute(
+            cursor, f"GRANT {WRITE} ON {{}} TO {{}}", [name for name in metadata.tables if name != AUDIT], PIPELINE
+        )
+        _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version", AUDIT], PIPELINE)
+        cursor.execute(f"GRANT INSERT ({', '.join(_ADDED)}) ON {AUDIT} TO {PIPELINE}")
         for procedure in _PROCEDURES:
             cursor.execute(f"GRANT EXECUTE ON PROCEDURE {procedure} TO {PIPELINE}")
     if READER in roles:
-        whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in hidden]
+        whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in (AUDIT, *hidden)]
         _execute(cursor, "GRANT SELECT ON {} TO {}", whole, READER)
         for name, columns in hidden.items():
             _grant_columns(cursor, name, _columns(cursor, name, without=columns))

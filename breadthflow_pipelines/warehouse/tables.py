@@ -14,8 +14,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 from breadthflow_pipelines.calendar_file import CLOSED, OPEN
 from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBLISHED, Count, Unit
 from breadthflow_pipelines.model.vocabulary import (
+    ACCEPTED,
     ACTIONS,
     ALL,
+    AUDITED,
     BAR_VALUES,
     BASES,
     CASH,
@@ -25,6 +27,7 @@ from breadthflow_pipelines.model.vocabulary import (
     DROPOUT,
     GROUPINGS,
     HORIZONS,
+    LAPSED,
     PORTFOLIOS,
     PRICES,
     REINVESTED,
@@ -37,6 +40,7 @@ from breadthflow_pipelines.model.vocabulary import (
     WHOLE,
     WINDOW_CLOSED,
     WINDOW_STATES,
+    WITHDRAWN,
 )
 from breadthflow_pipelines.warehouse.sql import quoted
 
@@ -327,7 +331,7 @@ holds = sa.Table(
     comment="Data that must not be used; the view holding has the holds that nobody accepted",
 )
 
-HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
+HOLE_DECISIONS = (ACCEPTED, WITHDRAWN, LAPSED)
 
 hole_decisions = sa.Table(
     "hole_decisions",
@@ -342,6 +346,30 @@ hole_decisions = sa.Table(
     _column("reason", sa.Text(), "why"),
     _among("decision", HOLE_DECISIONS, "decision_known"),
     comment="Every decision on a hole; the last one counts, for no more than was missing then",
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column(
+        "audit_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="in the order in which things were done",
+    ),
+    _column("done_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("who", sa.Text(), "the user; null: not known, or no person", nullable=True),
+    _column("behalf", sa.Text(), "in whose name, where another one was given", nullable=True),
+    _column("action", sa.Text(), "what was done"),
+    _column("what", sa.Text(), "to what"),
+    _column("reason", sa.Text(), "why, where it was asked for", nullable=True),
+    _column("run_id", sa.Text(), "the run that was launched", nullable=True),
+    _column("via", sa.Text(), "command, ui, or what launches runs by itself"),
+    _column("host", sa.Text(), "the machine or container"),
+    _column("login", sa.Text(), "the database's login, as the server knows it", server_default=sa.text("SESSION_USER")),
+    _among("action", AUDITED, "action_known"),
+    comment="Who launched, decided, restored or erased what, when and from where; rows are added and stay",
 )
 
 exchange_breadth = sa.Table(

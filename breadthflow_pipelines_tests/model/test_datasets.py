@@ -26,6 +26,7 @@ INTERNAL = {
     "verdicts": "the checks",
     "holds": "the gates",
     "hole_decisions": "people",
+    "audit": "people, and whatever launches runs",
 }
 
 

@@ -55,12 +55,13 @@ def allowed(database: Database, role: str) -> dict[str, set[str]]:
 
 
 def test_a_pipeline_may_write_every_table_and_read_every_view(database: Database) -> None:
-    written = dict.fromkeys(tables.metadata.tables, WRITES)
-    assert allowed(database, PIPELINE) == {**written, **dict.fromkeys((*VIEWS, "alembic_version"), READS)}
+    written = dict.fromkeys({*tables.metadata.tables} - {"audit"}, WRITES)
+    assert allowed(database, PIPELINE) == {**written, **dict.fromkeys((*VIEWS, "alembic_version", "audit"), READS)}
 
 
-def test_a_reader_may_read_and_nothing_else(database: Database) -> None:
-    assert allowed(database, READER) == dict.fromkeys((*tables.metadata.tables, *VIEWS, "alembic_version"), READS)
+def test_a_reader_may_read_all_but_who_did_what_and_nothing_else(database: Database) -> None:
+    read = {*tables.metadata.tables, *VIEWS, "alembic_version"} - {"audit"}
+    assert allowed(database, READER) == dict.fromkeys(read, READS)
 
 
 def test_a_stranger_may_nothing(logins: dict[str, Database]) -> None:
@@ -84,6 +85,9 @@ ATTEMPTS = {  # what is tried, and who succeeds
     f"INSERT INTO bars ({BAR}, 's', 'r')": {"owner", "pipeline"},
     "UPDATE securities SET name = 'x'": {"owner", "pipeline"},
     "DELETE FROM holds": {"owner", "pipeline"},
+    "INSERT INTO audit (action, what, via, host) VALUES ('erased', 'x', 'y', 'z')": {"owner", "pipeline"},
+    "INSERT INTO audit (action, what, via, host, login) VALUES ('erased', 'x', 'y', 'z', 'me')": {"owner"},
+    "SELECT count(*) FROM audit": {"owner", "pipeline"},
     "INSERT INTO alembic_version VALUES ('x')": {"owner"},
     "TRUNCATE bars": {"owner"},
     "DROP TABLE recursion_states": {"owner"},
@@ -152,7 +156,7 @@ def test_where_readers_see_no_bars_they_see_whose_there_are_and_when(logins: dic
         "AND NOT has_column_privilege(%s, attrelid, attnum, 'SELECT')",
         [READER],
     )
-    assert {(row["relation"], row["attname"]) for row in rows} == {
+    assert {(row["relation"], row["attname"]) for row in rows if row["relation"] != "audit"} == {
         (relation, column) for relation, columns in hidden.items() for column in columns
     }
     assert rows_of(logins["reader"], "SELECT max(session) AS last FROM bars", []) == [{"last": None}]
