@@ -123,6 +123,20 @@ class Settings(BaseSettings):
         pattern="^[A-Za-z][A-Za-z0-9-]*$",
         description="the request header in which a proxy names the user of the UI; only where nobody gets past it",
     )
+    keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
+    keep_revisions_days: int | None = Field(
+        default=None, ge=30, description="days that replaced values of bars and breadth are kept; always without"
+    )
+    keep_rejected_days: int | None = Field(
+        default=None, ge=30, description="days that broken rows are kept which the source has no more; always without"
+    )
+    keep_runs_days: int | None = Field(
+        default=None, ge=30, description="days that runs are kept of which nothing is current; always without"
+    )
+    keep_results_days: int = Field(
+        default=180, ge=14, description="days that materializations and results of checks are kept once replaced"
+    )
+    keep_steps_days: int = Field(default=14, ge=1, description="days that events and output of steps are kept")
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
     @field_validator(

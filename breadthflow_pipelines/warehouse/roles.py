@@ -26,7 +26,7 @@ ROLES = (PIPELINE, READER)
 AUDIT = "audit"  # pipelines add to it, and cannot say when it was or under which login; readers see no users
 _ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
-_PROCEDURES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])")
+_ROUTINES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])", "forget_audit(integer)")
 
 VENDORS_VALUES: Mapping[str, Sequence[str]] = {  # by table or view, the columns with what a vendor delivered
     "bars": BAR_VALUES,
@@ -68,8 +68,8 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
         )
         _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version", AUDIT], PIPELINE)
         cursor.execute(f"GRANT INSERT ({', '.join(_ADDED)}) ON {AUDIT} TO {PIPELINE}")
-        for procedure in _PROCEDURES:
-            cursor.execute(f"GRANT EXECUTE ON PROCEDURE {procedure} TO {PIPELINE}")
+        for routine in _ROUTINES:
+            cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")
     if READER in roles:
         whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in (AUDIT, *hidden)]
         _execute(cursor, "GRANT SELECT ON {} TO {}", whole, READER)

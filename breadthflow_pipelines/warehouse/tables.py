@@ -372,6 +372,15 @@ audit = sa.Table(
     comment="Who launched, decided, restored or erased what, when and from where; rows are added and stay",
 )
 
+retentions = sa.Table(
+    "retentions",
+    metadata,
+    _column("relation", sa.Text(), "the table", primary_key=True),
+    _column("dropped_before", sa.DateTime(timezone=True), "rows that were over before this moment were dropped"),
+    _column("dropped_at", sa.DateTime(timezone=True), "when last", server_default=NOW),
+    comment="From which tables old rows were dropped, and how old they were",
+)
+
 exchange_breadth = sa.Table(
     "exchange_breadth",
     metadata,

@@ -27,6 +27,7 @@ INTERNAL = {
     "holds": "the gates",
     "hole_decisions": "people",
     "audit": "people, and whatever launches runs",
+    "retentions": "what drops old rows once a day",
 }
 
 
