@@ -3,14 +3,15 @@
 Modules import what only some of their commands need when these are called, so that each starts quickly.
 """
 
-from breadthflow_pipelines.cli import runs, reading, judging, calibration, publishing, decisions, records  # isort: skip
-from breadthflow_pipelines.cli import sources, service  # isort: skip
+from breadthflow_pipelines.cli import runs, reading, explaining, judging, calibration, publishing  # isort: skip
+from breadthflow_pipelines.cli import decisions, records, sources, service  # isort: skip
 from breadthflow_pipelines.cli.app import app, main
 
 __all__ = [
     "app",
     "calibration",
     "decisions",
+    "explaining",
     "judging",
     "main",
     "publishing",

@@ -1,6 +1,6 @@
 """What was done by whom, written down in the transaction that does it. Read for people: audit_listing.py.
 
-Rows come and stay: neither a pipeline's login nor, by mistake, the owner changes them (roles.py, migration 0020).
+Rows come and stay: neither a pipeline's login nor, by mistake, the owner changes them (roles.py, migration 0021).
 """
 
 from __future__ import annotations

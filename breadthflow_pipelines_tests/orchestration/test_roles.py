@@ -114,8 +114,9 @@ backtest --rule breadth_score --universe small --threshold 50
 report --universe small --to page.html
 export --universe small --to exported
 explain ID
+explain small:AAA:{LAST}
 """
-OF_BARS = {"rejected", "backtest"}  # that print what vendors delivered, or compute from it
+OF_BARS = ("rejected", "backtest", "explain small:")  # that print what vendors delivered, or compute from it
 
 
 def test_a_reader_can_ask_everything_and_change_nothing(
@@ -137,7 +138,7 @@ def test_a_reader_who_may_not_see_bars_can_ask_what_is_made_of_them(
     signal = filled.rows("SELECT signal_id FROM market_signals ORDER BY session DESC LIMIT 1")[0][0]
     for line in READING.strip().replace("ID", signal).splitlines():
         status, said = readers(line), capsys.readouterr().err
-        refused = line.split()[0] in OF_BARS
+        refused = line.startswith(OF_BARS)
         assert status == (2 if refused else 0), (line, said)
         assert ("permission denied" in said) == refused
 

@@ -15,9 +15,11 @@ from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.hosting import tidying
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_records
 from breadthflow_pipelines.orchestration.stored_text import StoredText
+from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.explanation import explanation
-from breadthflow_pipelines.warehouse import breadth_listing, signal_listing
+from breadthflow_pipelines.signals.symbol_explanation import symbol_explanation
+from breadthflow_pipelines.warehouse import breadth_listing, signal_listing, symbol_listing
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.store_retention import forget_audit
@@ -215,10 +217,13 @@ OLD = (  # replaced 31 days ago, gone 31 days ago, done 91 days ago
 
 
 def explained(store: Store) -> list[str]:
-    """What ``breadthflow explain`` says of signals of all of history."""
+    """What ``breadthflow explain`` says of signals of all of history, and of a member's."""
     ids = [row[0] for row in store.rows("SELECT signal_id FROM market_signals ORDER BY session, rule, segment")]
     found = [signal_listing.signal(store.database, signal_id) for signal_id in ids[:: len(ids) // 30]]
-    return [f"{explanation(row, str)} {row} {sessions}" for row, sessions in found]
+    told = [f"{explanation(row, tables.text)} {row} {sessions}" for row, sessions in found]
+    address = symbol_listing.address_of(f"small:AAA:{LAST}")
+    member = symbol_listing.symbol_signal(store.database, address)
+    return [*told, f"{symbol_explanation(member, tables.text)} {member}"]
 
 
 @pytest.mark.usefixtures("let_go")
