@@ -23,8 +23,9 @@ class AuditedRunCoordinator(QueuedRunCoordinator):
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         run, header = context.dagster_run, get_settings().user_header
-        who = context.get_request_header(header) if header else None
-        note_launch(run, who, UI if _asked_for(context) else _by_itself(run))
+        if run.status is dg.DagsterRunStatus.NOT_STARTED:  # else it is in the queue: the daemon hands some in twice
+            who = context.get_request_header(header) if header else None
+            note_launch(run, who, UI if _asked_for(context) else _by_itself(run))
         return super().submit_run(context)
 
 

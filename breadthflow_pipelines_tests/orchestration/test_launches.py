@@ -77,6 +77,12 @@ def test_a_run_of_the_queue_is_noted_by_who_put_it_there(
     assert row["run_id"] == run.run_id
 
 
+def test_a_run_that_is_handed_in_twice_is_noted_once(store: Store) -> None:
+    run = submit(store, queued(store, {}))
+    submit(store, run)
+    assert len(noted(store)) == 1
+
+
 def test_what_cannot_be_noted_is_not_launched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = queued(store, {})
     monkeypatch.setenv("BREADTHFLOW_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")

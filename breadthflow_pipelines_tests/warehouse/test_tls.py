@@ -16,7 +16,7 @@ from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.bulk import fetch
-from breadthflow_pipelines.warehouse.database import Database, locate, rows_of
+from breadthflow_pipelines.warehouse.database import Database, locate, rows_of, upgrade
 from breadthflow_pipelines.warehouse.embedded import SOCKET_NAME, EmbeddedServer
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # a client's first words where it wants encryption; PostgreSQL's protocol
@@ -112,11 +112,12 @@ def serve(server: EmbeddedServer, database: Database) -> Iterator[Serve]:
         one.close()
 
 
-def test_a_server_with_the_right_certificate_is_reached_by_both_drivers(authority: Authority, serve: Serve) -> None:
+def test_a_server_with_the_right_certificate_is_reached_by_every_driver(authority: Authority, serve: Serve) -> None:
     settings = Settings(database_url=serve(authority.context("localhost")), database_ca=authority.certificate)
     store = locate(settings)
     assert rows_of(store, "SELECT count(*) AS bars FROM bars", []) == [{"bars": 0}]
     assert fetch(store, "SELECT count(*) AS bars FROM bars")["bars"].to_list() == [0]
+    assert upgrade(store) == []  # SQLAlchemy's connection, as Dagster's storage has it
     again = Settings(database_url=store.url, database_ca=authority.certificate)  # as a process of `up` is given it
     assert locate(again).url == store.url
 
