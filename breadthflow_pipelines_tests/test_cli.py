@@ -941,3 +941,22 @@ def test_a_backtest_is_held_beside_the_index_and_the_interest_that_settings_name
     (tmp_path / "rates.csv").write_text("day,rate\n")
     refused = ask(*asked, **settings)
     assert (refused.status, "rates.csv has no columns session and rate" in refused.err) == (2, True)
+
+
+def test_audit_lists_what_was_done_and_privacy_exports_and_erases_a_name(ask: Ask) -> None:
+    me = getpass.getuser()
+    launched = ask("audit", "--action", "launched", "--format", "csv").rows
+    assert (launched[0]["who"], launched[0]["via"]) == (me, "command")
+    assert launched[0]["what"].startswith("bring_up_to_date, 2025-01 to ")
+    assert ask("audit", "--user", "nobody").err == "Nothing was done.\n"
+    unknown = ask("audit", "--action", "deleted")
+    assert (unknown.status, "there are: launched, released" in unknown.err) == (2, True)
+
+    exported = json.loads(ask("privacy", "export", me).out)
+    assert {"table", "row"} == set(exported[0])
+    refused = ask("privacy", "erase", me)
+    assert (refused.status, "say --yes" in refused.err) == (2, True)
+    erased = ask("privacy", "erase", me, "--yes")
+    assert re.fullmatch(rf"\d+ rows named {me}; now they name erased-[0-9a-f]{{8}}\.\n", erased.out)
+    assert me not in {row["who"] for row in ask("audit", "--format", "csv").rows}
+    assert ask("privacy", "export", me).status == 2

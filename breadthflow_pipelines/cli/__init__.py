@@ -4,7 +4,7 @@ Modules import what only some of their commands need when these are called, so t
 """
 
 from breadthflow_pipelines.cli import runs, reading, explaining, judging, calibration, publishing  # isort: skip
-from breadthflow_pipelines.cli import decisions, sources, service  # isort: skip
+from breadthflow_pipelines.cli import decisions, records, sources, service  # isort: skip
 from breadthflow_pipelines.cli.app import app, main
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "main",
     "publishing",
     "reading",
+    "records",
     "runs",
     "service",
     "sources",

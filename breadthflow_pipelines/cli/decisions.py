@@ -1,7 +1,6 @@
 """Commands about data that is left out or held: rejected and quarantined bars, holes, and decisions on them."""
 
 import datetime as dt
-import os
 from typing import Annotated
 
 import typer
@@ -27,6 +26,7 @@ from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
 from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
+from breadthflow_pipelines.warehouse.audit_store import present_user
 from breadthflow_pipelines.warehouse.database import open_database
 
 _BAR = (*PRICES, "volume", "raw", "evidence")
@@ -148,7 +148,7 @@ def _decide(
     database = open_database(get_settings())
     if not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))
-    who = by or _user()
+    who = by or present_user()
     with database.exclusive("quarantined_bars"):
         if symbol is not None and date is not None:
             rows = decisions.decide_bar(database, symbol, date.date(), status, who, reason)
@@ -184,7 +184,7 @@ def accept_hole(
     assert first is not None  # noqa: S101 - the argument is required
     assert last is not None  # noqa: S101 - it is the same where none is given
     database = open_database(get_settings())
-    who = by or _user()
+    who = by or present_user()
     decide = holds.withdraw if undo else holds.accept
     rows = decide(database, first, last, universe, who, reason)
     for gate in sorted({row["gate"] for row in rows}):
@@ -233,12 +233,3 @@ def holes(
 def _check_reason(reason: str) -> None:
     if not reason.strip():
         raise RequestError("--reason is empty: say why, for the person who reads it in a year.")
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())

@@ -114,3 +114,8 @@ LEFT_OUT = (QUARANTINED, CONFIRMED)  # it keeps the bar out of sound_bars
 # What a failure of a check means: certainly wrong, or worth a look.
 Severity = Literal["error", "warn"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+# What is written down of people, and of what launches runs by itself (warehouse/audit_store.py).
+LAUNCHED, ACCEPTED, WITHDRAWN, RESTORED = "launched", "accepted", "withdrawn", "restored"
+EXPORTED, ERASED, FORGOTTEN = "exported", "erased", "forgotten"
+AUDITED = (LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN)
