@@ -522,6 +522,7 @@ symbol_signals = sa.Table(
     *_within(0, 1, "confidence"),
     *_within(-1, 1, "strength"),
     *_within(0, 100, "regime"),
+    sa.Index("symbol_signals_of_security", "security_id", "session"),  # one member's years, without those of all others
     comment="What the technical rules say of each member, gated by the breadth of its universe",
     postgresql_partition_by="RANGE (session)",
 )
