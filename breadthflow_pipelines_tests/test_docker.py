@@ -4,22 +4,29 @@ No container is started here: the commands run as processes, on ports of their o
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import psycopg2
 import pytest
 import yaml
+from pydantic import SecretStr
 
+from breadthflow_pipelines.model.datasets import DAILY_JOB
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.warehouse.database import dagster_url
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,8 +165,9 @@ class Containers:
             )
         try:
             yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0, (self._logs / name).read_text()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0, (self._logs / name).read_text()
         finally:
             process.kill()
             process.wait()
@@ -169,6 +177,16 @@ class Containers:
         check = SERVICES[name]["healthcheck"]["test"][1:]
         wait_until(lambda: process.poll() is not None or self.run(check, name).returncode == 0, 120)
         assert process.poll() is None, (self._logs / name).read_text()
+
+    def runs(self) -> list[tuple[str, str, str | None]]:
+        """Dagster's runs, oldest first: id, status, and the run that each one repeats."""
+        url = dagster_url(Settings(database_url=SecretStr(self._database_url)))
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT run_id, status, (SELECT value FROM run_tags WHERE run_tags.run_id = runs.run_id "
+                "AND key = 'dagster/parent_run_id') FROM runs ORDER BY id"
+            )
+            return cursor.fetchall()
 
     def _command(self, words: list[str]) -> list[str]:
         return [str(PROGRAMS / words[0]), *(self._translated(word) for word in words[1:])]
@@ -201,3 +219,38 @@ def test_the_services_start_in_order_are_found_healthy_and_stop(
         with containers.service("webserver") as webserver, containers.service("daemon") as daemon:
             containers.wait_until_healthy("webserver", webserver)
             containers.wait_until_healthy("daemon", daemon)
+
+
+def kill_the_container_of(process: subprocess.Popen[bytes]) -> None:
+    """The kernel ends what is left in a container when its first process dies."""
+    for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        with suppress(psutil.Error):
+            one.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_run_whose_code_server_dies_is_failed_and_tried_again_within_two_minutes(
+    tmp_path: Path, fresh_database: Callable[[], str]
+) -> None:
+    containers = Containers(tmp_path, fresh_database())
+    for name in ("migrate", "migrate-dagster"):
+        containers.run(SERVICES[name]["command"], name).check_returncode()
+    months = {"dagster/asset_partition_range_start": "2016-01", "dagster/asset_partition_range_end": "2024-12"}
+    launch = ["dagster", "job", "launch", "-w", "workspace.yaml", "-j", DAILY_JOB, "--tags", json.dumps(months)]
+    with containers.service("daemon") as daemon:
+        with containers.service("code-location") as first:
+            containers.wait_until_healthy("code-location", first)
+            containers.run(launch, "daemon").check_returncode()
+            wait_until(lambda: [status for _, status, _ in containers.runs()] == ["STARTED"], 90)
+            kill_the_container_of(first)
+        died = time.monotonic()
+        assert SERVICES["code-location"]["restart"] == "unless-stopped"
+        with containers.service("code-location") as second:
+            # One pool holds all that writes to the market: the second run can only start when its place is free.
+            wait_until(lambda: [status for _, status, _ in containers.runs()] == ["FAILURE", "STARTED"], 120)
+            assert time.monotonic() - died < 120
+            (dead, _, _), (_, _, repeated) = containers.runs()
+            assert repeated == dead
+            assert daemon.poll() is None
+            kill_the_container_of(second)
