@@ -111,6 +111,15 @@ class Settings(BaseSettings):
         default=None,
         description="the Dask scheduler whose workers compute pieces of a run: tls://host:8786; by default none does",
     )
+    backup_folder: Path | None = Field(
+        default=None, description="where breadthflow db backup puts its backups; on another disk than the store"
+    )
+    backups_kept: int = Field(
+        default=7, ge=1, description="how many backups the nightly one leaves in that folder, itself included"
+    )
+    backup_key: Path | None = Field(
+        default=None, description="the file of the age key that backups are encrypted for; by default they are not"
+    )
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
     @field_validator(
@@ -122,6 +131,8 @@ class Settings(BaseSettings):
         "cluster_ca",
         "cluster_cert",
         "cluster_key",
+        "backup_folder",
+        "backup_key",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

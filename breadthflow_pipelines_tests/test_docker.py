@@ -102,15 +102,15 @@ def test_the_image_is_built_from_files_that_exist_and_are_sent() -> None:
     assert f"USER {OURS['daemon']['user']}\n" in dockerfile
 
 
-def test_runs_can_write_where_the_pages_go() -> None:
+def test_runs_can_write_where_pages_and_backups_go() -> None:
     volumes = dict(volume.split(":")[:2] for volume in SERVICES["code-location"]["volumes"] if "$" not in volume)
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
     (home,) = re.findall(r"BREADTHFLOW_HOME=(\S+)", dockerfile)
-    place = page_path(Path(home), "demo").parent
-    assert volumes["reports"] == str(place)
-    assert (
-        f" {place}\n" in dockerfile.partition("install --directory --owner 10001")[2]
-    )  # a volume is owned as in the image
+    (backups,) = re.findall(r"BREADTHFLOW_BACKUP_FOLDER=(\S+)", dockerfile)
+    pages = str(page_path(Path(home), "demo").parent)
+    assert (volumes["reports"], volumes["backups"]) == (pages, backups)
+    owned = dockerfile.partition("install --directory --owner 10001")[2].partition("\n\n")[0].split()
+    assert {pages, backups} <= set(owned)  # a volume is owned as in the image
 
 
 @pytest.mark.parametrize(
