@@ -67,7 +67,7 @@ def restore(
         out.print(f'Database "{restored.name}": {restored.rows:,} rows, equal to those of {backup.made_at}.')
         if restored.kept_as:
             out.print(f'What was there is now in "{restored.kept_as}"; drop it when it is not needed.', soft_wrap=True)
-    out.print("Next: breadthflow run")
+    out.print("Next: breadthflow db upgrade, which grants roles their rights again; then breadthflow run")
 
 
 @database_app.command("backup-key")

@@ -193,10 +193,10 @@ def _dump(url: str, fresh: Path, name: str, key: Key | None) -> Dump:
             (snapshot,) = cursor.fetchone() or ("",)
         server = connection.server_version // 10000
         # The lightest compression: others take longer than the disk does. Tables that a migration holds are not waited
-        # for without end.
+        # for without end. What an administrator installed, such as pg_stat_statements, other servers may lack.
         command: list[str | Path] = [
             *(postgres_programs.program("pg_dump", server), "--format=custom", "--compress=1"),
-            *(f"--snapshot={snapshot}", "--lock-wait-timeout=120s"),
+            *(f"--snapshot={snapshot}", "--lock-wait-timeout=120s", "--extension=plpgsql"),
         ]
         if key is None:
             postgres_programs.run([*command, f"--file={file}"], url, fresh)

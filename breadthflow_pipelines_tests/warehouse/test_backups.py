@@ -64,6 +64,23 @@ def rows(urls: dict[str, str]) -> Rows:
     return found
 
 
+def schema(url: str) -> list[Any]:
+    """Columns of tables and views, triggers, functions, indexes, constraints, comments, as the server writes them."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name || column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' "
+            "UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal "
+            "UNION ALL SELECT proname, pg_get_functiondef(oid) FROM pg_proc "
+            "WHERE pronamespace = 'public'::regnamespace AND prokind IN ('f', 'p') "
+            "UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
+            "UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE connamespace = 'public'::regnamespace "
+            "UNION ALL SELECT objoid::regclass::text, description FROM pg_description "
+            "WHERE classoid = 'pg_class'::regclass AND objoid >= 16384 ORDER BY 1, 2"
+        )
+        return cursor.fetchall()
+
+
 def databases(server: EmbeddedServer) -> set[str]:
     with closing(psycopg2.connect(server.url("postgres"))) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database")
@@ -82,12 +99,15 @@ def test_a_store_that_was_destroyed_comes_back_row_by_row(
     used = key if encrypted else None
     before = rows(urls)
     assert len(before["market securities"]) == 500
+    declared = schema(urls[MARKET])
+    assert len(declared) > 200
     made = back_up(urls, tmp_path / "backups", used, None)
     assert {path.stat().st_mode & 0o777 for path in made.path.glob("*.dump*")} == {0o600}
     assert (b"/data/nyse" in (made.path / made.dumps[MARKET].file).read_bytes()) is False  # compressed, or encrypted
     drop(server, urls)
     restored = restore(made, urls, used, replace=False)
     assert rows(urls) == before
+    assert schema(urls[MARKET]) == declared
     assert {each.name: each.kept_as for each in restored} == dict.fromkeys(map(database_name, urls.values()))
 
 
