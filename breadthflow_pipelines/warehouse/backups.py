@@ -189,6 +189,7 @@ def _dump(url: str, fresh: Path, name: str, key: Key | None) -> Dump:
     with closing(connect(url)) as connection:
         connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with connection.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")  # while pg_dump works, this only waits
             cursor.execute("SELECT pg_export_snapshot()")
             (snapshot,) = cursor.fetchone() or ("",)
         server = connection.server_version // 10000

@@ -124,23 +124,30 @@ def _refuse_used(url: str) -> None:
         )
         users = [name for (name,) in cursor.fetchall()]
     if users:
-        raise RequestError(
-            f'The database "{database_name(url)}" is in use ({", ".join(users)}). '
-            "Stop breadthflow up, its runs and other clients first."
-        )
+        raise _used(f'"{database_name(url)}"', f" ({', '.join(users)})")
+
+
+def _used(database: str, by: str) -> RequestError:
+    return RequestError(
+        f"The database {database} is in use{by}. Stop breadthflow up, its runs and other clients first."
+    )
 
 
 def _swap(urls: Mapping[str, str], scratch: Mapping[str, str], kept: Mapping[str, str]) -> None:
     """Give the restored databases their names: all of a server in one transaction."""
     for server in sorted({maintenance(url) for url in scratch.values()}):
-        with closing(connect(server)) as connection, connection, connection.cursor() as cursor:
-            for name in [name for name, url in scratch.items() if maintenance(url) == server]:
-                present, fresh = database_name(urls[name]), database_name(scratch[name])
-                if name in kept:
-                    cursor.execute(_renaming(present, kept[name]))
-                elif exists(urls[name]):
-                    cursor.execute(_renaming(present, f"{fresh}_empty"))
-                cursor.execute(_renaming(fresh, present))
+        names = [name for name, url in scratch.items() if maintenance(url) == server]
+        try:
+            with closing(connect(server)) as connection, connection, connection.cursor() as cursor:
+                for name in names:
+                    present, fresh = database_name(urls[name]), database_name(scratch[name])
+                    if name in kept:
+                        cursor.execute(_renaming(present, kept[name]))
+                    elif exists(urls[name]):
+                        cursor.execute(_renaming(present, f"{fresh}_empty"))
+                    cursor.execute(_renaming(fresh, present))
+        except errors.ObjectInUse:  # by somebody who has just come
+            raise _used(" or ".join(f'"{database_name(urls[name])}"' for name in names), "") from None
     for name, url in urls.items():
         if name in scratch and name not in kept:
             _administer(url, sql.SQL("DROP DATABASE IF EXISTS {}"), f"{database_name(scratch[name])}_empty")

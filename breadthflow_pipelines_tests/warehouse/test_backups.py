@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DiskFullError, RequestError
-from breadthflow_pipelines.warehouse import backups, postgres_programs
+from breadthflow_pipelines.warehouse import backups, postgres_programs, restoring
 from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.backups import DAGSTER, MARKET, Backup, back_up, backups_in, read
 from breadthflow_pipelines.warehouse.database import Database
@@ -223,6 +223,25 @@ def test_a_database_that_somebody_uses_is_left_alone(
     with closing(notebook), pytest.raises(RequestError, match=r"in use \(a notebook\)"):
         restore(made, urls, None, replace=True)
     assert not [name for name in databases(server) if "_restoring_" in name or "_before_" in name]
+
+
+@pytest.mark.slow
+def test_who_comes_while_the_backup_is_put_back_keeps_the_database_as_it_is(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(urls, tmp_path / "backups", None, None)
+    execute(urls[MARKET], "DELETE FROM publications")
+    before, there = rows(urls), databases(server)
+    monkeypatch.setattr(restoring, "_refuse_used", lambda _: None)
+    with closing(psycopg2.connect(urls[MARKET])), pytest.raises(RequestError, match=r"is in use\. Stop breadthflow up"):
+        restore(made, urls, None, replace=True)
+    assert (rows(urls), databases(server)) == (before, there)
+
+
+def test_a_server_that_ends_idle_transactions_does_not_end_a_backup(urls: dict[str, str], tmp_path: Path) -> None:
+    name = database_name(urls[MARKET])
+    execute(urls[MARKET], f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '20ms'")
+    assert back_up(urls, tmp_path, None, None).dumps[MARKET].rows > 500
 
 
 def test_a_rehearsal_leaves_no_database_and_finds_what_does_not_come_back(
