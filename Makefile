@@ -53,9 +53,11 @@ audit: python $(BOOTSTRAP) ## known holes in the packages that run, by the advis
 	$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.audit
 	@rm requirements.audit
 
-bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; a quarter of an hour
+SIZE ?= default
+
+bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; SIZE=full for the largest
 	@$(SYNC) --group test
-	$(BIN)/python benchmarks
+	$(BIN)/python benchmarks --size $(SIZE)
 
 clean-venv: ## remove what the targets above installed
 	rm -rf .venv $(TOOLS)

@@ -1,133 +1,162 @@
-"""A whole backfill, files to signals, beside what PostgreSQL needs for its rows alone; then once more; then one day.
+"""Whole runs of the command on a made market: files to signals, and what a store that is filled still costs.
 
-The limit is a bare COPY, by the same driver, of the same rows into tables with the same keys and checks, and one read
-of the bars. Sizes: python benchmarks/backfill.py --symbols 7000 --bars 10000000 --from 1990 --to 2017
+The limit is a bare COPY of the same rows and one read of the bars (limits.py). Shapes: ``index``, a few hundred symbols
+over eleven years, and ``market``, many symbols. python benchmarks/backfill.py market --symbols 7000 --bars 10000000
 """
 
 import argparse
-import datetime as dt
-import os
+import statistics
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
-import polars as pl
-import psutil
-from common import CALENDAR, show
-from made_files import write_market
+import reads
+import starts
+from commands import MadeStore, Ran, made_store
+from common import attempt, show, target, temporary_place
+from limits import backfill_limit
+from made_files import MadeMarket, write_market
 
-from breadthflow_pipelines.warehouse import bulk
-from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
-from breadthflow_pipelines.warehouse.database import NAME, Database
-from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.warehouse.database import rows_of
 
-PROGRAM = Path(sys.executable).with_name("breadthflow")
-TABLES = ("bars", "price_indicators", "symbol_signals", "breadth_counts")  # nearly all rows are theirs
-STAMPS = ("computed_at", "ingested_at")  # have a default
+SMALLER = 20  # times, the store that a daily run is compared on
+YEARS_BACK = 10  # of the bar that is corrected
+MOST_MEMORY = 700  # MB of a process
+BARE_DAGSTER = Path(__file__).with_name("bare_dagster.py")
 
-
-@dataclass(frozen=True)
-class Ran:
-    """A command that is over: its seconds, and the most memory that its process had for itself, in MB."""
-
-    seconds: float
-    peak: int
+# By table, how many rows were written since a moment, and of how many securities and sessions.
+_WRITTEN = {
+    "bars": ("count(*)", "count(DISTINCT security_id)", "count(DISTINCT session)", "ingested_at"),
+    "price_indicators": ("count(*)", "count(DISTINCT security_id)", "count(DISTINCT session)", "computed_at"),
+    "symbol_signals": ("count(*)", "count(DISTINCT security_id)", "count(DISTINCT session)", "computed_at"),
+    "breadth_counts": ("count(*)", "NULL::bigint", "count(DISTINCT session)", "computed_at"),
+}
 
 
-def run(environment: Mapping[str, str], *command: str) -> Ran:
-    """Run the command, and look at its memory four times a second."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [PROGRAM, *command], env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
+def first_runs(store: MadeStore, last: date) -> list[Ran]:
+    """The market from files to signals, held against its limit; the same again; the last month."""
+    market = store.market
+    first = market.sessions[0]
+    whole = store.backfill(first, last)
+    limits = backfill_limit(store.database, range(first.year, last.year + 1))
+    least = sum(limits.values())
+    target("backfill, files to signals, by its limit", market.size, whole.seconds / least, "<= 2")
+    share = 1 - whole.inside["ours"] / whole.inside["run"]
+    target("Dagster's bookkeeping of a backfill", market.size, share, "<= 0.25", "of the run")
+    ran = {"files to signals, empty store": whole}
+    again_began = _now(store)
+    ran["the same again, nothing changed"] = again = store.backfill(first, last)
+    note = f"{sum(rows for rows, _, _ in written(store, again_began).values()):,} rows written"
+    target("the same again, by the first", market.size, again.seconds / whole.seconds, "<= 0.5", note=note)
+    ran["the last month alone"] = store.backfill(last.replace(day=1), last)
+    show("The limit, by table", limits)
+    show(market.size, {"bare COPY, one read": least, **{what: each.seconds for what, each in ran.items()}})
+    show("Seconds of processors, with the database's", {what: each.processor for what, each in ran.items()})
+    show("Memory that the process had for itself", {what: float(each.peak) for what, each in ran.items()}, "MB")
+    return list(ran.values())
+
+
+def daily(store: MadeStore) -> list[Ran]:
+    """One new session, as every evening: in this store, and in one that is SMALLER times smaller."""
+    market = store.market
+    with temporary_place() as place:
+        few = write_market(place, market.symbols // SMALLER, market.bars // SMALLER)
+        with made_store(place, few) as smaller:
+            smaller.backfill(few.sessions[0], few.sessions[-2])
+            small = _new_session(smaller)
+    large = _new_session(store)
+    bare = _bare_dagster(store)
+    show(
+        "One new session",
+        {
+            f"{few.bars:,} bars stored": small.seconds,
+            f"{market.bars:,} bars stored": large.seconds,
+            "of it before the first asset": large.inside["started"],
+            "Dagster alone: its start, one asset that does nothing": bare,
+        },
     )
-    peak, over = 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not over.wait(0.25):
-            try:
-                peak = max(peak, psutil.Process(process.pid).memory_full_info().uss >> 20)
-            except psutil.Error:
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    _, said = process.communicate()
-    over.set()
-    if process.returncode:
-        sys.exit(f"breadthflow {' '.join(command)} ended with {process.returncode}:\n{said[-2000:]}")
-    return Ran(time.perf_counter() - began, peak)
+    note = f"{large.processor / small.processor:.2f} in seconds of processors"
+    target(
+        "one new session, by a store 20 times smaller", market.size, large.seconds / small.seconds, "<= 1.3", "", note
+    )
+    note = f"{large.inside['started'] - bare:.1f} s of it before the first asset"
+    target("one new session, beyond Dagster's own start", market.size, large.seconds - bare, "<= 3", "s", note)
+    return [large]
 
 
-def limit(database: Database, years: range) -> float:
-    """Seconds for the rows of TABLES into empty twins of these, and for one read of the bars."""
-    seconds = 0.0
-    for table in TABLES:
-        parted = "" if table == "breadth_counts" else " PARTITION BY RANGE (session)"
-        like = f"LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES"
-        statements = [f"DROP TABLE IF EXISTS twin_{table}", f"CREATE TABLE twin_{table} ({like}){parted}"]
-        if parted:
-            statements += [
-                f"CREATE TABLE twin_{table}_{year} PARTITION OF twin_{table} "
-                f"FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
-                for year in years
-            ]
-        bulk.execute(database, [(statement, ()) for statement in statements])
-        for frame, read in _by_year(database, table, years):
-            began = time.perf_counter()
-            if frame.height:
-                with arrow_cursor(database) as cursor:
-                    cursor.adbc_ingest(f"twin_{table}", frame.drop(STAMPS, strict=False).to_arrow(), mode="append")
-            seconds += time.perf_counter() - began + (read if table == "bars" else 0)
-        bulk.execute(database, [(f"DROP TABLE twin_{table}", ())])
-    return seconds
+def _new_session(store: MadeStore) -> Ran:
+    store.market.add_last_session()
+    return store.run("run", "--date", str(store.market.sessions[-1]))
 
 
-def _by_year(database: Database, table: str, years: range) -> Iterator[tuple[pl.DataFrame, float]]:
-    for year in years:
+def _bare_dagster(store: MadeStore) -> float:
+    def once() -> float:
         began = time.perf_counter()
-        days = (dt.date(year, 1, 1), dt.date(year, 12, 31))
-        frame = bulk.fetch(database, f"SELECT * FROM {table} WHERE session BETWEEN $1 AND $2", days)
-        yield frame, time.perf_counter() - began
+        subprocess.run([sys.executable, BARE_DAGSTER], env=store.environment, check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    return statistics.median(once() for _ in range(3))
+
+
+def correction(store: MadeStore) -> list[Ran]:
+    """A vendor changes one close of ten years back; the month is read again, and what rests on it is recomputed."""
+    sessions = store.market.sessions
+    back = sessions[-1].replace(day=1, year=sessions[-1].year - YEARS_BACK)
+    session = next(day for day in sessions if day >= back)
+    whose = store.market.correct(session)
+    began = _now(store)
+    ran = store.backfill(session, session)
+    rows = written(store, began)
+    if not rows["bars"][0]:
+        raise RuntimeError(f"the correction of {whose} on {session} was not noticed")
+    said = ", ".join(f"{table} {count:,}" for table, (count, _, _) in rows.items())
+    others = max(securities or 0 for _, securities, _ in rows.values()) - 1
+    note = f"rows written: {said}; of {others} other securities"
+    target("a correction of one bar ten years back", store.market.size, ran.seconds, "<= 15", "s", note)
+    return [ran]
+
+
+def written(store: MadeStore, since: object) -> dict[str, tuple[int, int | None, int]]:
+    """By table: rows that were written since a moment, of how many securities, and of how many sessions."""
+    found = {}
+    for table, (rows, securities, sessions, stamp) in _WRITTEN.items():
+        query = f"SELECT {rows} AS a, {securities} AS b, {sessions} AS c FROM {table} WHERE {stamp} >= %s"
+        row = rows_of(store.database, query, [since])[0]
+        found[table] = (row["a"], row["b"], row["c"])
+    return found
+
+
+def _now(store: MadeStore) -> object:
+    return rows_of(store.database, "SELECT clock_timestamp() AS now", [])[0]["now"]
+
+
+SHAPES: dict[str, tuple[int, int, dict[str, Callable[[MadeStore], list[Ran] | None]]]] = {
+    "index": (660, 1_660_000, {"a correction": correction, "start of commands": starts.measure}),
+    "market": (1_400, 2_000_000, {"one new session": daily, "reads": reads.measure}),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--symbols", type=int, default=500)
-    parser.add_argument("--bars", type=int, default=1_660_000)
-    parser.add_argument("--from", dest="first", type=int, default=2006)
-    parser.add_argument("--to", dest="last", type=int, default=2017)
-    sizes = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bf-", dir="/tmp") as name:
-        place = Path(name)
-        place.chmod(0o755)
-        written = write_market(place / "files", sizes.symbols, sizes.bars, sizes.first, sizes.last)
-        last = CALENDAR.between(dt.date(sizes.last, 12, 1), dt.date(sizes.last, 12, 31))[-1]
-        environment = {
-            "BREADTHFLOW_HOME": str(place / "home"),
-            "BREADTHFLOW_SOURCE": "files",
-            "BREADTHFLOW_SOURCE_PATH": str(place / "files"),
-            "BREADTHFLOW_SOURCE_SYMBOL": "filename",
-            "BREADTHFLOW_START": f"{sizes.first}-01",
-        }
-        whole = ("backfill", "--from", f"{sizes.first}-01-01", "--to", str(last))
-        server = EmbeddedServer(place / "home")
-        try:
-            ran = {"files to signals, empty store": run(environment, *whole)}
-            least = limit(Database(server.url(NAME), server), range(sizes.first, sizes.last + 1))
-            ran["the same again, nothing changed"] = run(environment, *whole)
-            ran["the last month alone"] = run(environment, "backfill", "--from", f"{last:%Y-%m}-01", "--to", str(last))
-        finally:
-            server.stop()
-    title = f"{written:,} invented bars of {sizes.symbols:,} symbols, {sizes.first} to {sizes.last}"
-    show(title, {"bare COPY of the rows, one read of the bars": least, **{what: r.seconds for what, r in ran.items()}})
-    memory = {what: float(each.peak) for what, each in ran.items()}
-    show("Memory that the process had for itself, MB", memory, unit="MB")
+    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("--symbols", type=int)
+    parser.add_argument("--bars", type=int)
+    asked = parser.parse_args()
+    symbols, bars, more = SHAPES[asked.shape]
+    with temporary_place() as place:
+        market: MadeMarket = write_market(place, asked.symbols or symbols, asked.bars or bars)
+        with made_store(place, market) as store:
+            ran: list[Ran] = []
+            with attempt(f"backfill of {market.size}"):
+                ran += first_runs(store, market.sessions[-2])
+            for what, measure in more.items() if ran else ():
+                with attempt(f"{what}, {asked.shape}"):
+                    ran += measure(store) or []
+            if ran:
+                target("memory of a process", market.size, max(each.peak for each in ran), f"<= {MOST_MEMORY}", "MB")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""What the benchmarks share: the market they use, a store of their own, rounds in turn, a table."""
+"""What the benchmarks share: the market they use, a store of their own, rounds in turn, tables, the targets' rows."""
 
+import datetime as dt
 import json
 import os
 import statistics
@@ -21,31 +22,35 @@ from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 
 ROUNDS = 3
 CALENDAR = exchange_calendar("XNYS")
+console = Console(width=120)
+progress = Console(width=120, stderr=True)
 
 
-def demo_bars() -> pl.DataFrame:
-    """The whole synthetic market, broken rows left out, with a security_id per symbol."""
-    market = DemoMarket(CALENDAR)
-    bars = pl.concat(chunk.bars for chunk in market.bars(None, EPOCH, CALENDAR.last_closed()) if chunk.bars.height)
+def sound_bars(market: DemoMarket, last: dt.date) -> pl.DataFrame:
+    """The bars of a demo market through a session, without the rows that are broken on purpose."""
+    bars = pl.concat(chunk.bars for chunk in market.bars(None, EPOCH, last) if chunk.bars.height)
     sound = (
         (pl.col("low") > 0) & (pl.col("high") >= pl.col("low")) & pl.col("close").is_finite() & (pl.col("volume") >= 0)
     )
-    inside = pl.col("close").is_between(pl.col("low"), pl.col("high")) & pl.col("session").is_in(
-        CALENDAR.between(EPOCH, CALENDAR.last_closed())
+    inside = pl.all_horizontal(pl.col("open", "close").is_between(pl.col("low"), pl.col("high")))
+    return bars.filter(sound & inside & pl.col("session").is_in(CALENDAR.between(EPOCH, last))).unique(
+        ["symbol", "session"], keep="none"
     )
-    return (
-        bars.filter(sound & inside)
-        .unique(["symbol", "session"], keep="none")
-        .with_columns(security_id=pl.col("symbol").rank("dense").cast(pl.Int64))
-    )
+
+
+@contextmanager
+def temporary_place() -> Iterator[Path]:
+    """A directory on disk that PostgreSQL's account may enter; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bf-", dir="/tmp") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        yield place
 
 
 @contextmanager
 def temporary_store() -> Iterator[tuple[EmbeddedServer, Database]]:
     """A fresh embedded server with an empty store; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bf-", dir="/tmp") as name:
-        home = Path(name)
-        home.chmod(0o755)
+    with temporary_place() as home:
         server = EmbeddedServer(home)
         server.ensure_running()
         try:
@@ -68,13 +73,58 @@ def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int = ROUNDS
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
+def p95(values: list[float]) -> float:
+    """The value that nineteen of twenty do not exceed."""
+    return sorted(values)[-1 - len(values) // 20]
+
+
 def show(title: str, medians: Mapping[str, float], unit: str = "seconds") -> None:
-    """Print the medians, and each one's ratio to the first; where BENCHMARK_FIGURES names a file, note them there."""
-    table = Table("what", unit, "ratio", title=title, title_justify="left", box=None)
+    """Print the medians, and each one's ratio to the first, and note them."""
+    table = Table("what", unit, "ratio", box=None)
     first = next(iter(medians.values()))
     for name, seconds in medians.items():
         table.add_row(name, f"{seconds:.2f}", f"{seconds / first:.1f}")
-    Console(width=120).print(table)
+    console.print(f"\n[bold]{title}[/]", table, sep="\n", highlight=False)
+    _note({"what": title, "unit": unit, "figures": dict(medians)})
+
+
+def target(what: str, size: str, measured: float, wanted: str, unit: str = "", note: str = "") -> None:
+    """Note a row of the table of targets. wanted: as "<= 2" or ">= 10", in the unit of what was measured."""
+    sign, limit = wanted.split()
+    met = measured <= float(limit) if sign == "<=" else measured >= float(limit)
+    row = {"row": what, "size": size, "measured": measured, "wanted": wanted, "unit": unit, "met": met, "note": note}
+    _note(row)
+    print_targets([row])
+
+
+def print_targets(rows: list[dict[str, object]]) -> None:
+    """Rows of targets as a table; one that could not be measured says why."""
+    table = Table("what", "size", "measured", "wanted", "met", box=None, show_header=len(rows) > 1)
+    for row in rows:
+        if "failed" in row:
+            table.add_row(str(row["row"]), "", "not measured", "", f"[red]failed[/]: {row['failed']}")
+            continue
+        note = f"; {row['note']}" if row["note"] else ""
+        met = "yes" if row["met"] else "[red]no[/]"
+        measured, wanted = (f"{figure} {row['unit']}".rstrip() for figure in (f"{row['measured']:.3g}", row["wanted"]))
+        table.add_row(str(row["row"]), str(row["size"]), measured + note, wanted, met)
+    console.print(table)
+
+
+@contextmanager
+def attempt(what: str) -> Iterator[None]:
+    """Say that a row is measured now; where that fails, note it and go on with what follows."""
+    progress.print(f"{time.strftime('%H:%M:%S')}  {what}", markup=False, highlight=False)
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it was: the rows that follow are measured all the same
+        said = f"{type(error).__name__}: {error}".strip().splitlines()
+        progress.print(f"{what} could not be measured: {' '.join(said)[-600:]}", style="red", markup=False)
+        _note({"row": what, "failed": said[0][:200]})
+
+
+def _note(figures: Mapping[str, object]) -> None:
+    """Where BENCHMARK_FIGURES names a file, add a line to it."""
     if place := os.environ.get("BENCHMARK_FIGURES"):
         with Path(place).open("a") as notes:
-            notes.write(json.dumps({"what": title, "unit": unit, "figures": dict(medians)}) + "\n")
+            notes.write(json.dumps(figures) + "\n")

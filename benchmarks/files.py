@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 import polars as pl
-from common import demo_bars, in_turn, show
+from common import in_turn, show
+from made_files import demo_bars
 
 from breadthflow_pipelines.sources.demo_companies import EPOCH
 from breadthflow_pipelines.sources.files import Files

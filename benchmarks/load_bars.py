@@ -1,7 +1,8 @@
 """One year of bars into the store: staged through ADBC against staged through psycopg2's execute_values."""
 
 import polars as pl
-from common import demo_bars, in_turn, show, temporary_store
+from common import in_turn, show, temporary_store
+from made_files import demo_bars
 from psycopg2.extras import execute_values
 
 from breadthflow_pipelines.warehouse.bar_store import load_bars

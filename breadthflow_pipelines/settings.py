@@ -26,6 +26,7 @@ def _default_home() -> Path:
 _PAIRS_FOR = {
     "source_columns": "ours=theirs,ours=theirs, for example session=Day,close=Last",
     "index_symbols": "universe=symbol,universe=file, for example sp500=SPY,nasdaq100=/data/ndx.csv",
+    "published_beside": "universe=exchange,universe=exchange, for example nyse_issues=NYSE",
 }
 
 
@@ -51,6 +52,13 @@ class Settings(BaseSettings):
     )
     dagster_database_url: SecretStr | None = Field(
         default=None, description="Dagster's own database; by default <database>_dagster on the same server"
+    )
+    database_ca: Path | None = Field(
+        default=None,
+        description="the certificate of the authority that signed those of both databases: connections are encrypted",
+    )
+    reader_sees_bars: bool = Field(
+        default=True, description="whether the database role breadthflow_reader may read what vendors delivered"
     )
     source: str = Field(
         default="demo",
@@ -97,6 +105,10 @@ class Settings(BaseSettings):
         default=None,
         description="where exchanges' published counts are read from: NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_",
     )
+    published_beside: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="by universe of members, the exchange that publishes counts of the same issues: nyse_issues=NYSE",
+    )
     demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
     drop_folder: Path | None = Field(
         default=None, description="where new files of bars arrive; by default the directory that the files source reads"
@@ -116,6 +128,25 @@ class Settings(BaseSettings):
         default=None,
         description="the Dask scheduler whose workers compute pieces of a run: tls://host:8786; by default none does",
     )
+    user_header: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z][A-Za-z0-9-]*$",
+        description="the request header in which a proxy names the user of the UI; only where nobody gets past it",
+    )
+    keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
+    keep_revisions_days: int | None = Field(
+        default=None, ge=30, description="days that replaced values of bars and breadth are kept; always without"
+    )
+    keep_rejected_days: int | None = Field(
+        default=None, ge=30, description="days that broken rows are kept which the source has no more; always without"
+    )
+    keep_runs_days: int | None = Field(
+        default=None, ge=30, description="days that runs are kept of which nothing is current; always without"
+    )
+    keep_results_days: int = Field(
+        default=180, ge=14, description="days that materializations and results of checks are kept once replaced"
+    )
+    keep_steps_days: int = Field(default=14, ge=1, description="days that events and output of steps are kept")
     backup_folder: Path | None = Field(
         default=None, description="where breadthflow db backup puts its backups; on another disk than the store"
     )
@@ -157,6 +188,7 @@ class Settings(BaseSettings):
         "drop_folder",
         "calendar_changes",
         "risk_free",
+        "database_ca",
         "cluster_ca",
         "cluster_cert",
         "cluster_key",
@@ -166,6 +198,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return Path(location(value)) if value is not None else None
+
+    @field_validator("database_ca")
+    @classmethod
+    def _of_a_server(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not (info.data.get("database_url") or info.data.get("dagster_database_url")):
+            raise ValueError("the embedded database has no certificate; set BREADTHFLOW_DATABASE_URL or unset this")
+        return value
 
     @field_validator("source_path", mode="before")
     @classmethod
@@ -180,7 +219,7 @@ class Settings(BaseSettings):
         names = [name.strip() for name in value.split(",") if name.strip()]
         return tuple(name.upper() if info.field_name == "symbols" else name.lower() for name in names)
 
-    @field_validator("source_columns", "index_symbols", mode="before")
+    @field_validator("source_columns", "index_symbols", "published_beside", mode="before")
     @classmethod
     def _pairs(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):

@@ -183,6 +183,11 @@ def administer(server: EmbeddedServer, statement: str) -> None:
         connection.close()
 
 
+def as_login(url: str, name: str) -> str:
+    """The address of a test's database for another login, which needs no password."""
+    return url.replace("://postgres@", f"://{name}@")
+
+
 def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Another process of this interpreter that runs ``code`` with sys.argv[1:] and whose output can be read."""
     return subprocess.Popen(

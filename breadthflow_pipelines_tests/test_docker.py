@@ -34,6 +34,7 @@ from breadthflow_pipelines_tests.conftest import free_port, private_home, wait_u
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
+DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "breadthflow"}
 ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == "no"}
@@ -64,9 +65,25 @@ def test_a_service_is_watched_or_waited_for(name: str) -> None:
         assert conditions <= {None, "service_healthy"}
 
 
-def test_nothing_but_the_ui_is_published_and_that_to_this_machine_alone() -> None:
+def test_nothing_but_the_proxy_is_published() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"webserver": ["127.0.0.1:3000:3000"]}
+    assert published == {"proxy": ["8443:8443"]}
+
+
+def test_the_proxy_finds_what_its_configuration_names() -> None:
+    text = (ROOT / "docker" / "nginx" / "nginx.conf").read_text()
+    proxy = SERVICES["proxy"]
+    assert f"listen {proxy['ports'][0].partition(':')[2]} ssl;" in text
+    assert set(re.findall(r"/run/secrets/([\w.]+)", text)) == set(proxy["secrets"])
+    assert {*proxy["secrets"], "postgres_password"} == set(COMPOSE["secrets"])
+    assert proxy["command"][-1] in {volume.split(":")[1] for volume in proxy["volumes"]}
+    named = (*re.findall(r"(\w[\w-]*):3000", text), *re.findall(r" (\w+):3000;", DEPLOYMENT))
+    assert set(named) == {"webserver-readonly", "webserver"}
+    for name in named:
+        command = SERVICES[name]["command"]
+        assert command[command.index("--port") + 1] == "3000"
+        assert ("--read-only" in command) == (name == "webserver-readonly")
+        assert SERVICES[name]["environment"]["BREADTHFLOW_USER_HEADER"] in text
 
 
 def test_the_password_is_in_a_file_alone_and_has_no_default() -> None:

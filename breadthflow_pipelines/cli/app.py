@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        told = error if isinstance(error, BreadthFlowError) else _full_disk(error)
+        told = error if isinstance(error, BreadthFlowError) else _explained(error)
         if told is None or _debugging["on"]:
             raise
         with suppress(OSError):  # what it is written to may be what is full
@@ -51,11 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(told.exit_status)
 
 
-def _full_disk(error: Exception) -> BreadthFlowError | None:
-    """The one line for an error that any library may raise when a disk is full: ours, Dagster's, SQLAlchemy's."""
+def _explained(error: Exception) -> BreadthFlowError | None:
+    """The one line for what any library may raise, ours, Dagster's or SQLAlchemy's: a full disk, a missing right."""
     from breadthflow_pipelines.observability.disk import disk_full, full_disk
+    from breadthflow_pipelines.warehouse.database import forbidden
     from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
     from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
     server = EmbeddedServer(get_settings().home)
-    return full_disk(error, server.home) or (disk_full(server.home) if ran_out_of_space(server.data) else None)
+    full = full_disk(error, server.home) or (disk_full(server.home) if ran_out_of_space(server.data) else None)
+    return full or forbidden(error)

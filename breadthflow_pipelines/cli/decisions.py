@@ -1,7 +1,6 @@
 """Commands about data that is left out or held: rejected and quarantined bars, holes, and decisions on them."""
 
 import datetime as dt
-import os
 from typing import Annotated
 
 import typer
@@ -27,6 +26,7 @@ from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
 from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
+from breadthflow_pipelines.warehouse.audit_store import present_user
 from breadthflow_pipelines.warehouse.database import open_database
 
 _BAR = (*PRICES, "volume", "raw", "evidence")
@@ -139,7 +139,7 @@ def _decide(
     proposals: bool,
     rule: str | None,
 ) -> None:
-    from breadthflow_pipelines.observability.logs import logger
+    from breadthflow_pipelines.observability.logs import log
     from breadthflow_pipelines.warehouse import decisions
 
     _check_reason(reason)
@@ -148,13 +148,12 @@ def _decide(
     database = open_database(get_settings())
     if not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))
-    who = by or _user()
+    who = by or present_user()
     with database.exclusive("quarantined_bars"):
         if symbol is not None and date is not None:
             rows = decisions.decide_bar(database, symbol, date.date(), status, who, reason)
         else:
             rows = decisions.decide_proposals(database, rule, status, who, reason)
-    log = logger(__name__)
     for row in rows:
         log.info("bar_decided", **{name: str(value) for name, value in row.items()}, by=who, reason=reason)
     bars = {(row["security_id"], row["session"]) for row in rows}
@@ -178,17 +177,16 @@ def accept_hole(
 
     Example: breadthflow accept-hole 1970-11-16 --reason "the vendor has no bar of that day"
     """
-    from breadthflow_pipelines.observability.logs import logger
+    from breadthflow_pipelines.observability.logs import log
 
     _check_reason(reason)
     first, last = day_range(session, end or session)
     assert first is not None  # noqa: S101 - the argument is required
     assert last is not None  # noqa: S101 - it is the same where none is given
     database = open_database(get_settings())
-    who = by or _user()
+    who = by or present_user()
     decide = holds.withdraw if undo else holds.accept
     rows = decide(database, first, last, universe, who, reason)
-    log = logger(__name__)
     for gate in sorted({row["gate"] for row in rows}):
         mine = [row for row in rows if row["gate"] == gate]
         months = {f"{row['session']:%Y-%m}" for row in mine}
@@ -235,12 +233,3 @@ def holes(
 def _check_reason(reason: str) -> None:
     if not reason.strip():
         raise RequestError("--reason is empty: say why, for the person who reads it in a year.")
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())

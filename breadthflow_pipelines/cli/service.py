@@ -40,18 +40,29 @@ def alert_test() -> None:
 
 @database_app.command("upgrade")
 def database_upgrade() -> None:
-    """Bring the database's tables to this program's version."""
+    """Bring the tables of both databases to this program's version, and grant the roles what they need."""
+    from breadthflow_pipelines.orchestration.catalogue_columns import fit_stored_columns
+    from breadthflow_pipelines.orchestration.hosting.storage import open_to_roles
     from breadthflow_pipelines.warehouse.database import HEAD, ensure_database, locate, revision
+    from breadthflow_pipelines.warehouse.roles import creating
 
     settings = get_settings()
     database = locate(settings)
     ensure_database(database.url)
     before = revision(database)
-    upgrade(database)
-    dagster_url(settings)
+    missing = upgrade(database, reader_sees_bars=settings.reader_sees_bars)
+    fit_stored_columns(database)
+    open_to_roles(dagster_url(settings))
     out.print(
         f"The database is at version {HEAD}" + (", as it was." if before == HEAD else f" (was {before or 'empty'}).")
     )
+    if missing:
+        err.print(
+            f"This login may not make the roles {' and '.join(missing)}; only the owner can use the database until an "
+            f"administrator runs\n  {creating(missing)}\nand breadthflow db upgrade is run again.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @database_app.command("url")

@@ -6,7 +6,7 @@ a new history begins, and no window looks across. Knows no universe: see counts.
 
 No value depends on where the history was cut, as long as WARM_UP_BARS bars precede the first row that is used: each is
 computed from its window alone. Hence sums by doubling instead of a running sum, whose rounding depends on everything
-before the window.
+before the window (windows.py, which is imported where it is used: numpy would delay commands that list indicators).
 """
 
 import polars as pl
@@ -20,26 +20,39 @@ WARM_UP_BARS = YEAR  # own bars of each security that must precede the first ses
 TIE = 1e-9
 TICK_PARTS = 1_000_000  # points are added up as whole millionths, so that no sum depends on the order of its parts
 MOST_SUMMED = 1e12  # price units; greater closes come from past reverse splits, and would dominate the sum of points
+bar_number = pl.col("bar")  # the number of a bar in its history, from 0
 HISTORY = ("security_id", "history")  # what windows and recursions are computed over
 
 
 def by_history(bars: pl.DataFrame) -> pl.DataFrame:
-    """Bars in order of security and session, with ``history``: the number of the history, within its security."""
-    silence = pl.col("session").diff().dt.total_days()
+    """Bars in order of security and session, with HISTORY and ``bar``, the number in its history, from 0."""
+    silence = pl.col("session").diff().dt.total_days() > LONGEST_SILENCE
+    first = (pl.col("security_id").ne_missing(pl.col("security_id").shift(1)) | silence).fill_null(value=True)
+    row = pl.int_range(pl.len())
     return bars.sort("security_id", "session").with_columns(
-        history=(silence > LONGEST_SILENCE).fill_null(value=False).cum_sum()
+        history=silence.fill_null(value=False).cum_sum(), bar=row - pl.when(first).then(row).forward_fill()
     )
 
 
+def earlier(values: pl.Expr, bars: int) -> pl.Expr:
+    """The values of so many bars before in the same history, over rows of by_history; null on its first bars."""
+    return pl.when(bar_number >= bars).then(values.shift(bars))
+
+
+def windowed(values: pl.Expr, length: int) -> pl.Expr:
+    """The values of a window of ``length`` bars, null where it would reach into another history."""
+    return pl.when(bar_number >= length - 1).then(values)
+
+
 def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar_number``, from 1 for each history.
+    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar``, from 0 for each history.
 
     bars: security_id, session, high, low, close, volume, close_adjusted. sessions: session, ordinal, counted.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
     """
-    ordered = by_history(bars.join(sessions, on="session", how="left"))
+    ordered = by_history(bars.join(sessions, on="session", how="left", maintain_order="left"))
     stray = ordered.filter(pl.col("ordinal").is_null())
     if stray.height:
         first = stray.select(pl.col("session").min()).item()
@@ -47,7 +60,7 @@ def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
             f"{stray.height} bars lie on no known session, the first on {first}. "
             "Pass every session from the first bar through the last."
         )
-    return ordered.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over(HISTORY))
+    return ordered
 
 
 def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
@@ -57,7 +70,7 @@ def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
     session. points: how far the close moved, in whole millionths of a price unit (Int64); null where either close is
     above MOST_SUMMED. The first bar of a history is ``no_prior``; one whose predecessor is older is a ``gap``.
     """
-    no_prior = pl.col("bar_number") == 1
+    no_prior = bar_number == 0
     gap = ~no_prior & (pl.col("ordinal") - pl.col("ordinal").shift(1) != 1)
     move = pl.when(~no_prior & ~gap).then(pl.col("close") - pl.col("close").shift(1))
     summed = pl.max_horizontal(pl.col("close"), pl.col("close").shift(1)) <= MOST_SUMMED
@@ -73,14 +86,18 @@ def with_participation(bars: pl.DataFrame) -> pl.DataFrame:
     """Add ``above_N`` and ``able_N`` for each N of AVERAGES: is the close above the mean of the last N own closes?
 
     able_N: N bars exist, this one included. above_N is strict, beyond TIE: a flat price is at its average, not above
-    it. Null where not able.
+    it. False where not able.
     """
-    close = bars.get_column("close")
+    from breadthflow_pipelines.indicators.windows import means
+
+    close, number = (bars.get_column(name).to_numpy() for name in ("close", "bar"))
     columns = []
-    for window in AVERAGES:
-        able = pl.col("bar_number") >= window
-        above = (close > moving_average(close, window) * (1 + TIE)).alias(f"above_{window}")
-        columns += [pl.when(able).then(above).alias(f"above_{window}"), able.alias(f"able_{window}")]
+    for window, mean in zip(AVERAGES, means(close, AVERAGES), strict=True):
+        able = number >= window - 1
+        columns += [
+            pl.Series(f"above_{window}", able & (close > mean * (1 + TIE))),
+            pl.Series(f"able_{window}", able),
+        ]
     return bars.with_columns(columns)
 
 
@@ -89,52 +106,43 @@ def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
 
     ``new_high``: the high is strictly above the greatest of the prior YEAR highs; ``new_low``: the low is strictly
     below the least of the prior lows. A price that does not move makes neither. ``able_252``: that many prior bars
-    exist; null where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by close_adjusted /
-    close, as vendors do that chart total returns; null where any of those bars has no close_adjusted.
+    exist; False where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by close_adjusted
+    / close, as vendors do that chart total returns; not able where any of those bars has no close_adjusted.
     """
-    number, scale = pl.col("bar_number"), pl.col("close_adjusted") / pl.col("close")
-    high, low = pl.col("high"), pl.col("low")
-    year, month = number > YEAR, number > MONTH
+    from breadthflow_pipelines.indicators.windows import known, prior_greatest, prior_least
+
+    high, low, close, number = (bars.get_column(name).to_numpy() for name in ("high", "low", "close", "bar"))
+    scale = bars.get_column("close_adjusted").cast(pl.Float64).to_numpy() / close
+    year, month = number >= YEAR, number >= MONTH
+    highest_month, highest = prior_greatest(high, (MONTH, YEAR))
+    lowest_month, lowest = prior_least(low, (MONTH, YEAR))
     total_high, total_low = high * scale, low * scale
-    total = year & _prior_high(total_high, YEAR).is_not_null() & scale.is_not_null()
-    return bars.with_columns(
-        new_high=pl.when(year).then(high > _prior_high(high, YEAR)),
-        new_low=pl.when(year).then(low < _prior_low(low, YEAR)),
-        able_252=year,
-        new_high_20=pl.when(month).then(high > _prior_high(high, MONTH)),
-        new_low_20=pl.when(month).then(low < _prior_low(low, MONTH)),
-        able_extremes_20=month,
+    (highest_total,), (lowest_total,) = prior_greatest(total_high, (YEAR,)), prior_least(total_low, (YEAR,))
+    total = year & known(highest_total) & known(scale)
+    marks = {
+        "new_high": year & (high > highest),
+        "new_low": year & (low < lowest),
+        "able_252": year,
+        "new_high_20": month & (high > highest_month),
+        "new_low_20": month & (low < lowest_month),
+        "able_extremes_20": month,
         # Scaling rounds, so a tie is a tie only within TIE.
-        new_high_total_return=pl.when(total).then(total_high > _prior_high(total_high, YEAR) * (1 + TIE)),
-        new_low_total_return=pl.when(total).then(total_low < _prior_low(total_low, YEAR) * (1 - TIE)),
-        able_252_total_return=total,
-    )
-
-
-def _prior_high(values: pl.Expr, window: int) -> pl.Expr:
-    return values.rolling_max(window).shift(1)
-
-
-def _prior_low(values: pl.Expr, window: int) -> pl.Expr:
-    return values.rolling_min(window).shift(1)
+        "new_high_total_return": total & (total_high > highest_total * (1 + TIE)),
+        "new_low_total_return": total & (total_low < lowest_total * (1 - TIE)),
+        "able_252_total_return": total,
+    }
+    return bars.with_columns(pl.Series(name, mark) for name, mark in marks.items())
 
 
 def moving_average(values: pl.Series, window: int) -> pl.Series:
     """Simple mean of each row and the ``window - 1`` before it, in the units of the values; null until they exist.
 
-    The order of the additions depends on the window alone: blocks of 1, 2, 4, ... rows are built by doubling, and those
-    that make up the window are added, for 200 rows blocks of 8, 64 and 128. rolling_mean keeps rounding errors of
-    earlier rows, so that its last bits depend on where the frame begins. The caller has to mask rows whose window
-    reaches back into another security.
+    The caller has to mask rows whose window reaches back into another security.
     """
-    total = pl.zeros(len(values), eager=True)
-    block, size, taken = values, 1, 0
-    while size <= window:
-        if window & size:
-            total = total + block.shift(taken)
-            taken += size
-        block, size = block + block.shift(size), 2 * size
-    return total / window
+    from breadthflow_pipelines.indicators.windows import means
+
+    (mean,) = means(values.cast(pl.Float64).to_numpy(), (window,))
+    return pl.Series(values.name, mean, nan_to_null=True)
 
 
 def squares(values: pl.Series, window: int) -> pl.Series:

@@ -16,10 +16,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.observability.redaction import Redactor, scheme
-
-log = logger(__name__)
 
 QUIET = dt.timedelta(hours=1)  # alerts of one kind are not sent twice within this
 MOST_PER_QUIET = 10  # alerts of all kinds; a broken night is not a reason for a hundred messages

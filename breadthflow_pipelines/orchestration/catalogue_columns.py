@@ -10,6 +10,8 @@ from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH
 from breadthflow_pipelines.indicators.technical import TECHNICAL, bar_columns
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS
+from breadthflow_pipelines.warehouse import formula_columns, member_store, tables
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 Bounds = dict[str, tuple[float | None, float | None]]
@@ -43,3 +45,9 @@ PRICE_COLUMNS = columns(PRICE_INDICATORS)
 PRICE_BOUNDS = bounds(PRICE_INDICATORS)
 SIGNAL_COLUMNS = [FormulaColumn(vote, rule.about, -1, 1) for vote, rule in zip(VOTE_COLUMNS, SYMBOL_RULES, strict=True)]
 SIGNAL_BOUNDS = {column.name: (column.low, column.high) for column in SIGNAL_COLUMNS}
+
+
+def fit_stored_columns(store: Database) -> None:
+    """Give the stored tables the columns of these catalogues, as ``breadthflow db upgrade`` does for its owner."""
+    formula_columns.fit(store, tables.breadth_indicators, BREADTH_COLUMNS)  # every run fills all of its rows
+    member_store.fit_members(store, PRICE_COLUMNS, SIGNAL_COLUMNS)

@@ -23,6 +23,7 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._utils.interrupts import capture_interrupts
 
 from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION
+from breadthflow_pipelines.orchestration.launches import note_command
 
 POLL_SECONDS = 2.0  # between two looks at whether the run was terminated in the UI
 _ENDED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
@@ -49,6 +50,7 @@ def execute(
     checks: only these checks of the job, and none of its assets.
     """
     run = _record(instance, job, tags, run_config, checks)
+    note_command(run)
     with capture_interrupts(), _ended_from_the_ui(instance, run.run_id):
         events = list(execute_run_iterator(InMemoryJob(job), run, instance))
     return Executed(instance.get_run_by_id(run.run_id) or run, events)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from breadthflow_pipelines.model.gates import MISSING, REJECTED, THIN
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.partitions import (
     FORMAT,
     Span,
@@ -22,8 +22,6 @@ from breadthflow_pipelines.warehouse import bar_store, holds, rejection_store, v
 from breadthflow_pipelines.warehouse.breadth_store import settling_coverage
 from breadthflow_pipelines.warehouse.bulk import Statement, execute
 from breadthflow_pipelines.warehouse.member_store import settling_members
-
-log = logger(__name__)
 
 ONE_DAY = dt.timedelta(hours=20)  # a session without bars is asked for once a day; evenings are not 24 hours apart
 MOST_STRETCHES = 3  # of such sessions in one run: each is a reading of the source

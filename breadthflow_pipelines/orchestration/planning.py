@@ -10,7 +10,7 @@ from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MARKET_ASSETS, MONTHLY_ASSETS, PUBLISHED_ASSETS, WATCHED
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS, SIGNAL_COLUMNS
 from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
@@ -21,8 +21,6 @@ from breadthflow_pipelines.warehouse import breadth_store, member_store, recompu
 from breadthflow_pipelines.warehouse.bar_store import reach
 from breadthflow_pipelines.warehouse.calendar import unapplied_days
 from breadthflow_pipelines.warehouse.overview import empty_tables, last_sessions
-
-log = logger(__name__)
 
 EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 SIGNALS = ("market_signals", "symbol_signals")  # of a short history there are none

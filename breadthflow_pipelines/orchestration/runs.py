@@ -13,7 +13,7 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB, WEEKLY_JOB
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
@@ -22,13 +22,10 @@ from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import without_rows
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.run_figures import latest_bars, latest_published
 from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport, report_of
 from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-
-log = logger(__name__)
 
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 
@@ -86,20 +83,6 @@ def run_checks(
         for key in sorted(unjudged)
     ]
     return RunReport(report.run_id, report.seconds, {}, (*report.checks, *skipped), report.trouble)
-
-
-def last_problems(instance: dg.DagsterInstance) -> list[str] | None:
-    """What the last runs could not read: symbols, files, places of published counts; None before the first run."""
-    bars, published = latest_bars(instance), latest_published(instance)
-    if bars is None and published is None:
-        return None
-    found: list[str] = []
-    if bars is not None:
-        found += bars.problems
-        found += [f"{symbol}: could not be read" for symbol in bars.symbols_failed]
-    if published is not None:
-        found += published.problems
-    return found
 
 
 def _execute(

@@ -1,7 +1,8 @@
 """Addresses of databases, as text: checked, taken apart, put together. Opens nothing."""
 
 import re
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from breadthflow_pipelines.errors import RequestError
 
@@ -16,6 +17,22 @@ def normalise(url: str, setting: str) -> str:
     if match is None or not named:
         raise RequestError(f"{setting} cannot be used: write it as postgresql://user:password@host:port/database.")
     return f"postgresql{match[3]}"
+
+
+def encrypted(url: str, authority: Path, setting: str) -> str:
+    """The address with what libpq needs to refuse a server that this authority did not certify under its name.
+
+    Raises:
+        RequestError: the address says something else of encryption, or there is no such file.
+    """
+    if not authority.is_file():
+        raise RequestError(f"BREADTHFLOW_DATABASE_CA cannot be used: there is no file {authority}.")
+    wanted = {"sslmode": "verify-full", "sslrootcert": str(authority)}
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if any(given.get(name, value) != value for name, value in wanted.items()):
+        raise RequestError(f"{setting} has an sslmode or sslrootcert: remove it, or unset BREADTHFLOW_DATABASE_CA.")
+    return urlunsplit(parts._replace(query=urlencode({**given, **wanted}, quote_via=quote)))
 
 
 def sibling(url: str, suffix: str) -> str:

@@ -14,6 +14,7 @@ from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.history import rows_as_of
 from breadthflow_pipelines.warehouse.sql import conditions
+from breadthflow_pipelines.warehouse.store_retention import dropped_before
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 
@@ -67,7 +68,17 @@ def breadth_query(
 
 
 def _as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
-    """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then."""
+    """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then.
+
+    Raises:
+        RequestError: what was known then has been dropped.
+    """
+    gone = dropped_before(database, "breadth_revisions")
+    if gone is not None and as_of < gone:
+        raise RequestError(
+            f"What was known before {gone.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC was dropped, as "
+            "BREADTHFLOW_KEEP_REVISIONS_DAYS says; ask for a later moment."
+        )
     views = rows_of(
         database,
         "SELECT pg_get_viewdef('all_counts'::regclass) AS all_counts, pg_get_viewdef('breadth'::regclass) AS breadth",

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.sql import array, spaced
+from breadthflow_pipelines.warehouse.sql import array, quoted, spaced
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
 
@@ -168,11 +168,7 @@ def merge(
 
 def yearly_partitions(table: sa.Table, years: Iterable[int]) -> list[str]:
     """Statements that make the partitions of a table for these years, where they are missing."""
-    return [
-        f"CREATE TABLE IF NOT EXISTS {table.name}_{year:04d} PARTITION OF {table.name} "
-        f"FOR VALUES FROM ('{year:04d}-01-01') TO ('{year + 1:04d}-01-01')"
-        for year in sorted(years)
-    ]
+    return [f"CALL add_yearly_partition('{table.name}', {year})" for year in sorted(years)]
 
 
 def years_of(rows: pl.DataFrame) -> list[int]:
@@ -297,14 +293,8 @@ def _analyze_once(cursor: adbc.Cursor, table: sa.Table, merged: Merged) -> None:
     """
     if not merged.inserted:
         return
-    query = (
-        "SELECT oid::regclass::text AS name FROM pg_class WHERE reltuples < 0 AND relkind = 'r' "
-        "AND (oid = $1::regclass OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::regclass)) "
-        "ORDER BY 1"
-    )
     # Rows are looked for by their keys alone; of fifty columns of figures nobody asks how they are spread.
-    for name in _fetch(cursor, query, (table.name,))["name"]:
-        cursor.execute(f"ANALYZE {name} ({_list([c.name for c in table.primary_key])})")
+    cursor.execute(f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])")
 
 
 # Who wrote a row and when is not a reason to write it again.

@@ -20,7 +20,7 @@ from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk
-from breadthflow_pipelines.warehouse.addresses import database_name, maintenance, normalise, sibling
+from breadthflow_pipelines.warehouse.addresses import database_name, encrypted, maintenance, normalise, sibling
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.kept_connections import Kept
 from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # of an answer, by column
 
 NAME = "breadthflow"
-HEAD = "0018"  # the newest migration; kept here because importing Alembic to ask costs most of a second
+HEAD = "0022"  # the newest migration; kept here because importing Alembic to ask costs most of a second
 _MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 150000
+_FORBIDDEN = "42501"  # SQLSTATE: the login lacks a privilege
 
 
 _kept: Kept[psycopg2.extensions.connection] = Kept()
@@ -77,6 +78,8 @@ class Database:
             lost = bool(connection.closed)
             connection.close()
             explained = failure(self.url, error, gone if lost else None) if isinstance(error, psycopg2.Error) else None
+            if isinstance(error, UnicodeEncodeError):
+                explained = RequestError("What was typed is not UTF-8, and the store holds no other text.")
             if explained is None:
                 raise
             raise explained from None
@@ -114,7 +117,12 @@ def rows_of(
 
 
 def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> BreadthFlowError | None:
-    """What the error of a driver means: a full disk, even where it shows as a server that is gone; or ``otherwise``."""
+    """What the error of a driver means: a full disk, even where it shows as a server that is gone; or ``otherwise``.
+
+    Or that the login lacks a privilege.
+    """
+    if (refused := forbidden(error)) is not None:
+        return refused
     parts = urlsplit(url)
     sockets = parse_qs(parts.query).get("host", [""])[0]
     place = Path(sockets) if sockets.startswith("/") else f"the database server {parts.hostname or ''}".rstrip()
@@ -123,10 +131,22 @@ def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> B
     return full_disk(error, place) or otherwise
 
 
+def forbidden(error: Exception) -> RequestError | None:
+    """The one line for an error of any driver, SQLAlchemy's included, that says that the login lacks a privilege."""
+    error = getattr(error, "orig", None) or error
+    if _FORBIDDEN not in (getattr(error, "pgcode", None), getattr(error, "sqlstate", None)):
+        return None
+    reason = str(error).partition("ERROR:")[2] or str(error)
+    return RequestError(
+        f"This database login may not do that: {reason.strip().splitlines()[0]}. docs/deployment.md says what each "
+        "role may do. If breadthflow was updated, the owner has to run breadthflow db upgrade first."
+    )
+
+
 def locate(settings: Settings) -> Database:
     """The store that the settings mean; starts the embedded server where that is what they mean."""
     if settings.database_url is not None:
-        return Database(normalise(settings.database_url.get_secret_value(), "BREADTHFLOW_DATABASE_URL"), None)
+        return Database(_address(settings, "database_url"), None)
     server = EmbeddedServer(settings.home)
     server.ensure_running()
     return Database(server.url(NAME), server)
@@ -152,18 +172,25 @@ def open_database(settings: Settings) -> Database:
         raise RequestError(
             f"The database is at version {found or 'none'}, this program needs {HEAD}: run breadthflow db upgrade"
         )
-    upgrade(database)
+    upgrade(database, reader_sees_bars=settings.reader_sees_bars)
     return database
 
 
 def dagster_url(settings: Settings) -> str:
     """Dagster's own database, made where it is missing."""
     if settings.dagster_database_url is not None:
-        url = normalise(settings.dagster_database_url.get_secret_value(), "BREADTHFLOW_DAGSTER_DATABASE_URL")
+        url = _address(settings, "dagster_database_url")
     else:
         url = sibling(locate(settings).url, "_dagster")
     ensure_database(url)
     return url
+
+
+def _address(settings: Settings, name: str) -> str:
+    """The address in a setting, with the certificate that its server has to show."""
+    variable = f"BREADTHFLOW_{name.upper()}"
+    url = normalise(getattr(settings, name).get_secret_value(), variable)
+    return url if settings.database_ca is None else encrypted(url, settings.database_ca, variable)
 
 
 def ensure_database(url: str) -> None:
@@ -193,14 +220,18 @@ def revision(database: Database) -> str | None:
         return _one(cursor)[0]  # type: ignore[no-any-return]
 
 
-def upgrade(database: Database) -> None:
-    """Bring the store's tables to this program's version; two at once do it once.
+def upgrade(database: Database, *, reader_sees_bars: bool = True) -> list[str]:
+    """Bring the store's tables to this program's version, and grant the roles what they need; two at once do it once.
+
+    Returns the roles that are missing and that this login may not make. reader_sees_bars: as in grant_store().
 
     Raises:
         RequestError: the tables are a newer program's, or the server is too old.
     """
     import sqlalchemy
     from alembic import command
+
+    from breadthflow_pipelines.warehouse.roles import grant_store
 
     with database.connect() as connection:
         version = connection.server_version
@@ -211,6 +242,8 @@ def upgrade(database: Database) -> None:
     try:
         with database.exclusive("schema"), engine.connect() as connection:
             command.upgrade(alembic_config(connection), "head")
+            with database.connect() as granting, granting.cursor() as cursor:
+                return grant_store(cursor, reader_sees_bars=reader_sees_bars)
     finally:
         engine.dispose()
 

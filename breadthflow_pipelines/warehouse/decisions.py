@@ -11,6 +11,7 @@ from psycopg2.extras import RealDictCursor
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import CROWDED
 from breadthflow_pipelines.model.vocabulary import CONFIRMED, LAPSED, LEFT_OUT, PROPOSED
+from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row
 from breadthflow_pipelines.warehouse.recomputations import note_change
 from breadthflow_pipelines.warehouse.sql import bar_fingerprint, quoted, valid_on
@@ -76,7 +77,9 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
         if not rows and status == CONFIRMED:
             cursor.execute(_ADD, {**values, "rule": BY_HAND})
             rows = [dict(row) for row in cursor.fetchall()]
-        _note(cursor, rows)
+        if rows:
+            _note(cursor, rows)
+            record(cursor, status, f"{symbol} {session}", who=present_user(), behalf=by, reason=reason)
     if not rows:
         raise RequestError(f"No rule flags {symbol} on {session}; breadthflow rejected lists what is left out.")
     return rows
@@ -93,7 +96,11 @@ def decide_proposals(database: Database, rule: str | None, status: str, by: str,
         which = f"q.status = '{PROPOSED}' AND q.rule = coalesce(%(rule)s, q.rule)"
         cursor.execute(_DECIDE.format(which=which), values)
         rows = [dict(row) for row in cursor.fetchall()]
-        _note(cursor, rows)
+        if rows:
+            _note(cursor, rows)
+            bars = len({(row["security_id"], row["session"]) for row in rows})
+            what = f"{bars} proposed bars{f' of the rule {rule}' if rule else ''}"
+            record(cursor, status, what, who=present_user(), behalf=by, reason=reason)
     if not rows:
         raise RequestError(f"Nothing is proposed{f' by the rule {rule}' if rule else ''}.")
     return rows

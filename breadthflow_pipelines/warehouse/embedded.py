@@ -25,11 +25,9 @@ import psutil
 
 from breadthflow_pipelines.errors import DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk, says_full
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.observability.rotation import rotate
 from breadthflow_pipelines.warehouse.server_log import LOG_NAME, last_lines, ran_out_of_space
-
-log = logger(__name__)
 
 ACCOUNT = "breadthflow"  # the system account that owns the server where root starts it
 SOCKET_LIMIT = 100  # bytes of a Unix socket's path that every system takes: 104 on macOS, 108 on Linux

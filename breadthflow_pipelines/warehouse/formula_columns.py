@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 
 from breadthflow_pipelines.warehouse import views
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.roles import let_read
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def _alter(
         cursor.execute(view.statement)
         comment = sql.Literal(view.comment)
         cursor.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(sql.Identifier(view.name), comment))
+        let_read(cursor, view.name)
     _comment(cursor, table, new)
 
 

@@ -15,6 +15,8 @@ from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, listed
+from breadthflow_pipelines.model.vocabulary import ACCEPTED, WITHDRAWN
+from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.recomputations import note_change
 
@@ -152,7 +154,7 @@ def accept(database: Database, first: dt.date, last: dt.date, universe: str | No
     Raises:
         RequestError: there is none; says which there are.
     """
-    rows = _decide(database, "accepted", "holding", first, last, universe, by, reason)
+    rows = _decide(database, ACCEPTED, "holding", first, last, universe, by, reason)
     if not rows:
         there = [row["session"] for row in holding(database, ACCEPTABLE)]
         raise _none("nothing is missing", first, last, there)
@@ -167,7 +169,7 @@ def withdraw(
     Raises:
         RequestError: none was accepted; says which were.
     """
-    rows = _decide(database, "withdrawn", "accepted_holes", first, last, universe, by, reason)
+    rows = _decide(database, WITHDRAWN, "accepted_holes", first, last, universe, by, reason)
     if not rows:
         raise _none("no hole was accepted", first, last, [row["session"] for row in accepted(database)])
     return rows
@@ -194,7 +196,10 @@ def _decide(
             {**values, "gates": list(ACCEPTABLE)},
         )
         rows = [dict(row) for row in cursor.fetchall()]
-        if rows and decision == "accepted":
+        if rows:
+            what = f"{len(rows)} holes from {rows[0]['session']} through {rows[-1]['session']}"
+            record(cursor, decision, what, who=present_user(), behalf=by, reason=reason)
+        if rows and decision == ACCEPTED:
             note_change(cursor, "quarantined_bars", rows[0]["session"], "accepted holes")
     return rows
 

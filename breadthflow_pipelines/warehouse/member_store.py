@@ -15,7 +15,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, Statement, execute, fet
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
-from breadthflow_pipelines.warehouse.recomputations import merge_notes
+from breadthflow_pipelines.warehouse.recomputations import merge_notes, session_notes
 
 
 def prepare_price_indicators(
@@ -75,6 +75,19 @@ def lacking_from(
         if new_columns(database, table, formulas)
     ]
     return min((first for first in firsts if first is not None), default=None)
+
+
+def fit_members(database: Database, indicators: Sequence[FormulaColumn], votes: Sequence[FormulaColumn]) -> None:
+    """Give the tables of members exactly these columns, and note that stored rows know nothing of those that are new.
+
+    For runs whose login does not own the tables: they could neither add a column nor see afterwards that it is new.
+    """
+    for table, formulas in ((tables.price_indicators, indicators), (tables.symbol_signals, votes)):
+        with database.exclusive(table.name):
+            if new_columns(database, table, formulas):
+                first = fetch(database, f"SELECT min(session) FROM {table.name}").item()
+                execute(database, session_notes(table.name, [first] if first else [], "new columns"))
+            fit(database, table, formulas)
 
 
 def members_with_indicators(database: Database, columns: Sequence[str], start: dt.date, end: dt.date) -> pl.DataFrame:

@@ -15,10 +15,12 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.model.vocabulary import RESTORED
 from breadthflow_pipelines.warehouse import postgres_programs
 from breadthflow_pipelines.warehouse.addresses import database_name, maintenance, sibling
-from breadthflow_pipelines.warehouse.backups import Backup, Dump, feed, read_through
-from breadthflow_pipelines.warehouse.database import connect, exists
+from breadthflow_pipelines.warehouse.audit_store import present_user, record
+from breadthflow_pipelines.warehouse.backups import MARKET, Backup, Dump, feed, read_through
+from breadthflow_pipelines.warehouse.database import Database, connect, exists, table_names
 from breadthflow_pipelines.warehouse.fingerprints import difference, fingerprints
 from breadthflow_pipelines.warehouse.sealing import Key
 
@@ -56,7 +58,16 @@ def restore(backup: Backup, urls: Mapping[str, str], key: Key | None, *, replace
         stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
         kept = {name: f"{database_name(urls[name])}_before_{stamp}" for name in filled}
         _swap(urls, scratch, kept)
+    _note(Database(urls[MARKET], None), backup)
     return [Restored(database_name(urls[name]), dump.rows, kept.get(name)) for name, dump in backup.dumps.items()]
+
+
+def _note(market: Database, backup: Backup) -> None:
+    """Write down in the store that came back who brought it back; one of an earlier version has no place for that."""
+    if "audit" not in table_names(market):
+        return
+    with market.connect() as connection, connection.cursor() as cursor:
+        record(cursor, RESTORED, f"the store from {backup.path.name}", who=present_user())
 
 
 def rehearse(backup: Backup, urls: Mapping[str, str], key: Key | None) -> None:

@@ -1,7 +1,8 @@
 """What of Dagster's own records may go once it is old: how each step went, never what is known of an asset now.
 
-Runs stay, with their beginnings, ends and failures; so does the newest materialization of an asset and of each of its
-partitions, and the newest verdict of a check. Everything is found by an index: a history of years costs nothing.
+The newest materialization of an asset and of each of its partitions stays, and the newest verdict of a check, and so do
+the runs that made them. Other runs stay with their beginnings, ends and failures, unless a setting lets them go.
+Everything is found by an index: a history of years costs nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PASSING_EVENTS = (
 )
 # That a partition was meant to be made says of a run that failed that the partition is missing because of it.
 _PLANNED = "ASSET_MATERIALIZATION_PLANNED"
+_NEWS = ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION", "ASSET_CHECK_EVALUATION")
 _FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
@@ -50,6 +52,18 @@ def old_runs(database: Database, after: int, ended_before: dt.datetime, most: in
                 break
             found.append(OldRun(number, run_id))
     return found
+
+
+def runs_without_news(database: Database, ended_before: dt.datetime, most: int) -> list[OldRun]:
+    """Runs that ended before that moment of which no event is left that says how an asset or a check is now."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, run_id FROM runs r WHERE status = ANY(%s) AND end_time < %s AND NOT EXISTS ("
+            "SELECT FROM event_logs e WHERE e.run_id = r.run_id AND e.dagster_event_type = ANY(%s)) "
+            "ORDER BY id LIMIT %s",
+            (list(_FINISHED), ended_before.timestamp(), list(_NEWS), most),
+        )
+        return [OldRun(*row) for row in cursor.fetchall()]
 
 
 def forget_steps(database: Database, runs: list[OldRun]) -> int:

@@ -14,8 +14,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 from breadthflow_pipelines.calendar_file import CLOSED, OPEN
 from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBLISHED, Count, Unit
 from breadthflow_pipelines.model.vocabulary import (
+    ACCEPTED,
     ACTIONS,
     ALL,
+    AS_PUBLISHED,
+    AUDITED,
     BAR_VALUES,
     BASES,
     CASH,
@@ -25,6 +28,7 @@ from breadthflow_pipelines.model.vocabulary import (
     DROPOUT,
     GROUPINGS,
     HORIZONS,
+    LAPSED,
     PORTFOLIOS,
     PRICES,
     REINVESTED,
@@ -37,6 +41,7 @@ from breadthflow_pipelines.model.vocabulary import (
     WHOLE,
     WINDOW_CLOSED,
     WINDOW_STATES,
+    WITHDRAWN,
 )
 from breadthflow_pipelines.warehouse.sql import quoted
 
@@ -327,7 +332,7 @@ holds = sa.Table(
     comment="Data that must not be used; the view holding has the holds that nobody accepted",
 )
 
-HOLE_DECISIONS = ("accepted", "withdrawn", "lapsed")
+HOLE_DECISIONS = (ACCEPTED, WITHDRAWN, LAPSED)
 
 hole_decisions = sa.Table(
     "hole_decisions",
@@ -342,6 +347,39 @@ hole_decisions = sa.Table(
     _column("reason", sa.Text(), "why"),
     _among("decision", HOLE_DECISIONS, "decision_known"),
     comment="Every decision on a hole; the last one counts, for no more than was missing then",
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column(
+        "audit_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="in the order in which things were done",
+    ),
+    _column("done_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("who", sa.Text(), "the user; null: not known, or no person", nullable=True),
+    _column("behalf", sa.Text(), "in whose name, where another one was given", nullable=True),
+    _column("action", sa.Text(), "what was done"),
+    _column("what", sa.Text(), "to what"),
+    _column("reason", sa.Text(), "why, where it was asked for", nullable=True),
+    _column("run_id", sa.Text(), "the run that was launched", nullable=True),
+    _column("via", sa.Text(), "command, ui, or what launches runs by itself"),
+    _column("host", sa.Text(), "the machine or container"),
+    _column("login", sa.Text(), "the database's login, as the server knows it", server_default=sa.text("SESSION_USER")),
+    _among("action", AUDITED, "action_known"),
+    comment="Who launched, decided, restored or erased what, when and from where; rows are added and stay",
+)
+
+retentions = sa.Table(
+    "retentions",
+    metadata,
+    _column("relation", sa.Text(), "the table", primary_key=True),
+    _column("dropped_before", sa.DateTime(timezone=True), "rows that were over before this moment were dropped"),
+    _column("dropped_at", sa.DateTime(timezone=True), "when last", server_default=NOW),
+    comment="From which tables old rows were dropped, and how old they were",
 )
 
 exchange_breadth = sa.Table(
@@ -617,6 +655,7 @@ _KEPT = {
     DEADLINE: "with a session less to fire in; null: not computed, or it has no limit",
     CLOSES: "with highs and lows of closes; null: not computed, or it looks at none",
     REINVESTED: "with dividends in highs and lows; null: as of closes, or none are known",
+    AS_PUBLISHED: "with the counts that an exchange published; null: none are named beside it, or none can tell",
 }
 _TRIED = {
     "eligible": "sessions on which the rule could speak and whose window has closed",
@@ -680,7 +719,12 @@ signal_stability = sa.Table(
     metadata,
     _column("universe", sa.Text(), "name of the universe", primary_key=True),
     _column("rule", sa.Text(), "the rule", primary_key=True),
-    _column("variation", sa.Text(), "what was otherwise: dropout, deadline, closes or total_return", primary_key=True),
+    _column(
+        "variation",
+        sa.Text(),
+        "what was otherwise: dropout, deadline, closes, total_return or published",
+        primary_key=True,
+    ),
     _column("reruns", sa.Integer(), "how often its events were found again"),
     _column("events", sa.Integer(), "events that there are as things are"),
     _column("kept", DOUBLE_PRECISION(), "share of them that a rerun has on the same session, on average"),

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 
 
 def contents(home: Path) -> dict[str, Fingerprint]:
-    """Of every table of the market's database."""
+    """Of every table of the market's database but the audit, which says that it was restored."""
     with closing(psycopg2.connect(EmbeddedServer(home).url("breadthflow"))) as connection:
-        return fingerprints(connection)
+        return {table: found for table, found in fingerprints(connection).items() if table != "audit"}
 
 
 def test_a_destroyed_home_comes_back_from_its_backup_and_the_next_run_changes_nothing(

@@ -26,6 +26,8 @@ INTERNAL = {
     "verdicts": "the checks",
     "holds": "the gates",
     "hole_decisions": "people",
+    "audit": "people, and whatever launches runs",
+    "retentions": "what drops old rows once a day",
 }
 
 

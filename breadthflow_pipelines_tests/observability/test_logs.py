@@ -4,21 +4,18 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from breadthflow_pipelines.observability.logs import configure
+from breadthflow_pipelines.observability.logs import configure, log
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
+    configure("WARNING", machine=True)
 
 
 def test_machines_get_one_json_object_per_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     configure("INFO", machine=True)
-    log = structlog.get_logger()
-    log.debug("too small to say")
     log.info("bars read", rows=3, source='a "b"')
     said = capsys.readouterr()
     assert said.out == ""  # stdout belongs to rows
@@ -30,8 +27,8 @@ def test_machines_get_one_json_object_per_line_on_stderr(capsys: pytest.CaptureF
 
 def test_people_get_words(capsys: pytest.CaptureFixture[str]) -> None:
     configure("WARNING", machine=False)
-    structlog.get_logger().info("not shown")
-    structlog.get_logger().warning("a file was skipped", file="x.csv")
+    log.info("not shown")
+    log.warning("a file was skipped", file="x.csv")
     said = capsys.readouterr().err
     assert "a file was skipped" in said
     assert "file=x.csv" in said

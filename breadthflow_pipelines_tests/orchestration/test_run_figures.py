@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.orchestration import run_figures, runs
 from breadthflow_pipelines.orchestration.run_figures import (
     BarsFigures,
     FileFigures,
@@ -19,7 +18,10 @@ from breadthflow_pipelines.orchestration.run_figures import (
     latest_published,
 )
 from breadthflow_pipelines.sources.protocol import Outcome
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.problems import last_problems
 from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.small_market import LAST
 
 ROWS = {"rows_read": 9, "rows_inserted": 4, "rows_revised": 3, "rows_unchanged": 2, "rows_removed": 1}
 COUNTS = RowCounts(**ROWS)
@@ -111,10 +113,15 @@ def test_last_run_is_read_from_what_every_asset_stored(filled: Store) -> None:
     assert (published.publications.partition(":")[0], published.problems) == ("none configured", ())
 
 
-def test_renamed_field_ends_in_an_error_for_whoever_asks_for_problems(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metadata = {name.replace("problems", "troubles"): value for name, value in BARS.to_metadata().items()}
-    monkeypatch.setattr(run_figures, "latest_metadata", lambda *_: metadata)
-    with pytest.raises(BreadthFlowError, match="problems"):
-        runs.last_problems(store.instance)
+def test_problems_are_those_that_the_last_runs_reported(filled: Store) -> None:
+    (filled.small.bars / "ddd.csv").write_text("this,is,no\nbar,file,at all\n")
+    report = filled.daily(LAST)
+    assert report.problems
+    assert last_problems(filled.dagster_url) == [*report.problems, "DDD: could not be read"]
+
+
+def test_renamed_field_ends_in_an_error_for_whoever_asks_for_problems(filled: Store) -> None:
+    with Database(filled.dagster_url, None).connect() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE event_logs SET event = replace(event, 'run/problems', 'run/troubles')")
+    with pytest.raises(BreadthFlowError, match="problems is missing"):
+        last_problems(filled.dagster_url)

@@ -13,7 +13,7 @@ import polars as pl
 
 from breadthflow_pipelines.model.gates import CROWDED
 from breadthflow_pipelines.model.vocabulary import DECIDED, DOUBTED, LEFT_OUT, PRICES, PROPOSED, QUARANTINED
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.fanout import spread
@@ -35,8 +35,6 @@ from breadthflow_pipelines.trust.quarantine import excessive, first_changed, set
 from breadthflow_pipelines.warehouse import quarantine_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate
-
-log = logger(__name__)
 
 NEWEST_SHOWN = 30
 _STATUSES = (QUARANTINED, DOUBTED, PROPOSED, *DECIDED)

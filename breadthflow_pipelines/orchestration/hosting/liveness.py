@@ -21,11 +21,9 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Lau
 from dagster._core.storage.tags import GRPC_INFO_TAG, MAX_RUNTIME_SECONDS_TAG
 from dagster._serdes import ConfigurableClassData
 
-from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.hosting.code_servers import CodeServers
 from breadthflow_pipelines.orchestration.hosting.family import is_run_worker
-
-log = logger(__name__)
 
 PROCESS_TAG = "breadthflow/process"
 GONE = "The process that made this run is gone: it was killed, or its machine went down."

@@ -19,6 +19,7 @@ from dagster_postgres.utils import pg_alembic_config
 
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, table_names
+from breadthflow_pipelines.warehouse.roles import grant_dagster
 
 STATEMENT_TIMEOUT = 60_000  # milliseconds
 POOL_RECYCLE = 3_600  # seconds
@@ -63,6 +64,13 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> "PooledPostgresStorage":
         return cls(dagster_url(get_settings()), inst_data=inst_data)
+
+
+def open_to_roles(url: str) -> None:
+    """Make Dagster's tables where they are missing, and let the database's roles use them (warehouse/roles.py)."""
+    PooledPostgresStorage(url)
+    with Database(url, None).connect() as connection, connection.cursor() as cursor:
+        grant_dagster(cursor, [name for metadata in _METADATA for name in metadata.tables])
 
 
 def _remember_columns(event_log: Any) -> None:

@@ -8,14 +8,25 @@ from typing import Any
 import dagster as dg
 import psycopg2
 import pytest
+from dagster._core.utils import make_new_run_id
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.hosting import tidying
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_records
 from breadthflow_pipelines.orchestration.stored_text import StoredText
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.signals.explanation import explanation
+from breadthflow_pipelines.signals.symbol_explanation import symbol_explanation
+from breadthflow_pipelines.warehouse import breadth_listing, signal_listing, symbol_listing
+from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines.warehouse.store_retention import forget_audit
+from breadthflow_pipelines_tests.orchestration.conftest import Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
+
+NOTHING = "Old runs thinned out: 0; events deleted: 0; runs deleted: 0; rows deleted: 0."
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +87,7 @@ def test_steps_of_old_runs_go_and_nothing_that_is_known_of_an_asset(filled: Stor
     before, events = known(filled), count(filled)
     assert tidy(filled.instance).startswith("Today it was done")  # by the run itself
     make_older(filled, 10)
-    assert tidy(filled.instance) == "Old runs thinned out: 0; events deleted: 0."
+    assert tidy(filled.instance) == NOTHING
     make_older(filled, 5)
     assert tidy(filled.instance).startswith("Old runs thinned out: 2;")
     assert known(filled) == before
@@ -139,7 +150,7 @@ def test_run_that_has_not_ended_and_all_after_it_wait(filled: Store) -> None:
     with records(filled) as cursor:
         cursor.execute("UPDATE runs SET status = 'STARTED', end_time = NULL WHERE run_id = %s", (first.run_id,))
     events = count(filled)
-    assert tidy(filled.instance) == "Old runs thinned out: 0; events deleted: 0."
+    assert tidy(filled.instance) == NOTHING
     assert count(filled) == events
 
 
@@ -181,3 +192,82 @@ def dg_io() -> Any:
     from dagster._core.storage.compute_log_manager import ComputeIOType
 
     return ComputeIOType.STDERR
+
+
+@pytest.fixture
+def let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets everything go as soon as settings allow it."""
+    for what, days in (("AUDIT", 90), ("REVISIONS", 30), ("REJECTED", 30), ("RUNS", 30), ("RESULTS", 14), ("STEPS", 1)):
+        monkeypatch.setenv(f"BREADTHFLOW_KEEP_{what}_DAYS", str(days))
+
+
+COPIED = ("open", "high", "low", "close", "volume", "source")
+OLD = (  # replaced 31 days ago, gone 31 days ago, done 91 days ago
+    "INSERT INTO breadth_revisions SELECT 'breadth_counts', universe, segment, session, now() - '60 days'::interval, "
+    "now() - '31 days'::interval, to_jsonb(c) FROM breadth_counts c LIMIT 7",
+    "INSERT INTO bar_revisions (security_id, session, revised_at, run_id, old_run_id, old_ingested_at, "
+    f"{', '.join(f'old_{name}, new_{name}' for name in COPIED)}) SELECT security_id, session, "
+    f"now() - '31 days'::interval, 'r', 'r', now(), {', '.join(f'{name}, {name}' for name in COPIED)} "
+    "FROM bars LIMIT 5",
+    "INSERT INTO rejected_bars (fingerprint, source, symbol, reasons, run_id, gone_at) VALUES "
+    "('1', 's', 'GONE', '{broken}', 'r', now() - '31 days'::interval), ('2', 's', 'HERE', '{broken}', 'r', NULL)",
+    "INSERT INTO audit (who, action, what, via, host, done_at) VALUES "
+    "('alice', 'launched', 'x', 'ui', 'h', now() - '91 days'::interval)",
+)
+
+
+def explained(store: Store) -> list[str]:
+    """What ``breadthflow explain`` says of signals of all of history, and of a member's."""
+    ids = [row[0] for row in store.rows("SELECT signal_id FROM market_signals ORDER BY session, rule, segment")]
+    found = [signal_listing.signal(store.database, signal_id) for signal_id in ids[:: len(ids) // 30]]
+    told = [f"{explanation(row, tables.text)} {row} {sessions}" for row, sessions in found]
+    address = symbol_listing.address_of(f"small:AAA:{LAST}")
+    member = symbol_listing.symbol_signal(store.database, address)
+    return [*told, f"{symbol_explanation(member, tables.text)} {member}"]
+
+
+@pytest.mark.usefixtures("let_go")
+def test_what_settings_let_go_goes_and_every_signal_is_explained_as_before(filled: Store) -> None:
+    before, contents = explained(filled), filled.contents()
+    assert len(before) > 10
+    done = filled.rows("SELECT count(*) FROM audit")[0][0]
+    filled.execute(*OLD)
+    get_settings.cache_clear()
+    make_older(filled, 200)
+    assert tidy(filled.instance).endswith("; rows deleted: 14.")  # 7 and 5 replaced, 1 gone, 1 done
+    assert explained(filled) == before
+    assert filled.rows("DELETE FROM rejected_bars WHERE run_id = 'r' RETURNING symbol") == [("HERE",)]
+    assert_same(filled.contents(), contents)
+    assert filled.rows("SELECT who FROM audit WHERE who = 'alice'") == []
+    assert len(audited(filled.database, None, None, None)) == done + 1
+    assert audited(filled.database, None, None, "forgotten")[0]["what"] == "1 rows older than 90 days"
+    moment = dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
+    with pytest.raises(RequestError, match=r"^What was known before 20\S+ \S+ UTC was dropped"):
+        breadth_listing.breadth(filled.database, "small", None, None, None, ["session"], moment)
+
+
+def test_without_settings_the_store_loses_nothing(filled: Store) -> None:
+    filled.execute(*OLD)
+    make_older(filled, 2000)
+    assert tidy(filled.instance).endswith("; runs deleted: 0; rows deleted: 0.")
+
+
+@pytest.mark.usefixtures("let_go")
+def test_a_run_goes_once_nothing_of_it_is_current(filled: Store) -> None:
+    before = known(filled)
+    failed = dg.DagsterRun(job_name="run_checks", run_id=make_new_run_id(), status=dg.DagsterRunStatus.FAILURE)
+    filled.instance.add_run(failed)
+    with records(filled) as cursor:
+        cursor.execute("UPDATE runs SET end_time = extract(epoch FROM now()) WHERE end_time IS NULL")
+    get_settings.cache_clear()
+    make_older(filled, 29)
+    assert "; runs deleted: 0;" in tidy(filled.instance)
+    make_older(filled, 2)
+    assert "; runs deleted: 1;" in tidy(filled.instance)
+    assert known(filled) == before  # the run that made what is current is there, as old as the other
+
+
+@pytest.mark.parametrize("days", [89, 0, -1])
+def test_a_pipeline_cannot_drop_what_was_done_lately(filled: Store, days: int) -> None:
+    with pytest.raises(psycopg2.errors.InvalidParameterValue, match="90 days at least"):
+        forget_audit(filled.database, days)

@@ -1,0 +1,82 @@
+"""Commands about people: what was done by whom, and what is stored of a user."""
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.display import err, out, write_rows
+from breadthflow_pipelines.cli.options import Format, Shape, day_of
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import dagster_url, open_database
+
+privacy_app = typer.Typer(no_args_is_help=True, help="What is stored of a user, and erasing it.")
+app.add_typer(privacy_app, name="privacy")
+
+User = Annotated[str, typer.Argument(help="The user's name as breadthflow audit shows it.")]
+
+
+@app.command()
+def audit(
+    since: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")] = None,
+    user: Annotated[str | None, typer.Option(help="Only what this user did, or others in this name.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only this, such as launched or released.")] = None,
+    shape: Shape = Format.TABLE,
+) -> None:
+    """Print who launched, released, confirmed, accepted, restored or erased what, when and from where.
+
+    Example: breadthflow audit --since 2026-01-01 --format csv
+    """
+    from breadthflow_pipelines.model.vocabulary import AUDITED
+    from breadthflow_pipelines.warehouse.audit_listing import COLUMNS, audited
+
+    if action is not None and action not in AUDITED:
+        raise RequestError(f"Nothing is called {action}; there are: {', '.join(AUDITED)}.")
+    rows = audited(open_database(get_settings()), day_of(since), user, action)
+    if not rows:
+        err.print("Nothing was done.")
+    short = ("done_at", "who", "action", "what", "reason", "via", "host")
+    write_rows(rows, COLUMNS, short, shape, "What was done, by whom")
+
+
+@privacy_app.command()
+def export(user: User) -> None:
+    """Write every row that names a user to stdout, as JSON.
+
+    Example: breadthflow privacy export alice > alice.json
+    """
+    import sys
+
+    from breadthflow_pipelines.warehouse.privacy import rows_about
+
+    tables.write_json(rows_about(open_database(get_settings()), user), ("table", "row"), sys.stdout)
+
+
+@privacy_app.command()
+def erase(
+    user: User,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; it cannot be taken back.")] = False,
+) -> None:
+    """Put a pseudonym wherever a user's name stands; which one stands for whom is kept nowhere.
+
+    Example: breadthflow privacy erase alice --yes
+    """
+    from breadthflow_pipelines.warehouse import privacy
+
+    if not yes:
+        raise RequestError(
+            f"The name {user} cannot be brought back: say --yes, perhaps after breadthflow privacy export."
+        )
+    settings = get_settings()
+    erased = privacy.erase(open_database(settings), user)
+    out.print(f"{erased.rows} row{'s' if erased.rows > 1 else ''} named {user}; now they name {erased.pseudonym}.")
+    if erased.mentions:
+        err.print(
+            f"The name also occurs in {erased.mentions} reasons or subjects, as a word or part of one; they stay."
+        )
+    if runs := privacy.tagged_runs(dagster_url(settings), user):
+        err.print(f"{runs} runs have a tag with that name, which somebody typed; delete them in the UI.")

@@ -1,0 +1,65 @@
+"""What of the store may go once it is old, and that it went. Dagster's own records: retention.py.
+
+Only what no signal is made of, and no explanation shows: values that were replaced, rows that the source no longer has,
+and who did what. Nothing goes unless a setting says so.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+
+from psycopg2 import sql
+
+from breadthflow_pipelines.model.vocabulary import FORGOTTEN
+from breadthflow_pipelines.warehouse.audit_store import record
+from breadthflow_pipelines.warehouse.database import Database, rows_of
+
+REVISIONS: Mapping[str, str] = {
+    "bar_revisions": "revised_at",
+    "breadth_revisions": "known_to",
+}  # with when each was over
+REJECTED: Mapping[str, str] = {"rejected_bars": "gone_at"}  # those that the source still has count for its gate
+
+
+def forget_revisions(database: Database, days: int) -> int:
+    """Drop what was replaced longer ago; how many rows went. What was known at moments before is then not known."""
+    return _forget(database, REVISIONS, days)
+
+
+def forget_rejected(database: Database, days: int) -> int:
+    """Drop broken rows that the source has no more since longer ago; how many went."""
+    return _forget(database, REJECTED, days)
+
+
+def forget_audit(database: Database, days: int) -> int:
+    """Drop what was done longer ago, and write down that this was done; how many rows went."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT forget_audit(%s)", (days,))
+        gone = int((cursor.fetchone() or (0,))[0])
+        if gone:
+            record(cursor, FORGOTTEN, f"{gone} rows older than {days} days", who=None, via="retention")
+    return gone
+
+
+def dropped_before(database: Database, relation: str) -> dt.datetime | None:
+    """The moment before which rows of a table were dropped; None where all are there."""
+    rows = rows_of(database, "SELECT dropped_before FROM retentions WHERE relation = %s", [relation])
+    return rows[0]["dropped_before"] if rows else None
+
+
+_NOTE = (
+    "INSERT INTO retentions (relation, dropped_before) VALUES (%(relation)s, now() - make_interval(days => %(days)s)) "
+    "ON CONFLICT (relation) DO UPDATE SET dropped_at = now(), "
+    "dropped_before = greatest(retentions.dropped_before, EXCLUDED.dropped_before)"
+)
+
+
+def _forget(database: Database, relations: Mapping[str, str], days: int) -> int:
+    gone = 0
+    with database.connect() as connection, connection.cursor() as cursor:
+        for relation, stamp in relations.items():
+            delete = sql.SQL("DELETE FROM {} WHERE {} < now() - make_interval(days => %(days)s)")
+            cursor.execute(delete.format(sql.Identifier(relation), sql.Identifier(stamp)), {"days": days})
+            if cursor.rowcount:
+                gone += cursor.rowcount
+                cursor.execute(_NOTE, {"relation": relation, "days": days})
+    return gone

@@ -1,0 +1,107 @@
+"""Each run that is launched leaves a note of who launched it, by which way; the UI's user comes from the proxy."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.workspace.context import WorkspaceRequestContext
+
+from breadthflow_pipelines.errors import DatabaseError
+from breadthflow_pipelines.model.datasets import DAILY_JOB
+from breadthflow_pipelines.orchestration.execution import origin_of
+from breadthflow_pipelines.orchestration.launches import AuditedRunCoordinator
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.audit_listing import audited
+from breadthflow_pipelines.warehouse.audit_store import present_user
+from breadthflow_pipelines_tests.orchestration.conftest import Store
+
+
+def queued(store: Store, tags: Mapping[str, str]) -> dg.DagsterRun:
+    run = dg.DagsterRun(
+        job_name=DAILY_JOB, run_id=dg._core.utils.make_new_run_id(), tags=tags, remote_job_origin=origin_of(DAILY_JOB)
+    )
+    store.instance.add_run(run)
+    return run
+
+
+def submit(store: Store, run: dg.DagsterRun, headers: Mapping[str, str] | None = None) -> dg.DagsterRun:
+    """Hand a run to the instance's coordinator, as the webserver does (with headers) or the daemon (without)."""
+    workspace: Any = WorkspaceRequestContext.__new__(WorkspaceRequestContext)
+    workspace._source = None if headers is None else SimpleNamespace(headers=headers)
+    coordinator = store.instance.run_coordinator
+    assert type(coordinator) is AuditedRunCoordinator
+    return coordinator.submit_run(SubmitRunContext(run, workspace))
+
+
+def noted(store: Store) -> list[tuple[object, ...]]:
+    return [
+        (row["who"], row["action"], row["what"], row["via"]) for row in audited(store.database, None, None, "launched")
+    ]
+
+
+HEADERS = {"X-Forwarded-User": "alice"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "headers", "setting", "who", "via"),
+    [
+        ({}, HEADERS, "X-Forwarded-User", "alice", "ui"),
+        ({}, HEADERS, None, None, "ui"),  # nobody said that the proxy can be believed
+        ({}, {}, "X-Forwarded-User", None, "ui"),  # somebody got past the proxy
+        ({"dagster/schedule_name": "after_the_close"}, None, "X-Forwarded-User", None, "schedule after_the_close"),
+        ({"dagster/sensor_name": "catch_up"}, None, None, None, "sensor catch_up"),
+        ({"dagster/backfill": "abcd"}, None, None, None, "backfill abcd"),
+        ({"dagster/retry_number": "1", "dagster/schedule_name": "x"}, None, None, None, "retry 1"),
+        ({"dagster/schedule_name": "x"}, HEADERS, "X-Forwarded-User", "alice", "ui"),  # run again in the UI
+    ],
+)
+def test_a_run_of_the_queue_is_noted_by_who_put_it_there(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    tags: dict[str, str],
+    headers: dict[str, str] | None,
+    setting: str | None,
+    who: str | None,
+    via: str,
+) -> None:
+    if setting:
+        monkeypatch.setenv("BREADTHFLOW_USER_HEADER", setting)
+    get_settings.cache_clear()
+    run = queued(store, {**tags, "dagster/partition": "2023-01"})
+    assert submit(store, run, headers).status is dg.DagsterRunStatus.QUEUED
+    assert noted(store) == [(who, "launched", f"{DAILY_JOB}, 2023-01", via)]
+    [row] = audited(store.database, None, None, None)
+    assert row["run_id"] == run.run_id
+
+
+def test_a_run_that_is_handed_in_twice_is_noted_once(store: Store) -> None:
+    run = submit(store, queued(store, {}))
+    submit(store, run)
+    assert len(noted(store)) == 1
+
+
+def test_what_cannot_be_noted_is_not_launched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queued(store, {})
+    monkeypatch.setenv("BREADTHFLOW_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    get_settings.cache_clear()
+    with pytest.raises(DatabaseError):
+        submit(store, run)
+    stored = store.instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    assert stored.status is dg.DagsterRunStatus.NOT_STARTED
+
+
+def test_the_queue_keeps_the_limits_of_dagster_yaml(store: Store) -> None:
+    concurrency = store.instance.get_concurrency_config()
+    assert concurrency.run_queue_config is not None
+    assert concurrency.run_queue_config.max_concurrent_runs == 2
+
+
+@pytest.mark.slow
+def test_a_command_s_run_is_noted_with_the_user_of_this_computer(store: Store) -> None:
+    report = store.run()
+    assert noted(store) == [(present_user(), "launched", f"{DAILY_JOB}, 2022-11 to 2023-12", "command")]
+    assert [row["run_id"] for row in audited(store.database, None, None, None)] == [report.run_id]

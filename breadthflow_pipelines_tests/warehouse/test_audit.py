@@ -1,0 +1,193 @@
+"""What is written down of people: it stays, it can be listed, and a name can be taken out of it."""
+
+import datetime as dt
+
+import psycopg2
+import pytest
+
+from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import AUDITED, CONFIRMED, RELEASED
+from breadthflow_pipelines.warehouse import privacy, tables
+from breadthflow_pipelines.warehouse.audit_listing import audited
+from breadthflow_pipelines.warehouse.audit_store import present_user, record
+from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.decisions import decide_bar
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines_tests.conftest import administer, as_login
+
+DAY = dt.date(2024, 1, 3)
+
+
+def note(database: Database, action: str = "launched", who: str | None = "alice", **more: str) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        record(cursor, action, "bring_up_to_date", who=who, **more)
+
+
+@pytest.fixture
+def decided(listed: Database) -> Database:
+    """A store in which alice released a bar and bob, in her name, confirmed it."""
+    with listed.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CALL add_yearly_partition('bars', 2024)")
+        cursor.execute(
+            "INSERT INTO bars (security_id, session, open, high, low, close, volume, source, run_id) "
+            "SELECT security_id, %s, 1, 1, 1, 1, 1, 's', 'r' FROM security_symbols WHERE symbol = 'A'",
+            (DAY,),
+        )
+    decide_bar(listed, "A", DAY, CONFIRMED, "alice", "wrong, says alice")
+    decide_bar(listed, "A", DAY, RELEASED, present_user(), "right after all")
+    return listed
+
+
+def test_a_decision_is_written_down_with_who_typed_it_and_in_whose_name(decided: Database) -> None:
+    rows = audited(decided, None, None, None)
+    assert [(row["who"], row["behalf"], row["action"], row["what"], row["reason"], row["via"]) for row in rows] == [
+        (present_user(), "alice", "confirmed", f"A {DAY}", "wrong, says alice", "command"),
+        (present_user(), None, "released", f"A {DAY}", "right after all", "command"),
+    ]
+    assert {row["login"] for row in rows} == {"postgres"}
+    with pytest.raises(RequestError):
+        decide_bar(decided, "ZZZ", DAY, CONFIRMED, "alice", "no such symbol")
+    assert audited(decided, None, None, None) == rows  # what was not done is not written down
+
+
+def test_rows_are_found_by_day_user_and_action(database: Database) -> None:
+    note(database)
+    note(database, who=None, via="schedule after_the_close")
+    note(database, "restored", who="bob", behalf="alice")
+    today = dt.datetime.now(dt.UTC).date()
+    assert [row["who"] for row in audited(database, today, None, None)] == ["alice", None, "bob"]
+    assert [row["who"] for row in audited(database, None, "alice", None)] == ["alice", "bob"]
+    assert [row["who"] for row in audited(database, None, None, "restored")] == ["bob"]
+    assert audited(database, today + dt.timedelta(days=1), None, None) == []
+
+
+def test_every_action_is_known_to_the_store_and_no_other(database: Database) -> None:
+    for action in AUDITED:
+        note(database, action)
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        note(database, "watched")
+
+
+@pytest.fixture
+def pipeline(server: EmbeddedServer, database: Database) -> Database:
+    make = "CREATE ROLE pipeline_login LOGIN IN ROLE breadthflow_pipeline; EXCEPTION WHEN duplicate_object THEN"
+    administer(server, f"DO $$ BEGIN {make} END $$")
+    return Database(as_login(database.url, "pipeline_login"), None)
+
+
+CHANGES = (
+    "UPDATE audit SET who = 'mallory'",
+    "DELETE FROM audit",
+    "TRUNCATE audit",
+    "DELETE FROM audit WHERE false",
+)
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+@pytest.mark.parametrize("opened", [False, True])
+def test_who_may_change_what_was_written_down(
+    database: Database, pipeline: Database, statement: str, opened: bool
+) -> None:
+    """Nobody but the owner, and the owner only after saying so."""
+    note(pipeline)
+    for login, may in ((database, opened), (pipeline, False)):
+        with psycopg2.connect(login.url) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SET breadthflow.audit = '{'open' if opened else ''}'")
+            if may:
+                cursor.execute(statement)
+            else:
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    cursor.execute(statement)
+            connection.rollback()
+    assert [row["who"] for row in audited(database, None, None, None)] == ["alice"]
+
+
+@pytest.mark.parametrize("column", ["done_at", "login"])
+def test_a_pipeline_cannot_say_when_it_was_or_under_which_login(pipeline: Database, column: str) -> None:
+    note(pipeline)
+    assert audited(pipeline, None, None, None)[0]["login"] == "pipeline_login"
+    with pytest.raises(RequestError, match="permission denied for table audit"), pipeline.connect() as connection:
+        connection.cursor().execute(
+            f"INSERT INTO audit (who, action, what, via, host, {column}) "
+            "VALUES ('a', 'launched', 'x', 'ui', 'h', now())"
+        )
+
+
+def test_names_from_outside_are_cut_and_made_printable(database: Database) -> None:
+    note(database, who="a\x00b\n" + "x" * 1000)
+    [row] = audited(database, None, None, None)
+    assert row["who"] == "a\\0b\\n" + "x" * 194
+
+
+def test_every_column_with_a_name_is_known_as_one() -> None:
+    """A column for users has one of these names; where another table gets one, privacy.py must know it."""
+    names = {"who", "behalf", "login", "decided_by"}
+    found = {(table.name, column.name) for table in tables.metadata.sorted_tables for column in table.c}
+    known = {(table, column) for table, columns in privacy.NAMED.items() for column in columns}
+    assert known == {(table, column) for table, column in found if column in names or column.endswith("_by")} - {
+        ("signal_stability", "grouped_by"),
+        ("symbol_calibration", "grouped_by"),
+    }
+
+
+def test_an_erased_name_stands_nowhere_and_the_rows_still_belong_together(decided: Database) -> None:
+    note(decided, who="alice")
+    note(decided, who="alicent")  # another user
+    before = audited(decided, None, None, None)
+    erased = privacy.erase(decided, "alice")
+    after = audited(decided, None, None, None)
+    assert erased.rows == 2  # decided in her name, launched by her; the bar itself was decided again since
+    assert erased.mentions == 1  # "wrong, says alice"
+    swapped = [
+        {
+            name: erased.pseudonym if value == "alice" and name in ("who", "behalf") else value
+            for name, value in row.items()
+        }
+        for row in before
+    ]
+    assert after[:-1] == swapped
+    assert (after[-1]["action"], after[-1]["who"]) == ("erased", present_user())
+    assert erased.pseudonym in after[-1]["what"]
+    assert [row["who"] for row in after[:-1]].count("alicent") == 1
+    with pytest.raises(RequestError, match="No row names alice"):
+        privacy.erase(decided, "alice")
+    note(decided, who="alice")
+    assert privacy.erase(decided, "alice").pseudonym != erased.pseudonym  # which one was hers is kept nowhere
+
+
+def test_a_user_who_erases_himself_is_not_named_by_that(decided: Database) -> None:
+    me = present_user()
+    erased = privacy.erase(decided, me)
+    names = {row[name] for row in audited(decided, None, None, None) for name in ("who", "behalf", "login")}
+    assert me not in names
+    assert erased.pseudonym in names
+    assert rows_of(decided, "SELECT decided_by FROM quarantined_bars", []) == [{"decided_by": erased.pseudonym}]
+
+
+def test_only_the_owner_erases(database: Database, pipeline: Database) -> None:
+    note(database)
+    with pytest.raises(RequestError, match="permission denied for table audit"):
+        privacy.erase(pipeline, "alice")
+
+
+def test_an_export_has_every_row_with_the_name_and_is_written_down(decided: Database) -> None:
+    note(decided, who="alice")
+    rows = privacy.rows_about(decided, "alice")
+    assert [(row["table"], row["row"]["who"], row["row"]["behalf"]) for row in rows] == [
+        ("audit", present_user(), "alice"),
+        ("audit", "alice", None),
+    ]
+    last = audited(decided, None, None, "exported")
+    assert [(row["who"], row["behalf"], row["what"]) for row in last] == [
+        (present_user(), "alice", "2 rows about a user")
+    ]
+    with pytest.raises(RequestError, match="No row names nobody"):
+        privacy.rows_about(decided, "nobody")
+
+
+def test_runs_that_somebody_tagged_with_a_name_are_counted(database: Database) -> None:
+    assert privacy.tagged_runs(database.url, "alice") == 0  # Dagster was never used
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE run_tags (run_id text, key text, value text)")
+        cursor.execute("INSERT INTO run_tags VALUES ('1', 'a', 'alice'), ('1', 'b', 'alice'), ('2', 'a', 'bob')")
+    assert privacy.tagged_runs(database.url, "alice") == 1
