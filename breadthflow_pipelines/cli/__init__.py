@@ -3,8 +3,8 @@
 Modules import what only some of their commands need when these are called, so that each starts quickly.
 """
 
-from breadthflow_pipelines.cli import runs, reading, judging, calibration, publishing, decisions, sources  # isort: skip
-from breadthflow_pipelines.cli import service, backups  # isort: skip
+from breadthflow_pipelines.cli import runs, reading, explaining, judging, calibration, publishing  # isort: skip
+from breadthflow_pipelines.cli import decisions, sources, service, backups  # isort: skip
 from breadthflow_pipelines.cli.app import app, main
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "backups",
     "calibration",
     "decisions",
+    "explaining",
     "judging",
     "main",
     "publishing",

@@ -114,8 +114,18 @@ def trials(
 
 
 def _sessions(rows: pl.DataFrame, *by: str) -> Mapping[tuple[Any, ...], npt.NDArray[np.datetime64]]:
-    grouped = rows.group_by("universe", *by).agg(pl.col("session").unique().sort())
-    return {tuple(key): np.array(days, dtype="datetime64[D]") for *key, days in grouped.iter_rows()}
+    """The sessions of each group of rows, in order, each once."""
+    ordered = rows.select("universe", *by, "session").unique().sort("session")
+    groups = ordered.partition_by("universe", *by, as_dict=True, include_key=False)
+    return {key: days["session"].to_numpy().astype("datetime64[D]") for key, days in groups.items()}
+
+
+def _among(days: npt.NDArray[np.datetime64], others: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    """Which days are among the others; both in order, the others each once."""
+    if not len(others):
+        return np.zeros(len(days), dtype=bool)
+    place = np.minimum(np.searchsorted(others, days), len(others) - 1)
+    return np.asarray(others[place] == days)
 
 
 class _Windows:
@@ -124,7 +134,7 @@ class _Windows:
     def __init__(self, rows: pl.DataFrame) -> None:
         ordered = rows.sort("session")
         closed = ordered.filter(state=WINDOW_CLOSED)
-        self._open = ordered.filter(state=WINDOW_OPEN)["session"].to_numpy()
+        self._open = ordered.filter(state=WINDOW_OPEN)["session"].to_numpy().astype("datetime64[D]")
         self._basis = ordered["basis"][0] if ordered.height else ""
         self._rows = {
             "number": closed["number"].to_numpy().astype(np.int64),
@@ -146,9 +156,9 @@ class _Windows:
         told: npt.NDArray[np.datetime64],
     ) -> Trial:
         session = self._rows["session"]
-        among = np.isin(session, able)
-        event = np.isin(session[among], told)
-        waiting = int(np.isin(np.intersect1d(told, able), self._open).sum())
+        among = _among(session, able)
+        event = _among(session[among], told)
+        waiting = int((_among(self._open, told) & _among(self._open, able)).sum())
         return Trial(
             claim=claim,
             universe=universe,

@@ -16,9 +16,10 @@ BRUTE_FORCE = "no figure of it was found published (decisions/published-figures.
 class Indicator:
     """One indicator: its formula for people and for the machine, and the source of both.
 
-    expression: over one series in session order; the caller groups. formula: the same for readers. burn_in:
-    observations that must precede the first value. bounds: the range that the formula cannot leave, None where there is
-    no bound. verified: the published figure that a test reproduces, or what it is compared with where none was found.
+    expression: of breadth, over one series in session order; of members, over rows of price.by_history. formula: the
+    same for readers. burn_in: observations that must precede the first value. bounds: the range that the formula cannot
+    leave, None where there is no bound. verified: the published figure that a test reproduces, or what it is compared
+    with where none was found.
     """
 
     name: str

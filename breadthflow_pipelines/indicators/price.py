@@ -20,19 +20,32 @@ WARM_UP_BARS = YEAR  # own bars of each security that must precede the first ses
 TIE = 1e-9
 TICK_PARTS = 1_000_000  # points are added up as whole millionths, so that no sum depends on the order of its parts
 MOST_SUMMED = 1e12  # price units; greater closes come from past reverse splits, and would dominate the sum of points
+bar_number = pl.col("bar")  # the number of a bar in its history, from 0
 HISTORY = ("security_id", "history")  # what windows and recursions are computed over
 
 
 def by_history(bars: pl.DataFrame) -> pl.DataFrame:
-    """Bars in order of security and session, with ``history``: the number of the history, within its security."""
-    silence = pl.col("session").diff().dt.total_days()
+    """Bars in order of security and session, with HISTORY and ``bar``, the number in its history, from 0."""
+    silence = pl.col("session").diff().dt.total_days() > LONGEST_SILENCE
+    first = (pl.col("security_id").ne_missing(pl.col("security_id").shift(1)) | silence).fill_null(value=True)
+    row = pl.int_range(pl.len())
     return bars.sort("security_id", "session").with_columns(
-        history=(silence > LONGEST_SILENCE).fill_null(value=False).cum_sum()
+        history=silence.fill_null(value=False).cum_sum(), bar=row - pl.when(first).then(row).forward_fill()
     )
 
 
+def earlier(values: pl.Expr, bars: int) -> pl.Expr:
+    """The values of so many bars before in the same history, over rows of by_history; null on its first bars."""
+    return pl.when(bar_number >= bars).then(values.shift(bars))
+
+
+def windowed(values: pl.Expr, length: int) -> pl.Expr:
+    """The values of a window of ``length`` bars, null where it would reach into another history."""
+    return pl.when(bar_number >= length - 1).then(values)
+
+
 def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar_number``, from 1 for each history.
+    """Bars in order, with ``counted`` and ``ordinal`` of their session and ``bar``, from 0 for each history.
 
     bars: security_id, session, high, low, close, volume, close_adjusted. sessions: session, ordinal, counted.
 
@@ -47,7 +60,7 @@ def own_bars(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
             f"{stray.height} bars lie on no known session, the first on {first}. "
             "Pass every session from the first bar through the last."
         )
-    return ordered.with_columns(bar_number=pl.int_range(1, pl.len() + 1).over(HISTORY))
+    return ordered
 
 
 def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
@@ -57,7 +70,7 @@ def with_direction(bars: pl.DataFrame) -> pl.DataFrame:
     session. points: how far the close moved, in whole millionths of a price unit (Int64); null where either close is
     above MOST_SUMMED. The first bar of a history is ``no_prior``; one whose predecessor is older is a ``gap``.
     """
-    no_prior = pl.col("bar_number") == 1
+    no_prior = bar_number == 0
     gap = ~no_prior & (pl.col("ordinal") - pl.col("ordinal").shift(1) != 1)
     move = pl.when(~no_prior & ~gap).then(pl.col("close") - pl.col("close").shift(1))
     summed = pl.max_horizontal(pl.col("close"), pl.col("close").shift(1)) <= MOST_SUMMED
@@ -78,7 +91,7 @@ def with_participation(bars: pl.DataFrame) -> pl.DataFrame:
     close = bars.get_column("close")
     columns = []
     for window in AVERAGES:
-        able = pl.col("bar_number") >= window
+        able = bar_number >= window - 1
         above = (close > moving_average(close, window) * (1 + TIE)).alias(f"above_{window}")
         columns += [pl.when(able).then(above).alias(f"above_{window}"), able.alias(f"able_{window}")]
     return bars.with_columns(columns)
@@ -92,9 +105,9 @@ def with_extremes(bars: pl.DataFrame) -> pl.DataFrame:
     exist; null where not. The same with _20 for MONTH. With _total_return highs and lows are scaled by close_adjusted /
     close, as vendors do that chart total returns; null where any of those bars has no close_adjusted.
     """
-    number, scale = pl.col("bar_number"), pl.col("close_adjusted") / pl.col("close")
+    scale = pl.col("close_adjusted") / pl.col("close")
     high, low = pl.col("high"), pl.col("low")
-    year, month = number > YEAR, number > MONTH
+    year, month = bar_number >= YEAR, bar_number >= MONTH
     total_high, total_low = high * scale, low * scale
     total = year & _prior_high(total_high, YEAR).is_not_null() & scale.is_not_null()
     return bars.with_columns(

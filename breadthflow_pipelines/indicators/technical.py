@@ -1,11 +1,10 @@
 """Technical indicators of one security, by TA-Lib's conventions: one function and one entry each, then all of them.
 
-Each function takes expressions over one security's own traded bars in session order and gives an expression; the caller
-groups. Windows and recursions count bars, not days: a halt shifts a window, and no recursion ever meets a null of its
-input. A recursion starts with the plain mean of its first bars and never forgets it, so every value rests on the
-security's whole history, which starts over after a long silence (price.py). It need not be read again: a recursion goes
-on, to the last bit, from its state on an earlier bar, and everything else from a window. A division by zero gives null
-where TA-Lib gives 0.
+Each function takes expressions over the bars of many securities, in the order of price.by_history, and gives one over
+the same rows. Windows and recursions count a security's own traded bars, not days: a halt shifts a window. A recursion
+starts with the plain mean of its first bars and never forgets it, so every value rests on the security's whole history,
+which starts over after a long silence. It need not be read again: a recursion goes on, to the last bit, from its state
+on an earlier bar, and everything else from a window. A division by zero gives null where TA-Lib gives 0.
 
 Knows no universe: comparisons with other members are in relative.py, signals in signals/symbols.py.
 """
@@ -19,7 +18,8 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.definition import Indicator
-from breadthflow_pipelines.indicators.price import HISTORY, by_history, moving_average, squares
+from breadthflow_pipelines.indicators.price import bar_number, by_history, earlier, moving_average, squares, windowed
+from breadthflow_pipelines.indicators.recursions import ROW, STATE, Recursion, followed
 from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.model.vocabulary import YEAR
 
@@ -35,60 +35,30 @@ VOLUME_BARS = 20  # bars: about a month
 VOLATILITY_BARS = 20  # returns: about a month
 SESSIONS_OF_A_YEAR = 252  # by which a daily variance is multiplied to be a year's
 
-STATE = "_state"  # a column of it: what a recursion was on the bar from which the frame goes on
-GOES_ON = "goes_on"  # whether the bar has the states
-
 _MACD_BURN_IN = MACD_SLOW + MACD_SIGNAL - 2  # bars: two windows end to end, the first signal's
 _STOCHASTIC_BURN_IN = STOCHASTIC + 2 * STOCHASTIC_SLOWING - 3  # bars: three windows end to end
 
 
-def recursion(name: str, values: pl.Expr, seed: pl.Expr, at: int, alpha: float) -> pl.Expr:
-    """T' = T + alpha * (x - T), which is ``seed`` on bar ``at``, counted from 0, and null before.
-
-    Null where x is; the state stays. In a frame that begins later than the history, it is its own state, the column
-    ``name`` with STATE, on the bar that goes on, and null before.
-    """
-    bar, goes_on = pl.int_range(pl.len()), _goes_on()
-    begins = goes_on.fill_null(at)
-    first = pl.when(goes_on.is_null()).then(seed).otherwise(pl.col(name + STATE))
-    started = pl.when(bar == begins).then(first).when(bar > begins).then(values)
-    return started.ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)
+def seeded_average(values: pl.Expr, length: int, alpha: float, at: int) -> Recursion:
+    """The average seeded on bar ``at`` with the mean of the ``length`` values that end there."""
+    return Recursion(values, at, length, length, alpha)
 
 
-def _goes_on() -> pl.Expr:
-    """The bar of the frame that has the recursions' states, counted from 0; null where the history is whole."""
-    return pl.when(GOES_ON).then(pl.int_range(pl.len())).max()
-
-
-def seeded_average(name: str, values: pl.Expr, length: int, alpha: float, at: int) -> pl.Expr:
-    """The recursion seeded on bar ``at`` with the mean of the ``length`` values that end there."""
-    # A rolling mean, because a plain one adds up in an order that depends on what else is in the frame.
-    return recursion(name, values, values.rolling_mean(length), at, alpha)
-
-
-def wilder_average(name: str, values: pl.Expr) -> pl.Expr:
+def wilder_average(values: pl.Expr) -> Recursion:
     """Wilder's average of what only a second bar has, a change or a range: alpha 1/14, seeded with bars 1 to 14."""
-    return seeded_average(name, values, WILDER, 1 / WILDER, at=WILDER)
+    return seeded_average(values, WILDER, 1 / WILDER, at=WILDER)
 
 
-def wilder_sum(name: str, values: pl.Expr) -> pl.Expr:
+def wilder_sum(values: pl.Expr) -> Recursion:
     """Wilder's running sum over 14, divided by 14: S' = S - S / 14 + x, seeded with the sum of bars 1 to 13.
 
-    Its first full value is on bar 14: see full_sum. Only ratios of it are used, in which the division cancels.
+    Its first full value is on bar 14. Only ratios of it are used, in which the division cancels.
     """
-    return recursion(name, values, values.rolling_sum(WILDER - 1) / WILDER, WILDER - 1, 1 / WILDER)
-
-
-def full_sum(name: str) -> pl.Expr:
-    """One of Wilder's sums among the recursions, from its first full value on."""
-    return pl.when((pl.int_range(pl.len()) >= WILDER) | _goes_on().is_not_null()).then(pl.col(name))
+    return Recursion(values, WILDER - 1, WILDER - 1, WILDER, 1 / WILDER, seed_told=False)
 
 
 class Window(NamedTuple):
-    """What is computed from the last ``length`` values alone; null until they exist, and where one of them is null.
-
-    of: computes it for each row of a frame, whatever histories it has; gives nonsense where they meet.
-    """
+    """What ``of`` makes of the last ``length`` values alone; null until they exist, and where one of them is null."""
 
     values: pl.Expr
     of: Callable[[pl.Series, int], pl.Series]
@@ -105,13 +75,18 @@ def deviation_of(values: pl.Expr, length: int, freedom: int) -> Window:
     return Window(values, lambda known, window: (squares(known, window) / freedom).sqrt(), length)
 
 
-def ema(name: str, values: pl.Expr, length: int) -> pl.Expr:
+def ema(values: pl.Expr, length: int) -> Recursion:
     """Exponential moving average, alpha = 2 / (length + 1), in the units of the values.
 
     Seed: the simple average of the first ``length`` bars, on the last of them; null before. pandas and Metastock start
     with the first value instead and differ for hundreds of bars.
     """
-    return seeded_average(name, values, length, 2 / (length + 1), at=length - 1)
+    return seeded_average(values, length, 2 / (length + 1), at=length - 1)
+
+
+def change(values: pl.Expr) -> pl.Expr:
+    """The value less that of the bar before; null on the first."""
+    return values - earlier(values, 1)
 
 
 def true_range(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
@@ -119,13 +94,8 @@ def true_range(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
 
     On the first bar, which has none, H - L; no average takes that bar in.
     """
-    before = close.shift(1)
+    before = earlier(close, 1)
     return pl.max_horizontal(high - low, (high - before).abs(), (low - before).abs())
-
-
-def atr(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
-    """Average True Range: Wilder's average of the true range, in price, from bar 14 on."""
-    return wilder_average("atr_14", true_range(high, low, close))
 
 
 def rsi() -> pl.Expr:
@@ -146,9 +116,9 @@ def macd() -> pl.Expr:
     return pl.when(pl.col("macd_signal").is_not_null()).then(_macd_line())
 
 
-def macd_signal() -> pl.Expr:
+def macd_signal() -> Recursion:
     """EMA 9 of the MACD, in price, seeded with the mean of its first 9 values (bars 25 to 33); from bar 33 on."""
-    return seeded_average("macd_signal", _macd_line(), MACD_SIGNAL, 2 / (MACD_SIGNAL + 1), at=_MACD_BURN_IN)
+    return seeded_average(_macd_line(), MACD_SIGNAL, 2 / (MACD_SIGNAL + 1), at=_MACD_BURN_IN)
 
 
 def macd_histogram() -> pl.Expr:
@@ -166,19 +136,17 @@ def bollinger(deviations: float) -> pl.Expr:
     return pl.col(f"sma_{BAND}") + deviations * pl.col("band_deviation")
 
 
-def obv(close: pl.Expr, volume: pl.Expr) -> pl.Expr:
+def obv(moved: pl.Expr, volume: pl.Expr) -> Recursion:
     """On-Balance Volume, in shares: the running sum of volume, added on a rise, taken off on a fall.
 
     Starts with the first bar's volume. Its level means nothing. Trap: volume as traded jumps in scale at a split.
     """
-    bar, signed = pl.int_range(pl.len()), close.diff().sign().fill_null(1) * volume
-    begins = _goes_on().fill_null(-1)
-    return pl.when(bar == begins).then(pl.col("obv" + STATE)).when(bar > begins).then(signed).cum_sum()
+    return Recursion(moved.sign().fill_null(1) * volume, at=0, window=1, divisor=1, alpha=None)
 
 
 def roc(close: pl.Expr, length: int) -> pl.Expr:
     """Rate of change: 100 * (C / C of ``length`` bars before - 1), in per cent; null until that bar exists."""
-    return 100 * (share(close, close.shift(length)) - 1)
+    return 100 * (share(close, earlier(close, length)) - 1)
 
 
 def stochastic_k() -> pl.Expr:
@@ -187,13 +155,22 @@ def stochastic_k() -> pl.Expr:
     Null where one of the three ranges HH - LL is 0. TA-Lib puts the close at the bottom, 0,
     which reads as oversold.
     """
-    return pl.when(pl.int_range(pl.len()) >= _STOCHASTIC_BURN_IN).then(pl.col("slow_k"))
+    return pl.when(bar_number >= _STOCHASTIC_BURN_IN).then(pl.col("slow_k"))
 
 
-def fast_k(high: pl.Expr, low: pl.Expr, close: pl.Expr) -> pl.Expr:
+def highest(high: pl.Expr, length: int) -> pl.Expr:
+    """The highest high of the last ``length`` bars, this one included, in price; null until there are so many."""
+    return windowed(high.rolling_max(length), length)
+
+
+def lowest(low: pl.Expr, length: int) -> pl.Expr:
+    """The lowest low of the last ``length`` bars, as highest."""
+    return windowed(low.rolling_min(length), length)
+
+
+def fast_k(close: pl.Expr) -> pl.Expr:
     """Fast %K: where the close lies in the range of the last 14 bars, in per cent; null where that is 0."""
-    lowest = low.rolling_min(STOCHASTIC)
-    return 100 * share(close - lowest, high.rolling_max(STOCHASTIC) - lowest)
+    return 100 * share(close - pl.col(f"lowest_{STOCHASTIC}"), pl.col(f"range_{STOCHASTIC}"))
 
 
 def _movement(ahead: pl.Expr, against: pl.Expr) -> pl.Expr:
@@ -203,12 +180,12 @@ def _movement(ahead: pl.Expr, against: pl.Expr) -> pl.Expr:
 
 def plus_dm(high: pl.Expr, low: pl.Expr) -> pl.Expr:
     """+DM, in price: the high less the high before, where it rose and by more than the low fell; else 0."""
-    return _movement(high.diff(), -low.diff())
+    return _movement(change(high), -change(low))
 
 
 def minus_dm(high: pl.Expr, low: pl.Expr) -> pl.Expr:
     """-DM, in price: the low before less the low, where it fell and by more than the high rose; else 0."""
-    return _movement(-low.diff(), high.diff())
+    return _movement(-change(low), change(high))
 
 
 def directional_index(movement: str) -> pl.Expr:
@@ -216,19 +193,18 @@ def directional_index(movement: str) -> pl.Expr:
 
     From bar 14 on. movement: the name of the sum.
     """
-    return 100 * share(full_sum(movement), full_sum("true_range"))
+    return 100 * share(pl.col(movement), pl.col("true_range"))
 
 
-def adx() -> pl.Expr:
+def adx() -> Recursion:
     """Average Directional Index: Wilder's average of DX = 100 * abs(+DI - -DI) / (+DI + -DI), from bar 27 on.
 
     Seed: the sum of DX of bars 14 to 27, divided by 14. A bar whose DX is unknown, because both DI are 0, adds
     nothing to the seed and later leaves the average as it is, as in TA-Lib: without any movement there is no trend, 0.
     """
     # The true range cancels in DX, and Wilder's sum is linear.
-    dx = 100 * share(full_sum("dm_difference").abs(), full_sum("dm_total"))
-    seed = dx.fill_null(0).rolling_sum(WILDER) / WILDER
-    return recursion("adx_14", dx, seed, 2 * WILDER - 1, 1 / WILDER).forward_fill()
+    dx = 100 * share(pl.col("dm_difference").abs(), pl.col("dm_total"))
+    return seeded_average(dx, WILDER, 1 / WILDER, at=2 * WILDER - 1)._replace(gaps=True)
 
 
 def distance(close: pl.Expr, level: pl.Expr) -> pl.Expr:
@@ -242,7 +218,7 @@ def volume_ratio(volume: pl.Expr) -> pl.Expr:
     The bar itself is not in the mean, or a surge would soften its own yardstick. Trap: volume as traded makes it jump
     for twenty bars after a split.
     """
-    return share(volume, pl.col("mean_volume").shift(1))
+    return share(volume, earlier(pl.col("mean_volume"), 1))
 
 
 def realised_volatility() -> pl.Expr:
@@ -253,35 +229,47 @@ def realised_volatility() -> pl.Expr:
 _HIGH, _LOW, _CLOSE = pl.col("high"), pl.col("low"), pl.col("close")
 _VOLUME = pl.col("volume").cast(pl.Float64)
 _BAR = (_HIGH, _LOW, _CLOSE)
-_CHANGE, _PLUS, _MINUS = _CLOSE.diff(), plus_dm(_HIGH, _LOW), minus_dm(_HIGH, _LOW)
+_CHANGE, _PLUS, _MINUS, _RANGE = (pl.col(name) for name in ("change", "plus_move", "minus_move", "range"))
+
+# What more than one of the others is made of, by name; computed once.
+_PIECES = {
+    "change": change(_CLOSE),
+    "plus_move": plus_dm(_HIGH, _LOW),
+    "minus_move": minus_dm(_HIGH, _LOW),
+    "range": true_range(*_BAR),
+    f"lowest_{STOCHASTIC}": lowest(_LOW, STOCHASTIC),
+    f"range_{STOCHASTIC}": highest(_HIGH, STOCHASTIC) - lowest(_LOW, STOCHASTIC),
+    f"highest_{YEAR}": highest(_HIGH, YEAR),
+    f"lowest_{YEAR}": lowest(_LOW, YEAR),
+}
 
 # What windows are made of, by name. %D, the slow line, is the mean of three of %K, and in a list of its own.
 _WINDOWS = {
     **{f"sma_{length}": mean_of(_CLOSE, length) for length in LENGTHS},
     "band_deviation": deviation_of(_CLOSE, BAND, freedom=BAND),
     "return_deviation": deviation_of(
-        share(_CLOSE, _CLOSE.shift(1)).log(), VOLATILITY_BARS, freedom=VOLATILITY_BARS - 1
+        share(_CLOSE, earlier(_CLOSE, 1)).log(), VOLATILITY_BARS, freedom=VOLATILITY_BARS - 1
     ),
     "mean_volume": mean_of(_VOLUME, VOLUME_BARS),
-    "slow_k": mean_of(fast_k(*_BAR), STOCHASTIC_SLOWING),
+    "slow_k": mean_of(fast_k(_CLOSE), STOCHASTIC_SLOWING),
 }
 _OF_WINDOWS = {"slow_d": mean_of(pl.col("slow_k"), STOCHASTIC_SLOWING)}
 
 # What never forgets, by name, over the bars of one history. Those of the second are made of those of the first.
 _OF_BARS = {
-    **{f"ema_{length}": ema(f"ema_{length}", _CLOSE, length) for length in LENGTHS},
-    "rsi_gains": wilder_average("rsi_gains", _CHANGE.clip(lower_bound=0)),
-    "rsi_changes": wilder_average("rsi_changes", _CHANGE.abs()),
+    **{f"ema_{length}": ema(_CLOSE, length) for length in LENGTHS},
+    "rsi_gains": wilder_average(_CHANGE.clip(lower_bound=0)),
+    "rsi_changes": wilder_average(_CHANGE.abs()),
     # Seeded on the same bar as the slow one.
-    "macd_fast": seeded_average("macd_fast", _CLOSE, MACD_FAST, 2 / (MACD_FAST + 1), at=MACD_SLOW - 1),
-    "macd_slow": ema("macd_slow", _CLOSE, MACD_SLOW),
-    "atr_14": atr(*_BAR),
-    "obv": obv(_CLOSE, _VOLUME),
-    "plus_dm": wilder_sum("plus_dm", _PLUS),
-    "minus_dm": wilder_sum("minus_dm", _MINUS),
-    "dm_difference": wilder_sum("dm_difference", _PLUS - _MINUS),
-    "dm_total": wilder_sum("dm_total", _PLUS + _MINUS),
-    "true_range": wilder_sum("true_range", true_range(*_BAR)),
+    "macd_fast": seeded_average(_CLOSE, MACD_FAST, 2 / (MACD_FAST + 1), at=MACD_SLOW - 1),
+    "macd_slow": ema(_CLOSE, MACD_SLOW),
+    "atr_14": wilder_average(_RANGE),
+    "obv": obv(_CHANGE, _VOLUME),
+    "plus_dm": wilder_sum(_PLUS),
+    "minus_dm": wilder_sum(_MINUS),
+    "dm_difference": wilder_sum(_PLUS - _MINUS),
+    "dm_total": wilder_sum(_PLUS + _MINUS),
+    "true_range": wilder_sum(_RANGE),
 }
 _OF_RECURSIONS = {"macd_signal": macd_signal(), "adx_14": adx()}
 RECURSIONS = {**_OF_BARS, **_OF_RECURSIONS}
@@ -292,7 +280,7 @@ def formulas() -> str:
     """A hash of all that a state means: the recursions' definitions, their order, and when a history starts over."""
     definitions = [
         str(LONGEST_SILENCE),
-        *(f"{name} {each.meta.serialize(format='json')}" for name, each in RECURSIONS.items()),
+        *(f"{name} {each.values.meta.serialize(format='json')} {each[1:]}" for name, each in RECURSIONS.items()),
     ]
     return hashlib.blake2b("|".join(definitions).encode(), digest_size=16).hexdigest()
 
@@ -508,7 +496,7 @@ TECHNICAL = (
     ),
     Indicator(
         "pct_from_high_252",
-        distance(_CLOSE, _HIGH.rolling_max(YEAR)),
+        distance(_CLOSE, pl.col(f"highest_{YEAR}")),
         FAMILY,
         formula="100 * (C / highest high of the last 252 bars, this one included, - 1)",
         units="per cent",
@@ -519,7 +507,7 @@ TECHNICAL = (
     ),
     Indicator(
         "pct_from_low_252",
-        distance(_CLOSE, _LOW.rolling_min(YEAR)),
+        distance(_CLOSE, pl.col(f"lowest_{YEAR}")),
         FAMILY,
         formula="100 * (C / lowest low of the last 252 bars, this one included, - 1)",
         units="per cent",
@@ -600,40 +588,37 @@ _OF = ("security_id", "session")
 
 
 def _indicators(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select(*_OF, *(entry.expression.over(HISTORY).alias(entry.name) for entry in TECHNICAL))
+    return rows.select(*_OF, *(entry.expression.alias(entry.name) for entry in TECHNICAL))
 
 
 def _with_windows_and_recursions(bars: pl.DataFrame, states: pl.DataFrame | None) -> pl.DataFrame:
-    """Bars in order, with GOES_ON, RECURSIONS and what windows are made of."""
+    """Bars in order, with RECURSIONS and what windows are made of."""
+    rows = by_history(bars).with_columns(**_PIECES)
     none = pl.DataFrame(schema={"security_id": pl.Int64, "session": pl.Date} | dict.fromkeys(STATE_COLUMNS, pl.Float64))
-    going_on = (none if states is None else states).with_columns(pl.lit(value=True).alias(GOES_ON))
-    rows = by_history(bars).join(going_on, on=_OF, how="left", maintain_order="left")
-    bar = rows.select(pl.int_range(pl.len()).over(HISTORY)).to_series()
+    going_on = rows.select(*_OF, pl.int_range(pl.len()).alias(ROW)).join(none if states is None else states, on=_OF)
     for windows in (_WINDOWS, _OF_WINDOWS):
-        rows = rows.with_columns(_computed(rows, bar, window).alias(name) for name, window in windows.items())
+        rows = rows.with_columns(_computed(window).alias(name) for name, window in windows.items())
     for recursions in (_OF_BARS, _OF_RECURSIONS):
-        rows = rows.with_columns(value.over(HISTORY).alias(name) for name, value in recursions.items())
-    return rows.drop(STATE_COLUMNS)
+        rows = followed(rows, recursions, going_on)
+    return rows
 
 
-def _computed(rows: pl.DataFrame, bar: pl.Series, window: Window) -> pl.Series:
-    """A window over all histories at once: one by one, a thousand short histories take as long as a million bars.
-
-    bar: the number of each row in its history, from 0.
-    """
-    values = rows.select(window.values.over(HISTORY)).to_series()
-    return pl.select(pl.when(bar >= window.length - 1).then(window.of(values, window.length))).to_series()
+def _computed(window: Window) -> pl.Expr:
+    made = window.values.map_batches(lambda values: window.of(values, window.length), pl.Float64)
+    return windowed(made, window.length)
 
 
 def bar_columns(expression: pl.Expr) -> set[str]:
     """The columns of bars that an indicator's expression rests on, directly or through recursions."""
     found = set()
-    windows = {**_WINDOWS, **_OF_WINDOWS}
+    made = {
+        **_PIECES,
+        **{name: window.values for name, window in {**_WINDOWS, **_OF_WINDOWS}.items()},
+        **{name: each.values for name, each in RECURSIONS.items()},
+    }
     for name in expression.meta.root_names():
-        if name in RECURSIONS:
-            found |= bar_columns(RECURSIONS[name])
-        elif name in windows:
-            found |= bar_columns(windows[name].values)
-        elif name != GOES_ON and not name.endswith(STATE):
+        if name in made:
+            found |= bar_columns(made[name])
+        elif name != bar_number.meta.output_name():
             found.add(name)
     return found

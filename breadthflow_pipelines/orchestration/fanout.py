@@ -13,12 +13,15 @@ from breadthflow_pipelines.orchestration.piecework import Order, Piece, Stage, W
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse.pieces import spreading, store_identity
 
+WRITERS = 2  # pieces that are written at a time: a server process fills one core, and computing a piece takes less
+
 
 def spread(market: Market, asset: str, work: Work, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
     """Do the work on each piece; gives the piece and what the last stage made, as soon as it is done.
 
-    Here, pieces are done in their order, and while one is at one stage the next is at the stage before. On a cluster
-    each is done by some worker. The caller holds ``exclusive(asset)``; pieces that an earlier run left are waited for.
+    Here, pieces are done in their order: while one is at one stage the next is at the stage before, and WRITERS of them
+    at the last stage, which writes. On a cluster each is done by some worker. The caller holds ``exclusive(asset)``;
+    pieces that an earlier run left are waited for.
 
     Raises:
         UnreachableError: the cluster or its workers cannot be reached, or were lost.
@@ -46,7 +49,7 @@ def _here(market: Market, work: Work, pieces: Iterable[Piece]) -> Iterator[tuple
     for number, stage in enumerate(before):
         # The first stage has nobody to overlap with: it runs where the pieces are taken.
         done = overlapped(done, stage) if number else map(stage, done)
-    return iter(overlapped(done, last) if before else map(last, done))
+    return iter(overlapped(done, last, WRITERS) if before else map(last, done))
 
 
 def _at_stage(market: Market, stage: Stage, reached: tuple[Piece, Any]) -> tuple[Piece, Any]:

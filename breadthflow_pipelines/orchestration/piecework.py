@@ -26,7 +26,7 @@ class Work(Protocol):
     """What is done with each piece: a plain value, which can be sent to another process together with the piece.
 
     stages: each is given the market, the piece, and what the stage before made of it (the first: None); only the last
-    one writes.
+    one writes, while other pieces are written side by side.
     """
 
     @property

@@ -67,14 +67,16 @@ def market_signals(database: Database, segment: str | None = None) -> pl.DataFra
 
 
 def record_outcomes(database: Database, outcomes: pl.DataFrame) -> Merged:
-    """Make the store hold exactly these outcomes; only changed rows are written."""
-    return merge(database, tables.signal_outcomes, outcomes, scope="true")
+    """Make the store hold exactly these outcomes; only changed rows are written, in the order of their key."""
+    return merge(database, tables.signal_outcomes, outcomes.sort(OUTCOME_KEY), scope="true")
 
 
 def outcome_days(database: Database) -> pl.DataFrame:
-    """rule, universe, session, horizon, state, entry_session, exit_session of every stored outcome."""
+    """session, horizon, state, entry_session, exit_session as they occur; outcomes: how many of them; rule: of one."""
     return fetch(
-        database, "SELECT rule, universe, session, horizon, state, entry_session, exit_session FROM signal_outcomes"
+        database,
+        "SELECT session, horizon, state, entry_session, exit_session, count(*) AS outcomes, min(rule) AS rule "
+        "FROM signal_outcomes GROUP BY session, horizon, state, entry_session, exit_session",
     )
 
 

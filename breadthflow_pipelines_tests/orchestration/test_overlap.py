@@ -1,4 +1,4 @@
-"""One piece is worked on while the next is made: in order, at most two at a time, errors of either side end both."""
+"""Pieces are worked on while the next is made: in order, so many at a time, errors of either side end both."""
 
 import threading
 from collections.abc import Iterator
@@ -52,6 +52,29 @@ def test_pieces_are_stored_one_after_another_and_two_exist_at_most() -> None:
 
     assert list(overlapped(pieces(), store)) == list(range(20))
     assert most <= 2
+
+
+def test_so_many_pieces_are_stored_side_by_side_and_one_more_exists() -> None:
+    """Neither of the first two is stored before the other is under way; results stay in order."""
+    made, stored, most, both = 0, 0, 0, threading.Barrier(2, timeout=SECONDS)
+
+    def pieces() -> Iterator[int]:
+        nonlocal made, most
+        for piece in range(10):
+            made += 1
+            most = max(most, made - stored)
+            yield piece
+
+    def store(piece: int) -> int:
+        nonlocal stored
+        both.wait()
+        with counting:
+            stored += 1
+        return piece
+
+    counting = threading.Lock()
+    assert list(overlapped(pieces(), store, at_a_time=2)) == list(range(10))
+    assert most <= 3
 
 
 def test_an_error_of_storing_ends_the_making() -> None:

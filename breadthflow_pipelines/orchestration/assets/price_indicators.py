@@ -12,7 +12,7 @@ from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import roster
-from breadthflow_pipelines.indicators.price import HISTORY, by_history
+from breadthflow_pipelines.indicators.price import by_history
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import (
     ROC_LONG,
@@ -53,7 +53,7 @@ def price_indicators_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
         _compute,
         rows=_members,
         figures={"members": pl.col("indicators").sum(), "sessions": pl.col("session").n_unique()},
-        code_version="2",
+        code_version="3",
         layer="indicators",
         kinds={"pandera"},
         made_of={
@@ -192,11 +192,11 @@ def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.Dat
         warm_up = 0 if before.width else ROC_LONG
         bars = pl.concat([before, bar_store.closes(market.store, start, end, warm_up)], how="diagonal")
         bars = by_history(bars)
-        change = roc(pl.col("close"), ROC_LONG).over(HISTORY).alias(f"roc_{ROC_LONG}")
+        change = roc(pl.col("close"), ROC_LONG).alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
         present = roster(members, sessions.filter(pl.col("session").is_between(start, end))).select(_OF_MEMBERS)
         found.append(median_returns(present.join(returns, on=["security_id", "session"])))
-        before = bars.drop("history").group_by("security_id").tail(ROC_LONG)
+        before = bars.drop("history", "bar").group_by("security_id").tail(ROC_LONG)
     return pl.concat(found)
 
 

@@ -1,7 +1,8 @@
 """What followed symbol signals, as sums by month, and their records. The mathematics is in evaluation/."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -10,13 +11,13 @@ from breadthflow_pipelines.contracts import calibration as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.calibration import calibration, calibration_sums, sessions_closing
 from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
-from breadthflow_pipelines.evaluation.record import RECORD_HORIZON
 from breadthflow_pipelines.evaluation.symbol_record import judged
 from breadthflow_pipelines.evaluation.symbol_record import symbol_records as records_of_symbols
-from breadthflow_pipelines.model.vocabulary import HORIZONS, VERDICTS
+from breadthflow_pipelines.model.vocabulary import HORIZONS, RECORD_HORIZON, VERDICTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holds import refuse_held
+from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import SESSIONS_OF_A_MONTH, Span, span_of
 from breadthflow_pipelines.orchestration.pending_changes import Scope, with_pending_changes
 from breadthflow_pipelines.orchestration.resources import Market
@@ -29,7 +30,7 @@ from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 PIECE_BARS = 400_000  # of all securities at a time: frames and sums of some 250 MB
-_LOOK_BACK = max(HORIZONS) // SESSIONS_OF_A_MONTH + 1  # months before the exits that a piece reads, too
+_LOOK_BACK = max(HORIZONS) // SESSIONS_OF_A_MONTH + 1  # months before the exits that a piece needs, too
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
 
@@ -74,23 +75,66 @@ def symbol_calibration(context: dg.AssetExecutionContext, market: Market) -> dg.
     )
 
 
+class _Piece(NamedTuple):
+    """First and last day of some whole months, and what the sums of windows that close in them are made of."""
+
+    first: dt.date
+    last: dt.date
+    signals: pl.DataFrame
+    bars: pl.DataFrame
+
+
 def _add_up(market: Market, scope: Scope) -> Merged:
     """The sums of all months that the scope touches; months are made whole, for their sums are."""
     merged, calendar = NOTHING, market.calendar.frame()
     held = {universe: session.replace(day=1) for universe, session in scope.holds.first_sessions.items()}
     held_from = pl.col("universe").replace_strict(held, default=dt.date.max, return_dtype=pl.Date)
-    for first, last in _pieces(scope.span.of_whole_months(), security_store.how_many(market.store)):
+
+    def summed(piece: _Piece) -> tuple[dt.date, Merged]:
+        months = (piece.first, piece.last)
+        sums = require(contracts.SUMS, calibration_sums(piece.signals, piece.bars, calendar, months))
+        if held:
+            sums = sums.filter(pl.col("month") < held_from)
+        return piece.last, calibration_store.record_sums(market.store, sums, *months, held)
+
+    for last, stored in overlapped(_read(market, scope.span, calendar), summed):
+        merged += stored
+        advance("symbol calibration", _share(scope.span, last), f"through {min(last, scope.span.end)}")
+    return merged
+
+
+def _read(market: Market, span: Span, calendar: pl.DataFrame) -> Iterator[_Piece]:
+    """Piece by piece. Each row is read once, though it may enter the sums of a year of months."""
+    pieces = list(_pieces(span.of_whole_months(), security_store.how_many(market.store)))
+    closes = _Moving(lambda start, end: calibration_store.closes(market.store, start, end))
+    signals = _Moving(lambda start, end: calibration_store.signals(market.store, VOTE_COLUMNS, [(start, end)]))
+    for first, last in pieces:
         stretches = sessions_closing(calendar, (first, last))
         if not stretches:
             continue
-        signals = calibration_store.signals(market.store, VOTE_COLUMNS, stretches)
-        bars = calibration_store.closes(market.store, stretches[0][0], last)
-        sums = require(contracts.SUMS, calibration_sums(signals, bars, calendar, (first, last)))
-        if held:
-            sums = sums.filter(pl.col("month") < held_from)
-        merged += calibration_store.record_sums(market.store, sums, first, last, held)
-        advance("symbol calibration", _share(scope.span, last), f"through {min(last, scope.span.end)}")
-    return merged
+        if len(pieces) == 1:  # no other piece needs what lies between the stretches
+            spoken = calibration_store.signals(market.store, VOTE_COLUMNS, stretches)
+        else:
+            within = pl.any_horizontal(pl.col("session").is_between(*stretch) for stretch in stretches)
+            spoken = signals.between(stretches[0][0], stretches[-1][1]).filter(within)
+        yield _Piece(first, last, spoken, closes.between(stretches[0][0], last))
+
+
+class _Moving:
+    """The rows of a stretch of days that moves on: what it still covers is kept, and only the rest is read."""
+
+    def __init__(self, read: Callable[[dt.date, dt.date], pl.DataFrame]) -> None:
+        self._read = read
+        self._rows: pl.DataFrame | None = None
+        self._through = dt.date.min
+
+    def between(self, start: dt.date, end: dt.date) -> pl.DataFrame:
+        """The rows from start through end; neither lies before that of the call before."""
+        rest = self._read(max(start, self._through + dt.timedelta(days=1)), end)
+        if self._rows is not None:
+            rest = pl.concat([self._rows.filter(pl.col("session") >= start), rest])
+        self._rows, self._through = rest, end
+        return rest
 
 
 def _pieces(span: Span, securities: int) -> Iterator[tuple[dt.date, dt.date]]:

@@ -22,14 +22,15 @@ def returns_keep_contract(context: dg.AssetCheckExecutionContext, market: Market
 @dg.asset_check(asset="signal_outcomes")
 def outcomes_keep_horizon(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """No outcome enters before the next session, or looks past its horizon; closed ones lie in the past."""
-    rows = evaluation_store.outcome_days(market.store)
-    beyond = beyond_horizon(rows, market.calendar.frame(), market.calendar.last_closed())
+    days = evaluation_store.outcome_days(market.store)
+    beyond = beyond_horizon(days, market.calendar.frame(), market.calendar.last_closed())
+    failing = int(beyond["outcomes"].sum())
     return whole_table_result(
         context,
         market,
-        f"{beyond.height} outcomes enter too early or look past their horizon" if beyond.height else None,
-        passed=f"{rows.height} outcomes look as far as their horizon",
-        failing=max(1, beyond.height),
+        f"{failing} outcomes enter too early or look past their horizon" if failing else None,
+        passed=f"{days['outcomes'].sum()} outcomes look as far as their horizon",
+        failing=max(1, failing),
         metadata={"beyond": shown(beyond)},
     )
 
