@@ -149,7 +149,7 @@ def _freshness(digest: Digest) -> Part:
         return Part("Freshness", "no bars are stored yet")
     by_state: dict[str, list[str]] = {}
     for name, last in sorted(digest.held.items(), key=lambda item: item[1] or dt.date.min, reverse=True):
-        state = (f"through {last}" if last else "nothing yet") + (", late" if name in digest.late else "")
+        state = (f"through {last}" if last else "nothing recent") + (", late" if name in digest.late else "")
         by_state.setdefault(state, []).append(name)
     lines = [f"{state}: {', '.join(names)}" for state, names in by_state.items()]
     said = f"{len(digest.late)} of {len(digest.held)} assets lack it" if digest.late else "no asset lacks it"

@@ -63,7 +63,7 @@ def test_every_part_is_there_on_a_quiet_day() -> None:
         "Runs since 2024-01-02 13:15 UTC: none",
         "Freshness: session 2024-01-02 is due; no asset lacks it",
         "  - through 2024-01-02: bars",
-        "  - nothing yet: market_signals",
+        "  - nothing recent: market_signals",
         "Holds: no sessions",
         "Failing checks: no errors, no warnings",
         "Rows of these runs: 0 rejected, 0 revised, 0 quarantined",
