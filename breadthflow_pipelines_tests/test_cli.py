@@ -699,6 +699,16 @@ def test_alert_test_says_which_address_took_the_message_and_shows_none(ask: Ask,
     assert len(inbox.texts) == 2
 
 
+def test_digest_prints_what_would_be_sent_and_sends_nothing(ask: Ask, inbox: Inbox) -> None:
+    answer = ask("digest", alert_urls=inbox.url)
+    assert answer.status == 0, answer.err
+    first, *lines = answer.out.splitlines()
+    assert first.endswith(" is late (synthetic market)")  # the store ends in April 2026
+    assert any(line.startswith("Freshness: session ") for line in lines)
+    assert lines[-1].startswith("Next: breadthflow ")
+    assert inbox.texts == []
+
+
 READING: dict[str, set[str]] = {  # what it may import of the heavy ones: rules and indicators are polars expressions
     "breadth --universe demo": set(),
     "symbols --universe demo": set(),

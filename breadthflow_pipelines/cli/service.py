@@ -38,6 +38,21 @@ def alert_test() -> None:
         raise typer.Exit(3)
 
 
+@app.command()
+def digest() -> None:
+    """Print the daily digest as it would be sent now; sends nothing.
+
+    Example: breadthflow digest
+    """
+    from breadthflow_pipelines.orchestration.automation.digest import as_text
+    from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
+    from breadthflow_pipelines.orchestration.resources import Market
+
+    open_database(settings := get_settings())
+    with dagster_instance(settings) as instance:
+        out.print(as_text(instance, Market()), markup=False, soft_wrap=True)
+
+
 @database_app.command("upgrade")
 def database_upgrade() -> None:
     """Bring the tables of both databases to this program's version, and grant the roles what they need."""

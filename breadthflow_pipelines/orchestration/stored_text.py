@@ -12,7 +12,7 @@ PREFIX = "breadthflow/"
 
 @dataclass(frozen=True)
 class StoredText:
-    """The text of one name. Nobody else writes it: the daemon evaluates one sensor at a time."""
+    """The text of one name. The daemon evaluates one sensor at a time; of two who write at once the last one wins."""
 
     instance: dg.DagsterInstance
     name: str

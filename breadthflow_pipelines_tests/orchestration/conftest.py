@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dagster as dg
+import psycopg2
 import pytest
 
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, STORED
@@ -21,6 +22,7 @@ from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
+from breadthflow_pipelines_tests.inbox import Inbox
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, Row, SmallMarket
 
 FreshDatabase = Callable[[str], str]
@@ -112,6 +114,14 @@ class Prepare(Protocol):
     """The fixture ``prepared``."""
 
     def __call__(self, name: str, work: Callable[[Store], None], *, filled: bool = False) -> Store: ...
+
+
+def ended(store: Store, text: str) -> None:
+    """Date all of Dagster's runs back to a moment."""
+    moment = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp()
+    with psycopg2.connect(store.dagster_url) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE runs SET start_time = %s - 60, end_time = %s", (moment, moment))
+    connection.close()
 
 
 @contextmanager
@@ -247,6 +257,15 @@ def prepared(
 def one_shot(_filled_templates: tuple[str, str, Contents]) -> Contents:
     """What the store holds after one backfill of everything."""
     return _filled_templates[2]
+
+
+@pytest.fixture
+def alerted(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+    """The inbox, as the address of alerts."""
+    monkeypatch.setenv("BREADTHFLOW_ALERT_URLS", inbox.url)
+    get_settings.cache_clear()
+    yield inbox
+    get_settings.cache_clear()
 
 
 @contextmanager

@@ -20,11 +20,14 @@ RETRY_TAG, ROOT_TAG = "dagster/retry_number", "dagster/root_run_id"
 SESSION_TAG = "session"
 MOST_ROWS = 3  # of a check's table
 LONGEST_FIGURE = 300
+NO_REASON = "It ended without saying why."
+# A run sends the digest beside the daemon, and it does not count among an hour's alerts: each has its own memory.
+ALERTS, DIGESTS = MEMORIES = ("alerts", "digests")
 
 
-def alerter(instance: dg.DagsterInstance, settings: Settings) -> Alerter:
+def alerter(instance: dg.DagsterInstance, settings: Settings, memory: str = ALERTS) -> Alerter:
     """Sends to the addresses of the settings, and remembers in Dagster's storage what it sent."""
-    return Alerter(settings.alert_targets, StoredText(instance, "alerts"), settings.secrets)
+    return Alerter(settings.alert_targets, StoredText(instance, memory), settings.secrets)
 
 
 def failed_run(
@@ -108,6 +111,18 @@ def unreadable_files(folder: str, reasons: Mapping[str, str]) -> Alert:
         where=folder,
         command="breadthflow sources; put a whole file in its place, and it is read by itself",
         kind=("unreadable", *reasons),
+    )
+
+
+def daily_digest(run: dg.DagsterRun, headline: str, text: str, command: str) -> Alert:
+    """The digest that a run made; the run shows all of it where the message is cut."""
+    return Alert(
+        title=f"BreadthFlow digest: {headline}",
+        what=text,
+        where=_place(run, []),
+        command=command,
+        kind=("digest", _root(run)),
+        occasion=f"run {_root(run)}",
     )
 
 

@@ -24,7 +24,7 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
             context.dagster_run,
             list(context.get_step_failure_events()),
             alert_messages.evaluations_of(context.instance, context.dagster_run.run_id),
-            context.failure_event.message or "It ended without saying why.",
+            context.failure_event.message or alert_messages.NO_REASON,
         )
         _send(context, settings, alert)
 

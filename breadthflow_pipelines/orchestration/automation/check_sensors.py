@@ -33,7 +33,8 @@ def late_sessions(settings: Settings) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         show_pools(context.instance, MONTHLY_ASSETS)
         alerts = alert_messages.alerter(context.instance, settings)
-        alerts.send_unsent()
+        for memory in alert_messages.MEMORIES:
+            alert_messages.alerter(context.instance, settings, memory).send_unsent()
         market = Market()
         session = due_session(market.calendar, dt.timedelta(hours=settings.late_after_hours))
         before = json.loads(context.cursor or "{}")

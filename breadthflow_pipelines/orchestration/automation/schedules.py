@@ -35,6 +35,7 @@ AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
 AFTER_MIDNIGHT = "30 1 * * *"  # before the checks of the night
 ON_SATURDAYS = "30 6 * * 6"  # the week's last session is in
 FIRST_OF_THE_MONTH = "30 7 1 * *"
+IN_THE_MORNING = "15 8 * * *"  # after all that runs at night, and before people begin
 MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: the daemon was off
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 
@@ -125,6 +126,12 @@ def weekly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalenda
     """Every Sunday: what takes minutes and changes little from day to day."""
     about = "Finds every rule's events again once a week, for how many of them stay."
     return _by_the_clock("weekly_stability", ON_SUNDAYS, job, calendar, about)
+
+
+def digest_schedule(job: dg.JobDefinition, calendar: ExchangeCalendar) -> dg.ScheduleDefinition:
+    """Every morning, also when all is well: a digest that does not come says that nothing runs."""
+    about = "Says every morning what ran, failed, was rejected or is late since the last digest."
+    return _by_the_clock("daily_digest", IN_THE_MORNING, job, calendar, about)
 
 
 def upkeep_schedules(

@@ -18,7 +18,7 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines.warehouse import holds
 from breadthflow_pipelines_tests.inbox import Inbox
-from breadthflow_pipelines_tests.orchestration.conftest import Store
+from breadthflow_pipelines_tests.orchestration.conftest import Store, ended
 from breadthflow_pipelines_tests.orchestration.small_market import LAST
 
 At = Callable[[str], None]
@@ -56,14 +56,6 @@ class Sensor:
         return str(answer.skip_reason.skip_message)
 
 
-def ended(store: Store, text: str) -> None:
-    """Date all of Dagster's runs back to a moment."""
-    moment = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp()
-    with psycopg2.connect(store.dagster_url) as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE runs SET start_time = %s - 60, end_time = %s", (moment, moment))
-    connection.close()
-
-
 def months(request: dg.RunRequest) -> tuple[str, str]:
     return (
         request.tags["dagster/asset_partition_range_start"],
@@ -76,15 +68,6 @@ def lights(store: Store) -> dict[str, bool]:
     keys = [dg.AssetCheckKey(dg.AssetKey(name), "last_session_in") for name in ASSETS]
     found = store.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     return {key.asset_key.to_user_string(): record.status.value == "SUCCEEDED" for key, record in found.items()}
-
-
-@pytest.fixture
-def alerted(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
-    """The inbox, as the address of alerts."""
-    monkeypatch.setenv("BREADTHFLOW_ALERT_URLS", inbox.url)
-    get_settings.cache_clear()
-    yield inbox
-    get_settings.cache_clear()
 
 
 class TestCatchUp:

@@ -1,0 +1,217 @@
+"""The daily digest: how the store does, in one message. Composes text of facts; reads nothing and sends nothing.
+
+The headline says first whether somebody must act. The parts follow from what matters most to what may be cut off.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from breadthflow_pipelines.model.gates import GATES, described, remedy
+
+Row = Mapping[str, Any]
+SHOWN = 5  # lines of one part
+ALL_IS_WELL = "all is well"
+EMPTY = "the store is empty"
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed. error: the first line of why; command: what to run next."""
+
+    run_id: str
+    job: str
+    error: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Size:
+    """Megabytes of a database, now and at the last digest; before is None where there was none."""
+
+    now: float
+    before: float | None
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What the digest of a day is made of.
+
+    since: of the last digest. day: the exchange's. synthetic: whether its companies are invented. succeeded: runs by
+    job. rows: as digest_listing.rows_of_runs gives them. checks: those that fail now, holds: those that nobody
+    accepted, as the store lists them. due: the session that should be in. held: the last session of each watched asset,
+    None of an empty store. late: the assets without the session. statements: None where nobody counts them. sizes: by
+    database.
+    """
+
+    day: dt.date
+    since: dt.datetime
+    synthetic: bool
+    succeeded: Mapping[str, int]
+    failed: Sequence[FailedRun]
+    canceled: int
+    unfinished: int
+    rows: Sequence[Row]
+    checks: Sequence[Row]
+    holds: Sequence[Row]
+    due: dt.date
+    held: Mapping[str, dt.date | None] | None
+    late: Sequence[str]
+    statements: Sequence[Row] | None
+    sizes: Mapping[str, Size]
+
+    @property
+    def errors(self) -> list[Row]:
+        """Failing checks of severity error, apart from gates whose holds say the same."""
+        gates = {hold["gate"] for hold in self.holds}
+        return [check for check in self.checks if check["severity"] == "error" and check["check"] not in gates]
+
+    @property
+    def warnings(self) -> list[Row]:
+        """Failing checks of severity warn."""
+        return [check for check in self.checks if check["severity"] != "error"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One subject: its name, what there is to say of it, and details line by line."""
+
+    name: str
+    said: str
+    lines: Sequence[str] = ()
+
+
+def headline(digest: Digest) -> str:
+    """Whether somebody must act, in a few words: all is well, or what is not."""
+    troubles = [
+        f"{_number(len(digest.failed), 'run')} failed" if digest.failed else "",
+        f"session {digest.due} is late" if digest.late else "",
+        f"held by {', '.join(sorted({hold['gate'] for hold in digest.holds}))}" if digest.holds else "",
+        f"{_number(len(digest.errors), 'check')} failing" if digest.errors else "",
+    ]
+    said = ", ".join(filter(None, troubles)) or (EMPTY if digest.held is None else ALL_IS_WELL)
+    return f"{said} (synthetic market)" if digest.synthetic else said
+
+
+def next_command(digest: Digest) -> str:
+    """What to run first; what keeps sessions from being computed comes before what only failed once."""
+    if digest.holds:
+        first = digest.holds[0]
+        days = [hold["session"] for hold in digest.holds if hold["gate"] == first["gate"]]
+        return remedy(GATES[first["gate"]], first["gate"], min(days), max(days))
+    if digest.errors:
+        return str(digest.errors[0]["next"])
+    if digest.failed:
+        return digest.failed[0].command
+    return "breadthflow run" if digest.late or digest.held is None else "nothing"
+
+
+def parts(digest: Digest) -> list[Part]:
+    """Every part of the digest, in the order in which it is read."""
+    return [_runs(digest), _freshness(digest), _holds(digest), _checks(digest), _rows(digest), *_server(digest)]
+
+
+def plain(digest: Digest) -> str:
+    """The parts as text, for a message and the terminal."""
+    return "\n".join(
+        "\n".join([f"{part.name}: {part.said}", *(f"  - {line}" for line in part.lines)]) for part in parts(digest)
+    )
+
+
+def markdown(digest: Digest) -> str:
+    """The same with its headline, for the UI."""
+    told = [
+        "\n".join([f"**{part.name}**: {_verbatim(part.said)}", "", *(f"- {_verbatim(line)}" for line in part.lines)])
+        for part in parts(digest)
+    ]
+    top = f"**{digest.day}: {_verbatim(headline(digest))}**"
+    return "\n\n".join([top, *told, f"**Next**: {_verbatim(next_command(digest))}"])
+
+
+def _runs(digest: Digest) -> Part:
+    total = sum(digest.succeeded.values())
+    jobs = ", ".join(f"{job} {count}" for job, count in sorted(digest.succeeded.items()))
+    ended = [
+        f"{total} succeeded ({jobs})" if total else "",
+        f"{len(digest.failed)} failed" if digest.failed else "",
+        f"{digest.canceled} canceled" if digest.canceled else "",
+        f"{digest.unfinished} under way or queued" if digest.unfinished else "",
+    ]
+    lines = [f"run {run.run_id[:8]} of {run.job} failed: {run.error}" for run in digest.failed]
+    said = ", ".join(filter(None, ended)) or "none"
+    return Part(f"Runs since {digest.since.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC", said, _few(lines))
+
+
+def _freshness(digest: Digest) -> Part:
+    if digest.held is None:
+        return Part("Freshness", "no bars are stored yet")
+    by_state: dict[str, list[str]] = {}
+    for name, last in sorted(digest.held.items(), key=lambda item: item[1] or dt.date.min, reverse=True):
+        state = (f"through {last}" if last else "nothing recent") + (", late" if name in digest.late else "")
+        by_state.setdefault(state, []).append(name)
+    lines = [f"{state}: {', '.join(names)}" for state, names in by_state.items()]
+    said = f"{len(digest.late)} of {len(digest.held)} assets lack it" if digest.late else "no asset lacks it"
+    return Part("Freshness", f"session {digest.due} is due; {said}", lines)
+
+
+def _holds(digest: Digest) -> Part:
+    by_gate: dict[str, list[Row]] = {}
+    for hold in digest.holds:
+        by_gate.setdefault(hold["gate"], []).append(hold)
+    lines = [f"{gate}: {described(holds)}" for gate, holds in by_gate.items()]
+    return Part("Holds", _number(len({hold["session"] for hold in digest.holds}), "session"), _few(lines))
+
+
+def _checks(digest: Digest) -> Part:
+    lines = [
+        f"{check['asset']}.{check['check']}{mark}: {check['said']}"
+        for checks, mark in ((digest.errors, ""), (digest.warnings, " (warning)"))
+        for check in checks
+    ]
+    said = f"{_number(len(digest.errors), 'error')}, {_number(len(digest.warnings), 'warning')}"
+    return Part("Failing checks", said, _few(lines))
+
+
+def _rows(digest: Digest) -> Part:
+    totals: dict[str, int] = dict.fromkeys(("rejected", "revised", "quarantined"), 0)
+    for row in digest.rows:
+        totals[row["what"]] = totals.get(row["what"], 0) + row["rows"]
+    lines = []
+    for row in digest.rows:
+        of = f" of {row['source']}" if row["source"] else ""
+        lines.append(f"{row['what']}{of}{' (synthetic)' if row['synthetic'] else ''}: {row['reason']}, {row['rows']:,}")
+    return Part("Rows of these runs", ", ".join(f"{count:,} {what}" for what, count in totals.items()), _few(lines))
+
+
+def _server(digest: Digest) -> list[Part]:
+    sizes = [f"{name} {size.now:,.1f} MB ({_growth(size)})" for name, size in sorted(digest.sizes.items())]
+    if digest.statements is None:
+        return [Part("Size", ", ".join(sizes)), Part("Slowest queries", "unknown; pg_stat_statements is not installed")]
+    lines = [
+        f"{row['seconds'] * 1000:,.0f} ms on average, {row['calls']:,} calls: {row['statement']}"
+        for row in digest.statements
+    ]
+    return [
+        Part("Size", ", ".join(sizes)),
+        Part("Slowest queries", "since the server counts" if lines else "none yet", lines),
+    ]
+
+
+def _growth(size: Size) -> str:
+    return "growth unknown" if size.before is None else f"{size.now - size.before:+,.1f} MB"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+
+
+def _few(lines: Sequence[str]) -> list[str]:
+    more = [f"and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
+    return [*lines[:SHOWN], *more]
+
+
+def _verbatim(text: str) -> str:
+    """Text that Markdown shows as it is: an error may hold anything."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", text)
