@@ -24,9 +24,8 @@ from breadthflow_pipelines.model.datasets import (
     WEEKLY_JOB,
 )
 from breadthflow_pipelines.orchestration.partitions import range_tags
-from breadthflow_pipelines.orchestration.planning import EVENING
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
-from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
+from breadthflow_pipelines.sessions import EVENING, ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
 ON_SUNDAYS = "30 5 * * 0"  # after the checks of the night, and before the week's first session
