@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client.core import GaugeMetricFamily
 
 PREFIX = "breadthflow_"
+_JOB = ("dagster_job",)  # "job" is a label of Prometheus itself
 _RULE = ("universe", "synthetic", "rule", "action", "horizon")
 
 
@@ -48,14 +49,14 @@ METRICS: Mapping[str, Metric] = {
         Metric("checks_failing", "Checks that fail now", ("severity",)),
         # Runs, from Dagster's database.
         Metric("rows", "Rows of an asset's last run: read, inserted, revised, ..., rejected", ("asset", "outcome")),
-        Metric("runs_ended_last_day", "Runs that ended within the last 24 hours", ("job", "status")),
-        Metric("last_run_end_timestamp_seconds", "When the last run of a job ended", ("job", "status")),
-        Metric("last_run_duration_seconds", "Duration of a job's last successful run of up to two months", ("job",)),
-        Metric("usual_run_duration_seconds", "Median duration of those runs; from five of them on", ("job",)),
+        Metric("runs_ended_last_day", "Runs that ended within the last 24 hours", (*_JOB, "status")),
+        Metric("last_run_end_timestamp_seconds", "When the last run of a job ended", (*_JOB, "status")),
+        Metric("last_run_duration_seconds", "Duration of a job's last successful run of up to two months", _JOB),
+        Metric("usual_run_duration_seconds", "Median duration of such runs; from five of them on", _JOB),
         Metric("runs_queued", "Runs that wait"),
         Metric("queue_age_seconds", "How long the oldest of them has been waiting; 0: none waits"),
         Metric("runs_in_progress", "Runs under way"),
-        Metric("run_age_seconds", "How long the oldest run of a job has been under way", ("job",)),
+        Metric("run_age_seconds", "How long the oldest run of up to two months of a job has been under way", _JOB),
         Metric("daemon_heartbeat_age_seconds", "Time since a part of Dagster's daemon said that it lives", ("daemon",)),
         # Records of rules, in all of history and lately.
         Metric("signal_hit_rate", "Share of a rule's events of which the claim came true", _RULE),

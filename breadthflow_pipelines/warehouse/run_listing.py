@@ -18,10 +18,10 @@ FEWEST = 5  # runs from which a usual duration is told
 
 
 def ended_last_day(database: Database) -> list[Row]:
-    """Runs that ended within a day: job, status, runs."""
+    """Runs that ended within a day: dagster_job, status, runs."""
     return rows_of(
         database,
-        "SELECT pipeline_name AS job, status, count(*) AS runs FROM runs WHERE status = ANY(%s) "
+        "SELECT pipeline_name AS dagster_job, status, count(*) AS runs FROM runs WHERE status = ANY(%s) "
         # The first condition is the index's, in the server's time zone; the second one is exact.
         "AND update_timestamp > localtimestamp - interval '2 days' "
         "AND end_time > extract(epoch FROM now()) - 86400 GROUP BY 1, 2 ORDER BY 1, 2",
@@ -31,38 +31,43 @@ def ended_last_day(database: Database) -> list[Row]:
 
 _RECENT = """
 WITH recent AS (
-    SELECT job, r.* FROM unnest(%(jobs)s) AS job CROSS JOIN LATERAL (
+    SELECT dagster_job, r.* FROM unnest(%(jobs)s) AS dagster_job CROSS JOIN LATERAL (
         SELECT id, run_id, status, start_time, end_time FROM runs
-         WHERE pipeline_name = job AND status = ANY(%(ended)s) ORDER BY id DESC LIMIT %(most)s) r)
+         WHERE pipeline_name = dagster_job AND status = ANY(%(ended)s) ORDER BY id DESC LIMIT %(most)s) r)
+"""
+
+
+# A run like every day's: it names no months, or few enough.
+_SHORT = """
+coalesce((SELECT max(left(value, 4)::int * 12 + right(value, 2)::int)
+               - min(left(value, 4)::int * 12 + right(value, 2)::int)
+            FROM run_tags t WHERE t.run_id = r.run_id AND value ~ '^[0-9]{4}-[0-9]{2}$'
+             AND key IN ('dagster/asset_partition_range_start', 'dagster/asset_partition_range_end')), 0) < %(months)s
 """
 
 
 def last_ends(database: Database, jobs: Sequence[str]) -> list[Row]:
-    """When a run of each job last ended in each way, among its newest runs: job, status, ended (Unix time)."""
-    query = _RECENT + "SELECT job, status, max(end_time) AS ended FROM recent GROUP BY job, status ORDER BY 1, 2"
+    """When a run of each job last ended in each way, among its newest runs: dagster_job, status, ended (Unix time)."""
+    query = (
+        _RECENT
+        + "SELECT dagster_job, status, max(end_time) AS ended FROM recent GROUP BY dagster_job, status ORDER BY 1, 2"
+    )
     return rows_of(database, query, {"jobs": list(jobs), "ended": list(ENDED), "most": LOOKED_AT})
 
 
 def durations(database: Database, jobs: Sequence[str]) -> list[Row]:
-    """How long successful runs of up to two months take: job, last and usual (their median), in seconds.
+    """How long successful runs of up to two months take: dagster_job, last and usual (their median), in seconds.
 
     usual: null of fewer than five runs.
     """
     query = (
         _RECENT
-        + """
-    , sized AS (
-        SELECT recent.*, coalesce((
-                   SELECT max(left(value, 4)::int * 12 + right(value, 2)::int)
-                          - min(left(value, 4)::int * 12 + right(value, 2)::int) + 1
-                     FROM run_tags t WHERE t.run_id = recent.run_id AND value ~ '^[0-9]{4}-[0-9]{2}$'
-                      AND key IN ('dagster/asset_partition_range_start', 'dagster/asset_partition_range_end')
-               ), 1) AS months FROM recent)
-    SELECT job, (array_agg(end_time - start_time ORDER BY id DESC))[1] AS last,
-           CASE WHEN count(*) >= %(fewest)s
-                THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY end_time - start_time) END AS usual
-      FROM sized WHERE status = 'SUCCESS' AND months <= %(months)s GROUP BY job ORDER BY job
-    """
+        + "SELECT dagster_job, (array_agg(end_time - start_time ORDER BY id DESC))[1] AS last, "
+        + "CASE WHEN count(*) >= %(fewest)s "
+        + "THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY end_time - start_time) END AS usual "
+        + "FROM recent r WHERE status = 'SUCCESS' AND "
+        + _SHORT
+        + " GROUP BY dagster_job ORDER BY dagster_job"
     )
     values = {"jobs": list(jobs), "ended": list(ENDED), "most": LOOKED_AT, "months": MOST_MONTHS, "fewest": FEWEST}
     return rows_of(database, query, values)
@@ -79,13 +84,17 @@ def queue(database: Database) -> Row:
 
 
 def in_progress(database: Database) -> list[Row]:
-    """Runs under way: job, runs, seconds (since the oldest began)."""
+    """Runs under way: dagster_job, runs, seconds.
+
+    seconds: since the oldest of up to two months began; null where there is none.
+    """
     return rows_of(
         database,
-        "SELECT pipeline_name AS job, count(*) AS runs, "
-        "greatest(extract(epoch FROM now()) - min(start_time), 0)::float8 AS seconds "
-        "FROM runs WHERE status = ANY(%s) GROUP BY 1 ORDER BY 1",
-        [list(WORKING)],
+        "SELECT pipeline_name AS dagster_job, count(*) AS runs, "
+        "extract(epoch FROM now())::float8 - min(start_time) FILTER (WHERE "
+        + _SHORT
+        + ") AS seconds FROM runs r WHERE status = ANY(%(working)s) GROUP BY 1 ORDER BY 1",
+        {"working": list(WORKING), "months": MOST_MONTHS},
     )
 
 

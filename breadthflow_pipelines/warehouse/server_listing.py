@@ -28,11 +28,11 @@ def table_sizes(database: Database, tables: Sequence[str]) -> list[Row]:
 
 
 def connections(database: Database) -> list[Row]:
-    """Clients of the server by what they do: state, clients."""
+    """Clients of the server by what they do, who asks included: state, clients."""
     return rows_of(
         database,
         "SELECT coalesce(state, 'not shown') AS state, count(*) AS clients FROM pg_stat_activity "
-        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1 ORDER BY 1",
+        "WHERE backend_type = 'client backend' GROUP BY 1 ORDER BY 1",
     )
 
 

@@ -33,11 +33,14 @@ def test_a_sample_has_its_labels_and_an_unknown_value_has_none() -> None:
 
 def test_rows_become_samples_by_the_columns_that_are_labels() -> None:
     figures = Figures()
-    rows = [{"job": "daily", "status": "SUCCESS", "runs": 3}, {"job": "daily", "status": "FAILURE", "runs": 1}]
+    rows = [
+        {"dagster_job": "daily", "status": "SUCCESS", "runs": 3},
+        {"dagster_job": "daily", "status": "FAILURE", "runs": 1},
+    ]
     figures.add_each("runs_ended_last_day", rows, "runs")
     assert exposed(figures) == [
-        'breadthflow_runs_ended_last_day{job="daily",status="SUCCESS"} 3.0',
-        'breadthflow_runs_ended_last_day{job="daily",status="FAILURE"} 1.0',
+        'breadthflow_runs_ended_last_day{dagster_job="daily",status="SUCCESS"} 3.0',
+        'breadthflow_runs_ended_last_day{dagster_job="daily",status="FAILURE"} 1.0',
     ]
 
 

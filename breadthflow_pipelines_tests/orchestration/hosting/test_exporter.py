@@ -143,13 +143,14 @@ def test_how_long_runs_take_is_told_from_runs_like_every_day_s(store: Store) -> 
     add_run(store, "last", "SUCCESS", 3_000, 200, "2023-12 2023-12")
     add_run(store, "long-ago", "FAILURE", 90_000, 1)
     add_run(store, "under-way", "STARTED", None, 300)
+    add_run(store, "years-under-way", "STARTED", None, 9_000, "2003-01 2023-12")
     add_run(store, "waiting", "QUEUED", None, 0)
     found = read()
     assert found["last_run_duration_seconds"]["bring_up_to_date"] == pytest.approx(200)
     assert found["usual_run_duration_seconds"]["bring_up_to_date"] == pytest.approx(80)  # of 60, 70, 80, 90, 200
     assert found["runs_ended_last_day"] == {"bring_up_to_date FAILURE": 1, "bring_up_to_date SUCCESS": 6}
     assert found["run_age_seconds"]["bring_up_to_date"] == pytest.approx(300, abs=60)
-    assert (found["runs_queued"][""], found["runs_in_progress"][""]) == (1, 1)
+    assert (found["runs_queued"][""], found["runs_in_progress"][""]) == (1, 2)
     assert found["last_run_end_timestamp_seconds"]["bring_up_to_date FAILURE"] == pytest.approx(
         time.time() - 4_000, abs=60
     )
