@@ -52,9 +52,9 @@ def test_a_service_is_watched_or_waited_for(name: str) -> None:
         assert conditions <= {None, "service_healthy"}
 
 
-def test_nothing_but_the_ui_is_published_and_that_to_this_machine_alone() -> None:
+def test_nothing_but_pages_for_people_is_published_and_that_to_this_machine_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"webserver": ["127.0.0.1:3000:3000"]}
+    assert published == {"webserver": ["127.0.0.1:3000:3000"], "grafana": ["127.0.0.1:3001:3000"]}
 
 
 def test_the_password_is_asked_for_and_has_no_default() -> None:

@@ -90,7 +90,7 @@ def test_containers_mount_the_files_that_are_tested() -> None:
         volume.split(":")[:2]
         for name in ("prometheus", "alertmanager")
         for volume in services[name]["volumes"]
-        if isinstance(volume, str) and volume.startswith("./")
+        if volume.startswith("./")
     ]
     for source, target in mounted:
         assert (ROOT / "docker" / source).is_file()
@@ -101,8 +101,7 @@ def test_containers_mount_the_files_that_are_tested() -> None:
     command = services[name]["command"]
     assert command[command.index("--port") + 1] == port
     receiver = yaml.safe_load((FILES / "alertmanager.yml").read_text())["receivers"][0]["slack_configs"][0]
-    secrets = [volume for volume in services["alertmanager"]["volumes"] if isinstance(volume, dict)]
-    assert [volume["target"] for volume in secrets] == [receiver["api_url_file"]]
+    assert [f"/run/secrets/{name}" for name in services["alertmanager"]["secrets"]] == [receiver["api_url_file"]]
 
 
 @contextmanager
@@ -187,7 +186,7 @@ def test_a_store_made_stale_reaches_people_by_the_files_that_containers_mount(
         {
             "metrics:9464": f"127.0.0.1:{ports['metrics']}",
             "alertmanager:9093": f"127.0.0.1:{ports['alertmanager']}",
-            "/etc/alertmanager/webhook": str(hook_file),
+            "/run/secrets/alert_webhook": str(hook_file),
             "scrape_interval: 30s": "scrape_interval: 5s",
             "scrape_timeout: 25s": "scrape_timeout: 5s",
             "evaluation_interval: 30s": "evaluation_interval: 1s",
