@@ -111,7 +111,16 @@ class Settings(BaseSettings):
         default=None,
         description="the Dask scheduler whose workers compute pieces of a run: tls://host:8786; by default none does",
     )
-    log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+    log_level: str | None = Field(
+        default=None,
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="least level logged; by default WARNING, and INFO of what Dagster's programs say",
+    )
+    log_format: str = Field(
+        default="auto",
+        pattern="^(auto|json|text)$",
+        description="how logs are written: json, text, or auto for text in a terminal and json elsewhere",
+    )
 
     @field_validator(
         "home",

@@ -1,0 +1,24 @@
+"""The logs of Dagster's programs, in the form of all others (observability/logs.py)."""
+
+import logging
+
+import dagster as dg
+
+from breadthflow_pipelines.observability.logs import configure_programs, of_run
+from breadthflow_pipelines.settings import Settings, get_settings
+
+
+def take_over_logs(settings: Settings) -> None:
+    """Make what this process of Dagster's logs look like our logs; what a command chose stays.
+
+    A run without configured loggers gets Dagster's own, whatever its job defines, so it is that one which is changed.
+    """
+    configure_programs(settings.log_level, settings.log_format, settings.secrets)
+    dg.colored_console_logger._logger_fn = _console
+
+
+def _console(context: dg.InitLoggerContext) -> logging.Logger:
+    """What Dagster says while it executes a run. Of its level and the setting's, the higher one counts."""
+    levels = logging.getLevelNamesMapping()
+    own, least = levels[context.logger_config["log_level"].upper()], levels[get_settings().log_level or "DEBUG"]
+    return of_run(max(own, least))
