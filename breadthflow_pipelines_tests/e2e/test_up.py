@@ -205,6 +205,9 @@ def test_figures_are_served_beside_it_and_what_serves_them_comes_back(serve: Cal
     up.child("metrics").kill()
     up.wait(lambda: up.said("The exporter of metrics runs again."))
     assert up.stop() == 0
+    for program in ("webserver", "daemon"):  # what they log is in our form
+        lines = (home / "dagster" / f"{program}.log").read_text().splitlines()
+        assert any(json.loads(line)["logger"].startswith("dagster") for line in lines if line.startswith("{")), lines
     assert processes_of(home) == []
 
 
