@@ -1,4 +1,4 @@
-"""The exchange's calendar: which days are sessions, and which session closed last. Knows no data.
+"""The exchange's calendar: which days are sessions, which closed last, and when each is to be stored. Knows no data.
 
 The days come from a library, and a file of the user's changes single ones of them: docs/decisions/calendar.md.
 """
@@ -25,6 +25,7 @@ NEW_YORK = "XNYS"
 FIRST_YEAR = 1950  # of other exchanges: earlier rules exist, earlier data does not
 FIRST_OF_NEW_YORK = dt.date(1885, 1, 1)  # from here on the library has the exchange's own list of closings
 NO_MORE_SATURDAYS = dt.date(1952, 9, 29)  # New York traded on them until then, summers excepted
+EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 
 _USUAL = 21  # sessions, a month: most of them close at the usual time
 
@@ -91,6 +92,24 @@ class ExchangeCalendar:
     def back(self, date: dt.date, sessions: int) -> dt.date:
         """The session that lies ``sessions`` sessions before the last one that is not after ``date``."""
         return self._dates[max(0, bisect_right(self._dates, date) - 1 - sessions)]
+
+
+def deadline(session: dt.date, calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.datetime:
+    """When a session is to be in the store: ``grace`` after the evening's run, or after the close where that is later.
+
+    A half day closes hours before the run that fetches it, so the close alone would not do.
+    """
+    evening = dt.datetime.combine(session, EVENING, ZoneInfo(calendar.timezone))
+    return max(evening, calendar.close_of(session)) + grace
+
+
+def due_session(calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.date:
+    """The last session that is to be in the store by now."""
+    now = present()
+    session = calendar.last_closed(now)
+    while session > calendar.first and deadline(session, calendar, grace) > now:
+        session = calendar.back(session, 1)
+    return session
 
 
 def exchange_calendar(name: str, changes: Path | None = None) -> ExchangeCalendar:

@@ -156,7 +156,16 @@ class Settings(BaseSettings):
     backup_key: Path | None = Field(
         default=None, description="the file of the age key that backups are encrypted for; by default they are not"
     )
-    log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+    log_level: str | None = Field(
+        default=None,
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="least level logged; by default WARNING, and INFO of what Dagster's programs say",
+    )
+    log_format: str = Field(
+        default="auto",
+        pattern="^(auto|json|text)$",
+        description="how logs are written: json, text, or auto for text in a terminal and json elsewhere",
+    )
 
     @classmethod
     def settings_customise_sources(

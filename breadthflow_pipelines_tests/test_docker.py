@@ -65,9 +65,9 @@ def test_a_service_is_watched_or_waited_for(name: str) -> None:
         assert conditions <= {None, "service_healthy"}
 
 
-def test_nothing_but_the_proxy_is_published() -> None:
+def test_nothing_is_published_but_the_proxy_and_to_this_machine_alone_the_dashboards() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"proxy": ["8443:8443"]}
+    assert published == {"proxy": ["8443:8443"], "grafana": ["127.0.0.1:3001:3000"]}
 
 
 def test_the_proxy_finds_what_its_configuration_names() -> None:
@@ -75,7 +75,8 @@ def test_the_proxy_finds_what_its_configuration_names() -> None:
     proxy = SERVICES["proxy"]
     assert f"listen {proxy['ports'][0].partition(':')[2]} ssl;" in text
     assert set(re.findall(r"/run/secrets/([\w.]+)", text)) == set(proxy["secrets"])
-    assert {*proxy["secrets"], "postgres_password"} == set(COMPOSE["secrets"])
+    used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
+    assert used == set(COMPOSE["secrets"])
     assert proxy["command"][-1] in {volume.split(":")[1] for volume in proxy["volumes"]}
     named = (*re.findall(r"(\w[\w-]*):3000", text), *re.findall(r" (\w+):3000;", DEPLOYMENT))
     assert set(named) == {"webserver-readonly", "webserver"}

@@ -32,7 +32,8 @@ def breadthflow(
     from breadthflow_pipelines.observability.logs import configure
 
     _debugging["on"] = debug
-    configure("DEBUG" if debug else get_settings().log_level, machine=not sys.stderr.isatty())
+    settings = get_settings()
+    configure("DEBUG" if debug else settings.log_level or "WARNING", settings.log_format, settings.secrets)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """Commands about what runs by itself and where it is stored: the UI and the daemon, alerts, the database."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,13 +12,40 @@ from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import dagster_url, open_database, upgrade
 
+METRICS_PORT = 9464
+LOOPBACK = "127.0.0.1"
+
 
 @app.command()
-def up(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Also serve figures to Prometheus, at this port.")
+    ] = None,
+) -> None:
     """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
     from breadthflow_pipelines.orchestration.hosting.serve import serve
 
-    raise typer.Exit(serve(get_settings(), port, lambda line: err.print(line, markup=False, soft_wrap=True)))
+    raise typer.Exit(serve(get_settings(), port, _say, metrics_port))
+
+
+@app.command()
+def metrics(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = METRICS_PORT,
+    host: Annotated[str, typer.Option(help="Where to listen. There is no log-in: not wider than needed.")] = LOOPBACK,
+    disk: Annotated[list[Path] | None, typer.Option(help="Also watch the disk that holds this path.")] = None,
+) -> None:
+    """Serve figures about the store, the runs and this machine to Prometheus, until Ctrl-C.
+
+    Example: breadthflow metrics --port 9464
+    """
+    from breadthflow_pipelines.orchestration.hosting.exporter import serve
+
+    serve(get_settings(), host, port, disk or [], _say)
+
+
+def _say(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
 
 
 @app.command("alert-test")

@@ -1,27 +1,20 @@
-"""Structured logs to stderr. Numbers that belong to a materialization are metadata, not log lines.
+"""Structured logs: ours and, in the same form, those of Dagster and other libraries. Numbers of a run are metadata.
 
-structlog is imported with the first line that is logged: that takes a tenth of a second, and most commands log nothing.
+What a line looks like is in log_lines.py, imported with the first line that is logged: structlog takes a tenth of a
+second, and most commands log nothing.
 """
 
 import logging
 import sys
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, TextIO
 
+if TYPE_CHECKING:
+    from breadthflow_pipelines.observability.log_lines import Lines
 
-@dataclass(frozen=True)
-class _Wanted:
-    level: int
-    machine: bool
-
-
-# In a process that configured nothing, such as Dagster's, warnings go to stderr.
-_state = {"wanted": _Wanted(logging.WARNING, machine=True)}
-
-
-def configure(level: str, *, machine: bool) -> None:
-    """Send logs of at least ``level`` to stderr, as JSON lines for machines or coloured lines for people."""
-    _state["wanted"] = _Wanted(logging.getLevelNamesMapping()[level], machine)
+JSON, TEXT, AUTO = "json", "text", "auto"  # AUTO: words where a person looks at a terminal
+FORMS = (AUTO, JSON, TEXT)
+DAGSTER = ("dagster", "dagster-webserver")  # the loggers to which its programs give handlers of their own
 
 
 class _Log:
@@ -35,25 +28,90 @@ class _Log:
 
 
 log = _Log()
+"""In a process that configured nothing, warnings go to stderr."""
+
+
+class _Chosen:
+    """What is logged, and how. by_command: whether a command chose it."""
+
+    def __init__(self) -> None:
+        self.level, self.form, self.secrets = "WARNING", AUTO, frozenset[str]()
+        self.by_command = False
+        self._lines: Lines | None = None
+
+    def choose(self, level: str, form: str, secrets: Collection[str]) -> None:
+        self.level, self.form, self.secrets, self._lines = level, form, frozenset(secrets), None
+        _root.setLevel(level)
+        if _root not in logging.getLogger().handlers:
+            logging.getLogger().addHandler(_root)
+
+    @property
+    def lines(self) -> "Lines":
+        if self._lines is None:
+            from breadthflow_pipelines.observability.log_lines import Lines
+
+            people = self.form == TEXT or (self.form == AUTO and sys.stderr.isatty())
+            self._lines = Lines.of(self.level, self.secrets, people=people)
+        return self._lines
+
+
+class _Now(logging.StreamHandler[TextIO]):
+    """Writes to the stderr of the moment: it may be replaced."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        return
+
+
+class _InOurForm(logging.Formatter):
+    """The lines of libraries."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _chosen.lines.of_library(record)
+
+
+_root = _Now()  # for libraries that log and have no handler
+_root.setFormatter(_InOurForm())
+_chosen = _Chosen()
+
+
+def configure(level: str, form: str = AUTO, secrets: Collection[str] = ()) -> None:
+    """Send logs of at least ``level`` to stderr in one of the FORMS, without these secrets or what looks like one."""
+    _chosen.choose(level, form, secrets)
+    _chosen.by_command = True
+
+
+def configure_programs(level: str | None, form: str, secrets: Collection[str]) -> None:
+    """The same in Dagster's programs, which have set up their own logs by then; a command's choice is left alone.
+
+    level: None leaves Dagster's own level, INFO, and ours at WARNING.
+    """
+    if not _chosen.by_command:
+        _chosen.choose(level or "WARNING", form, secrets)
+    for name in DAGSTER:
+        theirs = logging.getLogger(name)
+        if level is not None and theirs.handlers:
+            theirs.setLevel(level)
+        for handler in theirs.handlers:
+            handler.setFormatter(_InOurForm())
+
+
+def of_run(level: int) -> logging.Logger:
+    """A logger for what Dagster says while it executes a run."""
+    made = logging.Logger("dagster", level)
+    handler = _Now()
+    handler.setFormatter(_InOurForm())
+    made.addHandler(handler)
+    return made
 
 
 def _write(level: int, event: str, fields: dict[str, Any]) -> None:
-    wanted = _state["wanted"]
-    if level < wanted.level:
-        return
-    import structlog
-
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if wanted.machine
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),  # of the moment: it may be replaced
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(wanted.level),
-    ).log(level, event, **fields)
+    if level >= logging.getLevelNamesMapping()[_chosen.level]:
+        _chosen.lines.write(level, event, fields)

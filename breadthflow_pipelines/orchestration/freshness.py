@@ -12,9 +12,9 @@ import dagster as dg
 from breadthflow_pipelines.model.datasets import LATE_CHECK, MARKET_ASSETS, WATCHED
 from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
 from breadthflow_pipelines.orchestration.check_statuses import not_shown
-from breadthflow_pipelines.orchestration.planning import due_session, held_sessions, lacking
+from breadthflow_pipelines.orchestration.planning import held_sessions, lacking
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sessions import ExchangeCalendar, due_session
 
 SPARE = dt.timedelta(days=1)  # beside the exchange's longest break
 BY_HAND = dt.timedelta(days=35)  # published counts are old when none were imported for more than a month

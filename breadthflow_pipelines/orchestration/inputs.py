@@ -17,7 +17,7 @@ from breadthflow_pipelines.warehouse import publications
 from breadthflow_pipelines.warehouse.database import Database
 
 _PROGRAM = Path(__file__).parents[1]
-_OF_NO_INPUT = {"home", "log_level", "late_after_hours", "drop_folder", "request_rate", "request_budget"}
+_OF_NO_INPUT = {"home", "log_level", "log_format", "late_after_hours", "drop_folder", "request_rate", "request_budget"}
 
 
 def inputs_of(settings: Settings, source: Source, store: Database, through: dt.date) -> str | None:

@@ -2,11 +2,9 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.model.datasets import DAILY_JOB, MARKET_ASSETS, MONTHLY_ASSETS, PUBLISHED_ASSETS, WATCHED
@@ -15,38 +13,18 @@ from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS,
 from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth_store, member_store, recomputations
 from breadthflow_pipelines.warehouse.bar_store import reach
 from breadthflow_pipelines.warehouse.calendar import unapplied_days
 from breadthflow_pipelines.warehouse.overview import empty_tables, last_sessions
 
-EVENING = dt.time(18, 30)  # New York's vendors have the closing auction by then; other exchanges close earlier
 SIGNALS = ("market_signals", "symbol_signals")  # of a short history there are none
 LOOKED_BACK = dt.timedelta(days=92)  # a table whose last row is older counts as empty
 UNFINISHED = [
     *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
     *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
 ]
-
-
-def deadline(session: dt.date, calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.datetime:
-    """When a session is to be in the store: ``grace`` after the evening's run, or after the close where that is later.
-
-    A half day closes hours before the run that fetches it, so the close alone would not do.
-    """
-    evening = dt.datetime.combine(session, EVENING, ZoneInfo(calendar.timezone))
-    return max(evening, calendar.close_of(session)) + grace
-
-
-def due_session(calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.date:
-    """The last session that is to be in the store by now."""
-    now = sessions.present()
-    session = calendar.last_closed(now)
-    while session > calendar.first and deadline(session, calendar, grace) > now:
-        session = calendar.back(session, 1)
-    return session
 
 
 def held_sessions(market: Market, session: dt.date) -> dict[str, dt.date | None] | None:

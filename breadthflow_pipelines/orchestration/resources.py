@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from functools import cached_property
 
 import dagster as dg
+from structlog.contextvars import bound_contextvars
 
+from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.sources.protocol import Source
@@ -18,9 +20,16 @@ class Market(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The market that this deployment is about, as its environment describes it."""
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Market"]:  # noqa: ARG002
-        """Keep connections to the store from step to step, until the run, or the process of one step, ends."""
-        with connections_kept():
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Market"]:
+        """Keep connections to the store from step to step, until the run, or the process of one step, ends.
+
+        Whatever is logged meanwhile says of which run and session it is.
+        """
+        about = {}
+        if context.run is not None:
+            through = span_of(context.run.tags, self.settings, self.calendar).through
+            about = {"run_id": context.run.run_id, "session": str(through)}
+        with connections_kept(), bound_contextvars(**about):
             yield self
 
     @cached_property

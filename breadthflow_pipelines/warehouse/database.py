@@ -145,11 +145,21 @@ def forbidden(error: Exception) -> RequestError | None:
 
 def locate(settings: Settings) -> Database:
     """The store that the settings mean; starts the embedded server where that is what they mean."""
+    server = EmbeddedServer(settings.home) if settings.database_url is None else None
+    if server is not None:
+        server.ensure_running()
+    return Database(addresses(settings)[0], server)
+
+
+def addresses(settings: Settings) -> tuple[str, str]:
+    """The addresses of the market's database and of Dagster's. Starts no server and makes no database."""
     if settings.database_url is not None:
-        return Database(_address(settings, "database_url"), None)
-    server = EmbeddedServer(settings.home)
-    server.ensure_running()
-    return Database(server.url(NAME), server)
+        market = _address(settings, "database_url")
+    else:
+        market = EmbeddedServer(settings.home).url(NAME)
+    if settings.dagster_database_url is None:
+        return market, sibling(market, "_dagster")
+    return market, _address(settings, "dagster_database_url")
 
 
 def open_database(settings: Settings) -> Database:
@@ -178,10 +188,9 @@ def open_database(settings: Settings) -> Database:
 
 def dagster_url(settings: Settings) -> str:
     """Dagster's own database, made where it is missing."""
-    if settings.dagster_database_url is not None:
-        url = _address(settings, "dagster_database_url")
-    else:
-        url = sibling(locate(settings).url, "_dagster")
+    if settings.dagster_database_url is None:
+        locate(settings)  # starts the embedded server
+    url = addresses(settings)[1]
     ensure_database(url)
     return url
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from breadthflow_pipelines.model.datasets import DATASETS, STORED
+from breadthflow_pipelines.model.datasets import STORED
 from breadthflow_pipelines.model.vocabulary import ALL, LAPSED
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 
@@ -20,14 +20,20 @@ def empty_tables(database: Database) -> set[str]:
     return {name for name, filled in rows_of(database, query, [])[0].items() if not filled}
 
 
-# By table, whose rows a session has: published counts have universes too, and say nothing of bars.
-_OF_BARS = {
-    "bars": "FROM bars JOIN securities USING (security_id) WHERE synthetic = %(synthetic)s",
-    **dict.fromkeys(
-        (name for name, dataset in DATASETS.items() if dataset.watched and name != "bars"),
-        "FROM {} WHERE universe IN (SELECT universe FROM universe_members)",
-    ),
-}
+# By table, the last session of its rows between two days. Published counts have universes too, and say nothing of bars.
+# Each security and each universe is asked for its own last one, which an index knows.
+_LAST_BAR = """
+SELECT max(own.session) AS last FROM securities s CROSS JOIN LATERAL (
+    SELECT session FROM bars b WHERE b.security_id = s.security_id AND session BETWEEN %(since)s AND %(through)s
+     ORDER BY session DESC LIMIT 1) AS own WHERE synthetic = %(synthetic)s
+"""
+_LAST_OF_UNIVERSES = """
+SELECT max(own.session) AS last FROM (SELECT DISTINCT universe FROM universe_members) AS u CROSS JOIN LATERAL (
+    SELECT session FROM {table} t
+     WHERE t.universe = u.universe AND {whole} AND session BETWEEN %(since)s AND %(through)s
+     ORDER BY session DESC LIMIT 1) AS own
+"""
+_BY_SEGMENT = ("breadth_counts", "breadth_indicators", "market_signals")  # the others have rows of members
 
 
 def last_sessions(
@@ -36,9 +42,11 @@ def last_sessions(
     """By table, its last session from since through a day that was made of bars; None where it has none."""
     found: dict[str, dt.date | None] = {}
     for table in tables:
-        query = "SELECT max(session) AS last " + _OF_BARS[table] + " AND session BETWEEN %(since)s AND %(through)s"
-        values = {"synthetic": synthetic, "since": since, "through": through}
-        found[table] = rows_of(database, sql.SQL(query).format(sql.Identifier(table)), values)[0]["last"]
+        whole = sql.SQL("segment = {}").format(sql.Literal(ALL)) if table in _BY_SEGMENT else sql.SQL("true")
+        of_universes = sql.SQL(_LAST_OF_UNIVERSES).format(table=sql.Identifier(table), whole=whole)
+        query = sql.Composed([sql.SQL(_LAST_BAR)]) if table == "bars" else of_universes
+        values = {"since": since, "through": through, "synthetic": synthetic}
+        found[table] = rows_of(database, query, values)[0]["last"]
     return found
 
 

@@ -22,6 +22,7 @@ from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import free_port, private_home
 from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, breadthflow, environment
+from breadthflow_pipelines_tests.e2e.test_metrics import page
 
 pytestmark = pytest.mark.slow
 
@@ -49,12 +50,12 @@ WORKS_LONG = (
 class Served:
     """A running `breadthflow up`."""
 
-    def __init__(self, home: Path, start: str, **settings: object) -> None:
+    def __init__(self, home: Path, start: str, *options: str, **settings: object) -> None:
         self.port = free_port()
         self.home, self.settings = home, {"home": home, "start": start, **settings}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [BREADTHFLOW, "up", "--port", str(self.port)],
+            [BREADTHFLOW, "up", "--port", str(self.port), *options],
             env=environment(**self.settings),
             cwd="/",
             stderr=subprocess.PIPE,
@@ -146,8 +147,8 @@ def serve(home: Path) -> Iterator[Callable[..., Served]]:
     """Starts an `up` on the test's home; whatever is left of it is ended."""
     started: list[Served] = []
 
-    def start(start: str, **settings: object) -> Served:
-        started.append(Served(home, start, **settings))
+    def start(start: str, *options: str, **settings: object) -> Served:
+        started.append(Served(home, start, *options, **settings))
         return started[-1]
 
     yield start
@@ -195,6 +196,21 @@ def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
     assert up.said("Postgres keeps running: 1 connection of others (notebook)."), up.lines
     notebook.close()
     assert {process.name() for process in processes_of(home)} == {"postgres"}
+
+
+def test_figures_are_served_beside_it_and_what_serves_them_comes_back(serve: Callable[..., Served], home: Path) -> None:
+    port = free_port()
+    up = serve(this_month(), "--metrics-port", str(port)).wait_until_ready()
+    up.wait(lambda: up.said(f"Metrics: http://127.0.0.1:{port}/metrics"))
+    up.wait(lambda: "breadthflow_daemon_heartbeat_age_seconds{" in page(port))
+    assert 'breadthflow_database_up{database="market"} 1.0' in page(port)
+    up.child("metrics").kill()
+    up.wait(lambda: up.said("The exporter of metrics runs again."))
+    assert up.stop() == 0
+    for program in ("webserver", "daemon"):  # what they log is in our form
+        lines = (home / "dagster" / f"{program}.log").read_text().splitlines()
+        assert any(json.loads(line)["logger"].startswith("dagster") for line in lines if line.startswith("{")), lines
+    assert processes_of(home) == []
 
 
 def test_the_second_up_on_a_store_is_told_of_the_first_and_touches_nothing(

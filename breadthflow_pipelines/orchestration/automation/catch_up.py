@@ -15,7 +15,6 @@ from breadthflow_pipelines.orchestration.automation.schedules import MISSED_AFTE
 from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
 from breadthflow_pipelines.orchestration.planning import (
-    due_session,
     first_day_due_or_recent,
     held_sessions,
     lacking,
@@ -23,7 +22,7 @@ from breadthflow_pipelines.orchestration.planning import (
 )
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import latest_bars
-from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sessions import ExchangeCalendar, due_session
 from breadthflow_pipelines.sources.protocol import Outcome
 from breadthflow_pipelines.warehouse import bar_store
 

@@ -13,8 +13,9 @@ from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.holds import first_hold
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
-from breadthflow_pipelines.orchestration.planning import UNFINISHED, due_session, held_sessions, lacking, without_rows
+from breadthflow_pipelines.orchestration.planning import UNFINISHED, held_sessions, lacking, without_rows
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.sessions import due_session
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.verdicts import last_judged
 

@@ -16,10 +16,11 @@ from breadthflow_pipelines.model.datasets import DIGEST_JOB
 from breadthflow_pipelines.model.gates import GATES
 from breadthflow_pipelines.observability.redaction import Redactor
 from breadthflow_pipelines.orchestration.automation import alert_messages
-from breadthflow_pipelines.orchestration.planning import UNFINISHED, due_session, held_sessions, lacking
+from breadthflow_pipelines.orchestration.planning import UNFINISHED, held_sessions, lacking
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.reports.digest import Digest, FailedRun, Size, headline, markdown, next_command, plain
+from breadthflow_pipelines.sessions import due_session
 from breadthflow_pipelines.warehouse import digest_listing, upkeep, verdicts
 from breadthflow_pipelines.warehouse.backups import targets
 from breadthflow_pipelines.warehouse.holds import holding

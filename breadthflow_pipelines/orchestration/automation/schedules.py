@@ -25,9 +25,8 @@ from breadthflow_pipelines.model.datasets import (
 )
 from breadthflow_pipelines.orchestration.automation.upkeep import UpkeepJobs
 from breadthflow_pipelines.orchestration.partitions import range_tags
-from breadthflow_pipelines.orchestration.planning import EVENING
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
-from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
+from breadthflow_pipelines.sessions import EVENING, ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
 ON_SUNDAYS = "30 5 * * 0"  # after the checks of the night, and before the week's first session

@@ -19,11 +19,14 @@ from breadthflow_pipelines.orchestration.hosting.instance import prepare_dagster
 from breadthflow_pipelines.orchestration.hosting.services import (
     CODE_SERVER,
     DAEMON,
+    EXPORTER,
     HOST,
     WEBSERVER,
     StoreService,
     children,
     client_name,
+    exporter,
+    metrics_address,
 )
 from breadthflow_pipelines.orchestration.hosting.supervisor import Hurried, Say, Supervisor, sentence
 from breadthflow_pipelines.settings import Settings
@@ -35,11 +38,13 @@ from breadthflow_pipelines.warehouse.presence import Claim
 POLL_SECONDS = 0.2
 ROTATE_SECONDS = 60
 # Seconds that each has to stop by itself. A run inside a library call notices when that returns.
-DAEMON_STOP, RUNS_STOP, WEBSERVER_STOP, CODE_SERVER_STOP, LEFT_STOP = 20, 30, 10, 10, 5
+DAEMON_STOP, RUNS_STOP, WEBSERVER_STOP, CODE_SERVER_STOP, EXPORTER_STOP, LEFT_STOP = 20, 30, 10, 10, 5, 5
 
 
-def serve(settings: Settings, port: int, say: Say) -> int:
+def serve(settings: Settings, port: int, say: Say, metrics_port: int | None = None) -> int:
     """Keep all of it running until Ctrl-C, SIGTERM or a failure that a restart does not mend; gives the exit status.
+
+    metrics_port: where to serve figures to Prometheus as well, if anywhere.
 
     Raises:
         RequestError: the store has an `up` already, or the port is taken; nothing was touched.
@@ -49,11 +54,13 @@ def serve(settings: Settings, port: int, say: Say) -> int:
     with _stops() as stops, _home_claimed(settings, port) as (holder, before):
         if before is not None:
             _take_over(before, say)
-        _refuse_taken(port)
+        _refuse_taken(port, "--port")
+        if metrics_port is not None:
+            _refuse_taken(metrics_port, "--metrics-port")
         os.environ["PGAPPNAME"] = client_name(holder)
         server = EmbeddedServer(settings.home) if settings.database_url is None else None
         try:
-            return _serve_store(settings, holder, server, stops, say)
+            return _serve_store(settings, holder, server, metrics_port, stops, say)
         except BreadthFlowError:
             if stops.asked:  # Ctrl-C ends what starts PostgreSQL as well
                 return 0
@@ -63,23 +70,34 @@ def serve(settings: Settings, port: int, say: Say) -> int:
                 _stop_postgres(server, holder, say)
 
 
-def _serve_store(settings: Settings, holder: Holder, server: EmbeddedServer | None, stops: "_Stops", say: Say) -> int:
+def _serve_store(
+    settings: Settings,
+    holder: Holder,
+    server: EmbeddedServer | None,
+    metrics_port: int | None,
+    stops: "_Stops",
+    say: Say,
+) -> int:
     home = prepare_dagster_home(settings)
     url, dagster = open_database(settings).url, dagster_url(settings)
     claim = Claim(dagster, "up", f"breadthflow up, process {holder.pid}, port {holder.port} of {holder.host}")
     if (other := claim.hold()) is not None:
         raise RequestError(f"This database has a {other}. Stop that one first: two daemons would run everything twice.")
     store = StoreService(url, server, claim)
-    code_server, webserver, daemon = children(settings, holder, home, url, dagster, store.name)
+    started = [*children(settings, holder, home, url, dagster, store.name)]
+    if metrics_port is not None:
+        started.append(exporter(settings, holder, home, url, dagster, metrics_port))
 
     def answered(name: str) -> None:
         if name == WEBSERVER:
             say(f"Dagster UI: {holder.address}  (Ctrl-C stops everything)")
+        elif name == EXPORTER:
+            say(f"Metrics: {metrics_address(metrics_port or 0)}")
 
-    supervisor = Supervisor([store, code_server, webserver, daemon], say, answered=answered)
+    supervisor = Supervisor([store, *started], say, answered=answered)
     try:
         say(f"Starting the Dagster UI and the daemon; their logs are in {home}.")
-        logs = [child.log for child in (code_server, webserver, daemon)]
+        logs = [child.log for child in started]
         return _watch(supervisor, store, [*logs, server.log] if server else logs, stops, say)
     finally:
         _stop(supervisor, holder, settings, dagster, stops, say)
@@ -118,6 +136,7 @@ def _stop(supervisor: Supervisor, holder: Holder, settings: Settings, dagster: s
     _stop_runs(holder, hurried, say)
     stop(WEBSERVER, WEBSERVER_STOP)
     stop(CODE_SERVER, CODE_SERVER_STOP)
+    stop(EXPORTER, EXPORTER_STOP)
     end(family(holder.token), LEFT_STOP, hurried)
     if not hurried():  # otherwise the next start does it
         _mark_dead_runs(settings, dagster)
@@ -230,13 +249,13 @@ def _ignoring_a_closed_terminal(say: Say) -> Say:
     return say_or_not
 
 
-def _refuse_taken(port: int) -> None:
+def _refuse_taken(port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise RequestError(f"Port {port} is taken; choose another: breadthflow up --port {port + 1}") from None
+            raise RequestError(f"Port {port} is taken; choose another: breadthflow up {option} {port + 1}") from None
 
 
 def _counted(number: int, what: str) -> str:

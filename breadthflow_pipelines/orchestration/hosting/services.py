@@ -25,6 +25,8 @@ from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 HOST = "127.0.0.1"
 DATABASE, CODE_SERVER, WEBSERVER, DAEMON = "the database", "the code server", "the webserver", "the daemon"
+EXPORTER = "the exporter of metrics"
+_COMMAND = "from breadthflow_pipelines.cli import main; main()"
 SOCKET = "code-server.sock"
 WORKSPACE = "workspace.yaml"  # in DAGSTER_HOME: where the webserver and the daemon find the code server
 _PLAIN = re.compile(r"[\w./ +-]+", re.ASCII)  # gRPC reads anything else in a socket's path as part of an address
@@ -122,6 +124,23 @@ def children(
             starting=DAEMON_SILENCE,
         ),
     )
+
+
+def exporter(settings: Settings, holder: Holder, home: Path, url: str, dagster_url: str, port: int) -> Child:
+    """What serves figures to Prometheus. It needs no other service: that one is down is what it has to say."""
+    return Child(
+        EXPORTER,
+        [sys.executable, "-c", _COMMAND, "metrics", "--host", HOST, "--port", str(port)],
+        lambda: page_answers(metrics_address(port)),
+        log=home / "metrics.log",
+        environment=_environment(settings, holder, home, url, dagster_url),
+        silence=120,  # each of two databases has ten seconds to answer
+    )
+
+
+def metrics_address(port: int) -> str:
+    """Where the figures are."""
+    return f"http://{HOST}:{port}/metrics"
 
 
 def page_answers(address: str) -> bool:

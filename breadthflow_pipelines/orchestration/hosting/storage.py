@@ -17,6 +17,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import pg_alembic_config
 
+from breadthflow_pipelines.orchestration.hosting.program_logs import take_over_logs
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, table_names
 from breadthflow_pipelines.warehouse.roles import grant_dagster
@@ -36,6 +37,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     """dagster.yaml's storage: where it is follows from the settings, so Dagster's processes agree with the command."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        take_over_logs(get_settings())  # every program of Dagster's comes by here, after it has set up its own
         made = _make_tables(postgres_url)
         super().__init__(postgres_url, inst_data=inst_data)
         if made:

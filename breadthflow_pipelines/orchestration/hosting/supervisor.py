@@ -179,8 +179,10 @@ class Supervisor:
         return None
 
     def stop(self, name: str, seconds: float, hurried: Hurried = never) -> bool:
-        """Stop one service for good; gives whether it ran."""
-        watched = self._watched[name]
+        """Stop one service for good; gives whether it ran. One that is not among these never did."""
+        watched = self._watched.get(name)
+        if watched is None:
+            return False
         ran = watched.pulse is not None
         watched.start_at = float("inf")
         self._forget(watched)

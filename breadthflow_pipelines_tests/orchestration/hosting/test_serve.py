@@ -26,7 +26,7 @@ from breadthflow_pipelines.orchestration.hosting.services import (
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.embedded import SOCKET_LIMIT, EmbeddedServer
 from breadthflow_pipelines.warehouse.presence import Claim
-from breadthflow_pipelines_tests.conftest import wait_until
+from breadthflow_pipelines_tests.conftest import free_port, wait_until
 
 HOLDER = Holder("a-token", os.getpid(), 3000, "here", "2024-01-02 03:04:05")
 URL = "postgresql://postgres@localhost:5432/breadthflow?host=%2Fsockets"
@@ -44,6 +44,12 @@ def taken() -> Iterator[int]:
 def test_port_that_is_taken_is_refused_before_anything_starts(home: Path, taken: int) -> None:
     with pytest.raises(RequestError, match=f"Port {taken} is taken; .*--port {taken + 1}"):
         serve(Settings(home=home), taken, print)
+    assert sorted(path.name for path in home.iterdir()) == ["up.lock"]
+
+
+def test_port_for_metrics_that_is_taken_is_refused_by_its_own_option(home: Path, taken: int) -> None:
+    with pytest.raises(RequestError, match=f"Port {taken} is taken; .*up --metrics-port {taken + 1}"):
+        serve(Settings(home=home), free_port(), print, taken)
     assert sorted(path.name for path in home.iterdir()) == ["up.lock"]
 
 
