@@ -24,6 +24,7 @@ def _default_home() -> Path:
 _PAIRS_FOR = {
     "source_columns": "ours=theirs,ours=theirs, for example session=Day,close=Last",
     "index_symbols": "universe=symbol,universe=file, for example sp500=SPY,nasdaq100=/data/ndx.csv",
+    "published_beside": "universe=exchange,universe=exchange, for example nyse_issues=NYSE",
 }
 
 
@@ -92,6 +93,10 @@ class Settings(BaseSettings):
         default=None,
         description="where exchanges' published counts are read from: NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_",
     )
+    published_beside: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="by universe of members, the exchange that publishes counts of the same issues: nyse_issues=NYSE",
+    )
     demo_seed: int = Field(default=1969, ge=0, description="seed of the synthetic market")
     drop_folder: Path | None = Field(
         default=None, description="where new files of bars arrive; by default the directory that the files source reads"
@@ -140,7 +145,7 @@ class Settings(BaseSettings):
         names = [name.strip() for name in value.split(",") if name.strip()]
         return tuple(name.upper() if info.field_name == "symbols" else name.lower() for name in names)
 
-    @field_validator("source_columns", "index_symbols", mode="before")
+    @field_validator("source_columns", "index_symbols", "published_beside", mode="before")
     @classmethod
     def _pairs(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):

@@ -130,6 +130,45 @@ def test_symbols_prints_members_of_the_last_session_strongest_first(ask: Ask) ->
     assert "synthetic: demo" in ask("symbols", "--universe", "demo").out
 
 
+def test_a_member_s_signal_is_explained_by_the_id_that_symbols_prints(ask: Ask) -> None:
+    [row] = ask("symbols", "--universe", "demo", "--action", "sell", "--format", "csv").rows[:1]
+    assert row["signal_id"] == f"demo:{row['symbol']}:2026-04-10"
+    told = ask("explain", row["signal_id"])
+    assert (told.status, told.err) == (0, "")
+    first, record, strength, *_ = told.out.splitlines()
+    assert first == f"SELL demo {row['symbol']} at the close of 2026-04-10 (final) (synthetic: demo)"
+    assert record.startswith("Record       ")
+    assert strength.startswith(f"Strength     {float(row['strength']):.3f}: ")
+    votes = {line.split()[0]: line.split() for line in told.out.splitlines() if "weight" not in line}
+    weights = {"trend": 0.25, "momentum": 0.15, "rsi": 0.15, "breakout": 0.15}  # as docs/indicators.md lists them
+    weights |= {"relative_strength": 0.2, "volume_confirmation": 0.1}
+    cast = {name: float(row[f"vote_{name}"]) for name in weights if row[f"vote_{name}"]}
+    assert float(row["strength"]) == pytest.approx(
+        sum(weights[name] * vote for name, vote in cast.items()) / sum(weights[name] for name in cast), abs=1e-5
+    )
+    assert set(weights) <= set(votes)
+    assert f"rsi_14 {float(row['rsi_14']):.2f}" in told.out
+    other = row["symbol"].replace(".", "-")  # another spelling of the same symbol
+    assert ask("explain", f"demo:{other}:2026-04-10").out == told.out
+
+
+def test_a_symbol_that_looks_like_markup_is_explained_as_it_is(ask: Ask, store: dict[str, object]) -> None:
+    [row] = ask("symbols", "--universe", "demo", "--format", "csv").rows[:1]
+    change = "UPDATE security_symbols SET symbol = %s WHERE symbol = %s"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(change, ("[red]:A", row["symbol"]))
+    told = ask("explain", "demo:[red]:A:2026-04-10")
+    listed = ask("symbols", "--universe", "demo").out
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(change, (row["symbol"], "[red]:A"))
+    assert f"{row['action'].upper()} demo [red]:A at the close of 2026-04-10" in told.out
+    assert "demo:[red]:A:2026-04-10" in listed
+
+
+def test_an_id_is_printed_as_it_is(ask: Ask) -> None:
+    assert "demo:A:2026-04-10" in ask("explain", "demo:A:2026-04-10:1").err  # and :A: is not made a picture
+
+
 def test_members_are_listed_with_the_ends_of_their_membership_and_of_their_bars(ask: Ask) -> None:
     rows = ask("members", "--universe", "demo", "--date", "2026-04-10", "--format", "csv").rows
     assert list(rows[0]) == ["universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar"]
@@ -438,19 +477,47 @@ def test_report_is_opened_where_somebody_asks_for_it(
     assert ("No browser could be started here" in answer.err) is not browser
 
 
-def test_export_writes_every_segment_with_a_manifest(ask: Ask, tmp_path: Path) -> None:
-    answer = ask("export", "--universe", "demo", "--to", tmp_path / "export")
+@pytest.mark.parametrize("more", [[], ["--sectors"]])
+def test_export_writes_the_universe_and_asked_for_its_sectors(ask: Ask, tmp_path: Path, more: list[str]) -> None:
+    answer = ask("export", "--universe", "demo", "--to", tmp_path / "export", *more)
     assert answer.status == 0
     assert answer.out.strip() == str(tmp_path / "export")
     assert "demo (synthetic) through 2026-04-10" in answer.err
+    assert ("Left out: 11 sectors; --sectors writes them, too." in answer.err) is not bool(more)
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     assert (manifest["as_of"], manifest["synthetic"]) == ("2026-04-10", True)
-    printed = ask("breadth", "--universe", "demo", "--format", "csv").rows
+    whole = [] if more else ["--segment", "ALL"]
+    printed = ask("breadth", "--universe", "demo", *whole, "--format", "csv").rows
+    assert manifest["segments"] == sorted({row["segment"] for row in printed})
+    assert len(manifest["segments"]) + len(manifest["segments_left_out"]) == 12
     exported = list(csv.DictReader((tmp_path / "export" / "breadth.csv").open()))
     assert len(exported) == len(printed) == manifest["files"]["breadth.csv"]["rows"]
     assert list(exported[0]) == list(printed[0])
     key = ("segment", "session", "advances", "synthetic")
     assert [[row[name] for name in key] for row in exported] == [[row[name] for name in key] for row in printed]
+    for file in ("signals", "outcomes"):
+        rows = csv.DictReader((tmp_path / "export" / f"{file}.csv").open())
+        assert {row["segment"] for row in rows} == set(manifest["segments"])
+    signals = ask("signals", "--universe", "demo", *whole, "--format", "csv").rows
+    told = list(csv.DictReader((tmp_path / "export" / "signals.csv").open()))
+    of = ("record_hit_rate", "record_base_rate", "record_n", "verdict")
+    assert {row["signal_id"]: [row[name] for name in of] for row in told} == {
+        row["signal_id"]: [row[name] for name in of] for row in signals
+    }
+
+
+def test_csv_of_a_command_holds_no_formula_of_somebody_else_s(ask: Ask, store: dict[str, object]) -> None:
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rejected_bars (fingerprint, source, symbol, session, reasons, run_id) "
+            "VALUES ('f', '@SUM(1)', '=1+1', '2026-03-02', '{\"negative\"}', 'r')"
+        )
+    [row] = ask("rejected", "--source", "@SUM(1)", "--format", "csv").rows
+    [deep] = json.loads(ask("rejected", "--source", "@SUM(1)", "--format", "json").out)
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rejected_bars WHERE fingerprint = 'f'")
+    assert (row["symbol"], row["source"]) == ("'=1+1", "'@SUM(1)")
+    assert (deep["symbol"], deep["source"]) == ("=1+1", "@SUM(1)")
 
 
 def test_sources_says_what_answers(ask: Ask) -> None:
@@ -500,6 +567,18 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["signals", "--rule", "nope"], {}, 2, "there are: zweig_breadth_thrust"),
         (["score", "--date", "2001-01-02"], {}, 2, "No breadth score of 2001-01-02: there are scores from"),
         (["explain", "nope"], {}, 2, "No signal has the id nope"),
+        (["explain", "' OR true --"], {}, 2, "No signal has the id ' OR true --"),
+        (["explain", "\udcff\udcfe"], {}, 2, "is not UTF-8"),  # bytes that a shell passes on
+        (["explain", "demo:\udcff:2026-04-10"], {}, 2, "is not UTF-8"),
+        (["signals", "--universe", "\udcff"], {}, 2, "is not UTF-8"),
+        (["report", "--universe", "\udcff"], {}, 2, "is not UTF-8"),
+        (["explain", "demo:NOPE:2026-04-10"], {}, 2, "NOPE has no signal as a member of demo on 2026-04-10. It was no"),
+        (["explain", "demo:x' OR true --:2026-04-10"], {}, 2, "x' OR true -- has no signal as a member of demo"),
+        (["explain", "demo:[red]:2026-04-10"], {}, 2, "[red] has no signal as a member of demo"),
+        (["explain", "nope:AAPL:2026-04-10"], {}, 2, "Universe nope is unknown; there are: demo"),
+        (["explain", "demo:AAPL:2026-04-13"], {}, 2, "through 2026-04-10, and none on 2026-04-13"),
+        (["explain", "demo:AAPL:2026-04-05"], {}, 2, "No member of demo has a signal on 2026-04-05; it may be no"),
+        (["explain", "demo:AAPL:2026-04-31"], {}, 2, "is universe:symbol:session, as in sp500:AAPL:2024-03-01"),
         (["breadth", "--universe", "demo", "--as-of", "yesterday"], {}, 2, "write it as 2024-03-01T22:00"),
         (["breadth", "--universe", "demo", "--as-of", "2999-01-01"], {}, 2, "lies in the future"),
         (["breadth", "--universe", "nope", "--as-of", "2020-01-01"], {}, 2, "Universe nope is unknown"),
@@ -632,6 +711,7 @@ READING: dict[str, set[str]] = {  # what it may import of the heavy ones: rules 
     "status": set(),
     "indicators": {"polars"},
     "explain {signal}": {"polars"},
+    "explain {member}": {"polars"},
     "signals --rule zweig_breadth_thrust": {"polars"},
 }
 
@@ -656,9 +736,17 @@ for line in sys.argv[1:]:
     with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT signal_id FROM market_signals LIMIT 1")
         [(signal,)] = cursor.fetchall()
+        cursor.execute("SELECT symbol FROM symbol_signals JOIN security_symbols USING (security_id) LIMIT 1")
+        [(symbol,)] = cursor.fetchall()
+        cursor.execute(
+            "SELECT max(session) FROM symbol_signals JOIN security_symbols USING (security_id) WHERE symbol = %s",
+            (symbol,),
+        )
+        [(last,)] = cursor.fetchall()
     connection.close()
     given = os.environ | {f"BREADTHFLOW_{name.upper()}": str(value) for name, value in store.items()}
-    lines = {line.format(signal=signal): line for line in READING}
+    member = f"demo:{symbol}:{last}"
+    lines = {line.format(signal=signal, member=member): line for line in READING}
     ran = subprocess.run([sys.executable, "-c", code, *lines], capture_output=True, text=True, env=given, check=True)
     found = {}
     for told in ran.stdout.splitlines():

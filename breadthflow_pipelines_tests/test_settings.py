@@ -52,6 +52,7 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
         ("INDEX_SYMBOLS", "sp500", "universe=symbol"),
+        ("PUBLISHED_BESIDE", "NYSE", "universe=exchange"),
         ("INDEX_SYMBOLS", "sp500=https://host/gspc.csv", "download the file"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
         ("SOURCE_PATH", "https:///bars.zip", "names no host"),

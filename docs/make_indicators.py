@@ -306,8 +306,11 @@ least {score.MIN_HISTORY}), winsorized at {score.WINSOR:g}; score = {score.NEUTR
 
 def _symbol_signals() -> str:
     votes = _table(
-        ("rule", "weight", "what it says", "source"),
-        ((f"`{rule.name}`", f"{rule.weight:.2f}", rule.about, rule.source) for rule in symbols.SYMBOL_RULES),
+        ("rule", "weight", "what it says", "levels", "source"),
+        (
+            (f"`{rule.name}`", f"{rule.weight:.2f}", rule.about, _levels_of(rule), rule.source)
+            for rule in symbols.SYMBOL_RULES
+        ),
     )
     return f"""
 ## Signals per symbol
@@ -315,10 +318,15 @@ def _symbol_signals() -> str:
 {_about(symbols)} Each rule votes from -1 (sell) to 1 (buy). The strength is the weighted mean of the votes, of at least
 {symbols.MIN_WEIGHT * 100:g} % of the weights: buy from {symbols.ACT_AT:g} on, sell from -{symbols.ACT_AT:g} down, else
 hold. A buy is held back while the universe's breadth score is {rules.SELL_AT:g} or below, a sell while it is
-{rules.BUY_AT:g} or above.
+{rules.BUY_AT:g} or above. `breadthflow explain sp500:AAPL:2024-03-01` shows the votes of one signal, and what they
+looked at.
 
 {votes}
 """
+
+
+def _levels_of(rule: symbols.SymbolRule) -> str:
+    return ", ".join(f"{name} {level:g}" for name, level in rule.levels.items())
 
 
 def _guards() -> str:

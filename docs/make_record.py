@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from breadthflow_pipelines.evaluation.family import FAMILY, SYMBOL_FAMILY
+from breadthflow_pipelines.evaluation.significance import LEVEL
 from breadthflow_pipelines.model.vocabulary import (
     BUY,
     BY_ALL,
@@ -105,7 +106,7 @@ def _of(rows: Iterable[Row], **wanted: Any) -> list[Row]:
 def _opening(whole: Sequence[Row]) -> str:
     judged = [row for row in whole if row["verdict"] != NOT_JUDGED]
     counted = Counter(row["verdict"] for row in whole)
-    by_chance = 0.05 * len(judged)
+    by_chance = LEVEL * len(judged)
     spans = ", ".join(f"{UNIVERSES[name]} {_span(_of(whole, universe=name))}" for name in UNIVERSES)
     return f"""
 # The record

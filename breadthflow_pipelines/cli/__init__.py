@@ -3,7 +3,20 @@
 Modules import what only some of their commands need when these are called, so that each starts quickly.
 """
 
-from breadthflow_pipelines.cli import runs, reading, judging, calibration, publishing, decisions, sources, service  # isort: skip
+from breadthflow_pipelines.cli import runs, reading, explaining, judging, calibration, publishing  # isort: skip
+from breadthflow_pipelines.cli import decisions, sources, service  # isort: skip
 from breadthflow_pipelines.cli.app import app, main
 
-__all__ = ["app", "calibration", "decisions", "judging", "main", "publishing", "reading", "runs", "service", "sources"]
+__all__ = [
+    "app",
+    "calibration",
+    "decisions",
+    "explaining",
+    "judging",
+    "main",
+    "publishing",
+    "reading",
+    "runs",
+    "service",
+    "sources",
+]

@@ -8,7 +8,7 @@ from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, with_reason, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, check_horizon
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD
+from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD, RECORD_HORIZON
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, open_database
@@ -45,7 +45,6 @@ def calibration(
     Example: breadthflow calibration --universe demo --horizon 21
     """
     from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
-    from breadthflow_pipelines.evaluation.record import RECORD_HORIZON
 
     rules = tuple(dict.fromkeys(claim.rule for claim in SYMBOL_FAMILY.claims))
     if rule is not None and rule not in rules:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport
 
 PIPED_WIDTH = 200  # columns where stdout is not a terminal, so that nothing is cut
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+# Without emoji: sp500:A:2024-03-01 is an id, and :A: no picture.
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, emoji=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 EVENTS_SHOWN = 5  # newest events of each universe after a run
 ROWS_SHOWN = 200  # in a table; machine formats have all of them
 INVENTED = " The market is synthetic: its prices are invented."
@@ -82,6 +83,13 @@ def show_report(report: "RunReport", *, synthetic: bool) -> None:
     if report.restated:
         what = "history was" if report.restated == 1 else "histories were"
         err.print(f"{report.restated} {what} restated by the source and stored again; breadthflow status names them.")
+    if report.outcomes_revised:
+        what = "outcome is another" if report.outcomes_revised == 1 else "outcomes are others"
+        err.print(
+            f"{report.outcomes_revised:,} closed {what} than before, because prices below changed; the UI lists them "
+            "under signal_outcomes.",
+            soft_wrap=True,
+        )
     for problem in report.problems[:PROBLEMS_SHOWN]:
         err.print(f"could not read: {problem}", style="yellow", markup=False, soft_wrap=True)
     if len(report.problems) > PROBLEMS_SHOWN:

@@ -179,7 +179,6 @@ def _tested(
     overlay: bool,
 ) -> "tuple[Sequence[dict[str, Any]], Backtest]":
     """The thresholds that were chosen, if any, and the backtest."""
-    import polars as pl
 
     from breadthflow_pipelines.evaluation import walk_forward as forward
     from breadthflow_pipelines.evaluation.backtest import backtest, by_threshold, plan_of
@@ -194,7 +193,7 @@ def _tested(
         )
         if tested is None:
             raise RequestError(f"{rule} has fewer than five years of values to choose a first threshold by.")
-        return choices.with_columns(year=choices["year"].cast(pl.String)).to_dicts(), tested
+        return choices.to_dicts(), tested
     followed = signals if threshold is None else by_threshold(signals, threshold, leave)
     days_asked = {"start": days[0], "end": days[1]}
     return (), backtest(followed, levels, plan, cost=cost, rates=rates, benchmark=beside, **days_asked)
@@ -216,7 +215,7 @@ def _show(tested: "Backtest", choices: Sequence[dict[str, Any]]) -> None:
     months = tested.monthly.with_columns(pl.col("month").cast(pl.String).str.zfill(2)).pivot(
         "month", index="year", values="return", sort_columns=True
     )
-    print_filled("Returns by month", months.with_columns(pl.col("year").cast(pl.String)).to_dicts(), months.columns)
+    print_filled("Returns by month", months.to_dicts(), months.columns)
     trades = ("entry_session", "exit_session", "sessions", "weight", "market", "return", "signals", "signal_id")
     write_rows(tested.trades.to_dicts(), trades, trades, Format.TABLE, f"{tested.trades.height} trades")
     if tested.trades.height:

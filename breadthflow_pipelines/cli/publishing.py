@@ -12,6 +12,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import open_database
 
 OneUniverse = Annotated[str, typer.Option(help="Name of a universe.")]
@@ -34,10 +35,11 @@ def report(
     from breadthflow_pipelines.publishing.pages import write_page
 
     settings = get_settings()
+    database = open_database(settings)
+    standing.check_universe(database, universe)  # before a file is named after it
     path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
-    database = open_database(settings)
     made = write_page(database, universe, path, interest(settings))
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
@@ -53,19 +55,25 @@ def report(
 def export(
     universe: OneUniverse,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A directory that is new, or empty.")],
+    *,
+    sectors: Annotated[
+        bool, typer.Option("--sectors", help="Also breadth, signals and outcomes of every sector: many times as much.")
+    ] = False,
 ) -> None:
-    """Write breadth and signals of a universe as CSV, Parquet and JSON, with a manifest; every sector included.
+    """Write breadth, signals, outcomes, records and backtests of a universe as CSV, Parquet and JSON, with a manifest.
 
     Example: breadthflow export --universe demo --to exports/2026-03-31
     """
     from breadthflow_pipelines.publishing import exports
 
     place = _path("--to", to)
-    manifest = exports.export(open_database(get_settings()), universe, place)
+    manifest = exports.export(open_database(get_settings()), universe, place, sectors=sectors)
     rows = [{"file": name, **facts} for name, facts in manifest["files"].items()]
     invented = " (synthetic)" if manifest["synthetic"] else ""
     title = f"{universe}{invented} through {manifest['as_of']}, as known at {manifest['known_at']}"
     err.print(tables.table(title, rows, ("file", "rows", "columns", "bytes")))
+    if left := len(manifest["segments_left_out"]):
+        err.print(f"Left out: {left} sector{'s' if left > 1 else ''}; --sectors writes them, too.")
     out.print(str(place), markup=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Commands that only read the store: breadth, signals, members, status, and why a signal fired.
+"""Commands that only read the store: breadth, signals, members, status. Why a signal fired: explaining.py.
 
 They import neither Dagster nor pandas when they run, and polars only where they need rules or indicators.
 """
@@ -38,6 +38,7 @@ from breadthflow_pipelines.warehouse import (
     overview,
     signal_listing,
     standing,
+    symbol_listing,
     verdicts,
 )
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
@@ -85,11 +86,11 @@ _SYMBOL_SHORT = (
     "regime",
     "gated",
     "rsi_14",
-    "macd_histogram",
     "pct_from_high_252",
     "relative_strength",
     "volume_ratio_20",
     "record",
+    "signal_id",
 )
 _MEMBERS: Sequence[str] = ("universe", "symbol", "name", "sector", "valid_from", "valid_to", "first_bar", "last_bar")
 _WITHOUT_BARS: Sequence[str] = ("universe", "symbol", "valid_from", "valid_to", "nearest")
@@ -188,12 +189,14 @@ def symbols(
     Example: breadthflow symbols --universe demo --action buy
     """
     database = open_database(get_settings())
-    rows = signal_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action)
+    rows = symbol_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action)
     if not rows:
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
     rows = [{**row, "record": record_line(row)} for row in rows]
     write_rows(rows, columns, _SYMBOL_SHORT, shape, titled(f"Members of {universe}", [universe], database))
+    if rows and shape is Format.TABLE:
+        err.print(f"Why:   breadthflow explain '{rows[-1]['signal_id']}'", markup=False, soft_wrap=True)
     say_held(database, universe, "symbol_signals")
 
 
@@ -289,25 +292,6 @@ def score(
         final = [r for r in signal_listing.last_scores(database, universe, date.date()) if r["state"] == FINAL]
         print_filled("The last final ones", final, _SCORE_SHORT)
     say_held(database, universe, "market_signals")
-
-
-@app.command()
-def explain(signal_id: str) -> None:
-    """Print why a signal fired: its rule, published source, and the sessions and counts behind it.
-
-    Example: breadthflow explain 0123456789abcdef
-    """
-    from breadthflow_pipelines.signals.explanation import explanation
-
-    database = open_database(get_settings())
-    row, sessions = signal_listing.signal(database, signal_id)
-    explained = explanation(row, tables.text)
-    out.print(titled(explained.title, [row["universe"]], database), style="bold")
-    if record := record_line(row):
-        out.print(f"Record       {record} (63 sessions, as known then)", markup=False)
-    for part in explained.parts:
-        out.print(part if isinstance(part, str) else tables.table("", part, list(part[0])))
-    out.print(tables.table("Sessions", sessions, explained.columns))
 
 
 @app.command()

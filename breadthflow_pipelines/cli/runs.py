@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, out, show_latest, show_report, show_trouble, show_unchanged
+from breadthflow_pipelines.cli.display import (
+    err,
+    out,
+    print_filled,
+    show_latest,
+    show_report,
+    show_trouble,
+    show_unchanged,
+)
 from breadthflow_pipelines.cli.options import Day, day_of
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
+from breadthflow_pipelines.model.vocabulary import AS_PUBLISHED
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import readings
@@ -128,21 +137,35 @@ def check(
 
 @app.command()
 def stability() -> None:
-    """Find every rule's events again, without 5 % of the members and with other conventions; takes minutes.
+    """Find every rule's events again: without 5 % of the members, with other conventions, as published. Takes minutes.
 
-    The daemon does so every Sunday. breadthflow accuracy shows how many events stay.
+    The daemon does so every Sunday. breadthflow accuracy shows how many events of each rule stay. Published counts are
+    compared where BREADTHFLOW_PUBLISHED_BESIDE names them.
 
     Example: breadthflow stability
     """
     with orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
-        from breadthflow_pipelines.warehouse import standing
+        from breadthflow_pipelines.orchestration.beside import published_beside
+        from breadthflow_pipelines.warehouse import accuracy_listing, standing
         from breadthflow_pipelines.warehouse.overview import empty_tables
 
         if "breadth_indicators" in empty_tables(market.store):
             raise RequestError(standing.why_nothing(market.store))
         report = watched(lambda: runs.run_stability(instance), "events found again")
         show_trouble(report)
+        beside = published_beside(market.settings, market.store)
+        rows = accuracy_listing.stability(market.store)
+    shown = ("universe", "variation", "rules", "events", "kept", "least")
+    print_filled("Events that stay; least: of one rule", rows, shown)
+    told = {row["universe"] for row in rows if row["variation"] == AS_PUBLISHED}
+    silent = [
+        f"kept_published of {universe} is unknown: it has no event on a session on which {exchange} could have had one."
+        for universe, exchange in beside.pairs.items()
+        if universe not in told
+    ]
+    for reason in (*beside.missing, *silent):
+        err.print(reason, markup=False, soft_wrap=True)
     raise typer.Exit(report.exit_status)
 
 

@@ -65,7 +65,9 @@ def import_breadth(
     read_published_counts(source, exchange, calendar)  # refuse before a run is made
     with orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
+        from breadthflow_pipelines.orchestration.beside import refuse_counted
 
+        refuse_counted(market.store, exchange)
         report = watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
         show_report(report, synthetic=False)
         turned_away = report.figures.get("exchange_breadth", {}).get("rows_rejected", 0)

@@ -14,10 +14,7 @@ from breadthflow_pipelines.evaluation.episodes import episodes
 from breadthflow_pipelines.evaluation.family import FAMILY, Family
 from breadthflow_pipelines.evaluation.significance import DRAWS, MIN_EPISODES, SEED, judged
 from breadthflow_pipelines.evaluation.trials import Trial, trials
-from breadthflow_pipelines.model.vocabulary import ALL, SELL
-
-RECORD_HORIZON = 63
-"""Sessions, a quarter: long enough for a breadth signal to matter, short enough for a decade to hold a record."""
+from breadthflow_pipelines.model.vocabulary import ALL, RECORD_HORIZON, SELL
 
 RECORD_SCHEMA = pl.Schema(
     {

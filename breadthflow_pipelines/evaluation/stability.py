@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
-from breadthflow_pipelines.indicators.thrusts import Thrust
-from breadthflow_pipelines.model.vocabulary import VARIATIONS, WHOLE
+from breadthflow_pipelines.indicators.thrusts import Thrust, threshold_events
+from breadthflow_pipelines.model.vocabulary import AS_PUBLISHED, VARIATIONS, WHOLE
 from breadthflow_pipelines.signals.rules import EVENTS
 
 DROPPED = 0.05  # of the members
@@ -66,6 +66,36 @@ def stability(events: pl.DataFrame, reruns: Mapping[str, Iterable[pl.DataFrame]]
         .select(STABILITY_SCHEMA.names())
         .sort(*_LIST, "variation")
     )
+
+
+def beside_published(
+    counted: pl.DataFrame, published: pl.DataFrame, thrusts: Iterable[Thrust] = EVENTS
+) -> pl.DataFrame:
+    """Hold the events of counted breadth against those of published counts of the same issues: STABILITY_SCHEMA.
+
+    counted, published: indicators of universes as a whole, under the same names. Only sessions on which a thrust could
+    have fired in both are compared, for all that it needs is known there: one that begins later or lacks a count says
+    nothing of the other's events.
+    """
+    thrusts = tuple(thrusts)
+    key = [*_LIST, "session"]
+    both = _able_to_fire(counted, thrusts).join(_able_to_fire(published, thrusts), on=key)
+    own, others = (
+        threshold_events(indicators, thrusts).select(key).join(both, on=key, how="semi")
+        for indicators in (counted, published)
+    )
+    compared = both.select(_LIST).unique().with_columns(session=pl.lit(None, pl.Date))
+    return stability(own, {AS_PUBLISHED: [pl.concat([others, compared])]})
+
+
+def _able_to_fire(indicators: pl.DataFrame, thrusts: Iterable[Thrust]) -> pl.DataFrame:
+    """universe, rule, session on which all is known that a thrust cannot fire without."""
+    able = []
+    for thrust in thrusts:
+        needed = {condition.column for condition in (*thrust.fires, *thrust.arms) if not condition.or_unknown}
+        known = indicators.drop_nulls(sorted(needed))
+        able.append(known.select("universe", pl.lit(thrust.name).alias("rule"), "session"))
+    return pl.concat(able)
 
 
 def _against(own: pl.DataFrame, rerun: pl.DataFrame) -> pl.DataFrame:

@@ -14,9 +14,8 @@ import polars as pl
 
 from breadthflow_pipelines.evaluation.calibration import GROUP, SUMS, rates
 from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
-from breadthflow_pipelines.evaluation.record import RECORD_HORIZON
 from breadthflow_pipelines.evaluation.significance import LEVEL
-from breadthflow_pipelines.model.vocabulary import BY_ALL, CHANCE, NOT_JUDGED, SUGGESTIVE, SURVIVES
+from breadthflow_pipelines.model.vocabulary import BY_ALL, CHANCE, NOT_JUDGED, RECORD_HORIZON, SUGGESTIVE, SURVIVES
 
 MIN_WINDOWS = 5  # that do not overlap: with fewer, an error is hardly known
 

@@ -55,6 +55,8 @@ MARKET_SIGNAL = (
 
 # What the record of a signal's rule was when it gave the signal; printed beside it, stored in a table of its own.
 SIGNAL_RECORD = ("record_hit_rate", "record_base_rate", "record_n", "verdict")
+# Sessions that it follows, a quarter: long enough for breadth to matter, short enough for a decade to hold a record.
+RECORD_HORIZON = 63
 
 # Rules that say something of every session, not of some.
 BREADTH_SCORE, CONVICTION = "breadth_score", "conviction"
@@ -91,9 +93,10 @@ CASH = (NO_RATE, SOME_RATES, ALL_RATES)
 SHOWN_RULE = BREADTH_SCORE
 
 # What is otherwise when a rule's events are found again: 5 % of the members are missing, at random; one session less
-# from the arming level to the firing one; highs and lows of closes; highs and lows with dividends reinvested.
-DROPOUT, DEADLINE, CLOSES, REINVESTED = "dropout", "deadline", "closes", "total_return"
-VARIATIONS = (DROPOUT, DEADLINE, CLOSES, REINVESTED)
+# from the arming level to the firing one; highs and lows of closes; highs and lows with dividends reinvested; counts
+# that an exchange published.
+DROPOUT, DEADLINE, CLOSES, REINVESTED, AS_PUBLISHED = "dropout", "deadline", "closes", "total_return", "published"
+VARIATIONS = (DROPOUT, DEADLINE, CLOSES, REINVESTED, AS_PUBLISHED)
 
 # How symbol signals are grouped when they are judged: what the rules say together beside each rule alone; all of them,
 # by tenths of confidence, or by tenths of a session's strengths.

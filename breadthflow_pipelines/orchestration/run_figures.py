@@ -16,7 +16,7 @@ from breadthflow_pipelines.sources.protocol import Outcome, Reading
 from breadthflow_pipelines.sources.tree import note_of_others
 from breadthflow_pipelines.warehouse.bulk import Merged
 
-BARS, PUBLISHED, REPORT = "bars", "exchange_breadth", "market_report"
+BARS, PUBLISHED, OUTCOMES, REPORT = "bars", "exchange_breadth", "signal_outcomes", "market_report"
 
 
 class Record(BaseModel):
@@ -78,6 +78,12 @@ class RowsRead(RowCounts):
 
     def row_counts(self) -> dict[str, int]:
         return {**super().row_counts(), "rows_rejected": self.rows_rejected}
+
+
+class OutcomeFigures(RowCounts):
+    """The same of ``signal_outcomes``, and how many closed outcomes are others than before: a price below them is."""
+
+    closed_outcomes_revised: int
 
 
 class NothingRead(Record):
@@ -186,6 +192,8 @@ def _figures(asset: str, metadata: Metadata) -> Figures:
         return BarsFigures.from_metadata(metadata)
     if asset == REPORT:
         return PagesWritten.from_metadata(metadata)
+    if asset == OUTCOMES:
+        return OutcomeFigures.from_metadata(metadata)
     return _published(metadata) if asset == PUBLISHED else RowCounts.from_metadata(metadata)
 
 

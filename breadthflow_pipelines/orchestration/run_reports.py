@@ -11,6 +11,7 @@ from breadthflow_pipelines.orchestration.execution import Executed
 from breadthflow_pipelines.orchestration.run_figures import (
     BarsFigures,
     NothingRead,
+    OutcomeFigures,
     RowCounts,
     RowsRead,
     figures_by_asset,
@@ -39,6 +40,7 @@ class RunReport:
     trouble: BreadthFlowError | None = None
     problems: tuple[str, ...] = field(default=())
     restated: int = 0  # securities whose whole history was stored again
+    outcomes_revised: int = 0  # closed outcomes that are others than before
 
     @property
     def rows_changed(self) -> int:
@@ -58,7 +60,7 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
     """The report of a run that is over."""
     rows: dict[str, Mapping[str, int]] = {}
     problems: list[str] = []
-    restated = 0
+    restated = outcomes_revised = 0
     for asset, figures in figures_by_asset(executed.events).items():
         if isinstance(figures, RowCounts):
             rows[asset] = figures.row_counts()
@@ -66,12 +68,23 @@ def report_of(executed: Executed, seconds: float) -> RunReport:
             problems += figures.problems
         if isinstance(figures, BarsFigures):
             restated = figures.securities_restated
+        if isinstance(figures, OutcomeFigures):
+            outcomes_revised = figures.closed_outcomes_revised
     checks = tuple(
         _outcome(event.asset_check_evaluation_data)
         for event in executed.events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
-    return RunReport(executed.run.run_id, seconds, rows, checks, _trouble(executed), tuple(problems), restated)
+    return RunReport(
+        executed.run.run_id,
+        seconds,
+        rows,
+        checks,
+        _trouble(executed),
+        tuple(problems),
+        restated,
+        outcomes_revised,
+    )
 
 
 def _outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:

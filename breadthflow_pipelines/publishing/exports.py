@@ -19,25 +19,27 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.publishing.pages import PROGRAM
+from breadthflow_pipelines.reports.tables import FORMULA
 from breadthflow_pipelines.warehouse.contents_listing import ExportContents, universe_contents
 from breadthflow_pipelines.warehouse.database import Database
 
 MANIFEST = "manifest.json"
-FORMAT = 1  # of the manifest
-# A spreadsheet takes a cell that begins with one of these for a formula; after an apostrophe it is text.
-FORMULA = r"^[=+\-@\t\r]"
+FORMAT = 2  # of the manifest
+OF_MEMBERS = "bars, indicators and signals of single members, and how good those signals were"
 _LIST = "; "  # between the items of a list, in CSV
 
 
-def export(database: Database, universe: str, place: Path) -> dict[str, Any]:
-    """Write what the store says of a universe, every segment, into a new directory; returns the manifest.
+def export(database: Database, universe: str, place: Path, *, sectors: bool = False) -> dict[str, Any]:
+    """Write what the store says of a universe as a whole into a new directory; returns the manifest.
+
+    sectors: whether breadth, signals and outcomes are of every sector, too: twelve times as many rows.
 
     Raises:
         RequestError: nothing of the universe is stored; the directory exists and is not empty, or cannot be made.
         DiskFullError: the disk has no space left.
     """
     _check_free(place)
-    contents = universe_contents(database, universe)
+    contents = universe_contents(database, universe, sectors=sectors)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:40]}."))
@@ -83,12 +85,16 @@ def _written(draft: Path, universe: str, contents: ExportContents) -> dict[str, 
 
 def _about(universe: str, contents: ExportContents) -> dict[str, Any]:
     last = contents.breadth.filter(segment=ALL).row(-1, named=True)
+    held = contents.breadth["segment"].unique().sort().to_list()
     return {
         "format": FORMAT,
         "universe": universe,
         "synthetic": contents.synthetic,
         "as_of": str(last["session"]),
         "first": str(contents.breadth["session"].min()),
+        "segments": held,
+        "segments_left_out": [segment for segment in contents.segments if segment not in held],
+        "left_out": OF_MEMBERS,
         "known_at": contents.known_at.isoformat(),
         "state": last["state"],
         "members": last["members"],

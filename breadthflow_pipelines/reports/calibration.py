@@ -5,8 +5,15 @@ from typing import Any
 
 import polars as pl
 
-from breadthflow_pipelines.evaluation.record import RECORD_HORIZON
-from breadthflow_pipelines.model.vocabulary import BUY, BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, SELL
+from breadthflow_pipelines.model.vocabulary import (
+    BUY,
+    BY_ALL,
+    BY_CONFIDENCE,
+    BY_STRENGTH,
+    COMBINED,
+    RECORD_HORIZON,
+    SELL,
+)
 from breadthflow_pipelines.reports import svg
 from breadthflow_pipelines.reports.charts import named
 

@@ -2,7 +2,9 @@
 
 import csv
 import datetime as dt
+import io
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,7 +18,10 @@ from breadthflow_pipelines.model.vocabulary import BUY, HOLD, SELL
 Row = Mapping[str, Any]
 LONG = 1e15  # from here on numbers are written with an exponent
 MOST_DECIMALS = 12  # a smaller number is a rounding error and written as 0.000
+# A spreadsheet takes a cell that begins with one of these for a formula; after an apostrophe it is text.
+FORMULA = r"^[=+\-@\t\r]"
 ROUNDED_BY = 0.005  # the most that writing may change a number by: three digits, as in 0.615
+NAMING = frozenset({"year", "line"})  # numbers that name something and count nothing: written without separators
 ACTION_STYLES: Mapping[str, str] = {BUY: "green", SELL: "red", HOLD: "dim"}
 
 
@@ -29,12 +34,12 @@ def table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Table:
         drawn.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         style = ACTION_STYLES.get(str(row.get("action")))
-        drawn.add_row(*(escape(text(row.get(column))) for column in columns), style=style)
+        drawn.add_row(*(escape(text(row.get(column), column)) for column in columns), style=style)
     return drawn
 
 
-def text(value: object) -> str:
-    """One value, written for people."""
+def text(value: object, name: str = "", /) -> str:
+    """One value, written for people. name: what it is called; a year is not 2,026."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -42,9 +47,9 @@ def text(value: object) -> str:
     if isinstance(value, float):
         return _figures(value)
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if name in NAMING else f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(text(item) for item in value)
+        return ", ".join(text(item, name) for item in value)
     if isinstance(value, dt.datetime):
         return value.strftime("%Y-%m-%d %H:%M")
     return str(value)
@@ -63,11 +68,18 @@ def _figures(value: float) -> str:
 
 
 def write_csv(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
-    """CSV with a header; null is an empty field, floats are written so that they are read back exactly."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_machine(row[column]) for column in columns])
+    """CSV with a header; null is an empty field, floats are written so that they are read back exactly.
+
+    A text that would start a formula is led by an apostrophe. Numbers stay numbers, negative ones included: only text
+    can be a formula that somebody else wrote.
+    """
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)  # ends lines with \r\n, so that it quotes a text with either: Excel begins a row at both
+    for cells in (columns, *([_machine(row[column]) for column in columns] for row in rows)):
+        writer.writerow(cells)
+        out.write(lines.getvalue().removesuffix("\r\n") + "\n")
+        lines.seek(0)
+        lines.truncate()
 
 
 def write_json(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
@@ -97,4 +109,6 @@ def write_junit(checks: Collection[Row], seconds: float, path: Path) -> None:
 def _machine(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{value}" if re.match(FORMULA, value) else value
     return json.dumps(value) if isinstance(value, dict | list) else value

@@ -6,16 +6,21 @@ decided in market.py and conviction.py.
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from breadthflow_pipelines.model.vocabulary import ARMED_SESSION, BREADTH_SCORE, CONVICTION, HELD_BACK, LEVELS
 from breadthflow_pipelines.signals.rules import RULES, Rule
 
 Row = Mapping[str, object]
-Text = Callable[[object], str]  # how one value is written for people
+
+
+class Text(Protocol):
+    """How one value is written for people. name: what it is called, for some numbers are names."""
+
+    def __call__(self, value: object, name: str = "", /) -> str: ...
 
 
 class Armed(NamedTuple):
@@ -174,7 +179,8 @@ class Explanation(NamedTuple):
     """A signal explained.
 
     title: action, market and session. parts: lines of text and tables, in the order in which they are read; a table is
-    its rows, which have the same columns. columns: what to show of the sessions behind the signal.
+    its rows, which have the same columns. columns: what to show of the sessions behind the signal; nothing of a signal
+    that rests on its own session alone.
     """
 
     title: str
@@ -207,7 +213,7 @@ def explanation(signal: Mapping[str, Any], text: Text) -> Explanation:
 
 def pairs(values: Mapping[str, object], text: Text) -> str:
     """Names and values in one line."""
-    return ", ".join(f"{name} {text(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {text(value, name)}" for name, value in values.items())
 
 
 def _looked_at(rule: Rule) -> Sequence[str]:

@@ -6,6 +6,7 @@ enter it. The indicators are in indicators/technical.py and relative.py; signals
 market.py. Knows no store.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -23,8 +24,9 @@ KEY = ("universe", "security_id", "session")
 class SymbolRule:
     """One rule that votes on a security.
 
-    vote: over one row of indicators, -1 (sell) to 1 (buy), null where it is unknown. weight: its part of the strength;
-    all weights add up to 1. source: who published the idea; the scale of votes is this project's own.
+    vote: over one row of indicators, -1 (sell) to 1 (buy), null where it is unknown. levels: by name, what it compares
+    them with. weight: its part of the strength; all weights add up to 1. source: who published the idea; the scale of
+    votes is this project's own.
     """
 
     name: str
@@ -32,6 +34,12 @@ class SymbolRule:
     source: str
     weight: float
     vote: pl.Expr
+    levels: Mapping[str, float]
+
+    @property
+    def columns(self) -> list[str]:
+        """What it looks at: the close, or technical indicators."""
+        return sorted(set(self.vote.meta.root_names()))
 
 
 # Where a vote is full. On each side, one bar in ten to twenty of the S&P 500's members from 2006 to 2017 lies beyond.
@@ -96,6 +104,7 @@ SYMBOL_RULES = (
         source="William Brock, Josef Lakonishok and Blake LeBaron, Simple Technical Trading Rules, 1992",
         weight=0.25,
         vote=trend_vote(pl.col("close"), pl.col("sma_50"), pl.col("sma_200")),
+        levels={"close_full_at": TREND_FULL, "sma_50_full_at": CROSS_FULL},
     ),
     SymbolRule(
         name="momentum",
@@ -103,6 +112,7 @@ SYMBOL_RULES = (
         source="Gerald Appel, The Moving Average Convergence-Divergence Trading Method, 1985; Thomas Aspray, 1988",
         weight=0.15,
         vote=momentum_vote(pl.col("macd_histogram"), pl.col("atr_14")),
+        levels={"full_at": MOMENTUM_FULL},
     ),
     SymbolRule(
         name="rsi",
@@ -110,6 +120,7 @@ SYMBOL_RULES = (
         source="J. Welles Wilder, New Concepts in Technical Trading Systems, 1978",
         weight=0.15,
         vote=rsi_vote(pl.col("rsi_14")),
+        levels={"buy_below": RSI_OVERSOLD, "sell_above": RSI_OVERBOUGHT, "full_beyond": RSI_FULL},
     ),
     SymbolRule(
         name="breakout",
@@ -117,6 +128,7 @@ SYMBOL_RULES = (
         source="Thomas George and Chuan-Yang Hwang, The 52-Week High and Momentum Investing, 2004",
         weight=0.15,
         vote=breakout_vote(pl.col("pct_from_high_252"), pl.col("pct_from_low_252")),
+        levels={"near_within": BREAKOUT_NEAR},
     ),
     SymbolRule(
         name="relative_strength",
@@ -124,6 +136,7 @@ SYMBOL_RULES = (
         source="Robert Levy, Relative Strength as a Criterion for Investment Selection, 1967",
         weight=0.20,
         vote=relative_strength_vote(pl.col("relative_strength")),
+        levels={"full_at": RELATIVE_FULL},
     ),
     SymbolRule(
         name="volume_confirmation",
@@ -131,9 +144,10 @@ SYMBOL_RULES = (
         source="Jonathan Karpoff, The Relation Between Price Changes and Trading Volume, 1987",
         weight=0.10,
         vote=volume_vote(pl.col("volume_ratio_20"), pl.col("roc_10")),
+        levels={"ordinary": VOLUME_ORDINARY, "full_at": VOLUME_FULL},
     ),
 )
-RULE_COLUMNS = tuple(sorted({name for rule in SYMBOL_RULES for name in rule.vote.meta.root_names()}))
+RULE_COLUMNS = tuple(sorted({name for rule in SYMBOL_RULES for name in rule.columns}))
 """What the rules look at: the close, and some of the technical indicators."""
 VOTE_COLUMNS = tuple(f"vote_{rule.name}" for rule in SYMBOL_RULES)
 SYMBOL_SIGNAL_COLUMNS = (

@@ -19,6 +19,20 @@ ACCURACY = (
 )
 
 
+def stability(database: Database) -> list[Row]:
+    """By universe and what was otherwise: how many rules, their events, the share of these that stays, the least one.
+
+    universe, variation, rules, events, kept, least.
+    """
+    rows = rows_of(
+        database,
+        "SELECT universe, variation, count(*) AS rules, sum(events) AS events, "
+        "sum(kept * events) / sum(events) AS kept, min(kept) AS least "
+        "FROM signal_stability GROUP BY universe, variation ORDER BY universe, variation",
+    )
+    return marked(database, rows)
+
+
 def accuracy(database: Database, universe: str, rule: str | None, horizon: int | None) -> list[Row]:
     """The records of a universe's rules (or of one), in every era, at every horizon (or one).
 

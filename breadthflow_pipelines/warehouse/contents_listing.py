@@ -4,18 +4,19 @@ Frames for notebooks: frame_listing.py.
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from breadthflow_pipelines.model.gates import EVERY
-from breadthflow_pipelines.model.vocabulary import ALL, FIXED, LAPSED, MARKET_SIGNAL, SESSION_RULES, SHOWN_RULE, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, FIXED, LAPSED, SESSION_RULES, SHOWN_RULE, WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
-from breadthflow_pipelines.warehouse.frame_listing import JUDGED
+from breadthflow_pipelines.warehouse.frame_listing import JUDGED, signals_query
 from breadthflow_pipelines.warehouse.sql import quoted
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -26,9 +27,9 @@ SECTOR_SHARE = "pct_above_50"  # an indicator; a store that no run has brought u
 class UniverseContents:
     """What the store holds of a universe.
 
-    breadth: the columns of the view ``breadth``. signals: MARKET_SIGNAL, evidence as JSON text. Both by segment and
-    session. known_at: since when the store says exactly this. convention: the version of the definitions, of the newest
-    row. synthetic: whether its companies are invented.
+    breadth: the columns of the view ``breadth``. signals: MARKET_SIGNAL, evidence as JSON text, and SIGNAL_RECORD. Both
+    by segment and session. known_at: since when the store says exactly this. convention: the version of the
+    definitions, of the newest row. synthetic: whether its companies are invented.
     """
 
     breadth: pl.DataFrame
@@ -40,9 +41,13 @@ class UniverseContents:
 
 @dataclass(frozen=True)
 class ExportContents(UniverseContents):
-    """What an export holds: every segment. judged: by their names, what JUDGED lists, as the store has it."""
+    """What an export holds: the universe as a whole, or every segment.
+
+    judged: by their names, what JUDGED lists, as the store has it. segments: every one that the store has, sorted.
+    """
 
     judged: Mapping[str, pl.DataFrame]
+    segments: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -70,23 +75,29 @@ def universes(database: Database) -> list[str]:
     return [row["universe"] for row in rows_of(database, "SELECT DISTINCT universe FROM breadth_indicators ORDER BY 1")]
 
 
-def universe_contents(database: Database, universe: str) -> ExportContents:
-    """Everything of a universe, every segment.
+def universe_contents(database: Database, universe: str, *, sectors: bool = False) -> ExportContents:
+    """Everything of a universe as a whole, or with its sectors.
 
     Raises:
         RequestError: nothing of the universe is stored; says which there are, or what helps.
     """
     standing.check_universe(database, universe)
-    judged = [
-        (f"SELECT * FROM {table} WHERE universe = $1 ORDER BY {order}", (universe,)) for table, order in JUDGED.values()
-    ]
-    breadth, signals, known, *rest = fetch_together(
-        database, [_breadth(universe), _signals(universe, "evidence::text"), _known(universe), *judged]
+    of = () if sectors else (ALL,)
+    judged = [_of(universe, of if what.of_sectors else (), what.query) for what in JUDGED.values()]
+    breadth, signals, known, segments, *rest = fetch_together(
+        database,
+        [
+            _of(universe, of, _breadth),
+            _of(universe, of, signals_query),
+            _known(universe),
+            ("SELECT DISTINCT segment FROM breadth_indicators WHERE universe = $1 ORDER BY 1", (universe,)),
+            *judged,
+        ],
     )
     known_at, convention = known.row(0)
     synthetic = universe in synthetic_universes(database)
     named = {name: rows.drop("computed_at") for name, rows in zip(JUDGED, rest, strict=True)}
-    return ExportContents(breadth, signals, known_at, convention, synthetic, named)
+    return ExportContents(breadth, signals, known_at, convention, synthetic, named, segments["segment"].to_list())
 
 
 def page_contents(database: Database, universe: str) -> PageContents:
@@ -98,12 +109,12 @@ def page_contents(database: Database, universe: str) -> PageContents:
     standing.check_universe(database, universe)
     last = "session = (SELECT max(session) FROM market_signals WHERE universe = $1 AND segment = $2)"
     share = SECTOR_SHARE if SECTOR_SHARE in breadth_columns(database) else f"NULL::double precision AS {SECTOR_SHARE}"
-    evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END AS evidence"
+    evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END"
     breadth, signals, known, *rest = fetch_together(
         database,
         [
-            _breadth(universe, [ALL]),
-            _signals(universe, evidence, [ALL]),
+            _of(universe, [ALL], _breadth),
+            _of(universe, [ALL], partial(signals_query, evidence=evidence)),
             _known(universe),
             (
                 f"SELECT segment, session, {share} FROM breadth_indicators "
@@ -124,16 +135,13 @@ def page_contents(database: Database, universe: str) -> PageContents:
     return PageContents(breadth, signals, known_at, convention, synthetic, *rest)
 
 
-def _breadth(universe: str, segments: Collection[str] = ()) -> Statement:
-    where = "universe = $1" + (" AND segment = $2" if segments else "")
-    return f"SELECT * FROM breadth WHERE {where} ORDER BY segment, session", (universe, *segments)
+def _of(universe: str, segments: Sequence[str], query: Callable[[str], str]) -> Statement:
+    """The query for a universe's rows, of one segment where it is named. query: from a condition."""
+    return query("universe = $1" + (" AND segment = $2" if segments else "")), (universe, *segments)
 
 
-def _signals(universe: str, evidence: str, segments: Collection[str] = ()) -> Statement:
-    columns = ", ".join(evidence if name == "evidence" else name for name in MARKET_SIGNAL)
-    where = "universe = $1" + (" AND segment = $2" if segments else "")
-    query = f"SELECT {columns} FROM market_signals WHERE {where} ORDER BY segment, session, rule"
-    return query, (universe, *segments)
+def _breadth(where: str) -> str:
+    return f"SELECT * FROM breadth WHERE {where} ORDER BY segment, session"
 
 
 def _known(universe: str) -> Statement:

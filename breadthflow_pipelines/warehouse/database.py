@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # of an answer, by column
 
 NAME = "breadthflow"
-HEAD = "0018"  # the newest migration; kept here because importing Alembic to ask costs most of a second
+HEAD = "0019"  # the newest migration; kept here because importing Alembic to ask costs most of a second
 _MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 150000
 
@@ -77,6 +77,8 @@ class Database:
             lost = bool(connection.closed)
             connection.close()
             explained = failure(self.url, error, gone if lost else None) if isinstance(error, psycopg2.Error) else None
+            if isinstance(error, UnicodeEncodeError):
+                explained = RequestError("What was typed is not UTF-8, and the store holds no other text.")
             if explained is None:
                 raise
             raise explained from None

@@ -5,6 +5,7 @@ Commands that print rows ask breadth_listing.py and signal_listing.py, which sta
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 from psycopg2 import sql
@@ -17,13 +18,35 @@ from breadthflow_pipelines.warehouse.signal_listing import RECORDED_SIGNALS
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-JUDGED: Mapping[str, tuple[str, str]] = {
-    "outcomes": ("signal_outcomes", "segment, session, rule, signal_id, horizon"),
-    "accuracy": ("signal_accuracy", "rule, action, horizon, era"),
-    "backtests": ("backtests", "rule, thresholds, portfolio, cost"),
-    "trades": ("backtest_trades", "rule, thresholds, entry_session"),
+
+class Judged(NamedTuple):
+    """What was made of signals: the table, the order of its rows, and whether sectors have some."""
+
+    table: str
+    order: str
+    of_sectors: bool = False
+
+    def query(self, where: str) -> str:
+        """Every row of which the condition is true, in order."""
+        return f"SELECT * FROM {self.table} WHERE {where} ORDER BY {self.order}"
+
+
+# By the name that notebooks and exports give it.
+JUDGED: Mapping[str, Judged] = {
+    "outcomes": Judged("signal_outcomes", "segment, session, rule, signal_id, horizon", of_sectors=True),
+    "accuracy": Judged("signal_accuracy", "rule, action, horizon, era"),
+    "backtests": Judged("backtests", "rule, thresholds, portfolio, cost"),
+    "trades": Judged("backtest_trades", "rule, thresholds, entry_session"),
 }
-"""What was made of signals, by the name that notebooks and exports give it: the table, and the order of its rows."""
+
+
+def signals_query(where: str, evidence: str = "evidence::text") -> str:
+    """MARKET_SIGNAL and SIGNAL_RECORD of every signal of which the condition is true, by segment, session and rule.
+
+    evidence: what to give as such, JSON text.
+    """
+    named = (f"{evidence} AS evidence" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
+    return f"SELECT {', '.join(named)} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY segment, session, rule"
 
 
 def breadth_frame(
@@ -62,9 +85,7 @@ def signals_frame(
     """
     standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
-    columns = ", ".join(f"{name}::text" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
-    query = f"SELECT {columns} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY segment, session, rule"
-    rows = fetch(database, _bound(database, query, values))
+    rows = fetch(database, _bound(database, signals_query(where), values))
     return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
 
 
@@ -85,12 +106,11 @@ def judged_frame(
         RequestError: nothing of the universe is stored; says which there are, or what helps.
     """
     standing.check_universe(database, universe)
-    table, order = JUDGED[what]
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     if horizon is not None:
         where += " AND horizon = %s"
     asked = [*values, *([] if horizon is None else [horizon])]
-    rows = fetch(database, _bound(database, f"SELECT * FROM {table} WHERE {where} ORDER BY {order}", asked))
+    rows = fetch(database, _bound(database, JUDGED[what].query(where), asked))
     return rows.drop("computed_at").with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
 
 

@@ -1,6 +1,7 @@
-"""Signals as commands list them: of whole universes, of each member, and the scores among them.
+"""Signals of whole universes and their sectors as commands list them, and the scores among them.
 
-By rows, not frames: these commands start in a fraction of a second. What explains a signal is in its evidence.
+By rows, not frames: these commands start in a fraction of a second. What explains a signal is in its evidence. Those of
+single members are in symbol_listing.py.
 """
 
 import datetime as dt
@@ -10,7 +11,6 @@ from breadthflow_pipelines.model.vocabulary import (
     ALL,
     ARMED_SESSION,
     BREADTH_SCORE,
-    COMBINED,
     FINAL,
     MARKET_SIGNAL,
     SESSION_RULES,
@@ -19,8 +19,7 @@ from breadthflow_pipelines.model.vocabulary import (
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.overview import empty_tables
-from breadthflow_pipelines.warehouse.sql import conditions, valid_on
-from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
 # Signals, each with what the record of its rule was then.
@@ -117,56 +116,12 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))
-        raise RequestError(f"No signal has the id {signal_id}: copy one from breadthflow signals.")
+        raise RequestError(
+            f"No signal has the id {signal_id}: copy one from breadthflow signals, or from breadthflow symbols, where "
+            "it is universe:symbol:session."
+        )
     row = found[0]
     armed = row["evidence"].get(ARMED_SESSION, str(row["session"]))
     key = [row["universe"], row["segment"], armed, row["session"]]
     query = "SELECT * FROM breadth WHERE universe = %s AND segment = %s AND session BETWEEN %s AND %s ORDER BY session"
     return row, rows_of(database, query, key)
-
-
-def symbol_signals(
-    database: Database,
-    universe: str,
-    first: dt.date | None,
-    last: dt.date | None,
-    symbol: str | None,
-    action: str | None,
-) -> list[Row]:
-    """Signals and technical indicators of a universe's members, and the record that such signals had before the month.
-
-    Of the last session where neither day is given.
-
-    Raises:
-        RequestError: the universe or the symbol has no signal at all; says what there is.
-    """
-    standing.check_universe(database, universe)
-    symbol = find_symbol(database, symbol)
-    if first is None and last is None:
-        query = "SELECT max(session) AS last FROM symbol_signals WHERE universe = %s"
-        first = last = rows_of(database, query, [universe])[0]["last"]
-        if first is None:
-            held = standing.why_held(database, universe, "symbol_signals")
-            raise RequestError(
-                held
-                or f"No member of {universe} has a signal: the rules look back over months of bars, "
-                "and published counts have no members."
-            )
-    where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
-    rows = rows_of(
-        database,
-        f"SELECT symbol, s.*, p.*, synthetic, {', '.join(SIGNAL_RECORD)} FROM symbol_signals s "
-        "JOIN price_indicators p USING (universe, session, security_id) "
-        "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id) "
-        f"LEFT JOIN (SELECT universe, month, action, {', '.join(SIGNAL_RECORD)} FROM symbol_records "
-        f"WHERE rule = '{COMBINED}') r ON r.universe = s.universe AND r.action = s.action "
-        "AND r.month = date_trunc('month', s.session) "
-        f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
-        values,
-    )
-    if not rows and symbol is not None and action is None:
-        raise RequestError(f"{symbol} has no signal as a member of {universe} from {first} through {last}.")
-    return [{name: value for name, value in row.items() if name not in _UNSHOWN} for row in rows]
-
-
-_UNSHOWN = frozenset({"security_id", "computed_at"})

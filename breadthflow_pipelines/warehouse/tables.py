@@ -16,6 +16,7 @@ from breadthflow_pipelines.model.counts import BY_ABLE, COUNTS, DIRECTIONS, PUBL
 from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
     ALL,
+    AS_PUBLISHED,
     BAR_VALUES,
     BASES,
     CASH,
@@ -617,6 +618,7 @@ _KEPT = {
     DEADLINE: "with a session less to fire in; null: not computed, or it has no limit",
     CLOSES: "with highs and lows of closes; null: not computed, or it looks at none",
     REINVESTED: "with dividends in highs and lows; null: as of closes, or none are known",
+    AS_PUBLISHED: "with the counts that an exchange published; null: none are named beside it, or none can tell",
 }
 _TRIED = {
     "eligible": "sessions on which the rule could speak and whose window has closed",
@@ -680,7 +682,12 @@ signal_stability = sa.Table(
     metadata,
     _column("universe", sa.Text(), "name of the universe", primary_key=True),
     _column("rule", sa.Text(), "the rule", primary_key=True),
-    _column("variation", sa.Text(), "what was otherwise: dropout, deadline, closes or total_return", primary_key=True),
+    _column(
+        "variation",
+        sa.Text(),
+        "what was otherwise: dropout, deadline, closes, total_return or published",
+        primary_key=True,
+    ),
     _column("reruns", sa.Integer(), "how often its events were found again"),
     _column("events", sa.Integer(), "events that there are as things are"),
     _column("kept", DOUBLE_PRECISION(), "share of them that a rerun has on the same session, on average"),

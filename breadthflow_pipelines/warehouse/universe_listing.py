@@ -8,6 +8,11 @@ def made_of_bars(database: Database) -> list[str]:
     return [row["universe"] for row in rows_of(database, "SELECT DISTINCT universe FROM universe_members ORDER BY 1")]
 
 
+def published(database: Database) -> list[str]:
+    """The exchanges of which there are published counts; each is a universe."""
+    return [row["exchange"] for row in rows_of(database, "SELECT DISTINCT exchange FROM exchange_breadth ORDER BY 1")]
+
+
 def synthetic_universes(database: Database) -> set[str]:
     """The universes that have members which do not exist."""
     query = "SELECT DISTINCT universe FROM universe_members JOIN securities USING (security_id) WHERE synthetic"

@@ -7,12 +7,14 @@ import pytest
 
 from breadthflow_pipelines.evaluation.stability import (
     STABILITY_SCHEMA,
+    beside_published,
     dropouts,
     of_extremes,
     stability,
     with_a_session_less,
     with_kept,
 )
+from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
 from breadthflow_pipelines.signals.rules import RULES
 from breadthflow_pipelines_tests.evaluation.made import day
 
@@ -73,6 +75,37 @@ def test_records_have_what_stays_in_the_row_of_all_of_history() -> None:
     assert got["kept_closes"].to_list() == [0.4, None, 0.4, None]
     assert got["kept_deadline"].to_list() == got["kept_total_return"].to_list() == [None] * 4
     assert got.select(records.columns).equals(records)
+
+
+CROSSING = Thrust("crossing", fires=(Condition("x", "above", 1.0),), quiet=1)
+SURE = Thrust("sure", fires=(Condition("x", "above", 1.0), Condition("y", "above", 0.0, or_unknown=True)), quiet=1)
+
+
+def indicators(*values: float | None, y: float | None = None) -> pl.DataFrame:
+    """x of a universe by session, and a y of all of them."""
+    rows = [("u", "ALL", day(i), x, y) for i, x in enumerate(values)]
+    kinds = {"segment": pl.String, "session": pl.Date, "x": pl.Float64, "y": pl.Float64}
+    return pl.DataFrame(rows, schema={"universe": pl.String, **kinds}, orient="row")
+
+
+def test_published_events_are_compared_where_both_could_fire() -> None:
+    counted = indicators(0, 2, 0, 2, 0, 2, 0, 2, 0, 2)  # crosses 1 on days 1, 3, 5, 7 and 9
+    published = indicators(None, None, 0, 2, 0, 0, 2, 2, 0, None)  # on days 3 and 6, and says nothing of 0, 1 and 9
+    [got] = beside_published(counted, published, [CROSSING]).to_dicts()
+    assert (got["universe"], got["rule"], got["variation"], got["reruns"]) == ("u", "crossing", "published", 1)
+    assert got["events"] == 3  # 3, 5 and 7
+    assert (got["kept"], got["jaccard"]) == (pytest.approx(1 / 3), pytest.approx(1 / 4))  # 3, of 3, 5, 6 and 7
+    [same] = beside_published(counted, counted, [CROSSING]).to_dicts()
+    assert (same["events"], same["kept"], same["jaccard"]) == (5, 1, 1)
+
+
+def test_where_published_counts_cannot_tell_nothing_is_compared() -> None:
+    counted = indicators(0, 2, 0, 2, y=1.0)
+    unknown = indicators(None, None, None, None)
+    assert beside_published(counted, unknown, [CROSSING]).equals(STABILITY_SCHEMA.to_frame())
+    # What may be unknown when it fires may be unknown here.
+    [got] = beside_published(counted, indicators(0, 2, 0, 0), [SURE]).to_dicts()
+    assert (got["events"], got["kept"]) == (2, 0.5)
 
 
 def test_dropouts_are_whole_securities_and_come_again_by_their_seed() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from breadthflow_pipelines.cli.display import show_report
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.model.vocabulary import HORIZONS
 from breadthflow_pipelines.settings import get_settings
@@ -92,16 +93,22 @@ def test_every_signal_has_its_outcomes_and_every_rule_its_records(filled: Store)
     assert filled.rows("SELECT count(*) FROM signal_records") == [(0,)]
 
 
-def test_a_corrected_price_revises_what_was_closed_and_the_run_says_how_many(filled: Store) -> None:
+def test_a_corrected_price_revises_what_was_closed_and_the_run_says_how_many(
+    filled: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     query = "SELECT signal_id, horizon, \"return\" FROM signal_outcomes WHERE state = 'closed'"
     before = {row[:2]: row[2] for row in filled.rows(query)}
     filled.small.restate("AAA", dt.date(2023, 12, 5), closes(filled, dt.date(2023, 12, 5))["AAA"] * 1.01)
-    assert filled.run(dt.date(2023, 12, 1), LAST).trouble is None
+    report = filled.run(dt.date(2023, 12, 1), LAST)
+    assert report.trouble is None
     after = {row[:2]: row[2] for row in filled.rows(query)}
     said = filled.metadata("signal_outcomes")["closed_outcomes_revised"]
     changed = {key for key, value in before.items() if key in after and after[key] != value}
     assert changed
     assert said >= len(changed)  # the mean of the windows before, and so the excess, moves with others' prices too
+    capsys.readouterr()
+    show_report(report, synthetic=False)
+    assert f"{said} closed outcomes are others than before, because prices below changed" in capsys.readouterr().err
 
 
 def test_every_rule_has_a_backtest_or_a_reason_and_every_trade_its_signal(filled: Store) -> None:

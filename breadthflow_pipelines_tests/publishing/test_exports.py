@@ -31,8 +31,10 @@ def contents(monkeypatch: pytest.MonkeyPatch) -> ExportContents:
     trades = pl.DataFrame(
         {"universe": HOSTILE, "rule": "r", "session": breadth["session"].head(2), "return": [0.1, -0.1]}
     )
-    held = ExportContents(breadth, of.signals, KNOWN, 3, synthetic=True, judged={"trades": trades})
-    monkeypatch.setattr(exports, "universe_contents", lambda database, universe: held)  # noqa: ARG005
+    held = ExportContents(
+        breadth, of.signals, KNOWN, 3, synthetic=True, judged={"trades": trades}, segments=["ALL", "Energy"]
+    )
+    monkeypatch.setattr(exports, "universe_contents", lambda database, universe, sectors: held)  # noqa: ARG005
     return held
 
 
@@ -48,6 +50,8 @@ def test_the_three_formats_say_the_same_and_the_manifest_what_they_are(
         *(HOSTILE, True, str(last["session"]), "2024-05-06T21:30:00+00:00", 1.0, 300, "final", 3)
     ]
     assert manifest["program"].startswith("breadthflow ")
+    assert (manifest["segments"], manifest["segments_left_out"]) == (["ALL"], ["Energy"])
+    assert manifest["left_out"].startswith("bars, indicators and signals of single members")
     assert {path.name for path in place.iterdir()} == {*manifest["files"], "manifest.json"}
     for name, file in manifest["files"].items():
         content = (place / name).read_bytes()

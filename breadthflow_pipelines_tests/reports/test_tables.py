@@ -44,6 +44,28 @@ def test_csv_reads_back_the_same() -> None:
     ] == ROWS
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),  # text, as a rejected row holds it
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("a=1", "a=1"),
+        ("", ""),
+        (-1.5, "-1.5"),  # a number stays one
+        (dt.date(2024, 1, 2), "2024-01-02"),
+        (["=1", "b"], '["=1", "b"]'),
+    ],
+)
+def test_no_text_in_csv_starts_a_formula(value: object, cell: str) -> None:
+    out = io.StringIO()
+    tables.write_csv([{"cell": value, "after": 1}], ["cell", "after"], out)
+    assert list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1] == [cell, "1"]
+
+
 def test_json_reads_back_the_same() -> None:
     out = io.StringIO()
     tables.write_json(ROWS, COLUMNS, out)
@@ -120,6 +142,22 @@ def test_junit_counts_failures_and_skipped_and_warnings_are_neither(tmp_path: Pa
 )
 def test_values_as_people_read_them(value: object, text: str) -> None:
     assert tables.text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("year", "2026"),  # the year of a threshold, the row of a monthly table
+        ("line", "12041"),  # of a file, to go to
+        ("sample_sessions", "2,260"),  # counted
+    ],
+)
+def test_a_number_that_names_something_has_no_separator(name: str, written: str) -> None:
+    number = int(written.replace(",", ""))
+    assert tables.text(number, name) == written
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.table("", [{name: number}], [name]))
+    assert written in console.file.getvalue().split()  # type: ignore[attr-defined]
 
 
 def test_table_has_the_columns_asked_for_and_a_dash_for_what_is_missing() -> None:

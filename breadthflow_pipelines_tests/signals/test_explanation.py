@@ -143,7 +143,7 @@ def test_a_calibration_has_the_fields_that_are_chosen() -> None:
             STORED[1][2],
             [
                 "margin       3.07",
-                "calibration  year 2,025, stretch 1.20, sample_to 2024-04-23, sample_from 2020-01-01, sample_events 2, "
+                "calibration  year 2025, stretch 1.20, sample_to 2024-04-23, sample_from 2020-01-01, sample_events 2, "
                 "sample_allowed 3.71, sample_sessions 1,438",
             ],
         ),

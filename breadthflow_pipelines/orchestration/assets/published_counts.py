@@ -13,6 +13,7 @@ from breadthflow_pipelines.contracts.verdict import ContractError, require
 from breadthflow_pipelines.errors import RequestError, SourceError
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
+from breadthflow_pipelines.orchestration.beside import refuse_counted
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import NothingRead, RowCounts, RowsRead
 from breadthflow_pipelines.orchestration.ui_metadata import shown
@@ -68,6 +69,7 @@ class _Publication:
 
 
 def _publish(market: Market, exchange: str, directory: Path, run_id: str) -> _Publication:
+    refuse_counted(market.store, exchange)
     published = read_published_counts(directory, exchange, market.calendar)
     judged = judge_published(published.counts.with_columns(exchange=pl.lit(exchange)))
     counts = require(contracts.PUBLISHED, judged)

@@ -13,6 +13,7 @@ from breadthflow_pipelines.contracts.identity import (
 )
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
+from breadthflow_pipelines.orchestration.beside import refuse_published
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, shown
@@ -78,6 +79,7 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
 def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so no member is counted with hindsight."""
     wanted = _members(market)
+    refuse_published(market.store, wanted["universe"].unique().to_list())
     with market.store.exclusive("universe_members"):
         intervals = resolve_members(wanted, security_store.symbol_intervals(market.store))
         merged = security_store.record_members(market.store, intervals)

@@ -47,11 +47,11 @@ def signal_accuracy(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
     synthetic = synthetic_universes(market.store)
     whole = table.filter(era=WHOLE)
     verdicts = whole.group_by("universe").agg(**{word: (pl.col("verdict") == word).sum() for word in VERDICTS})
-    said = [
-        verdicts_sentence(named(row["universe"], synthetic), row, LEVEL)
-        for row in verdicts.sort("universe").iter_rows(named=True)
-    ]
     universes = verdicts["universe"].sort()
+    said = [
+        f"**{named(name, synthetic)}**: {verdicts_sentence(whole.filter(universe=name)['verdict'], LEVEL)}"
+        for name in universes
+    ]
     charts = (record_charts(named(name, synthetic), whole.filter(universe=name)) for name in universes)
     drawn = [chart for chart in charts if chart]
     told = whole.filter(pl.col("verdict") != NOT_JUDGED).sort("p_family", "p_rotation").select(_SHOWN)

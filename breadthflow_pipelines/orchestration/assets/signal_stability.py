@@ -1,7 +1,7 @@
 """How many events stay when members are missing or a convention is another one. The mathematics is in evaluation/."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 import dagster as dg
@@ -12,6 +12,7 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.stability import (
     DRAWS,
     EXTREMES,
+    beside_published,
     dropouts,
     of_extremes,
     stability,
@@ -23,6 +24,7 @@ from breadthflow_pipelines.indicators.thrusts import Thrust, threshold_events
 from breadthflow_pipelines.model.vocabulary import ALL, CLOSES, DEADLINE, DROPOUT, REINVESTED
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
+from breadthflow_pipelines.orchestration.beside import published_beside
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.shards import SHARD_BARS, shards
@@ -41,7 +43,12 @@ _LIST = ("universe", "rule", "session")
     code_version="1",
     layer="evaluation",
     kinds={"pandera"},
-    made_of={"kept": [("breadth_counts", "advances"), ("bars", "close"), ("universe_members", "security_id")]},
+    made_of={
+        "kept": [
+            *(("breadth_counts", "advances"), ("exchange_breadth", "advances")),
+            *(("bars", "close"), ("universe_members", "security_id")),
+        ]
+    },
     deps=[
         *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in ("bars", "breadth_counts")),
         "exchange_breadth",
@@ -49,9 +56,9 @@ _LIST = ("universe", "rule", "session")
     ],
 )
 def signal_stability(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """The share of each rule's events that stay without 5 % of the members, and with other conventions; takes minutes.
+    """The share of each rule's events that stay without 5 % of the members, with other conventions, as published.
 
-    Of rules of events; scores and convictions say something of every session, and have no list to compare.
+    Takes minutes. Of rules of events: scores and convictions say something of every session, and have no list.
     """
     with market.store.exclusive("signal_stability"):
         counts = breadth_store.all_counts(market.store).filter(segment=ALL)
@@ -65,15 +72,25 @@ def signal_stability(market: Market) -> dg.MaterializeResult:  # type: ignore[ty
                 DROPOUT: _without_some(market, counts),
             },
         )
+        beside = published_beside(market.settings, market.store)
+        found = pl.concat([found, *_of_published_counts(counts, beside.pairs)]).sort("universe", "rule", "variation")
         merged = evaluation_store.record_stability(market.store, require(contracts.STABILITY, found))
     synthetic = synthetic_universes(market.store)
     return dg.MaterializeResult(
         metadata={
             "least_stable": shown(marked(found.sort("kept", "universe", "rule"), synthetic), most=30),
+            "not_compared": dg.MetadataValue.md("\n\n".join(beside.missing) or "nothing"),
             **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }
     )
+
+
+def _of_published_counts(counts: pl.DataFrame, pairs: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    """What stays of the events of each counted universe in the counts of the exchange beside it."""
+    for universe, exchange in pairs.items():
+        published = counts.filter(universe=exchange).with_columns(universe=pl.lit(universe))
+        yield beside_published(breadth_indicators(counts.filter(universe=universe)), breadth_indicators(published))
 
 
 def _of_published_levels(counts: pl.DataFrame, thrusts: Iterable[Thrust] = EVENTS) -> pl.DataFrame:

@@ -11,10 +11,9 @@ from breadthflow_pipelines.contracts import calibration as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.calibration import calibration, calibration_sums, sessions_closing
 from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
-from breadthflow_pipelines.evaluation.record import RECORD_HORIZON
 from breadthflow_pipelines.evaluation.symbol_record import judged
 from breadthflow_pipelines.evaluation.symbol_record import symbol_records as records_of_symbols
-from breadthflow_pipelines.model.vocabulary import HORIZONS, VERDICTS
+from breadthflow_pipelines.model.vocabulary import HORIZONS, RECORD_HORIZON, VERDICTS
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holds import refuse_held

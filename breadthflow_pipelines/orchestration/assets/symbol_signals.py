@@ -43,10 +43,7 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
         kinds={"pandera"},
         made_of={
             **{
-                vote.name: [
-                    ("bars" if column == "close" else "price_indicators", column)
-                    for column in sorted(set(rule.vote.meta.root_names()))
-                ]
+                vote.name: [("bars" if column == "close" else "price_indicators", column) for column in rule.columns]
                 for vote, rule in zip(SIGNAL_COLUMNS, SYMBOL_RULES, strict=True)
             },
             "regime": [("market_signals", "value")],

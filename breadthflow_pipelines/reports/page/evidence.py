@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from breadthflow_pipelines.model.vocabulary import ARMED_SESSION
+from breadthflow_pipelines.model.vocabulary import ARMED_SESSION, RECORD_HORIZON
 from breadthflow_pipelines.reports.page.facts import Facts, Row
 from breadthflow_pipelines.reports.page.markup import element
+from breadthflow_pipelines.reports.records import record_told
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.explanation import explanation
 
@@ -18,14 +19,15 @@ def evidence(facts: Facts) -> list[dict[str, Any]]:
     """All events, oldest first, then score and conviction of the last session.
 
     Each: id, at (number of its session), session, rule, action, value, threshold, confidence, state, calibrated, title,
-    and parts: lines of text, and tables of columns and rows.
+    and parts: lines of text, the record first, and tables of columns and rows.
     """
     return [_entry(facts, signal) for signal in (*facts.events, *facts.measures.values())]
 
 
 def _entry(facts: Facts, signal: Row) -> dict[str, Any]:
     explained = explanation(signal, text)
-    parts = [part if isinstance(part, str) else _table(list(part[0]), part) for part in explained.parts]
+    record = f"Record       {record_told(signal, RECORD_HORIZON)}"
+    parts = [record, *(part if isinstance(part, str) else _table(list(part[0]), part) for part in explained.parts)]
     sessions, all_sessions = _sessions(facts, signal)
     if len(sessions) < all_sessions:
         parts.append(f"The last {len(sessions)} of the {all_sessions} sessions since then")
@@ -41,7 +43,7 @@ def _entry(facts: Facts, signal: Row) -> dict[str, Any]:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"columns": columns, "rows": [[text(row.get(column)) for column in columns] for row in rows]}
+    return {"columns": columns, "rows": [[text(row.get(column), column) for column in columns] for row in rows]}
 
 
 def _sessions(facts: Facts, signal: Row) -> tuple[Sequence[Row], int]:

@@ -18,13 +18,13 @@ Row = Mapping[str, Any]
 class Facts:
     """A universe as a whole, as the store says it.
 
-    breadth: counts and indicators, at least one row, by session. signals: as MARKET_SIGNAL, by session; evidence is
-    JSON text, and of score and conviction only the last session's is needed. sectors: segment, session, pct_above_50.
-    faults: kind, what, rows, first, last. records: of each rule, side and horizon over the whole history, as the store
-    names its columns. level: session, level: what the members returned in equal parts, 1 before their first return.
-    backtests, years: as the store names their columns. growth: of SHOWN_RULE, session, return, wealth, held; both
-    empty where nothing can be held. known_at: since when the store says exactly this. convention: the version of
-    the definitions, version: that of the program.
+    breadth: counts and indicators, at least one row, by session. signals: MARKET_SIGNAL and SIGNAL_RECORD, by session;
+    evidence is JSON text, and of score and conviction only the last session's is needed. sectors: segment, session,
+    pct_above_50. faults: kind, what, rows, first, last. records: of each rule, side and horizon over the whole history,
+    as the store names its columns. level: session, level: what the members returned in equal parts, 1 before their
+    first return. backtests, years: as the store names their columns. growth: of SHOWN_RULE, session, return, wealth,
+    held; both empty where nothing can be held. known_at: since when the store says exactly this. convention: the
+    version of the definitions, version: that of the program.
     """
 
     universe: str

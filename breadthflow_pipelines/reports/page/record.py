@@ -7,11 +7,17 @@ from xml.etree.ElementTree import Element
 
 import polars as pl
 
-from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, SUGGESTIVE, SURVIVES
+from breadthflow_pipelines.evaluation.significance import LEVEL
+from breadthflow_pipelines.model.vocabulary import RECORD_HORIZON
 from breadthflow_pipelines.reports.page.facts import Facts, Row
 from breadthflow_pipelines.reports.page.markup import element, table
+from breadthflow_pipelines.reports.records import verdicts_sentence
 
-SHOWN_HORIZON = 63  # sessions, about a quarter; the other horizons are folded away
+READ = (
+    "A buy is right where the universe rose, a sell where it fell behind its own mean. Any session: how often any "
+    "other eligible session would have been right. p: how often the same signals, moved in time together, do as well; "
+    "of all: beside everything that was tried."
+)
 _COLUMNS = (
     "Rule",
     "Side",
@@ -31,12 +37,12 @@ def records(facts: Facts) -> Element | None:
     """What followed each rule's signals, of the whole history; None before anything was judged."""
     if facts.records.is_empty():
         return None
-    shown = facts.records.filter(horizon=SHOWN_HORIZON)
+    shown = facts.records.filter(horizon=RECORD_HORIZON)  # the other horizons are folded away
     return element(
         "section",
         element("h2", "Record of every rule", id="record-title"),
-        element("p", _sentence(facts.records), class_="about"),
-        _table(shown, f"Records over {SHOWN_HORIZON} sessions"),
+        element("p", f"{verdicts_sentence(facts.records['verdict'], LEVEL)} {READ}", class_="about"),
+        _table(shown, f"Records over {RECORD_HORIZON} sessions"),
         element(
             "details",
             element("summary", "Every horizon"),
@@ -45,18 +51,6 @@ def records(facts: Facts) -> Element | None:
         class_="card wide-card",
         id="record",
         aria_labelledby="record-title",
-    )
-
-
-def _sentence(found: pl.DataFrame) -> str:
-    """What became of the records, and how to read them."""
-    judged = found.filter(pl.col("verdict") != NOT_JUDGED).height
-    survive, suggest = (found.filter(verdict=word).height for word in (SURVIVES, SUGGESTIVE))
-    return (
-        f"Of {found.height} records {judged} can be judged: {survive} {'survives' if survive == 1 else 'survive'}, "
-        f"{suggest} {'is' if suggest == 1 else 'are'} suggestive. A buy is right where the universe rose, a sell where "
-        "it fell behind its own mean. Any session: how often any other eligible session would have been right. p: how "
-        "often the same signals, moved in time together, do as well; of all: beside everything that was tried."
     )
 
 

@@ -22,6 +22,11 @@ RECORDS = {
     **dict.fromkeys(("hit_rate", "base_rate", "lift", "p_rotation", "p_family"), pl.Float64),
     **dict.fromkeys(("verdict", "reason"), pl.String),
 }
+NO_RECORD = {
+    **dict.fromkeys(("record_hit_rate", "record_base_rate"), pl.lit(None, pl.Float64)),
+    "record_n": pl.lit(None, pl.Int32),
+    "verdict": pl.lit(None, pl.String),
+}
 LEVEL = {"session": pl.Date, "level": pl.Float64}
 WEALTH = {"session": pl.Date, **dict.fromkeys(("return", "wealth", "held"), pl.Float64)}
 FAULTS = {"kind": pl.String, "what": pl.String, "rows": pl.Int64, "first": pl.Date, "last": pl.Date}
@@ -48,7 +53,7 @@ def facts(
     return Facts(
         universe=universe,
         breadth=of.join(indicators.drop("settled", "convention"), on=KEY).sort("session"),
-        signals=signals.filter(segment=ALL).sort("session", "rule"),
+        signals=signals.filter(segment=ALL).with_columns(**NO_RECORD).sort("session", "rule"),
         sectors=pl.concat([empty, *parts]),
         faults=pl.DataFrame(schema=FAULTS),
         records=pl.DataFrame(schema=RECORDS),

@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -65,6 +66,10 @@ def test_every_event_is_in_the_first_chart_and_in_the_chart_of_its_value() -> No
 
 def test_the_evidence_is_in_the_words_of_explain() -> None:
     of = facts()
+    last = pl.col("signal_id") == of.events[-1]["signal_id"]
+    record = {"record_hit_rate": 0.7, "record_base_rate": 0.6, "record_n": 30, "verdict": "suggestive"}
+    known = {name: pl.when(last).then(pl.lit(value)).otherwise(name) for name, value in record.items()}
+    of = replace(of, signals=of.signals.with_columns(**known))
     signals = {row["signal_id"]: row for row in of.signals.iter_rows(named=True)}
     events = payload(of)["events"]
     assert {event["rule"] for event in events[-2:]} == {*SESSION_RULES}
@@ -73,7 +78,9 @@ def test_the_evidence_is_in_the_words_of_explain() -> None:
         signal = signals[event["id"]]
         said = explanation({**signal, "evidence": json.loads(signal["evidence"])}, text)
         assert event["title"] == said.title
-        lines = [part for part in said.parts if isinstance(part, str)]
+        told = "70% of 30, base 60%: suggestive (63 sessions, as known then)" if signal["record_n"] else "none: "
+        assert event["parts"][0].startswith(f"Record       {told}")
+        lines = [event["parts"][0], *(part for part in said.parts if isinstance(part, str))]
         assert [part for part in event["parts"] if isinstance(part, str)][: len(lines)] == lines
         behind = event["parts"][-1]
         assert tuple(behind["columns"]) == said.columns
