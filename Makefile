@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 # --inexact: `make run` after `make test` leaves the test tools where they are.
 SYNC = $(UV) sync --frozen --inexact --no-default-groups --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
-.PHONY: run up test test-all chaos soak lint bench clean-venv python
+.PHONY: run up test test-all chaos soak lint audit bench clean-venv python
 
 run: python $(BOOTSTRAP) ## bring the demo market up to date and print its signals
 	@$(SYNC)
@@ -54,9 +54,14 @@ lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/hadolint docker/Dockerfile docker/pgbouncer/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+audit: python $(BOOTSTRAP) ## known holes in the packages that run, by the advisories of PyPI
+	@$(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project --format requirements-txt --output-file requirements.audit
+	$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.audit
+	@rm requirements.audit
 
 bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; a quarter of an hour
 	@$(SYNC) --group test

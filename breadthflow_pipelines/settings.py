@@ -6,12 +6,14 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import location, shown
+from breadthflow_pipelines.secret_files import SecretFiles
 
 
 def _default_home() -> Path:
@@ -32,7 +34,7 @@ _PLACES = ("/", "./", "../", "~", "file:", "http:", "https:")  # how a path or a
 
 
 class Settings(BaseSettings):
-    """What a user can choose. Each field is read from ``BREADTHFLOW_<NAME>`` or from ``.env``."""
+    """What a user can choose. Each field is read from ``BREADTHFLOW_<NAME>`` or ``.env``; a secret also from a file."""
 
     model_config = SettingsConfigDict(
         env_prefix="BREADTHFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -41,6 +43,9 @@ class Settings(BaseSettings):
     home: Path = Field(
         default_factory=_default_home,
         description="where the embedded store, Dagster's files and the pages of universes live",
+    )
+    database_password: SecretStr | None = Field(
+        default=None, description="the password of the database addresses below, where they have none"
     )
     database_url: SecretStr | None = Field(
         default=None, description="a PostgreSQL 15+ to use instead of the embedded one: postgresql://user@host/database"
@@ -116,7 +121,40 @@ class Settings(BaseSettings):
         default=None,
         description="the Dask scheduler whose workers compute pieces of a run: tls://host:8786; by default none does",
     )
+    backup_folder: Path | None = Field(
+        default=None, description="where breadthflow db backup puts its backups; on another disk than the store"
+    )
+    backups_kept: int = Field(
+        default=7, ge=1, description="how many backups the nightly one leaves in that folder, itself included"
+    )
+    backup_key: Path | None = Field(
+        default=None, description="the file of the age key that backups are encrypted for; by default they are not"
+    )
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - named by their variable, not by ours
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from, the first one first: arguments, the environment, ``.env``, files of secrets."""
+        sources = [each for each in (dotenv_settings, env_settings) if isinstance(each, EnvSettingsSource)]
+        variables = {name: value for source in sources for name, value in source.env_vars.items()}
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, variables)
+
+    @field_validator("database_url", "dagster_database_url")
+    @classmethod
+    def _with_password(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        password = info.data.get("database_password")
+        if value is None or password is None:
+            return value
+        address = value.get_secret_value()
+        secret = quote(password.get_secret_value(), safe="")
+        return SecretStr(re.sub(r"^(\w+(?:\+\w+)?://[^@/:]+)@", lambda match: f"{match[1]}:{secret}@", address))
 
     @field_validator(
         "home",
@@ -127,6 +165,8 @@ class Settings(BaseSettings):
         "cluster_ca",
         "cluster_cert",
         "cluster_key",
+        "backup_folder",
+        "backup_key",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

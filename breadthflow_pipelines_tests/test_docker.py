@@ -4,28 +4,38 @@ No container is started here: the commands run as processes, on ports of their o
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import psycopg2
 import pytest
 import yaml
+from pydantic import SecretStr
 
+from breadthflow_pipelines.model.datasets import DAILY_JOB
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.settings import Settings
-from breadthflow_pipelines_tests.conftest import free_port, wait_until
+from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.database import HEAD, Database, dagster_url, revision
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines_tests.conftest import free_port, private_home, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "breadthflow"}
 ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == "no"}
 PROGRAMS = Path(sys.executable).parent
 
@@ -40,6 +50,8 @@ def test_a_service_can_do_no_more_than_it_needs(name: str) -> None:
     assert not service.get("privileged")
     assert "no-new-privileges:true" in service["security_opt"]
     assert service["mem_limit"], "one service could starve the others"
+    assert service["pids_limit"]
+    assert {"max-size", "max-file"} <= set(service["logging"]["options"]), "its output would fill the disk"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -57,18 +69,25 @@ def test_nothing_but_the_ui_is_published_and_that_to_this_machine_alone() -> Non
     assert published == {"webserver": ["127.0.0.1:3000:3000"]}
 
 
-def test_the_password_is_asked_for_and_has_no_default() -> None:
-    uses = re.findall(r"\$\{POSTGRES_PASSWORD[^}]*\}", (ROOT / "docker" / "compose.yaml").read_text())
-    assert len(uses) == 2  # the server's and the clients'
-    assert all(use.startswith("${POSTGRES_PASSWORD:?") for use in uses)
-    example = (ROOT / "docker" / ".env.example").read_text()
-    assert "\nPOSTGRES_PASSWORD=\n" in example
+def test_the_password_is_in_a_file_alone_and_has_no_default() -> None:
+    text = (ROOT / "docker" / "compose.yaml").read_text()
+    place = COMPOSE["secrets"]["postgres_password"]["file"]
+    assert place == "${POSTGRES_PASSWORD_FILE:-./secrets/postgres_password}"
+    assert not (ROOT / "docker" / "secrets").exists() or "docker/secrets/" in (ROOT / ".gitignore").read_text()
+    assert not re.findall(r"://[^/\s]*:[^/\s]*@", text)  # no address holds one
+    assert not re.findall(r"PASSWORD(?!_FILE)\b", text)  # and no variable does
+    server, client = SERVICES["postgres"], OURS["daemon"]
+    mounted = "/run/secrets/postgres_password"
+    assert mounted == server["environment"]["POSTGRES_PASSWORD_FILE"]
+    assert mounted == client["environment"]["BREADTHFLOW_DATABASE_PASSWORD_FILE"]
+    assert all(service["secrets"] == ["postgres_password"] for service in (server, *OURS.values()))
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_setting_and_no_other_reaches_the_containers(name: str) -> None:
     image = re.findall(r"\bBREADTHFLOW_\w+", (ROOT / "docker" / "Dockerfile").read_text())
-    passed = {key for key in OURS[name]["environment"] if key.startswith("BREADTHFLOW_")}
+    passed = {key.removesuffix("_PASSWORD_FILE") for key in OURS[name]["environment"] if key.startswith("BREADTHFLOW_")}
+    passed = {f"{key}_PASSWORD" if key == "BREADTHFLOW_DATABASE" else key for key in passed}
     assert passed | set(image) == {f"BREADTHFLOW_{field.upper()}" for field in Settings.model_fields}
 
 
@@ -95,22 +114,22 @@ def test_the_image_is_built_from_files_that_exist_and_are_sent() -> None:
     assert f"USER {OURS['daemon']['user']}\n" in dockerfile
 
 
-def test_runs_can_write_where_the_pages_go() -> None:
+def test_runs_can_write_where_pages_and_backups_go() -> None:
     volumes = dict(volume.split(":")[:2] for volume in SERVICES["code-location"]["volumes"] if "$" not in volume)
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
     (home,) = re.findall(r"BREADTHFLOW_HOME=(\S+)", dockerfile)
-    place = page_path(Path(home), "demo").parent
-    assert volumes["reports"] == str(place)
-    assert (
-        f" {place}\n" in dockerfile.partition("install --directory --owner 10001")[2]
-    )  # a volume is owned as in the image
+    (backups,) = re.findall(r"BREADTHFLOW_BACKUP_FOLDER=(\S+)", dockerfile)
+    pages = str(page_path(Path(home), "demo").parent)
+    assert (volumes["reports"], volumes["backups"]) == (pages, backups)
+    owned = dockerfile.partition("install --directory --owner 10001")[2].partition("\n\n")[0].split()
+    assert {pages, backups} <= set(owned)  # a volume is owned as in the image
 
 
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [
         ("check-jsonschema", ["--builtin-schema", "vendor.compose-spec", "docker/compose.yaml"]),
-        ("hadolint", ["docker/Dockerfile"]),
+        ("hadolint", ["docker/Dockerfile", "docker/pgbouncer/Dockerfile"]),
     ],
 )
 def test_the_files_keep_their_published_rules(program: str, arguments: list[str]) -> None:
@@ -128,6 +147,109 @@ def test_the_server_is_asked_in_words_that_pg_isready_knows() -> None:
     arguments = SERVICES["postgres"]["healthcheck"]["test"][2:]
     asked = subprocess.run([program, *arguments, "--port=1"], check=False, capture_output=True)
     assert asked.returncode == 2  # nobody answered on port 1; 3 would say that the question is wrong
+
+
+CONFIGURATION = ROOT / "docker" / "postgres" / "postgresql.conf"
+
+
+def configured() -> dict[str, str]:
+    """What the file says, by name."""
+    lines = re.findall(r"^(\w[\w.]*) = (?:'(.*)'|(\S+))$", CONFIGURATION.read_text(), re.M)
+    return {name: quoted or plain for name, quoted, plain in lines}
+
+
+def test_postgres_starts_with_its_file_and_takes_every_setting() -> None:
+    command = SERVICES["postgres"]["command"]
+    target = "/etc/postgresql/postgresql.conf"
+    assert f"config_file={target}" in command
+    assert f"./postgres/postgresql.conf:{target}:ro" in SERVICES["postgres"]["volumes"]
+    # The wheel's PostgreSQL has no contrib modules; in the container both are there.
+    without = re.sub(
+        r"^(pg_stat_statements\..*|shared_preload_libraries.*)$", "", CONFIGURATION.read_text(), flags=re.M
+    )
+    with private_home() as home:
+        server = EmbeddedServer(home)
+        server.ensure_running()
+        server.stop()
+        with (server.data / "postgresql.conf").open("a") as own:
+            own.write(without)
+        server.ensure_running()
+        with closing(psycopg2.connect(server.url("postgres"))) as connection, connection.cursor() as cursor:
+            # The embedded server is given its own on the command line.
+            own_way = {"listen_addresses", "shared_buffers"}
+            cursor.execute("SELECT lower(name), setting, applied FROM pg_file_settings")
+            taken = {name: (setting, applied) for name, setting, applied in cursor.fetchall()}
+            for name, value in configured().items():
+                if "pg_stat" not in name + value:
+                    assert taken[name] == (value, name not in own_way)
+
+
+def test_postgres_fits_into_its_memory() -> None:
+    """Buffers, and in the worst case each of the few connections that sort and one that makes an index."""
+    said = {name: int(value.removesuffix("MB")) for name, value in configured().items() if value.endswith("MB")}
+    assert SERVICES["postgres"]["mem_limit"] == "1g"
+    assert said["shared_buffers"] + 16 * said["work_mem"] + 2 * said["maintenance_work_mem"] < 800
+    assert said["effective_cache_size"] < 1024
+
+
+@contextmanager
+def pgbouncer(server: EmbeddedServer, directory: Path, mode: str) -> Iterator[str]:
+    """The pool as its container starts it, in front of the tests' server; an address that lacks the database's name."""
+    if shutil.which("pgbouncer") is None:
+        pytest.skip("pgbouncer is not installed; on Debian: apt-get install pgbouncer")
+    port, users, secret = free_port(), directory / "userlist.txt", directory / "password"
+    secret.write_text('with"quotes\n')
+    said = (ROOT / "docker" / "pgbouncer" / "pgbouncer.ini").read_text()
+    for ours, theirs in {
+        "host=postgres": f"host={server.socket_directory()}",
+        "listen_addr = *": "listen_addr = 127.0.0.1",
+        "6432": str(port),
+        "/tmp/userlist.txt": str(users),  # noqa: S108
+        "pool_mode = transaction": f"pool_mode = {mode}",
+        "server_tls_sslmode = prefer": "server_tls_sslmode = disable",  # a socket has none
+    }.items():
+        assert ours in said
+        said = said.replace(ours, theirs)
+    said += f"user = {server.data.owner()}\n" if os.geteuid() == 0 else ""  # it does not run as root either
+    (directory / "pgbouncer.ini").write_text(said)
+    start = (ROOT / "docker" / "pgbouncer" / "start.sh").read_text().replace("/tmp/userlist.txt", str(users))  # noqa: S108
+    start = start.replace("umask 077", "umask 022")  # the account above has to read it
+    with subprocess.Popen(
+        ["sh", "-c", start, "start.sh", directory / "pgbouncer.ini"],  # noqa: S607
+        env={**os.environ, "POSTGRES_USER": "postgres", "POSTGRES_PASSWORD_FILE": str(secret)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            address = f"postgresql://postgres:with%22quotes@127.0.0.1:{port}/"
+            wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            yield address
+        finally:
+            process.kill()
+
+
+def locks(address: str) -> tuple[bool, int]:
+    """Whether a second client gets the lock that a first one holds; how many locks are left when both have gone."""
+    with closing(psycopg2.connect(address)) as first, closing(psycopg2.connect(address)) as second:
+        first.autocommit = second.autocommit = True
+        asked = second.cursor()
+        first.cursor().execute("SELECT pg_advisory_lock(7)")
+        asked.execute("SELECT pg_try_advisory_lock(7)")
+        (got,) = asked.fetchone() or (None,)
+    with closing(psycopg2.connect(address)) as third, third.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7")
+        (left,) = cursor.fetchone() or (0,)
+    return bool(got), int(left)
+
+
+def test_the_pool_is_for_readers_because_locks_do_not_hold_in_it(database: Database, server: EmbeddedServer) -> None:
+    """What docs/scaling.md says of PgBouncer; in session mode they would."""
+    name = database_name(database.url)
+    with private_home() as directory, pgbouncer(server, directory, "transaction") as address:
+        reader = Database(f"{address}{name}", None)
+        assert revision(reader) == HEAD
+        assert locks(reader.url) == (True, 1)
+    with private_home() as directory, pgbouncer(server, directory, "session") as address:
+        assert locks(f"{address}{name}") == (False, 0)
 
 
 class Containers:
@@ -158,8 +280,9 @@ class Containers:
             )
         try:
             yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0, (self._logs / name).read_text()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0, (self._logs / name).read_text()
         finally:
             process.kill()
             process.wait()
@@ -169,6 +292,16 @@ class Containers:
         check = SERVICES[name]["healthcheck"]["test"][1:]
         wait_until(lambda: process.poll() is not None or self.run(check, name).returncode == 0, 120)
         assert process.poll() is None, (self._logs / name).read_text()
+
+    def runs(self) -> list[tuple[str, str, str | None]]:
+        """Dagster's runs, oldest first: id, status, and the run that each one repeats."""
+        url = dagster_url(Settings(database_url=SecretStr(self._database_url)))
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT run_id, status, (SELECT value FROM run_tags WHERE run_tags.run_id = runs.run_id "
+                "AND key = 'dagster/parent_run_id') FROM runs ORDER BY id"
+            )
+            return cursor.fetchall()
 
     def _command(self, words: list[str]) -> list[str]:
         return [str(PROGRAMS / words[0]), *(self._translated(word) for word in words[1:])]
@@ -181,7 +314,13 @@ class Containers:
     def _options(self, name: str) -> dict[str, Any]:
         given = {key: re.sub(r"\$\{\w+:-\}", "", value) for key, value in SERVICES[name]["environment"].items()}
         image = {"BREADTHFLOW_HOME": str(self._home.parent), "DAGSTER_HOME": str(self._home)}
-        given["BREADTHFLOW_DATABASE_URL"] = self._database_url
+        secret = self._logs / "postgres_password"
+        secret.write_text("not needed here\n")
+        given |= {
+            "BREADTHFLOW_DATABASE_URL": self._database_url,
+            "BREADTHFLOW_DATABASE_PASSWORD_FILE": str(secret),
+            "BREADTHFLOW_BACKUP_FOLDER": str(self._home.parent / "backups"),
+        }
         return {"cwd": self._home, "env": {**os.environ, **image, **given}}
 
 
@@ -201,3 +340,42 @@ def test_the_services_start_in_order_are_found_healthy_and_stop(
         with containers.service("webserver") as webserver, containers.service("daemon") as daemon:
             containers.wait_until_healthy("webserver", webserver)
             containers.wait_until_healthy("daemon", daemon)
+
+
+def kill_the_container_of(process: subprocess.Popen[bytes], directory: Path) -> None:
+    """The kernel ends what is left in a container when its first process dies. directory: what its processes name."""
+    inside = psutil.Process(process.pid).children(recursive=True)
+    for one in psutil.process_iter():  # Dagster's `tail` of what a step prints is nobody's child
+        with suppress(psutil.Error):
+            inside += [one] if one.name() == "tail" and any(str(directory) in part for part in one.cmdline()) else []
+    for one in [*inside, psutil.Process(process.pid)]:
+        with suppress(psutil.Error):
+            one.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_run_whose_code_server_dies_is_failed_and_tried_again_within_two_minutes(
+    tmp_path: Path, fresh_database: Callable[[], str]
+) -> None:
+    containers = Containers(tmp_path, fresh_database())
+    for name in ("migrate", "migrate-dagster"):
+        containers.run(SERVICES[name]["command"], name).check_returncode()
+    months = {"dagster/asset_partition_range_start": "2016-01", "dagster/asset_partition_range_end": "2024-12"}
+    launch = ["dagster", "job", "launch", "-w", "workspace.yaml", "-j", DAILY_JOB, "--tags", json.dumps(months)]
+    with containers.service("daemon") as daemon:
+        with containers.service("code-location") as first:
+            containers.wait_until_healthy("code-location", first)
+            containers.run(launch, "daemon").check_returncode()
+            wait_until(lambda: [status for _, status, _ in containers.runs()] == ["STARTED"], 90)
+            kill_the_container_of(first, tmp_path)
+        died = time.monotonic()
+        assert SERVICES["code-location"]["restart"] == "unless-stopped"
+        with containers.service("code-location") as second:
+            # One pool holds all that writes to the market: the second run can only start when its place is free.
+            wait_until(lambda: [status for _, status, _ in containers.runs()] == ["FAILURE", "STARTED"], 120)
+            assert time.monotonic() - died < 120
+            (dead, _, _), (_, _, repeated) = containers.runs()
+            assert repeated == dead
+            assert daemon.poll() is None
+            kill_the_container_of(second, tmp_path)

@@ -4,11 +4,12 @@ Modules import what only some of their commands need when these are called, so t
 """
 
 from breadthflow_pipelines.cli import runs, reading, explaining, judging, calibration, publishing  # isort: skip
-from breadthflow_pipelines.cli import decisions, sources, service  # isort: skip
+from breadthflow_pipelines.cli import decisions, sources, service, backups  # isort: skip
 from breadthflow_pipelines.cli.app import app, main
 
 __all__ = [
     "app",
+    "backups",
     "calibration",
     "decisions",
     "explaining",

@@ -10,6 +10,7 @@ DAILY_JOB = "bring_up_to_date"
 PUBLISHED_JOB = "import_published_counts"
 CHECKS_JOB = "run_checks"
 WEEKLY_JOB = "rerun_events"
+BACKUP_JOB, DRILL_JOB, UPKEEP_JOB = "back_up", "restore_drill", "look_after_databases"
 LATE_CHECK = "last_session_in"  # of each of WATCHED; judged by the clock
 
 CALENDAR = "calendar"  # no asset, and other datasets follow it: a change in it changes which session was the one before

@@ -23,9 +23,11 @@ from breadthflow_pipelines.orchestration.automation.schedules import (
     daily_schedule,
     jobs,
     nightly_schedule,
+    upkeep_schedules,
     weekly_schedule,
 )
 from breadthflow_pipelines.orchestration.automation.sensors import sensors
+from breadthflow_pipelines.orchestration.automation.upkeep import upkeep_jobs
 from breadthflow_pipelines.orchestration.freshness import late_checks, with_freshness
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_records
 from breadthflow_pipelines.orchestration.partitions import monthly
@@ -40,7 +42,7 @@ def build(settings: Settings) -> dg.Definitions:
     """Everything that Dagster shows and runs, for these settings."""
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     months = monthly(settings, calendar)
-    all_jobs = jobs()
+    all_jobs, upkeep = jobs(), upkeep_jobs()
     assets = [
         securities,
         universe_members,
@@ -65,11 +67,12 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=with_freshness(assets, calendar),
         asset_checks=[*dg.load_asset_checks_from_package_module(checks), *SUITE_CHECKS, *late_checks()],
-        jobs=all_jobs,
+        jobs=[*all_jobs, *upkeep],
         schedules=[
             daily_schedule(all_jobs.daily, settings, calendar, first_day_due_or_recent),
             nightly_schedule(all_jobs.checks, calendar),
             weekly_schedule(all_jobs.weekly, calendar),
+            *upkeep_schedules(upkeep, calendar, settings),
         ],
         sensors=[*sensors(all_jobs.daily, all_jobs.checks, settings), tidy_records()],
         resources={"market": Market()},

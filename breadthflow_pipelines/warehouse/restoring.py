@@ -1,0 +1,165 @@
+"""Backups put back: into databases beside the present ones, compared row by row, and only then given their names.
+
+So nothing is changed by a backup that does not come back whole. What a backup is, backups.py says.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg2
+from psycopg2 import errors, sql
+
+from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.warehouse import postgres_programs
+from breadthflow_pipelines.warehouse.addresses import database_name, maintenance, sibling
+from breadthflow_pipelines.warehouse.backups import Backup, Dump, feed, read_through
+from breadthflow_pipelines.warehouse.database import connect, exists
+from breadthflow_pipelines.warehouse.fingerprints import difference, fingerprints
+from breadthflow_pipelines.warehouse.sealing import Key
+
+_MOST_JOBS = 4
+_VERSION_ONLY = {"alembic_version"}  # the one row that tables without content have
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A database that came back. kept_as: the name under which the rows before it stay, or None if there were none."""
+
+    name: str
+    rows: int
+    kept_as: str | None
+
+
+def restore(backup: Backup, urls: Mapping[str, str], key: Key | None, *, replace: bool) -> list[Restored]:
+    """Put each database of a backup where the addresses say. replace: also where there are rows, which are kept.
+
+    Raises:
+        RequestError: a database has rows, is in use, or is on an older server; the key is missing or wrong.
+        BreadthFlowError: the backup is damaged, or what came back is not what was saved.
+    """
+    read_through(backup, key)
+    filled = {name for name in backup.dumps if exists(urls[name]) and _has_rows(urls[name])}
+    if filled and not replace:
+        names = " and ".join(f'"{database_name(urls[name])}"' for name in sorted(filled))
+        raise RequestError(
+            f"There are rows in {names}. To put the backup in their place and keep them under another name, "
+            "add --replace."
+        )
+    for name in backup.dumps:
+        _refuse_used(urls[name])
+    with _scratch(backup, urls, key) as scratch:
+        stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
+        kept = {name: f"{database_name(urls[name])}_before_{stamp}" for name in filled}
+        _swap(urls, scratch, kept)
+    return [Restored(database_name(urls[name]), dump.rows, kept.get(name)) for name, dump in backup.dumps.items()]
+
+
+def rehearse(backup: Backup, urls: Mapping[str, str], key: Key | None) -> None:
+    """Restore a backup into databases of its own, compare them, and drop them.
+
+    Raises:
+        BreadthFlowError: it does not come back as it was saved.
+    """
+    read_through(backup, key)
+    with _scratch(backup, urls, key):
+        pass
+
+
+@contextmanager
+def _scratch(backup: Backup, urls: Mapping[str, str], key: Key | None) -> Iterator[dict[str, str]]:
+    """The addresses of databases with the backup's rows, proven equal; those that keep their name are dropped."""
+    scratch = {name: sibling(urls[name], f"_restoring_{os.getpid()}") for name in backup.dumps}
+    try:
+        for name, dump in backup.dumps.items():
+            _fill(backup, dump, scratch[name], key)
+        yield scratch
+    finally:
+        for url in scratch.values():
+            with suppress(BreadthFlowError, psycopg2.Error):
+                _administer(url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)"))
+
+
+def _fill(backup: Backup, dump: Dump, url: str, key: Key | None) -> None:
+    with closing(connect(maintenance(url))) as connection:
+        server = connection.server_version // 10000
+    if server < dump.server:
+        raise RequestError(f"The backup is of PostgreSQL {dump.server}; this server is older, {server}.")
+    try:
+        _administer(url, sql.SQL("CREATE DATABASE {} TEMPLATE template0"))
+    except errors.InsufficientPrivilege:
+        raise RequestError("To restore, this user needs the right to create databases (CREATEDB).") from None
+    write = feed(backup, dump, key)
+    # Roles are the server's, and not in the backup.
+    options = ["--no-owner", "--no-privileges", "--exit-on-error"]
+    if write is None:
+        options += [f"--jobs={min(os.cpu_count() or 1, _MOST_JOBS)}", str(backup.path / dump.file)]
+    postgres_programs.run([postgres_programs.program("pg_restore", server), *options], url, backup.path, write)
+    with closing(connect(url)) as connection:
+        found = fingerprints(connection)
+        if differs := difference(dump.tables, found):
+            raise BreadthFlowError(f"{backup.path / dump.file} did not come back as it was saved: {differs}.")
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        connection.commit()
+
+
+def _has_rows(url: str) -> bool:
+    with closing(connect(url)) as connection:
+        found = fingerprints(connection)
+    return any(table.rows for name, table in found.items() if name not in _VERSION_ONLY)
+
+
+def _refuse_used(url: str) -> None:
+    """Raise if somebody is connected."""
+    with closing(connect(maintenance(url))) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT coalesce(nullif(application_name, ''), 'without a name') FROM pg_stat_activity "
+            "WHERE datname = %s AND backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY 1",
+            (database_name(url),),
+        )
+        users = [name for (name,) in cursor.fetchall()]
+    if users:
+        raise _used(f'"{database_name(url)}"', f" ({', '.join(users)})")
+
+
+def _used(database: str, by: str) -> RequestError:
+    return RequestError(
+        f"The database {database} is in use{by}. Stop breadthflow up, its runs and other clients first."
+    )
+
+
+def _swap(urls: Mapping[str, str], scratch: Mapping[str, str], kept: Mapping[str, str]) -> None:
+    """Give the restored databases their names: all of a server in one transaction."""
+    for server in sorted({maintenance(url) for url in scratch.values()}):
+        names = [name for name, url in scratch.items() if maintenance(url) == server]
+        try:
+            with closing(connect(server)) as connection, connection, connection.cursor() as cursor:
+                for name in names:
+                    present, fresh = database_name(urls[name]), database_name(scratch[name])
+                    if name in kept:
+                        cursor.execute(_renaming(present, kept[name]))
+                    elif exists(urls[name]):
+                        cursor.execute(_renaming(present, f"{fresh}_empty"))
+                    cursor.execute(_renaming(fresh, present))
+        except errors.ObjectInUse:  # by somebody who has just come
+            raise _used(" or ".join(f'"{database_name(urls[name])}"' for name in names), "") from None
+    for name, url in urls.items():
+        if name in scratch and name not in kept:
+            _administer(url, sql.SQL("DROP DATABASE IF EXISTS {}"), f"{database_name(scratch[name])}_empty")
+
+
+def _renaming(old: str, new: str) -> sql.Composed:
+    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
+
+
+def _administer(url: str, statement: sql.SQL, name: str | None = None) -> None:
+    """Run a statement about the database that an address names, or another one of its server, from outside of it."""
+    connection = connect(maintenance(url))
+    connection.autocommit = True
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement.format(sql.Identifier(name or database_name(url))))

@@ -1,0 +1,103 @@
+"""The files for one machine without containers and for Kubernetes: they keep their programs' rules and compose.yaml's.
+
+Neither is started here.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from breadthflow_pipelines.orchestration.hosting import serve
+from breadthflow_pipelines.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+UNIT = (ROOT / "docker" / "breadthflow.service").read_text()
+VALUES: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "kubernetes" / "values.yaml").read_text())
+UPGRADE = yaml.safe_load((ROOT / "docker" / "kubernetes" / "upgrade.yaml").read_text())
+SERVICES = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+(CODE,) = VALUES["dagster-user-deployments"]["deployments"]
+PODS = {"code location": CODE, "webserver": VALUES["dagsterWebserver"], "daemon": VALUES["dagsterDaemon"]}
+MOST_EXPOSED = 20  # tenths; systemd calls up to 4 OK
+
+
+def said(name: str) -> str:
+    (value,) = re.findall(rf"^{name}=(.*)$", UNIT, re.M)
+    return str(value)
+
+
+@pytest.mark.parametrize(
+    "question", [("verify",), ("security", "--offline=true", f"--threshold={MOST_EXPOSED}")], ids=["verify", "security"]
+)
+def test_the_unit_is_one_that_systemd_takes_and_lets_do_little(question: tuple[str, ...], tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / "breadthflow.service"
+    unit.write_text(UNIT.replace("/opt/breadthflow/bin/breadthflow up", "/bin/true up"))
+    asked = subprocess.run([program, *question, unit], capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert "Unknown" not in asked.stderr
+
+
+def test_the_unit_waits_until_up_has_stopped_everything_and_does_not_repeat_a_refusal() -> None:
+    by_itself = serve.DAEMON_STOP + serve.RUNS_STOP + serve.WEBSERVER_STOP + serve.CODE_SERVER_STOP + serve.LEFT_STOP
+    assert int(said("TimeoutStopSec")) > by_itself + 60  # in which PostgreSQL may write its last checkpoint
+    assert said("KillMode") == "mixed"  # up is asked alone, and asks its processes in order
+    assert (said("Restart"), said("RestartPreventExitStatus")) == ("on-failure", "2")
+    assert f"BREADTHFLOW_HOME=/var/lib/{said('StateDirectory')}" in said("Environment")
+    assert said("User") != "root"
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_runs_as_the_image_and_compose_have_it(name: str) -> None:
+    pod = PODS[name]
+    assert pod["podSecurityContext"]["runAsUser"] == int(SERVICES["daemon"]["user"].split(":")[0]) > 0
+    container = pod["securityContext"]
+    assert (container["readOnlyRootFilesystem"], container["capabilities"]) == (True, {"drop": ["ALL"]})
+    assert pod["resources"]["limits"]["memory"] == SERVICES[name.replace(" ", "-")]["mem_limit"].upper() + "i"
+    environment = {each["name"]: each["value"] for each in pod["env"]}
+    assert f"DAGSTER_HOME={environment['DAGSTER_HOME']} " in DOCKERFILE  # where dagster.yaml is copied to
+    assert f"COPY dagster.yaml docker/workspace.yaml {environment['DAGSTER_HOME']}/" in DOCKERFILE
+    settings = {name.removesuffix("_FILE") for name in environment if name.startswith("BREADTHFLOW_")}
+    assert settings <= {f"BREADTHFLOW_{field.upper()}" for field in Settings.model_fields}
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+    assert environment["BREADTHFLOW_DATABASE_PASSWORD_FILE"] == f"{mounts['secret']}/postgresql-password"
+    assert mounts["tmp"] == "/tmp"  # noqa: S108 - the root file system is read-only
+
+
+def test_the_code_location_is_the_same_as_in_compose() -> None:
+    command = SERVICES["code-location"]["command"]
+    assert command[:3] == ["dagster", "api", "grpc"]  # as the chart starts one by dagsterApiGrpcArgs
+    assert CODE["dagsterApiGrpcArgs"] == command[command.index("--module-name") :]
+    assert str(CODE["port"]) == command[command.index("--port") + 1]
+    (server,) = VALUES["dagsterWebserver"]["workspace"]["servers"]
+    assert (server["host"], server["port"]) == (CODE["name"], CODE["port"])
+    assert server["name"] == command[command.index("--location-name") + 1]
+    written = {mount["mountPath"] for mount in CODE["volumeMounts"]} - {"/tmp", "/etc/breadthflow/secret"}  # noqa: S108
+    assert written == {volume.split(":")[1] for volume in SERVICES["code-location"]["volumes"] if "$" not in volume}
+
+
+def test_the_launcher_is_that_of_dagster_yaml_and_no_password_is_written_down() -> None:
+    launcher = VALUES["runLauncher"]["config"]["customRunLauncher"]
+    ours = yaml.safe_load((ROOT / "dagster.yaml").read_text())["run_launcher"]
+    assert (launcher["module"], launcher["class"]) == (ours["module"], ours["class"])
+    assert VALUES["postgresql"]["enabled"] is VALUES["generatePostgresqlPasswordSecret"] is False
+    assert "postgresqlPassword" not in VALUES["postgresql"]
+    assert not re.findall(r"://[^/\s@]*:[^/\s@]*@", str(VALUES) + str(UPGRADE))
+
+
+def test_the_upgrade_runs_what_compose_runs_before_anything_else() -> None:
+    pod = UPGRADE["spec"]["template"]["spec"]
+    (market,), (dagster,) = pod["initContainers"], pod["containers"]
+    assert [market["command"], dagster["command"]] == [
+        SERVICES["migrate"]["command"],
+        SERVICES["migrate-dagster"]["command"],
+    ]
+    assert market["image"] == dagster["image"] == "{repository}:{tag}".format(**CODE["image"])

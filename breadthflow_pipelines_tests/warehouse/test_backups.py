@@ -1,0 +1,361 @@
+"""Backups: what comes back is what was saved, and what cannot come back changes nothing."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from breadthflow_pipelines.errors import BreadthFlowError, DiskFullError, RequestError
+from breadthflow_pipelines.warehouse import backups, postgres_programs, restoring
+from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.backups import DAGSTER, MARKET, Backup, back_up, backups_in, read
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.warehouse.fingerprints import fingerprints
+from breadthflow_pipelines.warehouse.restoring import rehearse, restore
+from breadthflow_pipelines.warehouse.sealing import Key, new_key
+from breadthflow_pipelines_tests.conftest import administer
+from breadthflow_pipelines_tests.warehouse.conftest import SmallDisk
+
+Rows = dict[str, list[Any]]
+
+
+@pytest.fixture
+def urls(database: Database, fresh_database: Callable[[], str]) -> dict[str, str]:
+    """The market's database with some rows, and one that stands for Dagster's."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO publications (exchange, place) VALUES ('NYSE', '/data/nyse'), ('ÆX', '/data/a''b')")
+        cursor.execute(
+            "INSERT INTO securities (security_id, security_key, synthetic) "
+            "SELECT n, 'S' || n, true FROM generate_series(1, 500) n"
+        )
+    dagster = fresh_database()
+    execute(dagster, "CREATE TABLE runs (run_id text, started timestamptz, share float8)")
+    execute(dagster, "INSERT INTO runs VALUES ('one', now(), 0.1 + 0.2), ('two', NULL, 'nan')")
+    return {MARKET: database.url, DAGSTER: dagster}
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Key:
+    new_key(tmp_path / "key")
+    return Key(tmp_path / "key")
+
+
+def execute(url: str, statement: str) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def rows(urls: dict[str, str]) -> Rows:
+    """Every row of every table, in order."""
+    found: Rows = {}
+    for name, url in urls.items():
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f'SELECT t::text FROM "{table}" t ORDER BY 1')
+                found[f"{name} {table}"] = cursor.fetchall()
+    return found
+
+
+def schema(url: str) -> list[Any]:
+    """Columns of tables and views, triggers, functions, indexes, constraints, comments, as the server writes them."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name || column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' "
+            "UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal "
+            "UNION ALL SELECT proname, pg_get_functiondef(oid) FROM pg_proc "
+            "WHERE pronamespace = 'public'::regnamespace AND prokind IN ('f', 'p') "
+            "UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
+            "UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE connamespace = 'public'::regnamespace "
+            "UNION ALL SELECT objoid::regclass::text, description FROM pg_description "
+            "WHERE classoid = 'pg_class'::regclass AND objoid >= 16384 ORDER BY 1, 2"
+        )
+        return cursor.fetchall()
+
+
+def databases(server: EmbeddedServer) -> set[str]:
+    with closing(psycopg2.connect(server.url("postgres"))) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def drop(server: EmbeddedServer, urls: dict[str, str]) -> None:
+    for url in urls.values():
+        administer(server, f'DROP DATABASE "{database_name(url)}" WITH (FORCE)')
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_store_that_was_destroyed_comes_back_row_by_row(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path, key: Key, encrypted: bool
+) -> None:
+    used = key if encrypted else None
+    before = rows(urls)
+    assert len(before["market securities"]) == 500
+    declared = schema(urls[MARKET])
+    assert len(declared) > 200
+    made = back_up(urls, tmp_path / "backups", used, None)
+    assert {path.stat().st_mode & 0o777 for path in made.path.glob("*.dump*")} == {0o600}
+    assert (b"/data/nyse" in (made.path / made.dumps[MARKET].file).read_bytes()) is False  # compressed, or encrypted
+    drop(server, urls)
+    restored = restore(made, urls, used, replace=False)
+    assert rows(urls) == before
+    assert schema(urls[MARKET]) == declared
+    assert {each.name: each.kept_as for each in restored} == dict.fromkeys(map(database_name, urls.values()))
+
+
+def test_an_encrypted_archive_is_opened_by_its_key_alone_and_holds_nothing_in_the_clear(
+    urls: dict[str, str], tmp_path: Path, key: Key
+) -> None:
+    made = back_up(urls, tmp_path / "backups", key, None)
+    archive = made.path / made.dumps[MARKET].file
+    assert archive.read_bytes().startswith(b"age-encryption.org/v1\n")  # so the program age opens it as well
+    assert b"PGDMP" not in archive.read_bytes()  # how archives of pg_dump begin
+    with (tmp_path / "plain").open("wb") as plain:
+        key.open(archive, plain)
+    assert (tmp_path / "plain").read_bytes().startswith(b"PGDMP")
+
+
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def rewrite(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """A manifest that is whole and does not fit its archive."""
+    said = json.loads(file.read_text())
+    del said["sha256"]
+    change(said)
+    file.write_text(json.dumps({**said, "sha256": backups._digest(said)}))
+
+
+def claim_another_row(file: Path) -> None:
+    rewrite(file, lambda said: said["dumps"][MARKET]["tables"]["publications"].update(rows=3))
+
+
+def claim_a_newer_server(file: Path) -> None:
+    rewrite(file, lambda said: said["dumps"][MARKET].update(server=99))
+
+
+def claim_newer_tables(file: Path) -> None:
+    rewrite(file, lambda said: said.update(schema="9999"))
+
+
+@pytest.mark.parametrize(
+    ("what", "how", "told"),
+    [
+        ("market", cut_short, "was changed or cut short"),
+        ("dagster", flip, "was changed or cut short"),
+        ("market", Path.unlink, "is missing"),
+        ("manifest", flip, "was changed or cut short"),
+        ("manifest", cut_short, "was changed or cut short"),
+        ("manifest", Path.unlink, "is no backup"),
+        ("manifest", claim_another_row, "publications: 3 rows were saved, 2 rows came back"),
+        ("manifest", claim_a_newer_server, "PostgreSQL 99"),
+        ("manifest", claim_newer_tables, "newer BreadthFlow"),
+    ],
+)
+def test_a_damaged_backup_is_refused_and_nothing_is_changed(
+    server: EmbeddedServer,
+    urls: dict[str, str],
+    tmp_path: Path,
+    key: Key,
+    what: str,
+    how: Callable[[Path], None],
+    told: str,
+) -> None:
+    path = back_up(urls, tmp_path / "backups", key, None).path
+    (file,) = path.glob(f"{what}.*")
+    how(file)
+    before, there = rows(urls), databases(server)
+    with pytest.raises(BreadthFlowError, match=told):
+        restore(read(path), urls, key, replace=True)
+    assert (rows(urls), databases(server)) == (before, there)
+
+
+def test_another_key_and_none_are_refused_and_nothing_is_changed(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path, key: Key
+) -> None:
+    made = back_up(urls, tmp_path / "backups", key, None)
+    new_key(tmp_path / "another")
+    before, there = rows(urls), databases(server)
+    with pytest.raises(RequestError, match="was encrypted for another key"):
+        restore(made, urls, Key(tmp_path / "another"), replace=True)
+    with pytest.raises(RequestError, match="is encrypted: set BREADTHFLOW_BACKUP_KEY"):
+        restore(made, urls, None, replace=True)
+    assert (rows(urls), databases(server)) == (before, there)
+
+
+def test_a_store_with_rows_is_kept_under_another_name_and_only_where_that_was_said(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    before = rows(urls)
+    made = back_up(urls, tmp_path / "backups", None, None)
+    execute(urls[MARKET], "DELETE FROM publications WHERE exchange = 'NYSE'")
+    later = rows(urls)
+    with pytest.raises(RequestError, match="add --replace"):
+        restore(made, urls, None, replace=False)
+    assert rows(urls) == later
+    kept = {each.name: each.kept_as for each in restore(made, urls, None, replace=True)}
+    assert rows(urls) == before
+    old = {name: server.url(str(kept[database_name(url)])) for name, url in urls.items()}
+    assert rows(old) == later
+    drop(server, old)
+
+
+def test_a_database_that_somebody_uses_is_left_alone(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    made = back_up(urls, tmp_path / "backups", None, None)
+    notebook = psycopg2.connect(urls[MARKET], application_name="a notebook")
+    with closing(notebook), pytest.raises(RequestError, match=r"in use \(a notebook\)"):
+        restore(made, urls, None, replace=True)
+    assert not [name for name in databases(server) if "_restoring_" in name or "_before_" in name]
+
+
+@pytest.mark.slow
+def test_who_comes_while_the_backup_is_put_back_keeps_the_database_as_it_is(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(urls, tmp_path / "backups", None, None)
+    execute(urls[MARKET], "DELETE FROM publications")
+    before, there = rows(urls), databases(server)
+    monkeypatch.setattr(restoring, "_refuse_used", lambda _: None)
+    with closing(psycopg2.connect(urls[MARKET])), pytest.raises(RequestError, match=r"is in use\. Stop breadthflow up"):
+        restore(made, urls, None, replace=True)
+    assert (rows(urls), databases(server)) == (before, there)
+
+
+def test_a_server_that_ends_idle_transactions_does_not_end_a_backup(urls: dict[str, str], tmp_path: Path) -> None:
+    name = database_name(urls[MARKET])
+    execute(urls[MARKET], f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '20ms'")
+    assert back_up(urls, tmp_path, None, None).dumps[MARKET].rows > 500
+
+
+def test_a_rehearsal_leaves_no_database_and_finds_what_does_not_come_back(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    there = databases(server)
+    made = back_up(urls, tmp_path / "backups", None, None)
+    rehearse(made, urls, None)
+    claim_another_row(made.path / "manifest.json")
+    with pytest.raises(BreadthFlowError, match="did not come back as it was saved: publications"):
+        rehearse(read(made.path), urls, None)
+    assert databases(server) == there
+
+
+def at(folder: Path, moment: str, manifest: str) -> Path:
+    place = folder / f"breadthflow-{moment}"
+    place.mkdir(parents=True)
+    (place / "manifest.json").write_text(manifest)
+    return place
+
+
+def test_the_oldest_go_and_what_is_no_backup_stays(urls: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    oldest, older = at(folder, "20250101T000000Z", "{}"), at(folder, "20250201T000000Z", "{}")
+    (folder / "breadthflow-20240101T000000Z").mkdir()  # no manifest: not ours
+    (folder / "notes.txt").write_text("keep me")
+    killed = folder / ".partial-breadthflow-20240101T000000Z"
+    killed.mkdir()
+    made = back_up(urls, folder, None, 2)
+    assert backups_in(folder) == [older, made.path]
+    assert not oldest.exists()
+    assert not killed.exists()
+    assert (folder / "notes.txt").exists()
+    assert (folder / "breadthflow-20240101T000000Z").exists()
+
+
+def test_a_backup_that_fails_leaves_nothing_and_removes_nothing(
+    urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "backups"
+    old = at(folder, "20250101T000000Z", "{}")
+    monkeypatch.setattr(postgres_programs, "program", lambda *_, **__: Path("/bin/false"))
+    with pytest.raises(BreadthFlowError, match="false failed"):
+        back_up(urls, folder, None, 1)
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", old.name]
+
+
+def test_two_backups_into_one_folder_at_once_are_one_too_many(urls: dict[str, str], tmp_path: Path) -> None:
+    with backups._alone_in(tmp_path), pytest.raises(RequestError, match="Another backup is being made"):
+        back_up(urls, tmp_path, None, None)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_full_disk_is_told_and_leaves_nothing(
+    urls: dict[str, str], small_disk: SmallDisk, key: Key, encrypted: bool
+) -> None:
+    execute(urls[DAGSTER], "CREATE TABLE noise AS SELECT md5(random()::text) FROM generate_series(1, 100000)")
+    folder = small_disk.place / "backups"
+    small_disk.fill(leave=1)
+    with pytest.raises(DiskFullError, match=str(folder)):
+        back_up(urls, folder, key if encrypted else None, None)
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_a_password_is_not_among_the_arguments_that_everybody_can_read(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho "$*" > "$0.arguments"\necho "$PGPASSWORD" > "$0.password"\n')
+    program.chmod(0o755)
+    url = "postgresql://me:p%40ss@db.example:5433/market?sslmode=require"
+    postgres_programs.run([program, "--list"], url, tmp_path)
+    given = (tmp_path / "program.arguments").read_text().split()
+    assert given == ["--no-password", "--dbname=postgresql://me@db.example:5433/market?sslmode=require", "--list"]
+    assert (tmp_path / "program.password").read_text() == "p@ss\n"
+
+
+def test_a_program_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = postgres_programs.program("pg_dump", 18)
+    assert subprocess.run([own, "--version"], capture_output=True, text=True, check=True).stdout.split()[2][:3] == "18."
+    other = tmp_path / "pg_dump"
+    other.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 16.4 (Debian 16.4-1)'\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert postgres_programs.program("pg_dump", 16) == other
+    assert postgres_programs.program("pg_dump", 16, newer=True) == own
+    with pytest.raises(RequestError, match=r"no pg_dump of PostgreSQL 12 here.*postgresql-client-12"):
+        postgres_programs.program("pg_dump", 12)
+
+
+@pytest.mark.parametrize("content", ["", "hello", "AGE-SECRET-KEY-1NOTAKEY"])
+def test_a_file_that_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "file"
+    file.write_text(content)
+    with pytest.raises(RequestError, match="holds no key of age") as refused:
+        Key(file)
+    assert not content or content not in str(refused.value)
+    with pytest.raises(RequestError, match="is never overwritten"):
+        new_key(file)
+
+
+def test_a_fingerprint_knows_every_value_and_no_order(fresh_database: Callable[[], str]) -> None:
+    url = fresh_database()
+    execute(url, "CREATE TABLE a (n int, x float8); INSERT INTO a VALUES (1, 0.1), (2, NULL)")
+    execute(url, "CREATE TABLE b (n int, x float8); INSERT INTO b VALUES (2, NULL), (1, 0.1)")
+    execute(url, "CREATE TABLE c (n int, x float8); INSERT INTO c VALUES (1, 0.1), (2, 0)")
+    execute(url, "CREATE TABLE d (n int, x float8); INSERT INTO d VALUES (1, 0.1), (2, NULL), (2, NULL)")
+    with closing(psycopg2.connect(url)) as connection:
+        found = fingerprints(connection)
+    assert found["a"] == found["b"]
+    assert len({found[table] for table in "acd"}) == 3
+
+
+def test_a_manifest_says_what_is_in_the_backup(urls: dict[str, str], tmp_path: Path) -> None:
+    made: Backup = back_up(urls, tmp_path, None, None)
+    assert read(made.path) == made
+    assert made.dumps[MARKET].tables["securities"].rows == 500
+    assert made.dumps[DAGSTER].rows == 2
+    assert made.size == sum(file.stat().st_size for file in made.path.glob("*.dump"))
