@@ -41,7 +41,7 @@ test-all: python $(BOOTSTRAP) ## every test, and new invented examples: whole ma
 FAULTS ?= 200
 chaos: python $(BOOTSTRAP) ## kill, fill and cut a deployment FAULTS times, and see that nothing is lost; an hour
 	@$(SYNC) --group test
-	CHAOS_FAULTS=$(FAULTS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_chaos.py
+	CHAOS_FAULTS=$(FAULTS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_commands.py breadthflow_pipelines_tests/chaos/test_services.py
 
 SESSIONS ?= 1000
 soak: python $(BOOTSTRAP) ## a daily run after each of SESSIONS sessions, and what they leave behind; an hour

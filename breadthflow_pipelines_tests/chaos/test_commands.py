@@ -4,10 +4,8 @@
 """
 
 import datetime as dt
-import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -15,12 +13,11 @@ import pytest
 
 from breadthflow_pipelines_tests.chaos.deployment import PATIENCE, Deployment, deployment
 from breadthflow_pipelines_tests.chaos.faults import OF_COMMANDS, Attack, Fault, possible
+from breadthflow_pipelines_tests.chaos.telling import FAULTS, SEED, say, summary
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, SESSIONS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
-FAULTS = int(os.environ.get("CHAOS_FAULTS", "200"))
-SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**9))
 BEFORE = dt.date(2023, 11, 30)  # what the store holds when a round begins
 STEPS = [session for session in SESSIONS if session > BEFORE][: min(FAULTS, 16)]
 CORRECTED = {4: ("AAA", dt.date(2023, 10, 17), 41.0), 11: ("CCC", dt.date(2023, 12, 5), 37.5)}  # by step
@@ -89,13 +86,6 @@ def left_behind(place: Deployment) -> str:
     return ""
 
 
-def say(capsys: pytest.CaptureFixture[str], words: str) -> None:
-    """What has happened so far, at once."""
-    with capsys.disabled():
-        sys.stdout.write(f"{words}\n")
-        sys.stdout.flush()
-
-
 def test_nothing_is_lost_and_nobody_is_needed(
     undisturbed: tuple[Deployment, bool, list[dict[str, str]], float], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +114,5 @@ def test_nothing_is_lost_and_nobody_is_needed(
             for earlier in range(step + 1):
                 feed(place, earlier)
             place.do("backfill", "--from", FIRST, "--to", STEPS[step])
-    say(capsys, f"{FAULTS} faults injected, {FAULTS - len(lost)} survived, {len(lost)} lost, seed {SEED}")
-    if impossible:
-        say(capsys, f"Not tried, because this machine lacks it: {', '.join(impossible)}")
+    summary(capsys, FAULTS, lost, impossible)
     assert not lost, "\n".join(lost)
