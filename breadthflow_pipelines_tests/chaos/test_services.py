@@ -19,13 +19,14 @@ from breadthflow_pipelines_tests.chaos.deployment import PATIENCE, Deployment, d
 from breadthflow_pipelines_tests.chaos.faults import OF_SERVICES, Attack, Fault, possible
 from breadthflow_pipelines_tests.chaos.telling import FAULTS, SEED, say, summary
 from breadthflow_pipelines_tests.e2e.serving import Served
-from breadthflow_pipelines_tests.orchestration.small_market import FIRST, START
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, SESSIONS, START
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 BEFORE = dt.date(2023, 2, 28)
-STEPS = [dt.date(2023, month, 28) for month in range(3, 13)][: max(1, FAULTS // 4)]  # the last day that files have
 STRIKES = max(1, FAULTS // 4)  # each takes minutes, so they are fewer
+MONTHS = [[session for session in SESSIONS if (session.year, session.month) == (2023, month)] for month in range(3, 13)]
+STEPS = [month[-1] for month in MONTHS][:STRIKES]  # the last session that files have
 UNDER_WAY = 60.0  # seconds in which a fault strikes after files arrived: the sensor looks each half minute
 
 
