@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 # --inexact: `make run` after `make test` leaves the test tools where they are.
 SYNC = $(UV) sync --frozen --inexact --no-default-groups --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
-.PHONY: run up test test-all lint audit bench clean-venv python
+.PHONY: run up test test-all chaos soak lint audit bench clean-venv python
 
 run: python $(BOOTSTRAP) ## bring the demo market up to date and print its signals
 	@$(SYNC)
@@ -36,7 +36,17 @@ test: python $(BOOTSTRAP) ## the tests that somebody waits for, with coverage
 
 test-all: python $(BOOTSTRAP) ## every test, and new invented examples: whole markets, servers that are killed; half an hour
 	@$(SYNC) --group test
-	$(PYTEST) --hypothesis-profile search
+	$(PYTEST) -m "not chaos" --hypothesis-profile search
+
+FAULTS ?= 200
+chaos: python $(BOOTSTRAP) ## kill, fill and cut a deployment FAULTS times, and see that nothing is lost; an hour
+	@$(SYNC) --group test
+	CHAOS_FAULTS=$(FAULTS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_commands.py breadthflow_pipelines_tests/chaos/test_services.py
+
+SESSIONS ?= 1000
+soak: python $(BOOTSTRAP) ## a daily run after each of SESSIONS sessions, and what they leave behind; an hour
+	@$(SYNC) --group test
+	SOAK_SESSIONS=$(SESSIONS) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_soak.py
 
 lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container and workflow files
 	@$(SYNC) --group dev

@@ -10,7 +10,7 @@ import pytest
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines_tests.conftest import private_home
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow
-from breadthflow_pipelines_tests.e2e.test_up import Served
+from breadthflow_pipelines_tests.e2e.serving import Served
 
 pytestmark = pytest.mark.slow
 

@@ -29,7 +29,7 @@ FreshDatabase = Callable[[str], str]
 Contents = dict[str, list[tuple[Any, ...]]]
 
 # What is written about a row and not in it: two stores that agree may differ in these.
-_PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at", "found_at")
+PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at", "found_at")
 TABLES = (*(name for name in MARKET_ASSETS if name in STORED), "security_symbols", "rejected_bars")
 
 
@@ -96,7 +96,7 @@ class Store:
 
     def _contents(self, table: str) -> list[tuple[Any, ...]]:
         query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
-        columns = [name for (name,) in self.rows(query, table) if name not in _PROVENANCE]
+        columns = [name for (name,) in self.rows(query, table) if name not in PROVENANCE]
         return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")
 
 

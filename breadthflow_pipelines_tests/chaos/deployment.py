@@ -1,0 +1,161 @@
+"""A deployment that faults are done to: a home with its own server, a small market in files, commands as processes."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import psycopg2
+
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines_tests.conftest import private_home
+from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, environment
+from breadthflow_pipelines_tests.orchestration.conftest import PROVENANCE, TABLES
+from breadthflow_pipelines_tests.orchestration.small_market import SmallMarket
+
+ROOM = "1g"  # of the file system that can be filled; a store and its log of changes take half of it
+PATIENCE = 600  # seconds for a command that nobody disturbs, on a machine that others use too
+DATABASES = ("breadthflow", "breadthflow_dagster")
+
+
+class Deployment:
+    """One home, and the market it is fed from."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.home = home
+        self.market = SmallMarket(root / "market")
+        self._base = root / "base"
+        self.settings = {"home": home} | {
+            name.removeprefix("BREADTHFLOW_").lower(): value for name, value in self.market.environment().items()
+        }
+
+    def start(self, *command: object, before: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+        """A command, under way. before: a program that starts it."""
+        return subprocess.Popen(
+            [*before, BREADTHFLOW, *map(str, command)],
+            env=environment(**self.settings),
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start_program(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Another program of this environment, with the deployment's settings."""
+        program = Path(BREADTHFLOW).with_name(name)
+        return subprocess.Popen(
+            [program, *arguments],
+            env=environment(**self.settings) | {"DAGSTER_HOME": str(self.home / "dagster")},
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def do(self, *command: object) -> None:
+        """A command, to its end, which has to be a good one."""
+        process = self.start(*command)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, f"{command} ended with {process.returncode}:\n{said[-3000:]}"
+
+    def url(self, database: str) -> str:
+        """The address of a database of the home's server."""
+        return EmbeddedServer(self.home).url(database)
+
+    def contents(self) -> dict[str, str]:
+        """A digest of the rows of every table, without who wrote them when."""
+        EmbeddedServer(self.home).ensure_running()
+        found = {}
+        with psycopg2.connect(self.url(DATABASES[0])) as connection, connection.cursor() as cursor:
+            for table in TABLES:
+                cursor.execute(
+                    "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY 1", (table,)
+                )
+                columns = ", ".join(f'"{name}"' for (name,) in cursor.fetchall() if name not in PROVENANCE)
+                cursor.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}")
+                found[table] = hashlib.sha256(repr(cursor.fetchall()).encode()).hexdigest()
+        connection.close()
+        return found
+
+    def unfinished_runs(self) -> list[str]:
+        """Runs of Dagster's that have not ended."""
+        with psycopg2.connect(self.url(DATABASES[1])) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT run_id FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')")
+            runs = [run for (run,) in cursor.fetchall()]
+        connection.close()
+        return runs
+
+    def processes(self) -> list[psutil.Process]:
+        """All that has to do with the home, by its environment or its command line."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                ours = process.environ().get("BREADTHFLOW_HOME") == str(self.home)
+                if process.pid != os.getpid() and (ours or any(str(self.home) in part for part in process.cmdline())):
+                    found.append(process)
+        return found
+
+    def servers(self) -> list[psutil.Process]:
+        """The processes of the database."""
+        return [process for process in self.processes() if process.name() == "postgres"]
+
+    def others(self) -> list[psutil.Process]:
+        """The processes that are not the database's."""
+        return [process for process in self.processes() if process.name() != "postgres"]
+
+    def power_cut(self) -> None:
+        """End all of them at once."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(self.processes(), timeout=20)
+
+    def keep_as_base(self) -> None:
+        """Remember the home as it is; nothing may be running but the server."""
+        EmbeddedServer(self.home).stop()
+        self._base.mkdir()
+        _copy(self.home, self._base)
+
+    def back_to_base(self) -> None:
+        """The home as it was remembered."""
+        self.power_cut()
+        for path in self.home.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _copy(self._base, self.home)
+
+
+def _copy(source: Path, target: Path) -> None:
+    _system("cp", "--archive", f"{source}/.", target)
+
+
+def _system(program: str, *arguments: object) -> bool:
+    """Whether the machine's own program did it."""
+    found = shutil.which(program)
+    return (
+        found is not None
+        and not subprocess.run([found, *map(str, arguments)], stderr=subprocess.DEVNULL, check=False).returncode
+    )
+
+
+@contextmanager
+def deployment() -> Iterator[tuple[Deployment, bool]]:
+    """A deployment on a file system of its own, where this account may mount one; whether that is so."""
+    with private_home() as root:
+        home = root / "home"
+        home.mkdir()
+        mounted = _system("mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", home)
+        home.chmod(0o755)
+        place = Deployment(root, home)
+        try:
+            yield place, mounted
+        finally:
+            place.power_cut()
+            socket = EmbeddedServer(home).socket_directory()
+            if mounted:
+                _system("umount", "--lazy", home)
+            if socket.exists() and home not in socket.parents:
+                shutil.rmtree(socket, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""A daily run after each of a thousand sessions: memory, connections, disk and time grow with the rows and not faster.
+
+`make soak` does it, in one process and one after another; SOAK_SESSIONS says how many others.
+"""
+
+import datetime as dt
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from breadthflow_pipelines.orchestration import planning, runs
+from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse.database import Database, rows_of
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+SESSIONS = int(os.environ.get("SOAK_SESSIONS", "1000"))
+FIRST, BEFORE = (
+    dt.date(2016, 1, 1),
+    dt.date(2018, 12, 31),
+)  # what is stored when it begins: history enough for all rules
+PARTS = 20  # times it is looked at
+
+
+class Look(NamedTuple):
+    """What a part of the sessions came to: a run's seconds, and the most memory, connections and disk at its end."""
+
+    seconds: float
+    memory: float  # MB of this process
+    connections: int
+    disk: float  # MB of the home
+
+    @property
+    def said(self) -> str:
+        return (
+            f"{self.seconds:.2f} s a run, {self.memory:.0f} MB of memory, {self.connections} connections, "
+            f"{self.disk:.0f} MB on disk"
+        )
+
+
+@pytest.fixture
+def settled(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("BREADTHFLOW_HOME", str(home))
+    monkeypatch.setenv("BREADTHFLOW_START", f"{FIRST:%Y-%m}")
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def disk(place: Path) -> float:
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file() and not path.is_symlink()) / 2**20
+
+
+def connections(database: Database) -> int:
+    [row] = rows_of(database, "SELECT count(*) AS n FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    return int(row["n"])
+
+
+def grown(looks: list[Look], of: Callable[[Look], float]) -> float:
+    """What the last quarter has, as a multiple of the second one."""
+    quarter = max(1, len(looks) // 4)
+    then, now = looks[quarter : 2 * quarter] or looks[:1], looks[-quarter:]
+    return statistics.median(map(of, now)) / statistics.median(map(of, then))
+
+
+@pytest.mark.usefixtures("settled")
+def test_nothing_grows_but_the_rows(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = exchange_calendar("XNYS").between(BEFORE + dt.timedelta(days=1), dt.date(2026, 1, 1))[:SESSIONS]
+    size = max(1, len(days) // PARTS)
+    looks: list[Look] = []
+    with dagster_instance(get_settings()) as instance:
+        assert runs.run_months(instance, FIRST, BEFORE, BEFORE).trouble is None
+        for begin in range(0, len(days), size):
+            seconds = []
+            for day in days[begin : begin + size]:
+                began = time.monotonic()
+                report = runs.run_months(instance, planning.first_day_due(instance, Market(), day), day, day)
+                assert report.trouble is None, (day, report.trouble)
+                seconds.append(time.monotonic() - began)
+            memory = psutil.Process().memory_full_info().uss / 2**20
+            looks.append(Look(statistics.median(seconds), memory, connections(Market().store), disk(home)))
+            with capsys.disabled():
+                sys.stdout.write(f"{begin + len(seconds):5} sessions, through {day}: {looks[-1].said}\n")
+                sys.stdout.flush()
+    half = len(looks) // 2
+    assert grown(looks, lambda look: look.seconds) < 1.3
+    assert grown(looks, lambda look: look.memory) < 1.1
+    assert max(look.connections for look in looks[half:]) <= max(look.connections for look in looks[:half])
+    steps = [after.disk - before.disk for before, after in pairwise(looks)]
+    assert statistics.median(steps[half:]) < 1.5 * statistics.median(steps[:half])
