@@ -135,7 +135,7 @@ def _now(store: MadeStore) -> object:
 
 SHAPES: dict[str, tuple[int, int, dict[str, Callable[[MadeStore], list[Ran] | None]]]] = {
     "index": (660, 1_660_000, {"a correction": correction, "start of commands": starts.measure}),
-    "market": (1_400, 2_000_000, {"one new session": daily, "reads": reads.measure}),
+    "market": (1_400, 2_000_000, {"one new session": daily, "reads": reads.measure, "a crowd of readers": reads.crowd}),
 }
 
 

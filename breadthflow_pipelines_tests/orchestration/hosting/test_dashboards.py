@@ -57,8 +57,8 @@ def expanded(sql: str) -> str:
 
 
 def answer(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Columns and rows, asked for by somebody who may not write."""
-    limits = "-c default_transaction_read_only=on -c statement_timeout=10s"
+    """Columns and rows, asked for by a reader of the store, who may not write."""
+    limits = "-c role=breadthflow_reader -c default_transaction_read_only=on -c statement_timeout=10s"
     connection = psycopg2.connect(store.database.url, options=limits)
     try:
         with connection, connection.cursor() as cursor:
