@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from breadthflow_pipelines.model.datasets import DATASETS
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines_tests.conftest import free_port
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, environment
@@ -81,7 +82,7 @@ def test_dagster_dev_serves_the_definitions(settings: dict[str, object]) -> None
                 process.communicate(timeout=120)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-    assert answer.count('"groupName"') == 11
+    assert answer.count('"groupName"') == len(DATASETS)
 
 
 def wait_for(url: str) -> str:

@@ -94,7 +94,7 @@ SAYS: dict[str, tuple[tuple[int, str], ...]] = {
     f"score --date {LAST}": ((2, EMPTY), (2, BROKEN), (0, HOLE), (0, f"Breadth score and conviction of {LAST}")),
     "explain 0123456789abcdef": (
         *((2, EMPTY), (2, BROKEN)),
-        *[(2, "No signal has the id 0123456789abcdef: copy one from breadthflow signals.")] * 2,
+        *[(2, "No signal has the id 0123456789abcdef: copy one from breadthflow signals, or from")] * 2,
     ),
     f"members --universe small --date {LAST}": ((2, EMPTY), *[(0, "AAA")] * 3),
     "members --universe small --without-bars": ((2, EMPTY), *[(0, "VANISHED")] * 3),
