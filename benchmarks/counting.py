@@ -1,6 +1,7 @@
 """One side of counts.py in a process of its own: python counting.py ours|pandas BARS SESSIONS RESULT, Parquet files.
 
-It imports no more than its side needs, because its memory is measured. Prints the seconds of the counting alone.
+It imports no more than its side needs, because its memory is measured. Prints the seconds of the counting alone,
+and the most memory of the process, in MB.
 """
 
 import os
@@ -8,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("high", "low", "close", "volume", "close_adjusted")
-SHARD_BARS = 100_000  # as orchestration/shards.py has it
+SHARD_BARS = 75_000  # as orchestration/shards.py has it
 MONTH, YEAR = 20, 252  # bars
 AVERAGES = (20, 50, 100, 150, 200)
 TIE = 1e-9
@@ -86,6 +88,12 @@ def panel(bars: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(counts)
 
 
+def peak() -> float:
+    """The most memory of this process, in MB; getrusage would count that of the process which started it."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024
+
+
 def main() -> None:
     side, source, calendar, result = sys.argv[1:]
     if side == "ours":
@@ -101,7 +109,7 @@ def main() -> None:
         counted = panel(rows)
         seconds = time.perf_counter() - began
         counts = pl.from_pandas(counted.reset_index())
-    sys.stdout.write(f"{seconds}\n")
+    sys.stdout.write(f"{seconds} {peak()}\n")
     counts.write_parquet(result)
 
 

@@ -5,7 +5,6 @@ size is the default: python benchmarks/counts.py --symbols 8000 --sessions 2000
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -42,13 +41,11 @@ def made_bars(symbols: int, sessions: int) -> pl.DataFrame:
 def counted(side: str, place: Path) -> tuple[float, float]:
     """Seconds of one side, and the most memory that its process had, in MB."""
     files = (place / "bars.parquet", place / "sessions.parquet", place / f"{side}.parquet")
-    process = subprocess.Popen([sys.executable, COUNTING, side, *files], stdout=subprocess.PIPE)
-    said = process.stdout.read() if process.stdout else b""
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # Popen would wait for it once more
-    if process.returncode:
-        raise RuntimeError(f"counting by {side} ended with {process.returncode}")
-    return float(said), used.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, COUNTING, side, *files], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"counting by {side} ended with {done.returncode}")
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak
 
 
 def compared(ours: pl.DataFrame, theirs: pl.DataFrame) -> int:

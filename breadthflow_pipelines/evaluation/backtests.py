@@ -1,7 +1,9 @@
 """The backtests that are kept: of every registered rule in every universe, and why there is none. One: backtest.py."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 
 import polars as pl
 
@@ -55,6 +57,9 @@ YEARS_SCHEMA = pl.Schema(
 )
 
 
+SIDE_BY_SIDE = 2  # rules tested at a time: NumPy leaves Python's lock while it follows the random runs
+
+
 @dataclass(frozen=True)
 class Backtests:
     """What is kept of all backtests.
@@ -83,19 +88,26 @@ def backtests(
 
     Kept are long or flat alone. Overlays, other costs, thresholds and days are computed where somebody asks for them.
     """
+    universes = sorted({*signals["universe"], *levels["universe"]})
+    asked = list(product(universes, REGISTERED))
+
+    def tested(one: tuple[str, str]) -> list[_Tested]:
+        universe, rule = one
+        level, benchmark, said = (rows.filter(universe=universe) for rows in (levels, benchmarks, signals))
+        return list(_tested(rule, said.filter(rule=rule).sort("session"), level, benchmark, rates))
+
     figures, trades, years = [], [], []
-    for universe in sorted({*signals["universe"], *levels["universe"]}):
-        level, benchmark = (rows.filter(universe=universe) for rows in (levels, benchmarks))
-        said = signals.filter(universe=universe).sort("session")
-        for rule in REGISTERED:
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for (universe, rule), kinds in zip(asked, pool.map(tested, asked), strict=True):
             own = {"universe": universe, "rule": rule}
-            for kind, tested, chosen in _tested(rule, said.filter(rule=rule), level, benchmark, rates):
+            level, benchmark = (rows.filter(universe=universe) for rows in (levels, benchmarks))
+            for kind, followed, chosen in kinds:
                 key = {**own, "thresholds": kind}
-                if isinstance(tested, str):
-                    figures.append(pl.DataFrame([{**key, "portfolio": FOLLOWED, "cost": COST, "reason": tested}]))
+                if isinstance(followed, str):
+                    figures.append(pl.DataFrame([{**key, "portfolio": FOLLOWED, "cost": COST, "reason": followed}]))
                 else:
-                    figures.append(_named(_figures(tested, level, benchmark, rates), key))
-                    trades.append(_named(tested.trades, key))
+                    figures.append(_named(_figures(followed, level, benchmark, rates), key))
+                    trades.append(_named(followed.trades, key))
                     years.append(_named(chosen, own))
     return Backtests(_of(FIGURES_SCHEMA, figures), _of(TRADES_SCHEMA, trades), _of(YEARS_SCHEMA, years))
 

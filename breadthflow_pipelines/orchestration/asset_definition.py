@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from breadthflow_pipelines.model.datasets import DATASETS
+from breadthflow_pipelines.observability.memory import give_back
 from breadthflow_pipelines.orchestration.partitions import WHOLE
 from breadthflow_pipelines.orchestration.retries import retried_if_unreachable
 from breadthflow_pipelines.orchestration.run_metadata import log_run_metadata
@@ -74,6 +75,7 @@ def _with_metadata_stored_once(
     @wraps(compute)
     def wrapped(*args: Any, **kwargs: Any) -> dg.MaterializeResult[Any]:
         log_run_metadata(compute(*args, **kwargs).metadata or {})
+        give_back()
         return dg.MaterializeResult()
 
     return wrapped

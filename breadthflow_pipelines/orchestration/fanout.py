@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.observability.memory import give_back
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.piecework import Order, Piece, Stage, Work, terms_of
 from breadthflow_pipelines.orchestration.resources import Market
@@ -29,7 +30,9 @@ def spread(market: Market, asset: str, work: Work, pieces: Iterable[Piece]) -> I
     """
     with spreading(market.store, asset) as run:
         if market.settings.cluster is None:
-            yield from _here(market, work, pieces)
+            for done in _here(market, work, pieces):
+                give_back()
+                yield done
         else:
             try:
                 from breadthflow_pipelines.orchestration.cluster import done_on_cluster

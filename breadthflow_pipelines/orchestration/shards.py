@@ -7,7 +7,7 @@ import polars as pl
 
 from breadthflow_pipelines.warehouse.bar_store import EVERYBODY
 
-SHARD_BARS = 100_000  # counted or computed at a time, with those that only warm up: some 70 MB
+SHARD_BARS = 75_000  # counted or computed at a time, with those that only warm up; up to five exist, some 60 MB each
 
 
 class Shard(NamedTuple):

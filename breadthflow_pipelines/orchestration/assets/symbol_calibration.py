@@ -29,7 +29,7 @@ from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-PIECE_BARS = 400_000  # of all securities at a time: frames and sums of some 250 MB
+PIECE_BARS = 200_000  # of all securities at a time: frames and sums of some 150 MB
 _LOOK_BACK = max(HORIZONS) // SESSIONS_OF_A_MONTH + 1  # months before the exits that a piece needs, too
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
