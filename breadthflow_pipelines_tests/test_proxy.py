@@ -392,6 +392,7 @@ def test_the_log_has_who_and_what_and_no_secret(deployment: Deployment) -> None:
     assert base64.b64encode(b"olga:of the operator").decode() not in text
 
 
+@pytest.mark.slow
 def test_a_flood_is_held_back_and_passes(tmp_path: Path) -> None:
     with deployed(tmp_path) as deployment:
         began = time.monotonic()

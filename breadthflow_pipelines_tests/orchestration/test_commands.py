@@ -129,14 +129,18 @@ SAYS: dict[str, tuple[tuple[int, str], ...]] = {
 }
 
 
-@pytest.mark.parametrize("command", SAYS)
+# A backfill is said as a run is, and takes as long.
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name.startswith("backfill") else name for name in SAYS]
+
+
+@pytest.mark.parametrize("command", EACH)
 def test_of_an_empty_store(store: Store, ask: Ask, frozen: Callable[[dt.date], None], command: str) -> None:
     frozen(LAST)
     _holds(ask(command), SAYS[command][0])
     assert store.small.rows
 
 
-@pytest.mark.parametrize("command", SAYS)
+@pytest.mark.parametrize("command", EACH)
 def test_of_a_healthy_store(filled: Store, ask: Ask, frozen: Callable[[dt.date], None], command: str) -> None:
     frozen(LAST)
     _holds(ask(command), SAYS[command][3])

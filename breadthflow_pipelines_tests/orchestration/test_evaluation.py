@@ -206,6 +206,7 @@ def test_a_check_finds_what_was_changed_behind_the_pipeline_s_back(prepared: Pre
     assert said in outcomes[check].detail
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_nothing_changed(filled: Store) -> None:
     report = filled.run(dt.date(2023, 12, 1), LAST)
     for asset in ("universe_returns", "signal_outcomes", "signal_accuracy", "signal_records", "backtests"):

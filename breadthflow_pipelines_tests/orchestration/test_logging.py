@@ -47,6 +47,7 @@ def test_the_level_is_the_setting_s(
     assert [entry["event"] for entry in entries] == ["ours", "theirs"]
 
 
+@pytest.mark.slow
 def test_a_run_of_the_command_line_leaves_the_terminal_to_its_report(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

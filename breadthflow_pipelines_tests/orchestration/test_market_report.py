@@ -17,6 +17,7 @@ def page_of(store: Store, universe: str) -> Path:
     return store.market.settings.home / "reports" / f"{universe}.html"  # as the documents say
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_page_of_what_it_stored_and_leaves_an_equal_one_alone(filled: Store) -> None:
     assert filled.daily(LAST).exit_status == 0
     page = page_of(filled, "small")

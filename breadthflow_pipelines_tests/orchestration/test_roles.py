@@ -79,6 +79,7 @@ def make_logins(server: EmbeddedServer) -> None:
         administer(server, f"DO $$ BEGIN {make} END $$")
 
 
+@pytest.mark.slow
 def test_a_pipeline_does_all_of_its_work_without_owning_a_table(shared: Shared, one_shot: Contents) -> None:
     report = shared.run.run()
     assert report.exit_status == 0, report
@@ -131,6 +132,7 @@ def test_a_reader_can_ask_everything_and_change_nothing(
         assert "This database login may not do that" in capsys.readouterr().err, line
 
 
+@pytest.mark.slow
 def test_a_reader_who_may_not_see_bars_can_ask_what_is_made_of_them(
     filled: Store, readers: Ask, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,6 +144,7 @@ def compared(store: Store, exchange: str, monkeypatch: pytest.MonkeyPatch) -> di
     return stored(store, "published")
 
 
+@pytest.mark.slow
 def test_published_counts_keep_the_events_that_counting_gives(
     beside: Store,
     monkeypatch: pytest.MonkeyPatch,

@@ -75,6 +75,7 @@ def test_a_corrected_price_is_followed_into_every_month_that_it_touches(filled: 
         assert tuple(after[key]) == pytest.approx(sums, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_daily_run_reads_its_own_months_and_writes_nothing_where_nothing_changed(filled: Store) -> None:
     report = filled.run(dt.date(2023, 12, 1), LAST)
     own = filled.rows("SELECT count(*) FROM symbol_calibration WHERE month = '2023-12-01'")[0][0]

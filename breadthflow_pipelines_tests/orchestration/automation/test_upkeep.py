@@ -54,6 +54,7 @@ def kept(filled: Store, folder: Path) -> Store:
     return filled
 
 
+@pytest.mark.slow
 def test_the_nightly_backup_is_kept_and_the_drill_takes_the_newest(kept: Store, folder: Path) -> None:
     there = databases(kept)
     said = metadata(run(kept, "back_up"))
