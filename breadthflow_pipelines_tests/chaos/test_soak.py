@@ -21,7 +21,7 @@ from breadthflow_pipelines.orchestration.hosting.instance import dagster_instanc
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.database import Database, open_database, rows_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -55,6 +55,7 @@ def settled(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("BREADTHFLOW_START", f"{FIRST:%Y-%m}")
     monkeypatch.setenv("DAGSTER_HOME", "")
     get_settings.cache_clear()
+    open_database(get_settings())  # with all its tables
     yield
     get_settings.cache_clear()
 
