@@ -89,26 +89,25 @@ def backtests(
     Kept are long or flat alone. Overlays, other costs, thresholds and days are computed where somebody asks for them.
     """
     universes = sorted({*signals["universe"], *levels["universe"]})
-    asked = list(product(universes, REGISTERED))
 
-    def tested(one: tuple[str, str]) -> list[_Tested]:
+    def kept(one: tuple[str, str]) -> list[tuple[pl.DataFrame, ...]]:
+        """Figures, trades and years of each kind of thresholds; no trades and years where there is no backtest."""
         universe, rule = one
         level, benchmark, said = (rows.filter(universe=universe) for rows in (levels, benchmarks, signals))
-        return list(_tested(rule, said.filter(rule=rule).sort("session"), level, benchmark, rates))
+        own, found = {"universe": universe, "rule": rule}, list[tuple[pl.DataFrame, ...]]()
+        for kind, tested, chosen in _tested(rule, said.filter(rule=rule).sort("session"), level, benchmark, rates):
+            key = {**own, "thresholds": kind}
+            if isinstance(tested, str):
+                none = pl.DataFrame([{**key, "portfolio": FOLLOWED, "cost": COST, "reason": tested}])
+                found.append((none, TRADES_SCHEMA.to_frame(), YEARS_SCHEMA.to_frame()))
+            else:
+                figures = _named(_figures(tested, level, benchmark, rates), key)
+                found.append((figures, _named(tested.trades, key), _named(chosen, own)))
+        return found
 
-    figures, trades, years = [], [], []
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for (universe, rule), kinds in zip(asked, pool.map(tested, asked), strict=True):
-            own = {"universe": universe, "rule": rule}
-            level, benchmark = (rows.filter(universe=universe) for rows in (levels, benchmarks))
-            for kind, followed, chosen in kinds:
-                key = {**own, "thresholds": kind}
-                if isinstance(followed, str):
-                    figures.append(pl.DataFrame([{**key, "portfolio": FOLLOWED, "cost": COST, "reason": followed}]))
-                else:
-                    figures.append(_named(_figures(followed, level, benchmark, rates), key))
-                    trades.append(_named(followed.trades, key))
-                    years.append(_named(chosen, own))
+        found = [parts for of_rule in pool.map(kept, product(universes, REGISTERED)) for parts in of_rule]
+    figures, trades, years = zip(*found, strict=True) if found else ((), (), ())
     return Backtests(_of(FIGURES_SCHEMA, figures), _of(TRADES_SCHEMA, trades), _of(YEARS_SCHEMA, years))
 
 

@@ -204,7 +204,7 @@ def adx() -> Recursion:
     """
     # The true range cancels in DX, and Wilder's sum is linear.
     dx = 100 * share(pl.col("dm_difference").abs(), pl.col("dm_total"))
-    return seeded_average(dx, WILDER, 1 / WILDER, at=2 * WILDER - 1)._replace(gaps=True)
+    return Recursion(dx, 2 * WILDER - 1, WILDER, WILDER, 1 / WILDER, gaps=True)
 
 
 def distance(close: pl.Expr, level: pl.Expr) -> pl.Expr:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from breadthflow_pipelines.model.vocabulary import LAPSED
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.server_listing import statements_are_counted
 
 MOST_STATEMENTS = 3
 LONGEST_STATEMENT = 120  # characters
@@ -46,12 +47,7 @@ def slowest_statements(database: Database) -> list[Row] | None:
     Only queries and changes of rows, in whose text the server hides each value; others may hold a password. None where
     pg_stat_statements does not count.
     """
-    # The setting is there only where the server has loaded the library; without it, reading the view is an error.
-    counts = (
-        "SELECT to_regclass('pg_stat_statements') IS NOT NULL "
-        "AND current_setting('pg_stat_statements.max', true) IS NOT NULL AS counts"
-    )
-    if not rows_of(database, counts)[0]["counts"]:
+    if not statements_are_counted(database):
         return None
     return rows_of(
         database,

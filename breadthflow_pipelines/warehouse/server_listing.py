@@ -50,12 +50,22 @@ def longest_statement(database: Database) -> float:
     return float(rows_of(database, query)[0]["seconds"])
 
 
+def statements_are_counted(database: Database) -> bool:
+    """Whether pg_stat_statements is there, and its library loaded: without that, reading it is an error."""
+    # The setting exists only where the library is loaded.
+    query = (
+        "SELECT to_regclass('pg_stat_statements') IS NOT NULL "
+        "AND current_setting('pg_stat_statements.max', true) IS NOT NULL AS counted"
+    )
+    return bool(rows_of(database, query)[0]["counted"])
+
+
 def slowest_statements(database: Database) -> list[Row]:
     """The slowest statements on average: statement (its number, as its text may hold data), calls, seconds.
 
-    None where the extension pg_stat_statements is missing.
+    None where they are not counted.
     """
-    if not rows_of(database, "SELECT FROM pg_extension WHERE extname = 'pg_stat_statements'"):
+    if not statements_are_counted(database):
         return []
     return rows_of(
         database,

@@ -44,9 +44,3 @@ def table_sizes(url: str) -> list[Row]:
 def idle_indexes(url: str) -> list[Row]:
     """Indexes that no query has read since the server's counters began, and what they take up, in megabytes."""
     return rows_of(Database(url, None), _IDLE_INDEXES, (IDLE_FROM,))
-
-
-def megabytes(url: str) -> float:
-    """The size of a database on its disk."""
-    (row,) = rows_of(Database(url, None), "SELECT pg_database_size(current_database()) / 1e6 AS size")
-    return float(row["size"])

@@ -1,20 +1,21 @@
 """A deployment that faults are done to: a home with its own server, a small market in files, commands as processes."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import psycopg2
 
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import private_home
 from breadthflow_pipelines_tests.e2e.conftest import BREADTHFLOW, environment
-from breadthflow_pipelines_tests.orchestration.conftest import PROVENANCE, TABLES
+from breadthflow_pipelines_tests.e2e.serving import kill_everything, processes_of
+from breadthflow_pipelines_tests.orchestration.conftest import contents_of
 from breadthflow_pipelines_tests.orchestration.small_market import SmallMarket
 
 ROOM = "1g"  # of the file system that can be filled; a store and its log of changes take half of it
@@ -68,18 +69,10 @@ class Deployment:
 
     def contents(self) -> dict[str, str]:
         """A digest of the rows of every table, without who wrote them when."""
-        EmbeddedServer(self.home).ensure_running()
-        found = {}
-        with psycopg2.connect(self.url(DATABASES[0])) as connection, connection.cursor() as cursor:
-            for table in TABLES:
-                cursor.execute(
-                    "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY 1", (table,)
-                )
-                columns = ", ".join(f'"{name}"' for (name,) in cursor.fetchall() if name not in PROVENANCE)
-                cursor.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}")
-                found[table] = hashlib.sha256(repr(cursor.fetchall()).encode()).hexdigest()
-        connection.close()
-        return found
+        server = EmbeddedServer(self.home)
+        server.ensure_running()
+        rows = contents_of(Database(server.url(DATABASES[0]), None))
+        return {table: hashlib.sha256(repr(found).encode()).hexdigest() for table, found in rows.items()}
 
     def unfinished_runs(self) -> list[str]:
         """Runs of Dagster's that have not ended."""
@@ -89,30 +82,13 @@ class Deployment:
         connection.close()
         return runs
 
-    def processes(self) -> list[psutil.Process]:
-        """All that has to do with the home, by its environment or its command line."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                ours = process.environ().get("BREADTHFLOW_HOME") == str(self.home)
-                if process.pid != os.getpid() and (ours or any(str(self.home) in part for part in process.cmdline())):
-                    found.append(process)
-        return found
-
     def servers(self) -> list[psutil.Process]:
         """The processes of the database."""
-        return [process for process in self.processes() if process.name() == "postgres"]
+        return [process for process in processes_of(self.home) if process.name() == "postgres"]
 
     def others(self) -> list[psutil.Process]:
         """The processes that are not the database's."""
-        return [process for process in self.processes() if process.name() != "postgres"]
-
-    def power_cut(self) -> None:
-        """End all of them at once."""
-        for process in self.processes():
-            with suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(self.processes(), timeout=20)
+        return [process for process in processes_of(self.home) if process.name() != "postgres"]
 
     def keep_as_base(self) -> None:
         """Remember the home as it is; nothing may be running but the server."""
@@ -122,7 +98,7 @@ class Deployment:
 
     def back_to_base(self) -> None:
         """The home as it was remembered."""
-        self.power_cut()
+        kill_everything(self.home)
         for path in self.home.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         _copy(self._base, self.home)
@@ -153,7 +129,7 @@ def deployment() -> Iterator[tuple[Deployment, bool]]:
         try:
             yield place, mounted
         finally:
-            place.power_cut()
+            kill_everything(home)
             socket = EmbeddedServer(home).socket_directory()
             if mounted:
                 _system("umount", "--lazy", home)

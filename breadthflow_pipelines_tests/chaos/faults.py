@@ -13,6 +13,7 @@ import psutil
 import psycopg2
 
 from breadthflow_pipelines_tests.chaos.deployment import DATABASES, PATIENCE, Deployment
+from breadthflow_pipelines_tests.e2e.serving import kill_everything
 
 HANGS = 4.0  # seconds that a source gives nothing
 LEFT = 200_000  # bytes on a full disk
@@ -51,7 +52,7 @@ def _command_killed(attack: Attack) -> Iterator[None]:
 
 @contextmanager
 def _power_cut(attack: Attack) -> Iterator[None]:
-    attack.place.power_cut()
+    kill_everything(attack.place.home)
     yield
 
 

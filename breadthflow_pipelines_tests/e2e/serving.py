@@ -1,4 +1,4 @@
-"""A `breadthflow up` of a test's own, and what its UI is asked for."""
+"""A `breadthflow up` of a test's own, what its UI is asked for, and all processes of a home."""
 
 import json
 import signal
@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,22 @@ class Served:
         status = self.process.wait(150)
         self._ear.join(10)
         return status
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """All that has to do with that home, by its environment or its command line: nobody is believed to be a child."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            ours = process.environ().get("BREADTHFLOW_HOME") == str(home)
+            if ours or any(str(home) in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def kill_everything(home: Path) -> None:
+    """A power cut."""
+    for process in processes_of(home):
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes_of(home), timeout=20)

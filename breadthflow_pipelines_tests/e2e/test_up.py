@@ -19,7 +19,7 @@ from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import free_port, private_home
 from breadthflow_pipelines_tests.e2e.conftest import breadthflow, environment
-from breadthflow_pipelines_tests.e2e.serving import Served
+from breadthflow_pipelines_tests.e2e.serving import Served, kill_everything, processes_of
 from breadthflow_pipelines_tests.e2e.test_metrics import page
 
 pytestmark = pytest.mark.slow
@@ -37,25 +37,6 @@ WORKS_LONG = (
     "import sys, time; from breadthflow_pipelines.cli import main; from breadthflow_pipelines.sources import demo; "
     "demo.DemoMarket.bars = lambda *_: (print('in the middle', flush=True), time.sleep(600)); main(sys.argv[1:])"
 )
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """All that has to do with that home, by its environment or its command line: nobody is believed to be a child."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            ours = process.environ().get("BREADTHFLOW_HOME") == str(home)
-            if ours or any(str(home) in part for part in process.cmdline()):
-                found.append(process)
-    return found
-
-
-def kill_everything(home: Path) -> None:
-    """A power cut."""
-    for process in processes_of(home):
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(processes_of(home), timeout=20)
 
 
 @pytest.fixture

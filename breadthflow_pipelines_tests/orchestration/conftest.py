@@ -29,7 +29,7 @@ FreshDatabase = Callable[[str], str]
 Contents = dict[str, list[tuple[Any, ...]]]
 
 # What is written about a row and not in it: two stores that agree may differ in these.
-PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at", "found_at")
+_PROVENANCE = ("run_id", "ingested_at", "computed_at", "rejected_at", "found_at")
 TABLES = (*(name for name in MARKET_ASSETS if name in STORED), "security_symbols", "rejected_bars")
 
 
@@ -39,6 +39,23 @@ def assert_same(found: Contents, expected: Contents) -> None:
         ours, theirs = (sorted(map(repr, contents[table])) for contents in (found, expected))
         differing = [pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]]
         assert (table, differing[:1], len(ours)) == (table, [], len(theirs))
+
+
+def answer(database: Database, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """The answer to a query."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchall()
+
+
+def contents_of(database: Database) -> Contents:
+    """Every row of every table, without who wrote it when."""
+    found = {}
+    for table in TABLES:
+        query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
+        columns = [name for (name,) in answer(database, query, table) if name not in _PROVENANCE]
+        found[table] = answer(database, f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")
+    return found
 
 
 @dataclass
@@ -79,9 +96,7 @@ class Store:
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """The answer to a query."""
-        with self.database.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            return cursor.fetchall()
+        return answer(self.database, query, *values)
 
     def execute(self, *statements: str) -> int:
         """Change the store behind the pipeline's back; returns how many rows the last statement touched."""
@@ -91,13 +106,8 @@ class Store:
             return cursor.rowcount
 
     def contents(self) -> Contents:
-        """Every row of every table, without who wrote it when."""
-        return {table: self._contents(table) for table in TABLES}
-
-    def _contents(self, table: str) -> list[tuple[Any, ...]]:
-        query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
-        columns = [name for (name,) in self.rows(query, table) if name not in PROVENANCE]
-        return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}")
+        """As contents_of."""
+        return contents_of(self.database)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.reports.digest import Digest, FailedRun, Size, headline, markdown, next_command, plain
 from breadthflow_pipelines.sessions import due_session
-from breadthflow_pipelines.warehouse import digest_listing, upkeep, verdicts
+from breadthflow_pipelines.warehouse import digest_listing, verdicts
 from breadthflow_pipelines.warehouse.backups import targets
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.holds import holding
+from breadthflow_pipelines.warehouse.server_listing import size
 
 FIRST_LOOK = dt.timedelta(days=1)  # back from the first digest
 SPARE = dt.timedelta(days=1)  # Dagster dates updates by the server's own zone; the end of a run is exact
@@ -87,7 +89,8 @@ def collect(instance: dg.DagsterInstance, market: Market, now: dt.datetime) -> D
         late=lacking(held, due) if held else [],
         statements=digest_listing.slowest_statements(market.store),
         sizes={
-            name: Size(upkeep.megabytes(url), megabytes.get(name)) for name, url in targets(market.settings).items()
+            name: Size(size(Database(url, None)) / 1e6, megabytes.get(name))
+            for name, url in targets(market.settings).items()
         },
     )
 

@@ -19,8 +19,10 @@ from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import upkeep
 from breadthflow_pipelines.warehouse.backups import Backup, back_up, backups_in, key_of, read, targets
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.restoring import rehearse
+from breadthflow_pipelines.warehouse.server_listing import size
 
 SPARE = 1.2  # times the size of what is restored that must be free
 
@@ -65,7 +67,7 @@ def vacuum_and_report(context: dg.OpExecutionContext) -> None:
     for name, url in sorted(targets(get_settings()).items()):
         upkeep.vacuum(url)
         tables, indexes = upkeep.table_sizes(url), upkeep.idle_indexes(url)
-        found[f"{name}: megabytes"] = round(upkeep.megabytes(url), 1)
+        found[f"{name}: megabytes"] = round(size(Database(url, None)) / 1e6, 1)
         found[f"{name}: dead rows"] = sum(table["dead_rows"] for table in tables)
         found[f"{name}: largest tables"] = shown(pl.DataFrame(tables))
         found[f"{name}: indexes that no query read"] = shown(pl.DataFrame(indexes))
@@ -100,7 +102,7 @@ def _refuse_full_disk(settings: Settings, urls: dict[str, str]) -> None:
     """Raise before the drill fills the disk of the embedded server; that of another one cannot be seen from here."""
     if not EmbeddedServer(settings.home).is_running():
         return
-    needed = SPARE * 1e6 * sum(map(upkeep.megabytes, urls.values()))
+    needed = SPARE * sum(size(Database(url, None)) for url in urls.values())
     free = shutil.disk_usage(settings.home).free
     if free < needed:
         raise DiskFullError(

@@ -93,7 +93,7 @@ def test_without_a_folder_the_drill_makes_its_own_backup_and_leaves_none(filled:
 def test_the_drill_does_not_fill_the_disk_of_the_embedded_server(
     server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep.upkeep, "megabytes", lambda _: 1e9)
+    monkeypatch.setattr(upkeep, "size", lambda _: 10**15)
     urls = {"market": server.url("postgres"), "dagster": server.url("postgres")}
     upkeep._refuse_full_disk(Settings(home=tmp_path), urls)  # no server there: the database is on another machine
     with pytest.raises(DiskFullError, match=r"The drill needs 2,400,000\.0 GB beside the store"):
