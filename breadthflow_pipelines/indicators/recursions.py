@@ -52,14 +52,15 @@ class _Histories:
     """Where the rows of each history lie, and when they take their turn.
 
     start, length, rank: of each history: its first row, how many it has, its place among all by length, longest first.
-    turn: of each row: its place in the order of bars, and of ranks within a bar. alive: by bar, how many histories have
-    it. resumed: the histories that go on from a state.
+    turn: of each row: its place in the order of bars, and of ranks within a bar. row: of such a place. alive: by bar,
+    how many histories have it. resumed: the histories that go on from a state.
     """
 
     start: _Numbers
     length: _Numbers
     rank: _Numbers
     turn: _Numbers
+    row: _Numbers
     alive: _Numbers
     resumed: _Numbers
 
@@ -71,7 +72,9 @@ class _Histories:
         rank[np.argsort(-length, kind="stable")] = np.arange(len(start))
         alive = len(start) - np.cumsum(np.bincount(length))[:-1]
         turn = (np.cumsum(alive) - alive)[bar] + np.repeat(rank, length)
-        return cls(start, length, rank, turn, alive, np.searchsorted(start, going_on, side="right") - 1)
+        row = np.empty_like(turn)
+        row[turn] = np.arange(len(turn))
+        return cls(start, length, rank, turn, row, alive, np.searchsorted(start, going_on, side="right") - 1)
 
     def seeded(self, bar: int) -> _Numbers:
         """The histories that reach this bar and do not go on from a state."""
@@ -93,7 +96,7 @@ def followed(rows: pl.DataFrame, recursions: Mapping[str, Recursion], states: pl
     firsts = []
     for line, (name, each) in enumerate(recursions.items()):
         known = values[name].to_numpy()
-        steps[line, histories.turn] = known
+        known.take(histories.row, out=steps[line], mode="clip")  # nothing to clip; other modes copy once more
         begun = histories.seeded(each.at)
         seeds = _seeds(each, known, histories.start[begun] + each.at)
         firsts.append(_Firsts(line, histories.rank[begun], np.full(len(begun), each.at), seeds))
@@ -103,7 +106,9 @@ def followed(rows: pl.DataFrame, recursions: Mapping[str, Recursion], states: pl
         if not each.seed_told:
             steps[line, histories.turn[histories.start[histories.seeded(each.at)] + each.at]] = np.nan
     told = zip(recursions, steps, strict=True)
-    return rows.with_columns(pl.Series(name, line[histories.turn], nan_to_null=True) for name, line in told)
+    return rows.with_columns(
+        pl.Series(name, line.take(histories.turn, mode="clip"), nan_to_null=True) for name, line in told
+    )
 
 
 def _seeds(recursion: Recursion, values: _Floats, row: _Numbers) -> _Floats:

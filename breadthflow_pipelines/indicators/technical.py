@@ -12,15 +12,19 @@ Knows no universe: comparisons with other members are in relative.py, signals in
 import hashlib
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.definition import Indicator
-from breadthflow_pipelines.indicators.price import bar_number, by_history, earlier, moving_average, squares, windowed
+from breadthflow_pipelines.indicators.price import bar_number, by_history, earlier, in_order, windowed
 from breadthflow_pipelines.indicators.recursions import ROW, STATE, Recursion, followed
 from breadthflow_pipelines.indicators.series import share
+from breadthflow_pipelines.indicators.windows import Numbers, greatest, least, means, squares
 from breadthflow_pipelines.model.vocabulary import YEAR
 
 FAMILY = "Per symbol"
@@ -61,18 +65,25 @@ class Window(NamedTuple):
     """What ``of`` makes of the last ``length`` values alone; null until they exist, and where one of them is null."""
 
     values: pl.Expr
-    of: Callable[[pl.Series, int], pl.Series]
+    of: Callable[[Numbers, int], Numbers]
     length: int
+
+
+def _computed(window: Window) -> pl.Expr:
+    def made(values: pl.Series) -> pl.Series:
+        return pl.Series(window.of(values.cast(pl.Float64).to_numpy(), window.length), nan_to_null=True)
+
+    return windowed(window.values.map_batches(made, pl.Float64), window.length)
 
 
 def mean_of(values: pl.Expr, length: int) -> Window:
     """Simple moving average of the last ``length`` bars, in the units of the values."""
-    return Window(values, moving_average, length)
+    return Window(values, lambda known, window: means(known, (window,))[0], length)
 
 
 def deviation_of(values: pl.Expr, length: int, freedom: int) -> Window:
     """Standard deviation of the last ``length`` values: the root of their squared deviations over ``freedom``."""
-    return Window(values, lambda known, window: (squares(known, window) / freedom).sqrt(), length)
+    return Window(values, lambda known, window: np.sqrt(squares(known, window) / freedom), length)
 
 
 def ema(values: pl.Expr, length: int) -> Recursion:
@@ -160,12 +171,12 @@ def stochastic_k() -> pl.Expr:
 
 def highest(high: pl.Expr, length: int) -> pl.Expr:
     """The highest high of the last ``length`` bars, this one included, in price; null until there are so many."""
-    return windowed(high.rolling_max(length), length)
+    return _computed(Window(high, greatest, length))
 
 
 def lowest(low: pl.Expr, length: int) -> pl.Expr:
     """The lowest low of the last ``length`` bars, as highest."""
-    return windowed(low.rolling_min(length), length)
+    return _computed(Window(low, least, length))
 
 
 def fast_k(close: pl.Expr) -> pl.Expr:
@@ -553,6 +564,7 @@ TECHNICAL = (
 )
 TECHNICAL_COLUMNS = tuple(entry.name for entry in TECHNICAL)
 
+PART_BARS = 200_000  # rows of all columns of so many bars and a copy of one of them take some 50 MB
 WINDOW = YEAR  # bars before the first that is computed: no window is longer, and every recursion has begun by then
 
 
@@ -568,7 +580,7 @@ def technical_indicators(bars: pl.DataFrame, states: pl.DataFrame | None = None)
     burn-in of each and where its function says so; never NaN or infinite. From the first bar on that is to be computed
     values are the same to the last bit, whether the history is whole or goes on from a state.
     """
-    return _indicators(_with_windows_and_recursions(bars, states))
+    return pl.concat(_in_parts(bars, lambda part: _indicators(_with_windows_and_recursions(part, states))))
 
 
 def indicators_and_states(
@@ -579,12 +591,35 @@ def indicators_and_states(
     sessions: security_id, session, each of a bar. States: security_id, session and STATE_COLUMNS (Float64), without
     bars on which a recursion has not begun yet: such a history is short, and read whole.
     """
-    rows = _with_windows_and_recursions(bars, states)
-    now = rows.join(sessions, on=_OF, how="semi", maintain_order="left")
-    return _indicators(rows), now.select(*_OF, *(pl.col(name).alias(name + STATE) for name in RECURSIONS)).drop_nulls()
+
+    def of_part(part: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        rows = _with_windows_and_recursions(part, states)
+        now = rows.join(sessions, on=_OF, how="semi", maintain_order="left").select(*_OF, *_STATES)
+        return _indicators(rows), now.drop_nulls()
+
+    indicators, found = zip(*_in_parts(bars, of_part), strict=True)
+    return pl.concat(indicators), pl.concat(found)
 
 
 _OF = ("security_id", "session")
+_STATES = tuple(pl.col(name).alias(name + STATE) for name in RECURSIONS)
+_Found = TypeVar("_Found")
+
+
+def _in_parts(bars: pl.DataFrame, of_part: Callable[[pl.DataFrame], _Found]) -> list[_Found]:
+    """What is found of each part, in order. Parts have whole securities, and a size that stays in a processor's cache.
+
+    On as many threads as Polars has here.
+    """
+    ordered = in_order(bars)
+    security = ordered["security_id"].to_numpy()
+    begin = np.flatnonzero(np.diff(security, prepend=security[:1] - 1))  # the first row of each
+    cut = begin[np.flatnonzero(np.diff(begin // PART_BARS, prepend=0))].tolist()
+    parts = [ordered[start:end] for start, end in pairwise([0, *cut, ordered.height])]
+    if len(parts) == 1:
+        return [of_part(ordered)]
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return list(pool.map(of_part, parts))
 
 
 def _indicators(rows: pl.DataFrame) -> pl.DataFrame:
@@ -601,11 +636,6 @@ def _with_windows_and_recursions(bars: pl.DataFrame, states: pl.DataFrame | None
     for recursions in (_OF_BARS, _OF_RECURSIONS):
         rows = followed(rows, recursions, going_on)
     return rows
-
-
-def _computed(window: Window) -> pl.Expr:
-    made = window.values.map_batches(lambda values: window.of(values, window.length), pl.Float64)
-    return windowed(made, window.length)
 
 
 def bar_columns(expression: pl.Expr) -> set[str]:

@@ -5,6 +5,7 @@ outside its window.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,33 @@ def prior_least(values: Numbers, windows: Sequence[int]) -> list[Numbers]:
     return _prior(values, windows, np.minimum)
 
 
+def greatest(values: Numbers, window: int) -> Numbers:
+    """The greatest of each row and the ``window - 1`` before it; NaN where one of them is, or is missing."""
+    return _extreme(values, window, np.maximum)
+
+
+def least(values: Numbers, window: int) -> Numbers:
+    """The least of them."""
+    return _extreme(values, window, np.minimum)
+
+
+def squares(values: Numbers, window: int) -> Numbers:
+    """Sum of the squared deviations from their mean of each row and the ``window - 1`` before it; NaN as in greatest.
+
+    Blocks are put together by Chan, Golub and LeVeque (Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances, 1979), so that nothing cancels: values that are all the same give 0.
+    """
+    block = _Block(1, values, np.zeros_like(values))
+    taken: _Block | None = None
+    while block.rows <= window:
+        if window & block.rows:
+            taken = block if taken is None else _joined(block, taken)
+        block = _joined(block, block)
+    if taken is None:
+        raise ValueError(f"a window of {window} rows has no squares; take one of at least 1")
+    return taken.squared
+
+
 def known(values: Numbers) -> NDArray[np.bool_]:
     """Whether each is a number."""
     return ~np.isnan(values)
@@ -62,6 +90,34 @@ def _prior(values: Numbers, windows: Sequence[int], further: np.ufunc) -> list[N
         prior[1:] = _with_earlier(further, block, window - size)[:-1]
         found.append(prior)
     return found
+
+
+def _extreme(values: Numbers, window: int, further: np.ufunc) -> Numbers:
+    block, size = values, 1
+    while 2 * size <= window:
+        block, size = _with_earlier(further, block, size), 2 * size
+    return _with_earlier(further, block, window - size) if window > size else block
+
+
+class _Block(NamedTuple):
+    """Of a window that ends on each row: how many rows it has, their mean, the sum of their squared deviations."""
+
+    rows: int
+    mean: Numbers
+    squared: Numbers
+
+
+def _joined(earlier: _Block, later: _Block) -> _Block:
+    """Blocks that follow each other, as one."""
+    rows, shift = earlier.rows + later.rows, later.rows
+    before = slice(max(0, len(later.mean) - shift))
+    mean, squared = np.full_like(later.mean, np.nan), np.full_like(later.mean, np.nan)
+    apart = later.mean[shift:] - earlier.mean[before]
+    np.add(earlier.squared[before], later.squared[shift:], out=squared[shift:])
+    squared[shift:] += apart * apart * (earlier.rows * later.rows / rows)
+    apart *= later.rows / rows
+    np.add(earlier.mean[before], apart, out=mean[shift:])
+    return _Block(rows, mean, squared)
 
 
 def _with_earlier(join: np.ufunc, block: Numbers, rows: int) -> Numbers:

@@ -16,10 +16,16 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.contracts.breadth import price_indicators
 from breadthflow_pipelines.contracts.verdict import judge
+from breadthflow_pipelines.indicators import technical
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.definition import Indicator
 from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
-from breadthflow_pipelines.indicators.technical import TECHNICAL, TECHNICAL_COLUMNS, technical_indicators
+from breadthflow_pipelines.indicators.technical import (
+    TECHNICAL,
+    TECHNICAL_COLUMNS,
+    indicators_and_states,
+    technical_indicators,
+)
 from breadthflow_pipelines_tests.examples import examples
 from breadthflow_pipelines_tests.indicators.markets import Row, bars_frame, day, flat_bars, markets
 
@@ -292,6 +298,22 @@ def test_a_price_that_only_rises_or_falls_reaches_the_bounds_and_not_beyond(
 def test_order_and_other_securities_change_nothing(change: Callable[[list[Row]], list[Row]], market: Market) -> None:
     got = indicators(change(market[0])).filter(pl.col("security_id").abs() < 99)
     assert_frame_equal(got, indicators(market[0]), check_exact=True)
+
+
+@pytest.mark.parametrize("rows", [1, 100, 320, 321, 900])  # below, at and beyond the bars of one security
+def test_parts_of_any_size_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    histories = [walk(seed, length=length, security_id=seed) for seed, length in enumerate([320, 40, 320, 300, 7])]
+    bars = bars_frame([bar for history in histories for bar in history])
+    at = bars.filter(pl.col("session") == day(280)).select(KEY)
+    whole, states = indicators_and_states(bars, None, at)
+    monkeypatch.setattr(technical, "PART_BARS", rows)
+    again, same_states = indicators_and_states(bars, None, at)
+    assert_frame_equal(again, whole, check_exact=True)
+    assert_frame_equal(same_states, states, check_exact=True)
+    assert states.height == 3
+    going_on = technical_indicators(bars.filter(pl.col("session") >= day(20)), states)
+    new = pl.col("session") > day(280)
+    assert_frame_equal(going_on.filter(new), whole.filter(new), check_exact=True)
 
 
 def test_security_ids_are_only_names() -> None:
