@@ -879,7 +879,7 @@ def test_symbols_have_the_record_that_such_signals_had_before_the_month(ask: Ask
     ("arguments", "said"),
     [
         (("calibration", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
-        (("calibration", "--universe", "demo", "--rule", "conviction"), "there are: combined, trend"),
+        (("calibration", "--universe", "demo", "--rule", "conviction"), "there are: combined, "),
         (("calibration", "--universe", "nothing"), "nothing"),
         (("accuracy", "--universe", "demo", "--horizon", "64"), "5, 21, 63, 126, 252"),
         (("accuracy", "--universe", "nothing"), "nothing"),

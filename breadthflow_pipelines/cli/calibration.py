@@ -7,12 +7,10 @@ import typer
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, with_reason, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, check_horizon
-from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD, RECORD_HORIZON
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import Database, open_database
-from breadthflow_pipelines.warehouse.universe_listing import marked
+from breadthflow_pipelines.warehouse.accuracy_listing import symbol_accuracy
+from breadthflow_pipelines.warehouse.database import open_database
 
 _RULES = (
     "rule",
@@ -44,19 +42,10 @@ def calibration(
 
     Example: breadthflow calibration --universe demo --horizon 21
     """
-    from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
-
-    rules = tuple(dict.fromkeys(claim.rule for claim in SYMBOL_FAMILY.claims))
-    if rule is not None and rule not in rules:
-        raise RequestError(f"No rule of single members is called {rule}; there are: {', '.join(rules)}.")
     check_horizon(horizon)
     database = open_database(get_settings())
     shown = horizon or (RECORD_HORIZON if shape is Format.TABLE else None)
-    rows = [
-        row
-        for row in _calibrated(database, universe)
-        if (rule is None or row["rule"] == rule) and (shown is None or row["horizon"] == shown)
-    ]
+    rows = symbol_accuracy(database, universe, rule, shown)
     title = titled(f"Symbol signals of {universe}", [universe], database)
     if shape is not Format.TABLE:
         write_rows(rows, list(rows[0]) if rows else [], (), shape, title)
@@ -65,27 +54,6 @@ def calibration(
     else:
         out.print(f"{title}: no window of {shown} sessions has closed yet.", markup=False)
     say_held(database, universe, "symbol_calibration")
-
-
-def _calibrated(database: Database, universe: str) -> list[dict[str, Any]]:
-    """Every group of a universe's symbol signals, with its verdict where it has one.
-
-    Raises:
-        RequestError: none of them was followed yet.
-    """
-    from breadthflow_pipelines.evaluation.calibration import calibration as calibrated
-    from breadthflow_pipelines.evaluation.symbol_record import judged
-    from breadthflow_pipelines.warehouse import calibration_store
-
-    standing.check_universe(database, universe)
-    sums = calibration_store.sums(database, universe)
-    if sums.is_empty():
-        raise RequestError(
-            standing.why_held(database, universe, "symbol_calibration")
-            or f"No signal of a member of {universe} has been followed to its end yet: the rules look back over months "
-            "of bars, and published counts have no members. breadthflow run adds up what there is."
-        )
-    return marked(database, judged(calibrated(sums)).to_dicts())
 
 
 def _show(title: str, rows: list[dict[str, Any]]) -> None:

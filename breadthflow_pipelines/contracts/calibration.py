@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from breadthflow_pipelines.contracts.verdict import contract, key_rules
+from breadthflow_pipelines.contracts.verdict import contract, key_rules, or_null
 from breadthflow_pipelines.model.vocabulary import ACTIONS, BUY, GROUPINGS, HORIZONS, SELL, VERDICTS, WHOLE
 
 _SUMS = (
@@ -30,6 +30,32 @@ SUMS = contract(
         "no signals, or fewer than sessions": (pl.col("sessions") > 0) & (pl.col("signals") >= pl.col("sessions")),
         "more hits than signals": pl.col("hits").is_between(0, pl.col("signals")),
         "a sum not finite": pl.all_horizontal(pl.col(name).is_finite() for name in _SUMS),
+    },
+)
+
+_RATES = ("hit_rate", "base_rate", "confidence", "p", "p_family")
+_MEASURED = ("lift", "lift_error", "relative", "relative_error", "brier", "brier_base", "skill")
+
+ACCURACY = contract(
+    "symbol_accuracy",
+    {
+        "universe": pl.String,
+        "horizon": pl.Int32,
+        **dict.fromkeys(("rule", "action", "grouped_by"), pl.String),
+        "bin": pl.Int32,
+        "signals": pl.Int64,
+        "sessions": pl.Int32,
+        **dict.fromkeys((*_RATES, *_MEASURED), pl.Float64),
+        "windows": pl.Int32,
+        **dict.fromkeys(("verdict", "reason"), pl.String),
+    },
+    {
+        **key_rules(*(name for name in _KEY if name != "month")),
+        "no signals, or fewer than sessions": (pl.col("sessions") > 0) & (pl.col("signals") >= pl.col("sessions")),
+        "a rate outside 0 to 1": pl.all_horizontal(or_null(pl.col(name).is_between(0, 1)) for name in _RATES),
+        "a figure not finite": pl.all_horizontal(or_null(pl.col(name).is_finite()) for name in _MEASURED),
+        "a verdict unknown": or_null(pl.col("verdict").is_in(VERDICTS)),
+        "a verdict of what was not judged": pl.col("p").is_null() | pl.col("verdict").is_not_null(),
     },
 )
 

@@ -1,7 +1,10 @@
-"""The records of rules as a command lists them. By rows, not frames, so that it starts in a fraction of a second."""
+"""The records of rules, for universes and for their members, as commands list them.
+
+By rows, not frames, so that a command starts in a fraction of a second.
+"""
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import VARIATIONS, WHOLE
+from breadthflow_pipelines.model.vocabulary import COMBINED, VARIATIONS, WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions
@@ -49,3 +52,41 @@ def accuracy(database: Database, universe: str, rule: str | None, horizon: int |
     if not rows:
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))
     return marked(database, rows)
+
+
+SYMBOL_ACCURACY = (
+    *("universe", "horizon", "rule", "action", "grouped_by", "bin", "signals", "sessions", "hit_rate", "base_rate"),
+    *("lift", "lift_error", "relative", "relative_error", "confidence", "brier", "brier_base", "skill"),
+    *("windows", "p", "p_family", "verdict", "reason"),
+)
+
+
+def symbol_accuracy(database: Database, universe: str, rule: str | None, horizon: int | None) -> list[Row]:
+    """How good the signals of a universe's members have been, by every rule (or one), at every horizon (or one).
+
+    Raises:
+        RequestError: none of them was followed yet, or there is no such rule; says which there are.
+    """
+    standing.check_universe(database, universe)
+    rules = [
+        row["rule"]
+        for row in rows_of(
+            database,
+            "SELECT rule FROM symbol_accuracy WHERE universe = %s GROUP BY rule ORDER BY rule <> %s, rule",
+            (universe, COMBINED),
+        )
+    ]
+    if not rules:
+        raise RequestError(
+            standing.why_held(database, universe, "symbol_calibration")
+            or f"No signal of a member of {universe} has been followed to its end yet: the rules look back over months "
+            "of bars, and published counts have no members. breadthflow run adds up what there is."
+        )
+    if rule is not None and rule not in rules:
+        raise RequestError(f"No rule of single members is called {rule}; there are: {', '.join(rules)}.")
+    where, values = conditions({"universe": universe, "rule": rule}, None, None)
+    query = (
+        f"SELECT {', '.join(SYMBOL_ACCURACY)} FROM symbol_accuracy WHERE {where} "
+        "AND horizon = coalesce(%s, horizon) ORDER BY horizon, rule, action, grouped_by, bin"
+    )
+    return marked(database, rows_of(database, query, [*values, horizon]))

@@ -60,6 +60,11 @@ def sums(database: Database, universe: str | None = None) -> pl.DataFrame:
 _KEY = [column.name for column in tables.symbol_calibration.primary_key]
 
 
+def record_accuracy(database: Database, accuracy: pl.DataFrame) -> Merged:
+    """Make the store hold exactly these rates and verdicts; only changed rows are written."""
+    return merge(database, tables.symbol_accuracy, accuracy, scope="true")
+
+
 def record_records(database: Database, records: pl.DataFrame) -> Merged:
     """Make the store hold exactly these records; only changed rows are written."""
     return merge(database, tables.symbol_records, records, scope="true")

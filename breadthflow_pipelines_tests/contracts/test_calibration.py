@@ -5,10 +5,10 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.contracts.calibration import RECORDS, SUMS
+from breadthflow_pipelines.contracts.calibration import ACCURACY, RECORDS, SUMS
 from breadthflow_pipelines.contracts.verdict import REASONS, judge
-from breadthflow_pipelines.evaluation.calibration import SUMS_SCHEMA
-from breadthflow_pipelines.evaluation.symbol_record import RECORDS_SCHEMA
+from breadthflow_pipelines.evaluation.calibration import SUMS_SCHEMA, calibration
+from breadthflow_pipelines.evaluation.symbol_record import RECORDS_SCHEMA, judged
 
 GOOD_SUMS = {
     **dict.fromkeys(SUMS_SCHEMA.names(), 0.5),
@@ -49,6 +49,26 @@ GOOD_RECORD = {
 )
 def test_sums(change: dict[str, object], fault: str | None) -> None:
     verdict = judge(SUMS, pl.DataFrame([GOOD_SUMS | change], schema=SUMS_SCHEMA))
+    assert verdict.rejected[REASONS].to_list() == ([] if fault is None else [[fault]])
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, None),
+        ({"hit_rate": 1.01}, "a rate outside 0 to 1"),
+        ({"skill": float("-inf")}, "a figure not finite"),
+        ({"signals": 1}, "no signals, or fewer than sessions"),
+        ({"verdict": "good"}, "a verdict unknown"),
+        ({"verdict": None}, "a verdict of what was not judged"),
+        ({"verdict": None, "p": None, "p_family": None, "windows": None}, None),  # tenths of confidence
+    ],
+)
+def test_rates(change: dict[str, object], fault: str | None) -> None:
+    told = judged(calibration(pl.DataFrame([GOOD_SUMS], schema=SUMS_SCHEMA)))
+    rated = {name: 0.5 for name, kind in told.schema.items() if kind == pl.Float64}
+    row = told.row(0, named=True) | rated | {"windows": 30, "verdict": "suggestive", "reason": None}
+    verdict = judge(ACCURACY, pl.DataFrame([row | change], schema=told.schema))
     assert verdict.rejected[REASONS].to_list() == ([] if fault is None else [[fault]])
 
 

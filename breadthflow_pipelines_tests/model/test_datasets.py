@@ -16,6 +16,7 @@ INTERNAL = {
     "restatements": "with bars",
     "rejected_counts": "with published counts",
     "breadth_revisions": "with whatever keeps its history",
+    "symbol_accuracy": "with symbol_calibration",
     "backtest_trades": "with backtests",
     "backtest_years": "with backtests",
     "publications": "the command that imports published counts",

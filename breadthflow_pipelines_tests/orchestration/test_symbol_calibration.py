@@ -56,6 +56,23 @@ def test_sums_are_those_of_a_loop_over_bars_and_signals(filled: Store) -> None:
         assert tuple(sums) == pytest.approx(expected[key], abs=1e-9), key
 
 
+def test_rates_are_the_sums_of_all_months_divided(filled: Store) -> None:
+    rated = filled.rows(
+        "SELECT action, signals, hit_rate, base_rate, relative FROM symbol_accuracy "
+        "WHERE horizon = %s AND rule = 'combined' AND grouped_by = 'all'",
+        HORIZON,
+    )
+    totals: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+    for (_, action), sums in by_hand(filled).items():
+        totals[action] = [one + more for one, more in zip(totals[action], sums, strict=True)]
+    assert {action for action, *_ in rated} == totals.keys() == {"buy", "sell", "hold"}
+    for action, signals, *rates in rated:
+        n, hits, expected, relative = totals[action]
+        assert signals == n
+        assert rates[2] == pytest.approx(relative / n)
+        assert rates[:2] == ([None, None] if action == "hold" else pytest.approx([hits / n, expected / n]))
+
+
 @pytest.mark.slow
 def test_a_corrected_price_is_followed_into_every_month_that_it_touches(filled: Store) -> None:
     before = stored(filled)

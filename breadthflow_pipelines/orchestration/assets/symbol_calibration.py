@@ -1,4 +1,7 @@
-"""What followed symbol signals, as sums by month, and their records. The mathematics is in evaluation/."""
+"""What followed symbol signals, as sums by month, the rates and verdicts that come of them, and their records.
+
+The mathematics is in evaluation/.
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
@@ -48,16 +51,21 @@ _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lif
     deps=[dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in ("bars", "symbol_signals")],
 )
 def symbol_calibration(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Hits, returns beside the universe and confidence of symbol signals, summed by month; only months due are read."""
+    """Hits, returns beside the universe and confidence of symbol signals, summed by month; only months due are read.
+
+    And in symbol_accuracy the rates and verdicts of all months together.
+    """
     own = span_of(context.run.tags, market.settings, market.calendar)
     with (
         market.store.exclusive("symbol_calibration"),
         with_pending_changes(market, "symbol_calibration", own) as scope,
     ):
         merged = _add_up(market, scope)
+        accuracy = require(contracts.ACCURACY, judged(calibration(calibration_store.sums(market.store))))
+        merged += calibration_store.record_accuracy(market.store, accuracy)
     refuse_held(context, market, scope.holds)
     synthetic = synthetic_universes(market.store)
-    found = judged(calibration(of_market(calibration_store.sums(market.store), market, synthetic)))
+    found = of_market(accuracy, market, synthetic)
     claims = found.drop_nulls("verdict")
     verdicts = claims.group_by("universe").agg(**{word: (pl.col("verdict") == word).sum() for word in VERDICTS})
     return dg.MaterializeResult(
