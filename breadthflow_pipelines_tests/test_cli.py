@@ -895,8 +895,9 @@ def test_what_cannot_be_judged_or_followed_is_said(ask: Ask, arguments: tuple[st
     assert re.search(said, answer.err)
 
 
-def test_a_universe_without_a_benchmark_cannot_be_traded_by_it(ask: Ask) -> None:
-    asked = ("backtest", "--universe", "demo", "--rule", "breadth_score", "--on-benchmark")
+@pytest.mark.parametrize("command", ["backtest", "accuracy"])
+def test_a_universe_without_a_benchmark_is_not_traded_or_judged_by_it(ask: Ask, command: str) -> None:
+    asked = (command, "--universe", "demo", "--rule", "breadth_score", "--on-benchmark")
     refused = ask(*asked)
     assert (refused.status, "demo has no benchmark" in refused.err) == (2, True)
     refused = ask(*asked, index_symbols="demo=NOPE")
@@ -948,6 +949,18 @@ def test_a_backtest_is_held_beside_the_index_and_the_interest_that_settings_name
     assert "Traded: index.csv (price), after costs" in traded.out
     assert f"{min(days)}" < traded.out.split(", ")[1][:10]  # from the second of its closes that a signal could precede
     assert "benchmark" not in traded.out.partition("Figures")[2]
+    assert (
+        "Records of demo by index.csv (price)"
+        in ask("accuracy", "--universe", "demo", "--on-benchmark", **settings).out
+    )
+    judged = ask(
+        "accuracy", "--universe", "demo", "--horizon", "5", "--on-benchmark", "--format", "csv", **settings
+    ).rows
+    assert {row["horizon"] for row in judged} == {"5"}
+    [score] = [row for row in judged if (row["rule"], row["action"], row["era"]) == ("breadth_score", "buy", "all")]
+    assert (score["hit_rate"], score["base_rate"], score["p_family"], score["basis"]) == ("1.0", "1.0", "", "price")
+    # By hand: it stands at 100 + i on day i, so five sessions from day i + 1 on return 5 / (101 + i).
+    assert 5 / (100 + len(days)) < float(score["mean"]) <= 5 / 101
     (tmp_path / "rates.csv").write_text("day,rate\n")
     refused = ask(*asked, **settings)
     assert (refused.status, "rates.csv has no columns session and rate" in refused.err) == (2, True)

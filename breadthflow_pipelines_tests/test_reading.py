@@ -2,23 +2,28 @@
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import pandas as pd
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
 
 from breadthflow_pipelines import reading
+from breadthflow_pipelines.cli import app
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.evaluation.backtests import Backtests, backtests
 from breadthflow_pipelines.evaluation.outcomes import outcomes, windows
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.conventions import CONVENTION
+from breadthflow_pipelines.model.vocabulary import SIGNAL_RECORD
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_COLUMNS
+from breadthflow_pipelines.publishing.exports import export
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.market import market_signals
 from breadthflow_pipelines.warehouse import breadth_listing, breadth_store, evaluation_store, signal_listing
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines_tests.reports.test_charts import counts
 
 FIRST, LAST = dt.date(2022, 1, 3), dt.date(2022, 6, 1)
@@ -120,6 +125,48 @@ def test_what_came_of_signals_is_there_by_rule_horizon_and_day(stored: Database)
     for call in (reading.outcomes, reading.accuracy, reading.backtests, reading.trades):
         with pytest.raises(RequestError, match="Universe nope is unknown"):
             call("nope")
+
+
+def _printed(*command: str) -> str:
+    """What a command prints."""
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def test_signals_have_the_record_of_then_wherever_they_are_read(stored: Database, tmp_path: Path) -> None:
+    ids = sorted(reading.signals("small", frames="polars")["signal_id"])
+    known = {
+        one: (0.25 + i / 1000, 0.5, 60 + i, ("suggestive", "not distinguishable")[i % 2])
+        for i, one in enumerate(ids[::3])
+    }
+    days = dict(reading.signals("small", frames="polars").select("signal_id", "session").rows())
+    rows = [(one, "small", days[one], *record) for one, record in known.items()]
+    schema = ["signal_id", "universe", "session", *SIGNAL_RECORD]
+    evaluation_store.record_records(
+        stored, pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("record_n").cast(pl.Int32))
+    )
+    expected = [(one, *known.get(one, (None,) * 4)) for one in ids]
+    named = ("signal_id", *SIGNAL_RECORD)
+
+    def told(found: pl.DataFrame) -> list[tuple[object, ...]]:
+        return sorted(found.select(named).rows())
+
+    view = rows_of(stored, f"SELECT {', '.join(named)} FROM signals_with_record ORDER BY signal_id", [])
+    assert [tuple(row[name] for name in named) for row in view] == expected
+    assert told(reading.signals("small", frames="polars")) == expected
+    pandas = reading.signals("small").set_index("signal_id")["record_n"].dropna()
+    assert pandas.to_dict() == {one: record[2] for one, record in known.items()}
+    export(stored, "small", tmp_path / "export")
+    exported = tmp_path / "export" / "signals"
+    assert told(pl.read_parquet(exported.with_suffix(".parquet"))) == expected
+    assert told(pl.read_csv(exported.with_suffix(".csv"), infer_schema_length=None)) == expected
+    assert told(pl.read_json(exported.with_suffix(".json"), infer_schema_length=None)) == expected
+    printed = {form: _printed("signals", "--universe", "small", "--format", form) for form in ("csv", "json")}
+    assert told(pl.read_csv(printed["csv"].encode(), infer_schema_length=None)) == expected
+    assert told(pl.read_json(printed["json"].encode(), infer_schema_length=None)) == expected
+    one, record = next(iter(known.items()))
+    assert f"{record[0]:.0%} of {record[2]}, base 50%: {record[3]}" in _printed("explain", one)
 
 
 @pytest.mark.usefixtures("stored")

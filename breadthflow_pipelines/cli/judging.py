@@ -15,6 +15,7 @@ from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES, WHOLE
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import accuracy_listing, standing
 from breadthflow_pipelines.warehouse.database import Database, open_database
+from breadthflow_pipelines.warehouse.universe_listing import marked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,13 +33,18 @@ def accuracy(
     universe: Annotated[str, typer.Option(help="Name of a universe.")],
     rule: Annotated[str | None, typer.Option(help="Name of a rule; all of them without it.")] = None,
     horizon: Annotated[int | None, typer.Option(help="Sessions from the entry: 5, 21, 63, 126 or 252.")] = None,
+    *,
+    on_benchmark: Annotated[
+        bool, typer.Option("--on-benchmark", help="By the return of the index that settings name for the universe.")
+    ] = False,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print how often each rule was right, beside how often any session would have been, and the verdict.
 
     A table shows all of history, or every era of one rule; csv and json have everything. kept_dropout: the share of its
     events that stay where 5 % of the members are missing; empty before breadthflow stability, which the daemon runs on
-    Sundays, and of scores, which have no list of events.
+    Sundays, and of scores, which have no list of events. --on-benchmark is not what was registered as a test, so its
+    verdicts are never more than suggestive.
 
     Example: breadthflow accuracy --universe demo --horizon 63
     """
@@ -46,11 +52,32 @@ def accuracy(
         check_rule(rule)
     check_horizon(horizon)
     database = open_database(get_settings())
-    rows = accuracy_listing.accuracy(database, universe, rule, horizon)
+    if on_benchmark:
+        held, rows = _on_benchmark(database, universe, rule, horizon)
+        title = f"Records of {universe} by {held}"
+    else:
+        title, rows = f"Records of {universe}", accuracy_listing.accuracy(database, universe, rule, horizon)
     if shape is Format.TABLE:
         rows = [with_reason(row) for row in rows if rule is not None or row["era"] == WHOLE]
     columns = [*accuracy_listing.ACCURACY, "synthetic"]
-    write_rows(rows, columns, _ACCURACY_SHORT, shape, titled(f"Records of {universe}", [universe], database))
+    write_rows(rows, columns, _ACCURACY_SHORT, shape, titled(title, [universe], database))
+
+
+def _on_benchmark(
+    database: Database, universe: str, rule: str | None, horizon: int | None
+) -> tuple[str, list[dict[str, Any]]]:
+    """What the benchmark is, and the records by it, in the order of the listing of those that are kept."""
+    import polars as pl
+
+    from breadthflow_pipelines.orchestration.on_benchmark import accuracy_on_benchmark, benchmark_of
+
+    settings = get_settings()
+    standing.check_universe(database, universe)
+    levels = benchmark_of(settings, database, universe)
+    asked = {name: value for name, value in (("rule", rule), ("horizon", horizon)) if value is not None}
+    records = accuracy_on_benchmark(settings, database, universe, levels).filter(**asked)
+    ordered = records.sort("rule", "action", "horizon", pl.col("era") != WHOLE, "first_session", "era", nulls_last=True)
+    return f"{levels['held'][0]} ({levels['basis'][0]})", marked(database, ordered.to_dicts())
 
 
 @app.command()
@@ -141,6 +168,7 @@ class _Held(NamedTuple):
 
 def _held(settings: Settings, database: Database, rule: str, universe: str, *, on_benchmark: bool) -> _Held:
     from breadthflow_pipelines.orchestration.holdings import benchmarks, traded
+    from breadthflow_pipelines.orchestration.on_benchmark import benchmark_of
     from breadthflow_pipelines.warehouse.evaluation_store import market_signals
 
     found = traded(database).filter(universe=universe)
@@ -152,19 +180,12 @@ def _held(settings: Settings, database: Database, rule: str, universe: str, *, o
     signals = market_signals(database, ALL).filter(universe=universe, rule=rule).sort("session")
     if signals.is_empty():
         raise RequestError(f"{rule} has given no signal in {universe}: there is nothing to follow.")
-    if universe not in settings.index_symbols:
-        if on_benchmark:
-            raise RequestError(f"{universe} has no benchmark: name one in BREADTHFLOW_INDEX_SYMBOLS.")
-        return _Held(signals, found, None)
-    benchmark = benchmarks(settings, database).filter(universe=universe)
-    if not on_benchmark:
-        return _Held(signals, found, benchmark)
-    if benchmark.is_empty():
-        raise RequestError(
-            f"The benchmark of {universe}, {settings.index_symbols[universe]}, has no close in the store."
-        )
-    # Where it has closes of other days, nobody could have given a signal on those.
-    return _Held(signals, benchmark.join(found.select("session"), on="session", how="semi"), None)
+    if on_benchmark:
+        benchmark = benchmark_of(settings, database, universe)
+        # Where it has closes of other days, nobody could have given a signal on those.
+        return _Held(signals, benchmark.join(found.select("session"), on="session", how="semi"), None)
+    beside = universe in settings.index_symbols
+    return _Held(signals, found, benchmarks(settings, database).filter(universe=universe) if beside else None)
 
 
 def _tested(

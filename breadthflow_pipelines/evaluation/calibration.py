@@ -56,9 +56,12 @@ def sessions_closing(
     sessions: session, ordinal. Stretches that touch are one, in order; none where no session lies between the two.
     """
     ordinals = sessions.filter(pl.col("session").is_between(*exits))["ordinal"].cast(pl.Int64).to_list()
-    day = dict(sessions.select("ordinal", "session").iter_rows())
+    if not ordinals:
+        return []
+    reach = pl.col("ordinal").is_between(ordinals[0] - 1 - max(horizons), ordinals[-1])
+    day = dict(sessions.filter(reach).select("ordinal", "session").iter_rows())
     found: list[tuple[int, int]] = []
-    for horizon in sorted(horizons, reverse=True) if ordinals else ():
+    for horizon in sorted(horizons, reverse=True):
         first, last = (max(ordinal - 1 - horizon, min(day)) for ordinal in (ordinals[0], ordinals[-1]))
         if found and first <= found[-1][1] + 1:
             first = found.pop()[0]
@@ -107,14 +110,15 @@ def calibration_sums(
     clusters = rows.group_by("cluster", maintain_order=True).agg(pl.col("universe", "ordinal").first())
     cluster, ordinal, security = (rows[name].to_numpy() for name in ("cluster", "ordinal", "security_id"))
     measures, months = list(_measures(rows)), days.select("ordinal", month=pl.col("session").dt.truncate("1mo"))
-    parts = [SUMS_SCHEMA.to_frame()]
+    parts: list[pl.DataFrame] = []
     for horizon in horizons:
         closes = _Closes.of(clusters.with_columns(ordinal=pl.col("ordinal") + 1 + horizon), months, horizon)
         change = prices.changes(ordinal, security, horizon)
         told = np.isfinite(change) & (closes.month >= 0)[cluster]
         moved = _Moved.of(change[told], cluster[told], clusters.height)
         parts += [_summed(measure, told, moved, closes) for measure in measures]
-    return pl.concat(parts).sort("universe", "month", *GROUP)
+    summed = pl.concat(parts).select(pl.col(name).cast(kind) for name, kind in SUMS_SCHEMA.items())
+    return summed.sort("universe", "month", *GROUP)
 
 
 def calibration(sums: pl.DataFrame) -> pl.DataFrame:
@@ -246,7 +250,7 @@ class _Closes:
 
 
 def _summed(measure: _Measure, told: npt.NDArray[np.bool_], moved: _Moved, closes: _Closes) -> pl.DataFrame:
-    """SUMS_SCHEMA of one measure and horizon: by session first, then by month. told: of which signals moved tells."""
+    """The sums of one measure and horizon: by session first, then by month. told: of which signals moved tells."""
     code = measure.code[told]
     among = code >= 0
     width, height = len(measure.groups), len(closes.month)
@@ -271,15 +275,13 @@ def _summed(measure: _Measure, told: npt.NDArray[np.bool_], moved: _Moved, close
     counted = closes.month >= 0
     target = (closes.month[counted][:, None] * width + np.arange(width)).ravel()
     size = closes.groups.height * width
-    totals = (np.bincount(target, matrix[counted].ravel(), size) for matrix in by_session)
-    groups = pl.DataFrame(measure.groups, schema={"action": pl.String, "bin": pl.Int32}, orient="row")
-    return (
-        closes.groups.join(groups, how="cross", maintain_order="left_right")
-        .with_columns(
-            rule=pl.lit(measure.rule),
-            grouped_by=pl.lit(measure.grouped_by),
-            **{name: pl.Series(total) for name, total in zip(SUMS, totals, strict=True)},
-        )
-        .filter(pl.col("signals") > 0)
-        .select(pl.col(name).cast(kind) for name, kind in SUMS_SCHEMA.items())
+    totals = np.stack([np.bincount(target, matrix[counted].ravel(), size) for matrix in by_session])
+    some = np.flatnonzero(totals[SUMS.index("signals")])
+    month, group = np.divmod(some, width)
+    named = pl.DataFrame(
+        [(measure.rule, measure.grouped_by, *names) for names in measure.groups],
+        schema={name: SUMS_SCHEMA[name] for name in ("rule", "grouped_by", "action", "bin")},
+        orient="row",
     )
+    added_up = pl.DataFrame(totals[:, some].T, schema=dict.fromkeys(SUMS, pl.Float64))
+    return pl.concat([closes.groups[month], named[group], added_up], how="horizontal")

@@ -24,7 +24,7 @@ def episodes(numbers: Sequence[int] | Numbers, merge: int = EPISODE) -> Numbers:
 
 def episode_count(numbers: Sequence[int] | Numbers, merge: int = EPISODE) -> int:
     """How many episodes there are."""
-    return int(episodes(numbers, merge)[-1]) + 1 if len(numbers) else 0
+    return int(np.count_nonzero(np.diff(numbers) > merge)) + 1 if len(numbers) else 0
 
 
 def effective_n(numbers: Sequence[int] | Numbers, horizon: int) -> int:

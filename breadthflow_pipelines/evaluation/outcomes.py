@@ -67,11 +67,13 @@ def windows(levels: pl.DataFrame, sessions: pl.DataFrame, horizons: Sequence[int
     placed = on_sessions(levels, sessions, "levels").sort(KEY)
     calendar = sessions.select("ordinal", "session").sort("ordinal")
     told = [_of_series(one, calendar, horizons) for one in placed.partition_by("universe", "segment")]
-    return _with_excess(pl.concat([WINDOW_SCHEMA.to_frame(), *told])).sort(*KEY, "horizon")
+    if not told:
+        return WINDOW_SCHEMA.to_frame()
+    return _with_rest(pl.concat(told)).sort(*KEY, "horizon")
 
 
 def outcomes(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
-    """The outcome of each signal at each horizon: OUTCOME_COLUMNS, sorted by KEY, rule and horizon.
+    """The outcome of each signal at each horizon: OUTCOME_COLUMNS, sorted by signal_id and horizon, as it is stored.
 
     signals: signal_id, KEY, rule, action. followed: as windows gives it. A signal of a series or a session without
     levels has no outcome. ``hit``, of closed ones: a buy whose return is above 0, a sell whose excess is below 0;
@@ -80,10 +82,10 @@ def outcomes(signals: pl.DataFrame, followed: pl.DataFrame) -> pl.DataFrame:
     hit = pl.when(action=BUY).then(pl.col("return") > 0).when(action=SELL).then(pl.col("excess") < 0)
     return (
         signals.select("signal_id", *KEY, "rule", "action")
-        .join(followed, on=KEY)
+        .sort("signal_id")
+        .join(followed, on=KEY, maintain_order="left_right")
         .with_columns(hit=hit)
         .select(OUTCOME_COLUMNS)
-        .sort(*KEY, "rule", "horizon")
     )
 
 
@@ -117,53 +119,40 @@ def beyond_horizon(told: pl.DataFrame, sessions: pl.DataFrame, last: dt.date) ->
 
 
 def _of_series(levels: pl.DataFrame, calendar: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:
-    """WINDOW_SCHEMA of one series, without what needs other windows. levels: in order, with ``ordinal``."""
+    """Of one series, by horizon and session, the columns that need no other row. levels: in order, with ``ordinal``."""
     first, last = levels["ordinal"][0], levels["ordinal"][-1]
     days = calendar.filter(pl.col("ordinal").is_between(first, last))
     known = days.join(levels.drop("session"), on="ordinal", how="left", maintain_order="left")
     close = known["level"].to_numpy()
     entry_price = _later(close, 1)
     before_entry = 1 + _later(known["intraday"].to_numpy(), 1)  # from the open of the entry's session to its close
-    session = days["session"]
-    common = {
-        "universe": pl.repeat(levels["universe"][0], days.height, eager=True),
-        "segment": pl.repeat(levels["segment"][0], days.height, eager=True),
-        "session": session,
-        "number": days["ordinal"].cast(pl.Int32),
-        "trailing": known.select(pl.col("level") / pl.col("level").rolling_max(YEAR, min_samples=1) - 1).to_series(),
-        "basis": pl.repeat(levels["basis"][0], days.height, eager=True),
-    }
+    change = [_later(close, 1 + horizon) / entry_price - 1 for horizon in horizons]
     falls = _drawdowns(close, entry_price, horizons)
-    rows = []
-    for horizon in horizons:
-        change = _later(close, 1 + horizon) / entry_price - 1
-        told = pl.DataFrame(
-            {
-                **common,
-                "entry_session": session.shift(-1),
-                "exit_session": session.shift(-1 - horizon),
-                "return": pl.Series(change, nan_to_null=True),
-                "return_from_open": pl.Series((1 + change) * before_entry - 1, nan_to_null=True),
-                "drawdown": pl.Series(falls[horizon], nan_to_null=True),
-            }
-        )
-        state = (
-            pl.when(pl.col("exit_session").is_null())
-            .then(pl.lit(WINDOW_OPEN))
-            .when(pl.col("return").is_null())
-            .then(pl.lit(WINDOW_UNPRICED))
-            .otherwise(pl.lit(WINDOW_CLOSED))
-        )
-        rows.append(
-            told.with_columns(
-                state=state,
-                horizon=pl.lit(horizon, pl.Int32),
-                drawdown=pl.when(pl.col("return").is_not_null()).then("drawdown"),
-                base_return=pl.lit(None, pl.Float64),
-                excess=pl.lit(None, pl.Float64),
-            ).select(WINDOW_SCHEMA.names())
-        )
-    return pl.concat(rows)
+    session = days["session"]
+    common = pl.DataFrame(
+        {
+            "session": session,
+            "number": days["ordinal"].cast(pl.Int32),
+            "trailing": known.select(
+                pl.col("level") / pl.col("level").rolling_max(YEAR, min_samples=1) - 1
+            ).to_series(),
+            "entry_session": session.shift(-1),
+        }
+    )
+    return pl.concat([common] * len(horizons)).with_columns(
+        universe=pl.lit(levels["universe"][0]),
+        segment=pl.lit(levels["segment"][0]),
+        basis=pl.lit(levels["basis"][0]),
+        horizon=pl.Series(np.repeat(np.array(horizons, np.int32), days.height)),
+        exit_session=pl.concat([session.shift(-1 - horizon) for horizon in horizons]),
+        **{
+            "return": pl.Series(np.concatenate(change), nan_to_null=True),
+            "return_from_open": pl.Series(
+                np.concatenate([(1 + one) * before_entry - 1 for one in change]), nan_to_null=True
+            ),
+            "drawdown": pl.Series(np.concatenate([falls[horizon] for horizon in horizons]), nan_to_null=True),
+        },
+    )
 
 
 def _later(values: _Array, sessions: int) -> _Array:
@@ -186,15 +175,28 @@ def _drawdowns(close: _Array, entry_price: _Array, horizons: Sequence[int]) -> d
     return found
 
 
-def _with_excess(told: pl.DataFrame) -> pl.DataFrame:
-    """Windows of a series and horizon close in the order of their sessions, so those before are the rows before."""
-    series = ("universe", "segment", "horizon")
+def _with_rest(told: pl.DataFrame) -> pl.DataFrame:
+    """WINDOW_SCHEMA: with states, and what is taken from the windows before, of rows in the order of their sessions.
+
+    Windows of a series and horizon close in that order, so those before are the rows before.
+    """
     closed = pl.col("return")
+    state = (
+        pl.when(pl.col("exit_session").is_null())
+        .then(pl.lit(WINDOW_OPEN))
+        .when(closed.is_null())
+        .then(pl.lit(WINDOW_UNPRICED))
+        .otherwise(pl.lit(WINDOW_CLOSED))
+    )
     before = closed.is_not_null().cum_sum().shift(1)
     mean = closed.fill_null(0.0).cum_sum().shift(1) / before
     base = pl.when(closed.is_not_null() & (before >= MEAN_FROM)).then(mean)
     return (
-        told.sort(*series, "session")
-        .with_columns(base_return=base.over(series))
-        .with_columns(excess=pl.col("return") - pl.col("base_return"))
+        told.with_columns(
+            state=state,
+            drawdown=pl.when(closed.is_not_null()).then("drawdown"),
+            base_return=base.over("universe", "segment", "horizon"),
+        )
+        .with_columns(excess=closed - pl.col("base_return"))
+        .select(WINDOW_SCHEMA.names())
     )

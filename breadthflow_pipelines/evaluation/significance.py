@@ -87,13 +87,19 @@ class Judgement:
 
 
 def accuracy(
-    signals: pl.DataFrame, eligible: pl.DataFrame, followed: pl.DataFrame, family: Family = FAMILY
+    signals: pl.DataFrame,
+    eligible: pl.DataFrame,
+    followed: pl.DataFrame,
+    family: Family = FAMILY,
+    *,
+    registered: bool = True,
 ) -> pl.DataFrame:
     """The record of every claim in every universe at every horizon and era: ACCURACY_SCHEMA, sorted as it is keyed.
 
     signals: KEY, rule, action. eligible: ELIGIBLE_SCHEMA, as eligible_sessions gives it. followed: WINDOW_SCHEMA, as
     windows gives it; a universe without any is listed and cannot be judged. All universes that are to be judged as one
-    family at once.
+    family at once. registered: whether these returns are those that the family was registered for; without, each record
+    is judged alone and is never more than suggestive.
 
     Of the sessions on which the rule could speak and whose window has closed (``eligible``), the ``events`` are those
     on which it did; every session on which a score says buy is one. Windows of other signals are still ``open``, or
@@ -113,10 +119,13 @@ def accuracy(
     - p_family: p_rotation that holds for all ``family_members`` tried at once (``family``); p_holm: Holm's, beside it.
       Null for eras other than ``all``: they are shown, and were not registered as tests.
     """
-    turns = rotation.family_draws(DRAWS, SEED)
     held = list(trials(signals, eligible, followed, (*family.claims, *_setups()), family.horizons))
+    if registered:
+        judgements = judged(held, family, rotation.family_draws(DRAWS, SEED))
+    else:
+        judgements = [judged_alone(trial) for trial in held]
     rows = []
-    for trial, judgement in zip(held, judged(held, family, turns), strict=True):
+    for trial, judgement in zip(held, judgements, strict=True):
         for era in eras(trial.claim.rule):
             if era.name == WHOLE:
                 rows.append(_row(trial, era, judgement))
@@ -333,11 +342,12 @@ def _described(trial: Trial) -> dict[str, Any]:
     if not len(events):
         return row
     change = trial.change[trial.event]
+    p10, p90 = np.quantile(change, (0.1, 0.9))
     row |= {
         "mean": change.mean(),
         "median": np.median(change),
-        "p10": np.quantile(change, 0.1),
-        "p90": np.quantile(change, 0.9),
+        "p10": p10,
+        "p90": p90,
         "drawdown": np.median(trial.fall[trial.event]),
     }
     row |= {"hit_rate": trial.right[trial.event].mean(), "lift": _lift(trial)} if claims else {}

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,26 +63,24 @@ class Trial:
             return np.asarray(change > 0)
         return np.asarray(change < change.mean()) if len(change) else np.zeros(0, dtype=bool)
 
-    def only(self, wanted: npt.NDArray[np.bool_]) -> "Trial":
-        """The same over a part of the sessions."""
-        return replace(self, **{f.name: getattr(self, f.name)[wanted] for f in fields(self) if _is_row(self, f.name)})
-
     def between(self, after: dt.date | None, through: dt.date | None) -> "Trial":
         """The same over the sessions after one day and through another."""
-        wanted = np.ones(len(self.session), dtype=bool)
-        if after is not None:
-            wanted &= self.session > np.datetime64(after)
-        if through is not None:
-            wanted &= self.session <= np.datetime64(through)
-        return self.only(wanted)
+        first, end = (
+            None if day is None else int(np.searchsorted(self.session, np.datetime64(day), side="right"))
+            for day in (after, through)
+        )
+        return self._part(slice(first, end))
 
     def known_before(self, day: dt.date) -> "Trial":
         """The same as it was known before that day: only windows that had closed."""
-        return self.only(self.exit < np.datetime64(day))
+        return self._part(slice(int(np.searchsorted(self.exit, np.datetime64(day), side="left"))))
+
+    def _part(self, wanted: slice) -> "Trial":
+        """The same over some of the sessions; they and their exits are in order, and nothing is copied."""
+        return replace(self, **{name: getattr(self, name)[wanted] for name in _BY_SESSION})
 
 
-def _is_row(trial: Trial, name: str) -> bool:
-    return isinstance(getattr(trial, name), np.ndarray)
+_BY_SESSION = ("number", "session", "exit", "event", "change", "from_open", "excess", "fall", "trailing")
 
 
 def trials(

@@ -86,6 +86,14 @@ class Span:
                 start = piece_end + dt.timedelta(days=1)
         return pieces
 
+    def long_pieces(self, securities: int) -> list[Days]:
+        """As ``pieces``, but as many years at a time as have PIECE_BARS: for work that makes little of a bar."""
+        at_once = PIECE_BARS // (max(1, securities) * SESSIONS_OF_A_MONTH * 12)
+        if at_once < 2:
+            return self.pieces(securities)
+        parts = [self.years[i : i + at_once] for i in range(0, len(self.years), at_once)]
+        return [Days(part[0].start, part[-1].end) for part in parts]
+
 
 def months_between(first: dt.date, last: dt.date) -> list[str]:
     """The partition keys of the months from ``first``'s through ``last``'s; none where it ends before it begins."""

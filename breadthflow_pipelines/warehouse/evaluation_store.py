@@ -14,6 +14,8 @@ from breadthflow_pipelines.warehouse.holds import unheld
 
 OUTCOME_KEY = ("signal_id", "horizon")
 OUTCOME_FIGURES = ("return", "base_return", "excess", "drawdown", "hit", "basis")
+# Ids of signals are hexadecimal, any digit as often as another. What these two part is written side by side.
+HALVES = ("signal_id < '8'", "signal_id >= '8'")
 
 
 def record_returns(
@@ -59,16 +61,22 @@ def published_indexes(database: Database) -> pl.DataFrame:
     )
 
 
-def market_signals(database: Database, segment: str | None = None) -> pl.DataFrame:
-    """signal_id, universe, segment, session, rule, action, value, state of every stored signal (or of one segment)."""
+def market_signals(database: Database, segment: str | None = None, which: str = "true") -> pl.DataFrame:
+    """signal_id, universe, segment, session, rule, action, value, state of every stored signal (or of one segment).
+
+    which: one of HALVES, or all.
+    """
     columns = "signal_id, universe, segment, session, rule, action, value, state"
-    query = f"SELECT {columns} FROM market_signals WHERE {_of(segment)}"
+    query = f"SELECT {columns} FROM market_signals WHERE {_of(segment)} AND {which}"
     return fetch(database, query, (segment,) if segment else ())
 
 
-def record_outcomes(database: Database, outcomes: pl.DataFrame) -> Merged:
-    """Make the store hold exactly these outcomes; only changed rows are written, in the order of their key."""
-    return merge(database, tables.signal_outcomes, outcomes.sort(OUTCOME_KEY), scope="true")
+def record_outcomes(database: Database, outcomes: pl.DataFrame, which: str = "true") -> Merged:
+    """Make the store hold exactly these outcomes of the signals in one of HALVES, or of all; only changes are written.
+
+    In the order of their key rows are written fastest.
+    """
+    return merge(database, tables.signal_outcomes, outcomes, scope=which, side_by_side=True)
 
 
 def outcome_days(database: Database) -> pl.DataFrame:
@@ -80,10 +88,10 @@ def outcome_days(database: Database) -> pl.DataFrame:
     )
 
 
-def closed_outcomes(database: Database) -> pl.DataFrame:
-    """Key and figures of every outcome that is stored as closed."""
+def closed_outcomes(database: Database, which: str) -> pl.DataFrame:
+    """Key and figures of every outcome that is stored as closed, of the signals in one of HALVES."""
     columns = ", ".join((*OUTCOME_KEY, *OUTCOME_FIGURES))
-    return fetch(database, f"SELECT {columns} FROM signal_outcomes WHERE state = '{WINDOW_CLOSED}'")
+    return fetch(database, f"SELECT {columns} FROM signal_outcomes WHERE state = '{WINDOW_CLOSED}' AND {which}")
 
 
 def record_accuracy(database: Database, accuracy: pl.DataFrame) -> Merged:

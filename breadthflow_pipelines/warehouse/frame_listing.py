@@ -14,7 +14,6 @@ from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import breadth_listing, standing
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.signal_listing import RECORDED_SIGNALS
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -46,7 +45,7 @@ def signals_query(where: str, evidence: str = "evidence::text") -> str:
     evidence: what to give as such, JSON text.
     """
     named = (f"{evidence} AS evidence" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
-    return f"SELECT {', '.join(named)} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY segment, session, rule"
+    return f"SELECT {', '.join(named)} FROM signals_with_record WHERE {where} ORDER BY segment, session, rule"
 
 
 def breadth_frame(

@@ -24,9 +24,6 @@ from breadthflow_pipelines.warehouse.universe_listing import marked
 
 # Signals, each with what the record of its rule was then.
 LISTED = ", ".join((*MARKET_SIGNAL, *SIGNAL_RECORD))
-RECORDED_SIGNALS = (
-    f"market_signals LEFT JOIN (SELECT signal_id, {', '.join(SIGNAL_RECORD)} FROM signal_records) r USING (signal_id)"
-)
 
 
 def signals(
@@ -42,7 +39,7 @@ def signals(
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    query = f"SELECT {LISTED} FROM {RECORDED_SIGNALS} WHERE {where} ORDER BY {order}"
+    query = f"SELECT {LISTED} FROM signals_with_record WHERE {where} ORDER BY {order}"
     return marked(database, rows_of(database, query, values))
 
 
@@ -55,7 +52,7 @@ def latest_signals(database: Database, events: int, universe: str | None = None)
             SELECT {LISTED}, rule = ANY(%s) AS is_measure,
                    row_number() OVER (PARTITION BY universe, CASE WHEN rule = ANY(%s) THEN rule END
                                       ORDER BY session DESC, rule) AS nth
-              FROM {RECORDED_SIGNALS} WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
+              FROM signals_with_record WHERE segment = '{ALL}' AND universe = coalesce(%s, universe))
         SELECT {LISTED} FROM ranked WHERE nth <= CASE WHEN is_measure THEN 1 ELSE %s END
          ORDER BY universe, session, is_measure, rule
         """,
@@ -112,7 +109,7 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     Raises:
         RequestError: no signal has that id.
     """
-    found = rows_of(database, f"SELECT {LISTED} FROM {RECORDED_SIGNALS} WHERE signal_id = %s", [signal_id])
+    found = rows_of(database, f"SELECT {LISTED} FROM signals_with_record WHERE signal_id = %s", [signal_id])
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))

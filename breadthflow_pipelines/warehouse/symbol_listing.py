@@ -8,20 +8,17 @@ import difflib
 from typing import NamedTuple
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import ALL, COMBINED, SIGNAL_RECORD
+from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
 
 _BETWEEN = ":"  # no name of a universe has one, and no day; a symbol may
-# Who they are of, and the record of such signals before the month; behind the alias s.
+# Who they are of; behind the alias s.
 _NAMED = "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id)"
-_RECORDED = (
-    f"LEFT JOIN (SELECT universe, month, action, {', '.join(SIGNAL_RECORD)} FROM symbol_records "
-    f"WHERE rule = '{COMBINED}') r "
-    "ON r.universe = s.universe AND r.action = s.action AND r.month = date_trunc('month', s.session)"
-)
+_RECORD = ", ".join(f"r.{name}" for name in SIGNAL_RECORD)
 _UNSHOWN = frozenset({"security_id", "computed_at"})
 
 
@@ -89,8 +86,8 @@ def symbol_signals(
     where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
     rows = rows_of(
         database,
-        f"SELECT symbol, s.*, p.*, synthetic, {', '.join(SIGNAL_RECORD)} FROM symbol_signals s "
-        f"JOIN price_indicators p USING (universe, session, security_id) {_NAMED} {_RECORDED} "
+        f"SELECT symbol, s.*, p.*, synthetic, {_RECORD} FROM symbol_signals s "
+        f"JOIN price_indicators p USING (universe, session, security_id) {_NAMED} {RECORD_OF_MEMBERS} "
         f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
         values,
     )
@@ -113,8 +110,8 @@ def symbol_signal(database: Database, address: Address) -> Row:
     # An outer join's columns come first: what it lacks would else take the place of the signal's own.
     rows = rows_of(
         database,
-        f"SELECT p.*, b.close, i.state, symbol, s.*, synthetic, {', '.join(SIGNAL_RECORD)} "
-        f"FROM symbol_signals s {_NAMED} {_RECORDED} LEFT JOIN price_indicators p "
+        f"SELECT p.*, b.close, i.state, symbol, s.*, synthetic, {_RECORD} "
+        f"FROM symbol_signals s {_NAMED} {RECORD_OF_MEMBERS} LEFT JOIN price_indicators p "
         "ON (p.universe, p.session, p.security_id) = (s.universe, s.session, s.security_id) "
         "LEFT JOIN sound_bars b ON (b.security_id, b.session) = (s.security_id, s.session) "
         "LEFT JOIN breadth_indicators i "

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from breadthflow_pipelines.model.counts import COUNT_COLUMNS, COUNTS, DIRECTIONS, Count, Unit
-from breadthflow_pipelines.model.vocabulary import ALL, KEY, LEFT_OUT
-from breadthflow_pipelines.warehouse.sql import quoted
+from breadthflow_pipelines.model.vocabulary import ALL, COMBINED, KEY, LEFT_OUT, MARKET_SIGNAL, SIGNAL_RECORD
+from breadthflow_pipelines.warehouse.sql import quoted, valid_on
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ HOLDING = View(
     "Holds that nobody accepted, or of which more is missing than was accepted",
 )
 
+_RECORD = ", ".join(f"r.{name}" for name in SIGNAL_RECORD)
+
+SIGNALS_WITH_RECORD = View(
+    "signals_with_record",
+    f"SELECT {', '.join(f's.{name}' for name in MARKET_SIGNAL)}, {_RECORD} "
+    "FROM market_signals s LEFT JOIN signal_records r USING (signal_id)",
+    "Market signals, each with what the record of its rule was then, as breadthflow signals prints them",
+)
+
 
 def breadth(indicators: Sequence[str]) -> View:
     """Counts beside these indicators, the columns that the table has now."""
@@ -80,5 +89,26 @@ def breadth(indicators: Sequence[str]) -> View:
     )
 
 
-FIXED = (SOUND_BARS, ALL_COUNTS, ACCEPTED_HOLES, HOLDING)  # in the order in which they can be made
-FOLLOWING = {"breadth_indicators": (breadth,)}  # by table, those that show whatever columns it has
+# Beside a member's signal, s: the record r of such signals before its month.
+RECORD_OF_MEMBERS = (
+    f"LEFT JOIN symbol_records r ON r.rule = '{COMBINED}' AND r.universe = s.universe AND r.action = s.action "
+    "AND r.month = date_trunc('month', s.session)::date"
+)
+_MEMBER_SIGNAL = ("security_id", "action", "confidence", "strength", "regime", "gated", "convention")
+
+
+def symbol_signals_with_record(votes: Sequence[str]) -> View:
+    """Signals of members with these votes, and with what the record of such signals was before the month."""
+    columns = ", ".join(f"s.{name}" for name in (*_MEMBER_SIGNAL, *votes))
+    return View(
+        "symbol_signals_with_record",
+        f"SELECT s.universe, n.symbol, s.session, {columns}, {_RECORD}, securities.synthetic FROM symbol_signals s "
+        f"JOIN security_symbols n ON n.security_id = s.security_id AND {valid_on('n', 's.session')} "
+        f"JOIN securities ON securities.security_id = s.security_id {RECORD_OF_MEMBERS}",
+        "Signals of members under the symbols of then, each with what the record of such signals was before the month",
+    )
+
+
+FIXED = (SOUND_BARS, ALL_COUNTS, ACCEPTED_HOLES, HOLDING, SIGNALS_WITH_RECORD)  # in the order in which they can be made
+# By table, those that show whatever columns it has.
+FOLLOWING = {"breadth_indicators": (breadth,), "symbol_signals": (symbol_signals_with_record,)}

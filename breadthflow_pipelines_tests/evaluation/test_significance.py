@@ -283,7 +283,7 @@ def test_buying_any_dip_is_no_skill() -> None:
     assert matched <= binom.ppf(0.999, judgeable, LEVEL)
 
 
-def table(family: Family = FAMILY, universe: str = "NASDAQ") -> pl.DataFrame:
+def table(family: Family = FAMILY, universe: str = "NASDAQ", *, registered: bool = True) -> pl.DataFrame:
     """Four thousand sessions from 2000 on, an effect, a score that says something every day, and a set-up."""
     dice = np.random.default_rng(6)
     numbers = sparse(dice, 3_900, 50, 40)
@@ -305,7 +305,7 @@ def table(family: Family = FAMILY, universe: str = "NASDAQ") -> pl.DataFrame:
             made.everywhere(4_200, "conviction", "AMEX"),
         ]
     )
-    return accuracy(said, could, windows(level, made.sessions(4_300)), family)
+    return accuracy(said, could, windows(level, made.sessions(4_300)), family, registered=registered)
 
 
 @pytest.fixture(scope="module")
@@ -408,6 +408,16 @@ def test_a_universe_that_was_not_registered_is_a_family_of_its_own(whole: pl.Dat
     assert set(own["family"]) == {f"{FAMILY.name} mine"}
     registered = whole.filter(pl.col("p_family").is_not_null())
     assert own["p_family"].to_list() == registered["p_family"].to_list()
+
+
+def test_what_was_not_registered_has_the_same_figures_and_is_never_more_than_suggestive() -> None:
+    registered, alone = table(universe="mine"), table(universe="mine", registered=False)
+    family = ["verdict", "p_family", "p_holm", "family", "family_members"]
+    assert alone.drop(family).equals(registered.drop(family), null_equal=True)
+    assert alone.select(family[1:]).null_count().row(0) == (alone.height,) * 4
+    assert "survives" not in set(alone["verdict"])
+    was = registered["verdict"].replace("survives", "suggestive")
+    assert alone["verdict"].to_list() == was.to_list()
 
 
 def test_the_same_question_has_the_same_answer(whole: pl.DataFrame) -> None:

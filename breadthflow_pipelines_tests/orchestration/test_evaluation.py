@@ -8,8 +8,12 @@ import pytest
 
 from breadthflow_pipelines.cli.display import show_report
 from breadthflow_pipelines.evaluation.family import FAMILY
-from breadthflow_pipelines.model.vocabulary import HORIZONS
+from breadthflow_pipelines.evaluation.outcomes import OUTCOME_COLUMNS
+from breadthflow_pipelines.model.vocabulary import HORIZONS, SIGNAL_RECORD
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import evaluation_store
+from breadthflow_pipelines.warehouse.bulk import fetch
+from breadthflow_pipelines.warehouse.evaluation_store import HALVES
 from breadthflow_pipelines_tests.orchestration.conftest import Prepare, Store
 from breadthflow_pipelines_tests.orchestration.small_market import HOLE, INDEX, LAST, MEMBERS, SESSIONS
 
@@ -86,11 +90,17 @@ def test_every_signal_has_its_outcomes_and_every_rule_its_records(filled: Store)
     [(signals,)] = filled.rows("SELECT count(*) FROM market_signals")
     [(outcomes,)] = filled.rows("SELECT count(*) FROM signal_outcomes")
     assert outcomes == signals * len(HORIZONS)
+    halves = [filled.rows(f"SELECT signal_id FROM signal_outcomes WHERE {half}") for half in HALVES]
+    assert all(halves)
+    assert sum(map(len, halves)) == outcomes
     listed = filled.rows("SELECT DISTINCT rule, action FROM signal_accuracy WHERE universe = 'small'")
     assert {(claim.rule, claim.side) for claim in FAMILY.claims} <= set(listed)
     # Fourteen months are too short for a verdict on anything, and no signal had a record to stand on.
     assert filled.rows("SELECT DISTINCT verdict FROM signal_accuracy") == [("cannot be judged",)]
     assert filled.rows("SELECT count(*) FROM signal_records") == [(0,)]
+    latest = filled.metadata("signal_records")["latest"].records
+    assert latest[0].data["session"] == str(LAST)
+    assert {record.data[name] for record in latest for name in SIGNAL_RECORD} == {""}
 
 
 def test_a_corrected_price_revises_what_was_closed_and_the_run_says_how_many(
@@ -109,6 +119,17 @@ def test_a_corrected_price_revises_what_was_closed_and_the_run_says_how_many(
     capsys.readouterr()
     show_report(report, synthetic=False)
     assert f"{said} closed outcomes are others than before, because prices below changed" in capsys.readouterr().err
+
+
+def test_a_half_of_the_outcomes_is_written_without_the_other(filled: Store) -> None:
+    query = "SELECT signal_id, horizon, xmin::text FROM signal_outcomes WHERE {} ORDER BY signal_id, horizon"
+    this, other = (filled.rows(query.format(half)) for half in HALVES)
+    columns = ", ".join(OUTCOME_COLUMNS)
+    found = fetch(filled.database, f"SELECT {columns} FROM signal_outcomes WHERE {HALVES[0]} ORDER BY 1, horizon")
+    merged = evaluation_store.record_outcomes(filled.database, found[1:], HALVES[0])
+    assert (merged.read, merged.deleted, merged.unchanged) == (len(this) - 1, 1, len(this) - 1)
+    assert filled.rows(query.format(HALVES[0])) == this[1:]
+    assert filled.rows(query.format(HALVES[1])) == other
 
 
 def test_every_rule_has_a_backtest_or_a_reason_and_every_trade_its_signal(filled: Store) -> None:

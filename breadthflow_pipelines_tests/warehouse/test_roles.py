@@ -18,7 +18,10 @@ from breadthflow_pipelines.warehouse.roles import grant_dagster
 from breadthflow_pipelines_tests.conftest import administer, as_login
 
 PIPELINE, READER = "breadthflow_pipeline", "breadthflow_reader"
-VIEWS = {"sound_bars", "all_counts", "accepted_holes", "holding", "breadth"}
+VIEWS = {
+    *("sound_bars", "all_counts", "accepted_holes", "holding", "breadth"),
+    *("signals_with_record", "symbol_signals_with_record"),
+}
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 WRITES = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 READS = {"SELECT"}

@@ -9,7 +9,7 @@ from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.record import of_signals, records
 from breadthflow_pipelines.evaluation.significance import LEVEL, accuracy
 from breadthflow_pipelines.evaluation.stability import with_kept
-from breadthflow_pipelines.model.vocabulary import NOT_JUDGED, VARIATIONS, VERDICTS, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, NOT_JUDGED, SIGNAL_RECORD, VARIATIONS, VERDICTS, WHOLE
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.judging import judged
@@ -77,10 +77,14 @@ def signal_records(market: Market) -> dg.MaterializeResult:  # type: ignore[type
         table = require(contracts.RECORDS, of_signals(signals, records(signals, eligible, windows)))
         merged = evaluation_store.record_records(market.store, table)
     advance("signal records", 1, f"{table.height} records")
+    said = signals.filter(segment=ALL).sort("session", "universe", "rule", descending=[True, False, False])
+    latest = said.join(table, on=["signal_id", "universe", "session"], how="left", maintain_order="left")
     by_verdict = table.group_by("universe", "verdict").agg(signals=pl.len()).sort("universe", "verdict")
+    synthetic = synthetic_universes(market.store)
     return dg.MaterializeResult(
         metadata={
-            "by_verdict": shown(marked(by_verdict, synthetic_universes(market.store)), most=30),
+            "latest": shown(marked(latest.select("session", "universe", "rule", "action", *SIGNAL_RECORD), synthetic)),
+            "by_verdict": shown(marked(by_verdict, synthetic), most=30),
             **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }

@@ -1,5 +1,8 @@
 """What followed each signal of the market. The mathematics is in evaluation/outcomes.py."""
 
+from functools import partial
+from typing import NamedTuple
+
 import dagster as dg
 import polars as pl
 
@@ -10,10 +13,12 @@ from breadthflow_pipelines.model.vocabulary import ALL, WINDOW_CLOSED, WINDOW_OP
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.judging import followed
+from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, shown
 from breadthflow_pipelines.warehouse import evaluation_store
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 _SHOWN = ("session", "universe", "rule", "action", "horizon", "return", "excess", "hit")
@@ -41,10 +46,10 @@ def signal_outcomes(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
     An outcome is closed at its exit, and then changes only where a price was restated: the run's figures say how many.
     """
     with market.store.exclusive("signal_outcomes"):
-        signals = evaluation_store.market_signals(market.store)
-        found = require(contracts.OUTCOMES, outcomes(signals, followed(market)))
-        restated = revised(evaluation_store.closed_outcomes(market.store), found)
-        merged = evaluation_store.record_outcomes(market.store, found)
+        work = partial(_follow, market, followed(market))
+        halves = list(overlapped(evaluation_store.HALVES, work, at_a_time=2))
+    found, restated = pl.concat(half.found for half in halves), pl.concat(half.restated for half in halves)
+    merged = sum((half.merged for half in halves), NOTHING)
     advance("signal outcomes", 1, f"{found.height} outcomes")
     synthetic = synthetic_universes(market.store)
     of_whole = found.filter(pl.col("segment") == ALL, pl.col("hit").is_not_null())
@@ -60,3 +65,19 @@ def signal_outcomes(market: Market) -> dg.MaterializeResult:  # type: ignore[typ
             "dagster/row_count": merged.read,
         }
     )
+
+
+class _Half(NamedTuple):
+    """Outcomes of half of the signals, those of them that were closed and say something else now, what was written."""
+
+    found: pl.DataFrame
+    restated: pl.DataFrame
+    merged: Merged
+
+
+def _follow(market: Market, told: pl.DataFrame, half: str) -> _Half:
+    """Compute and store the outcomes of one of HALVES. told: what followed every session."""
+    signals = evaluation_store.market_signals(market.store, which=half)
+    found = require(contracts.OUTCOMES, outcomes(signals, told))
+    restated = revised(evaluation_store.closed_outcomes(market.store, half), found)
+    return _Half(found, restated, evaluation_store.record_outcomes(market.store, found, half))

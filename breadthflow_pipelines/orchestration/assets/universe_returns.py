@@ -47,7 +47,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
     members = security_store.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING
-    pieces = span.pieces(security_store.how_many(market.store))
+    pieces = span.long_pieces(security_store.how_many(market.store))
     for done, (start, end) in enumerate(pieces, 1):
         bars = bar_store.bars_to_return(market.store, start, end)
         sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
