@@ -241,6 +241,16 @@ recomputations = sa.Table(
     comment="Sessions of assets to recompute because of a change below them; empty after a complete run",
 )
 
+computed_months = sa.Table(
+    "computed_months",
+    metadata,
+    _column("asset", sa.Text(), "whose rows", primary_key=True),
+    _column("month", sa.Date(), "first day of the month that the rows are of", primary_key=True),
+    _column("made_of", sa.Text(), "hash of all that the month was computed from"),
+    _column("writers", sa.Text(), "hash of which transactions wrote how many of its rows"),
+    comment="Months whose rows were found to be what their inputs give; where neither changed, nothing is computed",
+)
+
 calendar_changes = sa.Table(
     "calendar_changes",
     metadata,

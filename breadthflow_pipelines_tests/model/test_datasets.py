@@ -21,6 +21,7 @@ INTERNAL = {
     "publications": "the command that imports published counts",
     "recomputations": "whoever changes what others follow",
     "calendar_changes": "each run that finds the calendar changed",
+    "computed_months": "with each asset that keeps to what changed",
     "source_readings": "with bars, and the command that ran them",
     "recursion_states": "with price_indicators",
     "verdicts": "the checks",

@@ -139,7 +139,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
 
     The history is not read where the store knows what the recursions were on a bar before the span.
     """
-    span = scope.span
+    span = scope.left
     if span.is_empty:
         return NOTHING
     members = security_store.members(market.store)

@@ -77,7 +77,7 @@ class _OfDays:
 
 def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
-    span, merged = scope.span, NOTHING
+    span, merged = scope.left, NOTHING
     if span.is_empty:
         return merged
     pieces = span.pieces(security_store.how_many(market.store))
