@@ -41,7 +41,8 @@ class Dataset:
     takes minutes. watched: whether it holds sessions and always has the last one. history: None where only the newest
     rows are kept. table: whether there is one of its name; without it the asset writes files. made_of: the tables whose
     rows, through a month, decide its rows of that month; none where nobody asks whether they are as they were.
-    looks_ahead: whether later rows decide as well. beside: tables that it fills besides its own.
+    looks_ahead: whether later rows decide as well. beside: tables that it fills besides its own. by_security: whether
+    it can be computed for single securities.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Dataset:
     made_of: tuple[str, ...] = ()
     looks_ahead: bool = False
     beside: tuple[str, ...] = ()
+    by_security: bool = False
 
 
 _MEMBERS_BARS = ("bars", "quarantined_bars", "universe_members")
@@ -106,7 +108,8 @@ DATASETS: Mapping[str, Dataset] = {
             follows=_SOUND_BARS,
             watched=True,
             made_of=_MEMBERS_BARS,
-            beside=("recursion_states",),
+            beside=("recursion_states", "universe_medians"),
+            by_security=True,
         ),
         Dataset(
             "symbol_signals",
@@ -115,6 +118,7 @@ DATASETS: Mapping[str, Dataset] = {
             follows=_SOUND_BARS,
             watched=True,
             made_of=(*_MEMBERS_BARS, "market_signals", "price_indicators"),
+            by_security=True,
         ),
         Dataset(
             "symbol_calibration",

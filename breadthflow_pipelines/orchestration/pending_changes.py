@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from breadthflow_pipelines.contracts.bars import not_a_session
+from breadthflow_pipelines.model.datasets import DATASETS
 from breadthflow_pipelines.orchestration.holds import AssetHolds, holds_of
 from breadthflow_pipelines.orchestration.known_months import known_months
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import bar_store, recomputations, universe_listing
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.calendar import apply_changes
+from breadthflow_pipelines.warehouse.recomputations import Some
 
 
 @dataclass(frozen=True)
 class Scope:
     """What an asset is about in a run. own: the run's months. span: those and what changed below the asset.
 
-    left: what of the span is to be computed. unchanged: how many months of it are not, for nothing changed.
+    left: what of the span is to be computed. unchanged: how many months of it are not, for nothing changed. some: what
+    alone changed below the asset, where it can be computed for that; None: all that is left is to be.
     """
 
     own: Span
@@ -29,6 +32,13 @@ class Scope:
     holds: AssetHolds
     left: Span
     unchanged: int
+    some: Some | None = None
+
+    @property
+    def own_days(self) -> list[Days]:
+        """The run's own months, as far as they are left."""
+        start, end = max(self.own.start, self.left.start), min(self.own.end, self.left.end)
+        return [Days(start, end)] if start <= end else []
 
     @property
     def is_unchanged(self) -> bool:
@@ -42,6 +52,8 @@ class Scope:
         """
         wider = self.span.start < self.own.start or self.span.end > self.own.end
         why = f"because of changes in {', '.join(self.causes)}" if wider else "its own months"
+        if self.some is not None:
+            why += f", beyond its own months {len(self.some.securities)} securities"
         return {
             "sessions_revised": merged.sessions_revised,
             "computed": "nothing" if self.is_unchanged else f"{self.left.start} to {self.left.end}, {why}",
@@ -81,8 +93,11 @@ def with_pending_changes(
     last = holds.last_open_day(end, universe_listing.made_of_bars(market.store)) if holds.by_universe else end
     span = Span(start, last, own.through)
     known = known_months(market, asset, span, holds, due.first)
-    yield Scope(own, span, due.causes, holds, known.left, known.known)
-    known.record(market)
+    beyond = known.left.start < own.start or known.left.end > own.end
+    some = due.some if beyond and DATASETS[asset].by_security else None
+    yield Scope(own, span, due.causes, holds, known.left, known.known, some)
+    if some is None:
+        known.record(market)
     first = min(holds.first_sessions.values(), default=None)
     waiting = first is not None and first <= end
     recomputations.done(market.store, asset, due, max(first, start) if first and waiting else None)

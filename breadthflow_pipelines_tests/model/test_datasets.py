@@ -24,6 +24,7 @@ INTERNAL = {
     "computed_months": "with each asset that keeps to what changed",
     "source_readings": "with bars, and the command that ran them",
     "recursion_states": "with price_indicators",
+    "universe_medians": "with price_indicators",
     "verdicts": "the checks",
     "holds": "the gates",
     "hole_decisions": "people",
