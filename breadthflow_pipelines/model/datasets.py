@@ -39,7 +39,10 @@ class Dataset:
     anyway, and needs to name it only where it keeps to what is due. of_bars: whether the market's bars lead to it.
     of_publications: whether counts that exchanges publish do. weekly: made once a week and not in every run, for it
     takes minutes. watched: whether it holds sessions and always has the last one. history: None where only the newest
-    rows are kept. table: whether there is one of its name; without it the asset writes files.
+    rows are kept. table: whether there is one of its name; without it the asset writes files. made_of: the tables whose
+    rows, through a month, decide its rows of that month; none where nobody asks whether they are as they were.
+    looks_ahead: whether later rows decide as well. beside: tables that it fills besides its own. by_security: whether
+    it can be computed for single securities.
     """
 
     name: str
@@ -52,9 +55,14 @@ class Dataset:
     watched: bool = False
     history: History | None = None
     table: bool = True
+    made_of: tuple[str, ...] = ()
+    looks_ahead: bool = False
+    beside: tuple[str, ...] = ()
+    by_security: bool = False
 
 
-_SOUND_BARS = ("bars", "quarantined_bars", "universe_members", CALENDAR)
+_MEMBERS_BARS = ("bars", "quarantined_bars", "universe_members")
+_SOUND_BARS = (*_MEMBERS_BARS, CALENDAR)
 
 DATASETS: Mapping[str, Dataset] = {
     dataset.name: dataset
@@ -62,7 +70,14 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset("securities", "market"),
         Dataset("universe_members", "market"),
         Dataset("bars", "market", monthly=True, watched=True),
-        Dataset("quarantined_bars", "market", monthly=True, follows=("bars", CALENDAR)),
+        Dataset(
+            "quarantined_bars",
+            "market",
+            monthly=True,
+            follows=("bars", CALENDAR),
+            made_of=("bars",),
+            looks_ahead=True,
+        ),
         Dataset(
             "breadth_counts",
             "breadth",
@@ -86,9 +101,31 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset("signal_accuracy", "evaluation", of_publications=True),
         Dataset("signal_records", "evaluation", of_publications=True),
         Dataset("backtests", "evaluation", of_publications=True),
-        Dataset("price_indicators", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
-        Dataset("symbol_signals", "symbols", monthly=True, follows=_SOUND_BARS, watched=True),
-        Dataset("symbol_calibration", "evaluation", follows=(*_SOUND_BARS, "symbol_signals")),
+        Dataset(
+            "price_indicators",
+            "symbols",
+            monthly=True,
+            follows=_SOUND_BARS,
+            watched=True,
+            made_of=_MEMBERS_BARS,
+            beside=("recursion_states", "universe_medians"),
+            by_security=True,
+        ),
+        Dataset(
+            "symbol_signals",
+            "symbols",
+            monthly=True,
+            follows=_SOUND_BARS,
+            watched=True,
+            made_of=(*_MEMBERS_BARS, "market_signals", "price_indicators"),
+            by_security=True,
+        ),
+        Dataset(
+            "symbol_calibration",
+            "evaluation",
+            follows=(*_SOUND_BARS, "symbol_signals"),
+            made_of=(*_MEMBERS_BARS, "symbol_signals"),
+        ),
         Dataset("symbol_records", "evaluation"),
         Dataset("market_report", "signals", of_publications=True, table=False),
     )

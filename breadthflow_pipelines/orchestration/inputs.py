@@ -6,6 +6,7 @@ Imports no Dagster, so that a command can ask before it loads what runs need. Wh
 import datetime as dt
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -33,7 +34,7 @@ def inputs_of(settings: Settings, source: Source, store: Database, through: dt.d
         f"source {source.name} {source.fingerprint()}",
         *(f"published {exchange} {where} {stamp(Path(where))}" for exchange, where in sorted(published.items())),
         *_settings(settings),
-        f"program {_program()}",
+        f"program {program()}",
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -49,7 +50,8 @@ def _settings(settings: Settings) -> Iterator[str]:
             yield f"{name} {value} {' '.join(stamp(file) for file in files)}"
 
 
-def _program() -> str:
+@cache
+def program() -> str:
     """This program's own files: whoever changes a formula, or how a page looks, wants to see what becomes of it."""
     text = hashlib.sha256()
     for file in sorted(path for path in _PROGRAM.rglob("*") if path.is_file() and path.suffix != ".pyc"):

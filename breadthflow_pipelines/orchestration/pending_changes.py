@@ -7,30 +7,57 @@ from dataclasses import dataclass
 from typing import Any
 
 from breadthflow_pipelines.contracts.bars import not_a_session
+from breadthflow_pipelines.model.datasets import DATASETS
 from breadthflow_pipelines.orchestration.holds import AssetHolds, holds_of
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.known_months import known_months
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import bar_store, recomputations, universe_listing
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.calendar import apply_changes
+from breadthflow_pipelines.warehouse.recomputations import Some
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What an asset computes in a run. own: the run's months. span: those and what changed below the asset."""
+    """What an asset is about in a run. own: the run's months. span: those and what changed below the asset.
+
+    left: what of the span is to be computed. unchanged: how many months of it are not, for nothing changed. some: what
+    alone changed below the asset, where it can be computed for that; None: all that is left is to be.
+    """
 
     own: Span
     span: Span
     causes: tuple[str, ...]
     holds: AssetHolds
+    left: Span
+    unchanged: int
+    some: Some | None = None
+
+    @property
+    def own_days(self) -> list[Days]:
+        """The run's own months, as far as they are left."""
+        start, end = max(self.own.start, self.left.start), min(self.own.end, self.left.end)
+        return [Days(start, end)] if start <= end else []
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether all of the span is known to be right as it is stored."""
+        return self.left.is_empty and self.unchanged > 0
 
     def metadata(self, merged: Merged) -> dict[str, Any]:
-        """The days that were computed, and how many sessions had rows before that changed or are gone."""
+        """The days that were computed, and how many sessions had rows before that changed or are gone.
+
+        months_unchanged: months that were not read, for neither their rows nor what they are made of changed.
+        """
         wider = self.span.start < self.own.start or self.span.end > self.own.end
         why = f"because of changes in {', '.join(self.causes)}" if wider else "its own months"
+        if self.some is not None:
+            why += f", beyond its own months {len(self.some.securities)} securities"
         return {
             "sessions_revised": merged.sessions_revised,
-            "computed": f"{self.span.start} to {self.span.end}, {why}",
+            "computed": "nothing" if self.is_unchanged else f"{self.left.start} to {self.left.end}, {why}",
+            "months_unchanged": self.unchanged,
         }
 
 
@@ -49,8 +76,8 @@ def with_pending_changes(
 
     The caller holds ``exclusive(asset)``. The calendar is settled first, or rows of another calendar would stay. Bars
     look back a year and more, so a change reaches all sessions after it. The span ends where every universe is held.
-    At the end the pending changes are removed, except for what is held. judge: judges the span before the holds are
-    read.
+    Months that are known to be right are not left to compute. At the end the pending changes are removed, except for
+    what is held. judge: judges the span before the holds are read.
     """
     settle_calendar(market)
     due = recomputations.due(market.store, asset)
@@ -64,7 +91,13 @@ def with_pending_changes(
     judge(Span(start, end, own.through))
     holds = holds_of(market, asset)
     last = holds.last_open_day(end, universe_listing.made_of_bars(market.store)) if holds.by_universe else end
-    yield Scope(own, Span(start, last, own.through), due.causes, holds)
+    span = Span(start, last, own.through)
+    known = known_months(market, asset, span, holds, due.first)
+    beyond = known.left.start < own.start or known.left.end > own.end
+    some = due.some if beyond and DATASETS[asset].by_security else None
+    yield Scope(own, span, due.causes, holds, known.left, known.known, some)
+    if some is None:
+        known.record(market)
     first = min(holds.first_sessions.values(), default=None)
     waiting = first is not None and first <= end
     recomputations.done(market.store, asset, due, max(first, start) if first and waiting else None)

@@ -1,6 +1,6 @@
 """Securities in portions of so many bars, so that memory does not grow with the market. What is done: assets/."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import polars as pl
@@ -29,6 +29,12 @@ class Shard(NamedTuple):
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those rows that are about its securities, with bars or without."""
         return rows.filter(pl.col("security_id").is_between(*self.ends))
+
+
+def shards_of(sizes: pl.DataFrame, securities: Iterable[int]) -> list[Shard]:
+    """One of each of these securities alone, whether it has bars or not. sizes: as shards() takes them."""
+    bars = dict(sizes.select("security_id", "bars").iter_rows())
+    return [Shard(one, one, [one] if one in bars else [], bars.get(one, 0)) for one in sorted(securities)]
 
 
 def shards(sizes: pl.DataFrame, most: int) -> Iterator[Shard]:

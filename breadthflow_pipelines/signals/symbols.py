@@ -176,24 +176,29 @@ def symbol_signals(rows: pl.DataFrame, regime: pl.DataFrame) -> pl.DataFrame:
       60 or above. A session without a score holds nothing back.
     - confidence, 0 to 1: abs(strength) * share of the weights that voted, halved where the score is unknown. It is the
       strength of the evidence for what the rules say, not a probability, and a gated signal keeps it.
-    - regime: the score, or null. vote_NAME: the vote of each of SYMBOL_RULES, -1 to 1, null where it is unknown.
+    - regime: the score, rounded as the votes are, or null. vote_NAME: the vote of each of SYMBOL_RULES, -1 to 1, null
+      where it is unknown.
 
     Raises:
         polars.exceptions.ComputeError: regime has a universe and session twice.
     """
     votes = [rule.vote.round(DECIMALS).alias(vote) for rule, vote in zip(SYMBOL_RULES, VOTE_COLUMNS, strict=True)]
-    score = regime.select("universe", "session", regime=pl.col("score").cast(pl.Float64))
     return (
         rows.select(*KEY, *votes)
         .with_columns(weight=_weight_that_voted())
         .with_columns(strength=_strength())
         .drop_nulls("strength")
-        .join(score, on=["universe", "session"], how="left", validate="m:1")
+        .join(gates(regime), on=["universe", "session"], how="left", validate="m:1")
         .with_columns(_decision(), convention=pl.lit(CONVENTION, pl.Int32))
         .with_columns(pl.col(pl.Float64) + 0.0)  # -0.0 becomes 0.0
         .select(SYMBOL_SIGNAL_COLUMNS)
         .sort(KEY)
     )
+
+
+def gates(regime: pl.DataFrame) -> pl.DataFrame:
+    """universe, session, regime: the score as signals name it, so that they do not depend on its last bits."""
+    return regime.select("universe", "session", regime=pl.col("score").cast(pl.Float64).round(DECIMALS) + 0.0)
 
 
 def _weight_that_voted() -> pl.Expr:

@@ -26,10 +26,14 @@ _CHANGES = {"session": pl.Date, "kind": pl.String, "rows": pl.Int64}
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did. changes: session (null where the table has none), kind, rows."""
+    """What a merge did. changes: session (null where the table has none), kind, rows.
+
+    securities: whose rows those are, and maybe some more; None where that is not known.
+    """
 
     read: int
     changes: pl.DataFrame
+    securities: frozenset[int] | None = None
 
     @property
     def inserted(self) -> int:
@@ -62,10 +66,11 @@ class Merged:
         return int(self.changes.filter(kind=kind)["rows"].sum())
 
     def __add__(self, other: "Merged") -> "Merged":
-        return Merged(self.read + other.read, pl.concat([self.changes, other.changes]))
+        both = None if self.securities is None or other.securities is None else self.securities | other.securities
+        return Merged(self.read + other.read, pl.concat([self.changes, other.changes]), both)
 
 
-NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES))
+NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES), frozenset())
 
 
 def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
@@ -159,7 +164,8 @@ def merge(
                 changes.append(_change(cursor, session, "updated", update))
             if met < rows.height:
                 changes.append(_change(cursor, session, "inserted", f"{insert} WHERE NOT EXISTS ({known})"))
-            merged = Merged(frame.height, pl.concat(changes))
+            whose = _securities(rows) if scope is None else None
+            merged = Merged(frame.height, pl.concat(changes), whose)
         _analyze_once(cursor, table, merged)
         for statement, bound in then(merged) if then else ():
             cursor.execute(statement, tuple(bound) or None)
@@ -282,7 +288,11 @@ def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged
     session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
-    return Merged(frame.height, changes)
+    return Merged(frame.height, changes, _securities(frame))
+
+
+def _securities(written: pl.DataFrame) -> frozenset[int] | None:
+    return frozenset(written["security_id"].unique()) if "security_id" in written.columns else None
 
 
 def _analyze_once(cursor: adbc.Cursor, table: sa.Table, merged: Merged) -> None:

@@ -43,7 +43,8 @@ def members_without_bars(database: Database, universe: str | None = None) -> lis
         _check_members(database, universe)
     rows = rows_of(
         database,
-        "WITH reach AS (SELECT min(own.first) AS first, max(own.last) AS last "
+        # Materialized: the planner would look at the bars of all securities once for each member.
+        "WITH reach AS MATERIALIZED (SELECT min(own.first) AS first, max(own.last) AS last "
         f"FROM securities CROSS JOIN LATERAL {own_bars('securities')} own) "
         "SELECT universe, symbol, valid_from, valid_to FROM universe_members m, reach "
         "WHERE universe = coalesce(%s, universe) AND daterange(valid_from, valid_to) && daterange(first, last, '[]') "

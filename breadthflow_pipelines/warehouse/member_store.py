@@ -1,7 +1,7 @@
 """Indicators and signals of each member on each session, made of a security's own bars: in, and out again."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from breadthflow_pipelines.model.gates import INCOMPLETE
 from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY, HELD_BACK, SELL
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, Statement, execute, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import Merged, Parameter, Statement, execute, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.recomputations import merge_notes, session_notes
+from breadthflow_pipelines.warehouse.sql import any_of, spaced
 
 
 def prepare_price_indicators(
@@ -46,6 +47,26 @@ def record_price_indicators(
     scope = "session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4"
     scope, parameters = unheld(scope, (*days, *securities), held)
     return merge(database, table, indicators, scope=scope, parameters=parameters, side_by_side=True)
+
+
+def indicators_of(database: Database, formulas: Sequence[FormulaColumn], start: dt.date, end: dt.date) -> pl.DataFrame:
+    """The stored indicators of every member from start through end, without when they were computed."""
+    names = ", ".join(formula.name for formula in formulas)
+    query = (
+        f"SELECT universe, session, security_id, {names}, convention FROM price_indicators "
+        "WHERE session BETWEEN $1 AND $2"
+    )
+    return fetch(database, query, (start, end))
+
+
+def medians(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, median_roc that the stored indicators from start through end were held against."""
+    return fetch(database, "SELECT * FROM universe_medians WHERE session BETWEEN $1 AND $2", (start, end))
+
+
+def record_medians(database: Database, medians: pl.DataFrame, days: tuple[dt.date, dt.date]) -> Merged:
+    """Make the store hold exactly these for the days, both ends included."""
+    return merge(database, tables.universe_medians, medians, scope="session BETWEEN $1 AND $2", parameters=days)
 
 
 def record_recursion_states(
@@ -90,15 +111,22 @@ def fit_members(database: Database, indicators: Sequence[FormulaColumn], votes: 
             fit(database, table, formulas)
 
 
-def members_with_indicators(database: Database, columns: Sequence[str], start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, security_id and these of the bar's close and the technical indicators, in any order."""
-    return fetch(
-        database,
+def members_with_indicators(
+    database: Database, columns: Sequence[str], start: dt.date, end: dt.date, securities: Collection[int] | None = None
+) -> pl.DataFrame:
+    """universe, session, security_id and these of the bar's close and the technical indicators, in any order.
+
+    securities: whose; None: everybody's.
+    """
+    query = (
         f"SELECT universe, session, security_id, {', '.join(columns)} "
         "FROM price_indicators p JOIN sound_bars b USING (security_id, session) "
-        "WHERE p.session BETWEEN $1 AND $2 AND b.session BETWEEN $1 AND $2",
-        (start, end),
+        "WHERE p.session BETWEEN $1 AND $2 AND b.session BETWEEN $1 AND $2"
     )
+    if securities is None:
+        return fetch(database, query, (start, end))
+    query += f" AND {any_of('p.security_id', '$3', 'bigint')} AND {any_of('b.security_id', '$3', 'bigint')}"
+    return fetch(database, query, (start, end, spaced(sorted(securities))))
 
 
 def prepare_symbol_signals(
@@ -114,15 +142,20 @@ def record_symbol_signals(
     formulas: Sequence[FormulaColumn],
     *,
     days: tuple[dt.date, dt.date],
+    securities: Collection[int] | None = None,
     held: Mapping[str, dt.date] = MappingProxyType({}),
 ) -> Merged:
     """Make the store hold exactly these signals for the days, both ends included.
 
-    The table is prepared for them; several may record at a time, each days of its own. held: by universe, the session
-    from which on its rows stay as they are.
+    The table is prepared for them; several may record at a time, each days of its own. securities: whose signals they
+    are; None: everybody's. held: by universe, the session from which on its rows stay as they are.
     """
     table = with_formula_columns(tables.symbol_signals, formulas)
-    scope, parameters = unheld("session BETWEEN $1 AND $2", days, held)
+    scope, of = "session BETWEEN $1 AND $2", list[Parameter](days)
+    if securities is not None:
+        scope += f" AND {any_of('security_id', '$3', 'bigint')}"
+        of.append(spaced(sorted(securities)))
+    scope, parameters = unheld(scope, of, held)
     return merge(
         database,
         table,
@@ -146,6 +179,17 @@ def regimes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
         f"AND evidence->'{HELD_BACK}' IS NULL",
         (start, end),
     )
+
+
+def sessions_of_other_regimes(database: Database, gates: pl.DataFrame, start: dt.date, end: dt.date) -> list[dt.date]:
+    """The sessions from start through end whose stored signals name another regime than these; in order.
+
+    gates: universe, session, regime.
+    """
+    query = "SELECT DISTINCT universe, session, regime AS named FROM symbol_signals WHERE session BETWEEN $1 AND $2"
+    named = fetch(database, query, (start, end)).join(gates, on=["universe", "session"], how="left")
+    others = named.filter(~pl.col("named").eq_missing(pl.col("regime")))
+    return others["session"].unique().sort().to_list()
 
 
 def member_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:

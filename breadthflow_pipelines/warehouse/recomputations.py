@@ -12,34 +12,61 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from breadthflow_pipelines.model.datasets import FOLLOWERS
-from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.sql import array, spaced
 
 if TYPE_CHECKING:  # what decides by rows imports this module, and starts in a fraction of a second
     from breadthflow_pipelines.warehouse.bulk import Merged, Statement
 
-_NOTE = "INSERT INTO recomputations (asset, first_session, cause) VALUES "
-_FOR_ADBC, _FOR_PSYCOPG2 = f"{_NOTE}($1, $2, $3)", f"{_NOTE}(%s, %s, %s)"
+FEW_SECURITIES = 100  # named by a note, at most
+
+_NOTE = "INSERT INTO recomputations (asset, first_session, cause"
+_FOR_ADBC, _FOR_PSYCOPG2 = f"{_NOTE}) VALUES ($1, $2, $3)", f"{_NOTE}) VALUES (%s, %s, %s)"
+_OF_SECURITIES = f"{_NOTE}, securities) VALUES ($1, $2, $3, {array('$4', 'bigint')})"
+_OF_ONE_SESSION = f"{_NOTE}, last_session) VALUES ($1, $2, $3, $2)"
+
+
+@dataclass(frozen=True)
+class Some:
+    """All that is due where not everything is: all sessions of these securities, and these sessions of everybody."""
+
+    securities: frozenset[int]
+    sessions: frozenset[dt.date]
 
 
 @dataclass(frozen=True)
 class Due:
-    """What an asset is not made of yet. first: the first session that it concerns, None where nothing is due."""
+    """What an asset is not made of yet. first: the first session that it concerns, None where nothing is due.
+
+    some: what alone is due; None where all that follows the first session is.
+    """
 
     first: dt.date | None
     causes: tuple[str, ...]
     notes: tuple[int, ...]
+    some: Some | None = None
 
 
-def change_notes(origin: str, first: dt.date | None) -> list[Statement]:
-    """The statements that note a change in ``origin`` from a session on; none where nothing changed."""
+def change_notes(origin: str, first: dt.date | None, securities: frozenset[int] | None = None) -> list[Statement]:
+    """The statements that note a change in ``origin`` from a session on; none where nothing changed.
+
+    securities: whose rows changed; None: maybe everybody's.
+    """
     if first is None:
         return []
-    return [statement for asset in FOLLOWERS[origin] for statement in session_notes(asset, [first], origin)]
+    if securities is None or len(securities) > FEW_SECURITIES:
+        return [statement for asset in FOLLOWERS[origin] for statement in session_notes(asset, [first], origin)]
+    return [(_OF_SECURITIES, (asset, first, origin, spaced(sorted(securities)))) for asset in FOLLOWERS[origin]]
 
 
 def merge_notes(origin: str, merged: Merged) -> list[Statement]:
     """The same of what a merge changed."""
-    return change_notes(origin, merged.first_changed)
+    return change_notes(origin, merged.first_changed, merged.securities)
+
+
+def single_session_notes(asset: str, sessions: Iterable[dt.date], cause: str) -> list[Statement]:
+    """The statements that note single sessions of an asset, of everybody, and nothing after them."""
+    return [(_OF_ONE_SESSION, (asset, session, cause)) for session in sessions]
 
 
 def session_notes(asset: str, sessions: Iterable[dt.date], cause: str) -> list[Statement]:
@@ -54,10 +81,26 @@ def note_change(cursor: Any, origin: str, first: dt.date, cause: str) -> None:
 
 def due(database: Database, asset: str) -> Due:
     """What an asset is not made of yet, to be asked before it is computed."""
-    query = "SELECT recomputation_id, first_session, cause FROM recomputations WHERE asset = %s ORDER BY 1"
+    query = (
+        "SELECT recomputation_id, first_session, last_session, securities, cause FROM recomputations "
+        "WHERE asset = %s ORDER BY 1"
+    )
     rows = rows_of(database, query, [asset])
     first = min((row["first_session"] for row in rows), default=None)
-    return Due(first, tuple(sorted({row["cause"] for row in rows})), tuple(row["recomputation_id"] for row in rows))
+    causes, notes = sorted({row["cause"] for row in rows}), [row["recomputation_id"] for row in rows]
+    return Due(first, tuple(causes), tuple(notes), _some(rows))
+
+
+def _some(rows: list[Row]) -> Some | None:
+    securities, sessions = set[int](), set[dt.date]()
+    for row in rows:
+        if row["securities"] is not None:
+            securities.update(row["securities"])
+        elif row["last_session"] == row["first_session"]:
+            sessions.add(row["first_session"])
+        else:
+            return None
+    return Some(frozenset(securities), frozenset(sessions)) if rows and len(securities) <= FEW_SECURITIES else None
 
 
 def done_within(database: Database, asset: str, start: dt.date, end: dt.date) -> None:

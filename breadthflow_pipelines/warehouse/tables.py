@@ -236,9 +236,30 @@ recomputations = sa.Table(
     ),
     _column("asset", sa.Text(), "what to recompute"),
     _column("first_session", sa.Date(), "from this session on"),
+    _column("last_session", sa.Date(), "through this one; null: through the last that is stored", nullable=True),
+    _column("securities", ARRAY(sa.BigInteger()), "whose rows alone; null: those of all", nullable=True),
     _column("cause", sa.Text(), "what changed below it"),
     _column("noted_at", sa.DateTime(timezone=True), "when it changed", server_default=NOW),
     comment="Sessions of assets to recompute because of a change below them; empty after a complete run",
+)
+
+computed_months = sa.Table(
+    "computed_months",
+    metadata,
+    _column("asset", sa.Text(), "whose rows", primary_key=True),
+    _column("month", sa.Date(), "first day of the month that the rows are of", primary_key=True),
+    _column("made_of", sa.Text(), "hash of all that the month was computed from"),
+    _column("writers", sa.Text(), "hash of which transactions wrote how many of its rows"),
+    comment="Months whose rows were found to be what their inputs give; where neither changed, nothing is computed",
+)
+
+universe_medians = sa.Table(
+    "universe_medians",
+    metadata,
+    _column("universe", sa.Text(), "name of the universe", primary_key=True),
+    _column("session", sa.Date(), "the exchange's own date", primary_key=True),
+    _number("median_roc", "per cent, the median of its members' gains in 63 bars; null: none is known"),
+    comment="What relative_strength of price_indicators was held against, to tell whose it no longer is",
 )
 
 calendar_changes = sa.Table(

@@ -196,7 +196,7 @@ def test_recursions_go_on_from_nothing_that_a_correction_made_wrong(filled: Stor
     [(security,)] = filled.rows("SELECT min(security_id) FROM price_indicators WHERE ema_200 IS NOT NULL")
     filled.execute(
         f"UPDATE bars SET close = low, high = high * 1.02 WHERE security_id = {security} AND session = '2023-05-10'",
-        "UPDATE recursion_states SET states[1] = 1 WHERE session >= '2023-05-10'",
+        f"UPDATE recursion_states SET states[1] = 1 WHERE security_id = {security} AND session >= '2023-05-10'",
     )
     assert filled.run(dt.date(2023, 5, 1), dt.date(2023, 5, 31)).exit_status == 0  # the files have it right
     assert_same(filled.contents(), one_shot)

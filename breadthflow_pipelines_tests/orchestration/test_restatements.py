@@ -148,7 +148,7 @@ def test_a_run_that_dies_between_bars_and_counts_leaves_a_note_for_the_next_one(
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(breadth_counts, "count_breadth", broken)
+        patch.setattr(breadth_counts, "breadth_of", broken)
         assert filled.run(*FEBRUARY).trouble is not None
     assert filled.rows(NOTED)[0][0] >= 3
     due = {row["asset"]: (row["first"], row["changed"]) for row in overview.overview(filled.database)["due"]}

@@ -5,7 +5,7 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.orchestration.shards import shards
+from breadthflow_pipelines.orchestration.shards import Shard, shards, shards_of
 from breadthflow_pipelines.warehouse.bar_store import EVERYBODY
 
 
@@ -27,3 +27,8 @@ def test_securities_are_parted_by_their_bars(bars: list[int], most: int, expecte
     assert [(shard.securities, shard.bars) for shard in found] == expected
     assert (found[0].first, found[-1].last) == EVERYBODY
     assert all(one.last + 1 == following.first for one, following in pairwise(found))
+
+
+def test_single_securities_are_parts_of_their_own_with_bars_or_without() -> None:
+    sizes = pl.DataFrame({"security_id": [3, 5, 8], "bars": [10, 20, 30]})
+    assert shards_of(sizes, {8, 4}) == [Shard(4, 4, [], 0), Shard(8, 8, [8], 30)]

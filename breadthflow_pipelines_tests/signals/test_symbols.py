@@ -289,3 +289,8 @@ def test_two_scores_of_one_session_are_refused() -> None:
     twice = pl.concat([scores({"u": 10.0}), scores({"u": 90.0})])
     with pytest.raises(ComputeError, match="m:1"):
         symbol_signals(frame([STILL]), twice)
+
+
+def test_the_last_bits_of_the_score_change_no_signal() -> None:
+    assert signal({}, 56.79132300000001) == signal({}, 56.791323)
+    assert signal({}, 56.7913239)["regime"] == 56.791324

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.warehouse import bar_store, recomputations, security_store
+from breadthflow_pipelines.warehouse.bulk import execute
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.recomputations import done, due
+from breadthflow_pipelines.warehouse.recomputations import Some, done, due, single_session_notes
 from breadthflow_pipelines_tests.warehouse.frames import bars, listing, members
 
 TWO = listing((1, "A", "AAA", None, None), (2, "B", "BBB", None, None))
@@ -55,6 +56,26 @@ def test_bars_make_due_whatever_is_made_of_them_from_the_first_that_changed(
         {} if first is None else dict.fromkeys({"quarantined_bars", *OF_SOUND_BARS}, dt.date.fromisoformat(first))
     )
     assert noted(held) == expected
+
+
+def test_a_change_of_few_securities_names_them_until_something_else_is_due(held: Database) -> None:
+    load(held, (2, "2024-01-03", 22))
+    load(held, (1, "2024-01-03", 11), (2, "2024-01-04", 23))  # of the first one nothing new
+    assert due(held, "price_indicators").some == Some(frozenset({2}), frozenset())
+    session = dt.date(2024, 1, 4)
+    execute(held, single_session_notes("price_indicators", [session], "a median"))
+    found = due(held, "price_indicators")
+    assert (found.first, found.some) == (dt.date(2024, 1, 3), Some(frozenset({2}), frozenset({session})))
+    assert due(held, "breadth_counts").some == Some(frozenset({2}), frozenset())
+    security_store.record_members(held, members(("u", 1, "2020-01-01", None), ("u", 2, "2020-01-01", "2022-04-01")))
+    assert due(held, "price_indicators").some is None
+
+
+def test_a_change_of_many_securities_names_none(held: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputations, "FEW_SECURITIES", 1)
+    load(held, (1, "2024-01-04", 12), (2, "2024-01-04", 22))
+    assert due(held, "price_indicators").some is None
+    assert noted(held).keys() == {"quarantined_bars", *OF_SOUND_BARS}
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class _OfDays:
 
 def _count(market: Market, scope: Scope, run_id: str) -> Merged:
     """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
-    span, merged = scope.span, NOTHING
+    span, merged = scope.left, NOTHING
     if span.is_empty:
         return merged
     # In one piece the bars that only warm up are read once; on a cluster each year reads its own.

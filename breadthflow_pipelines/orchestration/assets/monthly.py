@@ -18,7 +18,7 @@ from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
 from breadthflow_pipelines.orchestration.pending_changes import Scope, with_pending_changes
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
-from breadthflow_pipelines.warehouse.bulk import Merged
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 
 Metadata = Mapping[str, Any]
 _CHANGES = {"rows_inserted": "inserted", "rows_revised": "updated", "rows_removed": "deleted"}
@@ -91,7 +91,7 @@ def derived_monthly_asset(
                 judge(market, span, run_id)
 
         with market.store.exclusive(table), with_pending_changes(market, table, own, judge_span) as scope:
-            merged = compute(market, scope, run_id)
+            merged = NOTHING if scope.is_unchanged else compute(market, scope, run_id)
         found = rows(market, scope)
         synthetic = {"synthetic": market.source.synthetic}
         metadata = {

@@ -1,8 +1,9 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import dagster as dg
@@ -13,7 +14,7 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.indicators.counts import roster
 from breadthflow_pipelines.indicators.price import by_history
-from breadthflow_pipelines.indicators.relative import RELATIVE_STRENGTH, median_returns, relative_strength
+from breadthflow_pipelines.indicators.relative import MEDIAN, RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import (
     ROC_LONG,
     STATE_COLUMNS,
@@ -36,12 +37,14 @@ from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards
+from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards, shards_of
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, member_store, security_store
-from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute
+from breadthflow_pipelines.warehouse.recomputations import session_notes, single_session_notes
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
+MANY_MOVED = 100  # sessions with another median, from which on all members are computed again
 _OF_MEMBERS = ("universe", "session", "security_id")
 
 
@@ -137,24 +140,82 @@ class _OfShards:
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """Averages, RSI, MACD, bands, ranges and relative strength of each member, from its bars' whole history.
 
-    The history is not read where the store knows what the recursions were on a bar before the span.
+    The history is not read where the store knows what the recursions were on a bar before the span. Where single
+    securities changed, the others are computed for the run's own months alone, and held against other medians.
     """
-    span = scope.span
+    span, some = scope.left, scope.some
     if span.is_empty:
         return NOTHING
     members = security_store.members(market.store)
     sessions = market.calendar.frame().filter(pl.col("session").is_between(*span.days))
     medians = _medians(market, span, members, sessions)
-    # Shard by shard, each security from where its recursions can go on, however the months are cut.
-    sizes = bar_store.histories(market.store, *span.days, formulas(), WINDOW)
-    work = _OfShards(span, members, sessions, medians, sizes, scope.holds, bool(scope.causes))
+    moved = [] if some is None else _moved(market, span, medians)
+    all_of = partial(_of_everybody, market, scope, members, sessions, medians)
     member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, span.days)
-    merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
-    for shard, stored in spread(market, "price_indicators", work, shards(sizes, SHARD_BARS)):
-        merged, done = merged + stored, done + shard.bars
-        advance("price indicators", done / whole, f"{done:,} bars")
+    if some is None or len(moved) > MANY_MOVED:
+        if some is not None:
+            execute(market.store, session_notes("symbol_signals", [span.start], "price_indicators"))
+        merged = all_of(span)
+    else:
+        own = [Span(*days, span.through) for days in scope.own_days]
+        work, sizes = _work(market, scope, members, sessions, medians, span)
+        merged = sum(map(all_of, own), _spread(market, work, shards_of(sizes, some.securities), sizes))
+        merged = sum((_held_against(market, scope, medians, day) for day in moved), merged)
+    member_store.record_medians(market.store, medians, span.days)  # last: until then the rows are known to differ
     advance("price indicators", 1, f"through {span.end}")
     return merged
+
+
+def _of_everybody(
+    market: Market, scope: Scope, members: pl.DataFrame, sessions: pl.DataFrame, medians: pl.DataFrame, span: Span
+) -> Merged:
+    # Shard by shard, each security from where its recursions can go on, however the months are cut.
+    work, sizes = _work(market, scope, members, sessions, medians, span)
+    return _spread(market, work, shards(sizes, SHARD_BARS), sizes)
+
+
+def _work(
+    market: Market, scope: Scope, members: pl.DataFrame, sessions: pl.DataFrame, medians: pl.DataFrame, span: Span
+) -> tuple[_OfShards, pl.DataFrame]:
+    """What is done over the span, and the sizes of the histories that it takes."""
+    sizes = bar_store.histories(market.store, *span.days, formulas(), WINDOW)
+    within = pl.col("session").is_between(*span.days)
+    later = bool(scope.causes) and span == scope.left
+    return _OfShards(span, members, sessions.filter(within), medians, sizes, scope.holds, later), sizes
+
+
+def _spread(market: Market, work: _OfShards, pieces: Iterable[Shard], sizes: pl.DataFrame) -> Merged:
+    merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
+    for shard, stored in spread(market, "price_indicators", work, pieces):
+        merged, done = merged + stored, done + shard.bars
+        advance("price indicators", done / whole, f"{done:,} bars")
+    return merged
+
+
+def _moved(market: Market, span: Span, medians: pl.DataFrame) -> list[dt.date]:
+    """The sessions on which a universe has another median than the stored rows were held against."""
+    stored = member_store.medians(market.store, *span.days)
+    both = medians.join(stored, on=["universe", "session"], how="full", coalesce=True, suffix="_stored")
+    same = pl.col(MEDIAN).eq_missing(pl.col(f"{MEDIAN}_stored"))
+    return both.filter(~same)["session"].unique().sort().to_list()
+
+
+def _held_against(market: Market, scope: Scope, medians: pl.DataFrame, day: dt.date) -> Merged:
+    """The rows of all members on a session, held against its median; nothing else in them rests on other members."""
+    store = market.store
+    execute(store, single_session_notes("symbol_signals", [day], "price_indicators"))
+    rows = member_store.indicators_of(store, PRICE_COLUMNS, day, day)
+    columns = rows.columns
+    indicators = relative_strength(rows.drop(RELATIVE_STRENGTH.name), medians).select(columns)
+    contract = contracts.price_indicators(PRICE_BOUNDS)
+    return member_store.record_price_indicators(
+        store,
+        require(contract, scope.holds.without_held(indicators)),
+        PRICE_COLUMNS,
+        days=(day, day),
+        securities=bar_store.EVERYBODY,
+        held=scope.holds.first_sessions,
+    )
 
 
 def _first_state(span: Span) -> dt.date:

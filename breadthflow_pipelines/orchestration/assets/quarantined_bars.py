@@ -78,7 +78,7 @@ class _OfDays:
 
 def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     """Bars that keep their contract and cannot be right: left out of all that follows, with rule and evidence."""
-    span = scope.span.with_month_before()
+    span = scope.left.with_month_before()
     if span.is_empty:
         return NOTHING
     pieces = span.pieces(security_store.how_many(market.store))

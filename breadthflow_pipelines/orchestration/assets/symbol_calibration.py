@@ -60,9 +60,9 @@ def symbol_calibration(context: dg.AssetExecutionContext, market: Market) -> dg.
         market.store.exclusive("symbol_calibration"),
         with_pending_changes(market, "symbol_calibration", own) as scope,
     ):
-        merged = _add_up(market, scope)
+        merged = NOTHING if scope.is_unchanged else _add_up(market, scope)
         accuracy = require(contracts.ACCURACY, judged(calibration(calibration_store.sums(market.store))))
-        merged += calibration_store.record_accuracy(market.store, accuracy)
+        calibration_store.record_accuracy(market.store, accuracy)
     refuse_held(context, market, scope.holds)
     synthetic = synthetic_universes(market.store)
     found = of_market(accuracy, market, synthetic)
@@ -76,7 +76,7 @@ def symbol_calibration(context: dg.AssetExecutionContext, market: Market) -> dg.
             ),
             "verdicts": shown(marked(verdicts.sort("universe"), synthetic)),
             "family": SYMBOL_FAMILY.name,
-            "computed": f"windows that closed from {scope.span.of_whole_months().start} through {scope.span.end}",
+            **scope.metadata(merged),
             **RowCounts.of(merged).to_metadata(),
             "dagster/row_count": merged.read,
         }
@@ -105,9 +105,9 @@ def _add_up(market: Market, scope: Scope) -> Merged:
             sums = sums.filter(pl.col("month") < held_from)
         return piece.last, calibration_store.record_sums(market.store, sums, *months, held)
 
-    for last, stored in overlapped(_read(market, scope.span, calendar), summed):
+    for last, stored in overlapped(_read(market, scope.left, calendar), summed):
         merged += stored
-        advance("symbol calibration", _share(scope.span, last), f"through {min(last, scope.span.end)}")
+        advance("symbol calibration", _share(scope.left, last), f"through {min(last, scope.left.end)}")
     return merged
 
 

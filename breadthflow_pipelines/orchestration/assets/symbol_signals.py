@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import dagster as dg
@@ -15,15 +16,16 @@ from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS,
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.gates import judge_members
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.partitions import Days
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import marked, of_market, shown
-from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES
+from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES, gates
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
 from breadthflow_pipelines.warehouse import member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.recomputations import Some
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 
@@ -56,37 +58,61 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
 
 @dataclass(frozen=True)
 class _OfDays:
-    """Signals of all members on some days."""
+    """Signals on some days. securities: of whom; None: of all members."""
 
     holds: AssetHolds
+    securities: frozenset[int] | None = None
 
     @property
     def stages(self) -> Sequence[Stage]:
         return self._computed, self._stored
 
     def _computed(self, market: Market, days: Days, _: None) -> pl.DataFrame:
-        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, *days)
+        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, *days, self.securities)
         signals = compute_signals(rows, member_store.regimes(market.store, *days))
         return require(contracts.symbol_signals(SIGNAL_BOUNDS), self.holds.without_held(signals))
 
     def _stored(self, market: Market, days: Days, signals: pl.DataFrame) -> Merged:
         return member_store.record_symbol_signals(
-            market.store, signals, SIGNAL_COLUMNS, days=days, held=self.holds.first_sessions
+            market.store,
+            signals,
+            SIGNAL_COLUMNS,
+            days=days,
+            securities=self.securities,
+            held=self.holds.first_sessions,
         )
 
 
 def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """Buy, sell or hold for each member: what six technical rules say together, gated by the universe's breadth."""
-    span, merged = scope.span, NOTHING
+    span, some = scope.left, scope.some
     if span.is_empty:
-        return merged
-    pieces = span.pieces(security_store.how_many(market.store))
+        return NOTHING
     member_store.prepare_symbol_signals(market.store, SIGNAL_COLUMNS, span.days)
-    done = 0
-    for days, stored in spread(market, "symbol_signals", _OfDays(scope.holds), pieces):
+    if some is None:
+        return _of_stretches(market, _OfDays(scope.holds), [span.days])
+    of_some = _of_stretches(market, _OfDays(scope.holds, some.securities), [span.days]) if some.securities else NOTHING
+    return of_some + _of_stretches(market, _OfDays(scope.holds), _concerning_all(market, scope, some))
+
+
+def _of_stretches(market: Market, work: _OfDays, stretches: Sequence[Days]) -> Merged:
+    securities = security_store.how_many(market.store)
+    pieces = [days for stretch in stretches for days in Span(*stretch, stretch.end).pieces(securities)]
+    merged, done = NOTHING, 0
+    for days, stored in spread(market, "symbol_signals", work, pieces):
         merged, done = merged + stored, done + 1
         advance("symbol signals", done / len(pieces), f"through {days.end}")
     return merged
+
+
+def _concerning_all(market: Market, scope: Scope, some: Some) -> list[Days]:
+    """Stretches of days that concern every member: the run's own, those noted, and those of another regime."""
+    regimes = gates(member_store.regimes(market.store, *scope.left.days))
+    moved = member_store.sessions_of_other_regimes(market.store, regimes, *scope.left.days)
+    concerned = some.sessions.union(moved)
+    runs = groupby(market.calendar.between(*scope.left.days), concerned.__contains__)
+    found = [list(sessions) for among, sessions in runs if among]
+    return [*scope.own_days, *(Days(sessions[0], sessions[-1]) for sessions in found)]
 
 
 def _members(market: Market, scope: Scope) -> pl.DataFrame:

@@ -43,7 +43,7 @@ def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
 
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """What the members of each universe and sector returned in equal parts; a member without a bar adds nothing."""
-    span = scope.span
+    span = scope.left
     members = security_store.members(market.store)
     calendar = market.calendar.frame()
     merged = NOTHING

@@ -1,0 +1,108 @@
+"""Which months of an asset need no computing: what they are made of is as it was, and so are their rows.
+
+How it is seen that rows are as they were: warehouse/computed_months.py. Why: docs/decisions/fingerprints.md.
+"""
+
+import datetime as dt
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import takewhile
+
+from breadthflow_pipelines.model.datasets import DATASETS
+from breadthflow_pipelines.orchestration.holds import AssetHolds
+from breadthflow_pipelines.orchestration.inputs import program
+from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.warehouse import computed_months
+from breadthflow_pipelines.warehouse.pieces import store_identity
+
+FEW = 3  # months that are computed without asking: the daily run's own, for which all rows would have to be looked at
+_COMPUTED_BY = ("polars", "numpy")
+
+
+@dataclass(frozen=True)
+class KnownMonths:
+    """What is known of an asset's months in a span before it is computed. left: the days that are to be computed.
+
+    made_of: by month, what it is made of; empty where nobody asked. known: how many months need no computing.
+    """
+
+    asset: str
+    left: Span
+    made_of: Mapping[dt.date, str] = field(default_factory=dict)
+    known: int = 0
+
+    def record(self, market: Market) -> None:
+        """Note that the rows of the months that were left are what they are made of now."""
+        if self.made_of and not self.left.is_empty:
+            now = _own_writers(market, self.asset, self.left.end)
+            computed = [month for month in self.made_of if month >= self.left.start.replace(day=1)]
+            found = {month: (self.made_of[month], now.get(month, "")) for month in computed}
+            computed_months.record(market.store, self.asset, found)
+
+
+def known_months(market: Market, asset: str, span: Span, holds: AssetHolds, due: dt.date | None) -> KnownMonths:
+    """What of a span is left to compute: from the first month on whose rows may not be what its inputs give.
+
+    Windows and recursions look back, so all months after it are left too. due: the day from which on something is.
+    """
+    if not DATASETS[asset].made_of or len(span.months) <= FEW:
+        return KnownMonths(asset, span)
+    made_of = _made_of(market, asset, span, holds)
+    recorded = computed_months.recorded(market.store, asset)
+    stored = _own_writers(market, asset, span.end) if recorded else {}
+    known = list(takewhile(lambda month: recorded.get(month) == (made_of[month], stored.get(month, "")), made_of))
+    if due is not None:
+        known = [month for month in known if month < due.replace(day=1)]
+    first = next((month for month in made_of if month not in known), span.end + dt.timedelta(days=1))
+    return KnownMonths(asset, Span(max(span.start, first), span.end, span.through), made_of, len(known))
+
+
+def _made_of(market: Market, asset: str, span: Span, holds: AssetHolds) -> dict[dt.date, str]:
+    """By month of the span, in order: a hash of all that decides the asset's rows on its days.
+
+    That is this program and what computes for it; what is held; the exchange's sessions; and the rows of the tables
+    that the asset is made of, through the month.
+    """
+    dataset, store = DATASETS[asset], market.store
+    cut = (
+        []
+        if dataset.looks_ahead
+        else [name for name in dataset.made_of if "session" in computed_months.columns_of(name)]
+    )
+    head = [
+        program(),
+        *(version(package) for package in _COMPUTED_BY),
+        store_identity(store),
+        f"synthetic {market.source.synthetic}",
+        *(f"{universe} held from {first}" for universe, first in sorted(holds.first_sessions.items())),
+        *(f"{name} {computed_months.writers(store, name)}" for name in dataset.made_of if name not in cut),
+    ]
+    by_table = computed_months.writers_by_month(store, cut, _month_end(span.end))
+    sessions = defaultdict(list)
+    for day in market.calendar.between(market.calendar.first, span.end):
+        sessions[day.replace(day=1)].append(f"{day:%d}")
+    asked = {dt.date.fromisoformat(f"{month}-01") for month in span.months}
+    months, text = {}, hashlib.sha256("\n".join(head).encode())
+    for month in sorted(asked.union(sessions, *by_table)):
+        rows = [f"{name} {by_month.get(month)}" for name, by_month in zip(cut, by_table, strict=True)]
+        text.update("\n".join([f"{month}", *sessions[month], *rows]).encode())
+        if month in asked:
+            days = f"{max(month, span.start)} to {min(_month_end(month), span.end)}"
+            months[month] = f"{text.hexdigest()}, {days}"
+    return months
+
+
+def _own_writers(market: Market, asset: str, through: dt.date) -> dict[dt.date, str]:
+    """By month, the writers of the asset's rows, and of what it keeps beside them."""
+    names = [asset, *DATASETS[asset].beside]
+    by_table = computed_months.writers_by_month(market.store, names, _month_end(through))
+    months: set[dt.date] = set().union(*by_table)
+    return {month: " ".join(by_month.get(month, "none") for by_month in by_table) for month in months}
+
+
+def _month_end(day: dt.date) -> dt.date:
+    return Span(day, day, day).of_whole_months().end
