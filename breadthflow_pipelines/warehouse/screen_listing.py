@@ -1,18 +1,26 @@
-"""What the live page shows of the market: where every universe stands, and the last sessions of one.
+"""What the live page shows of the market: where every universe stands, the last sessions of one, and its signals.
 
 By rows and by indexes alone: a screen costs the same however long the history is. What a page of a whole history holds
 is in contents_listing.py.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extras import RealDictCursor
 
-from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, CONVICTION, SESSION_RULES, WHOLE
+from breadthflow_pipelines.model.vocabulary import (
+    ALL,
+    BREADTH_SCORE,
+    CONVICTION,
+    MARKET_SIGNAL,
+    SESSION_RULES,
+    SIGNAL_RECORD,
+    WHOLE,
+)
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
-from breadthflow_pipelines.warehouse.signal_listing import signals_query
+from breadthflow_pipelines.warehouse.signal_listing import RECORDED_SIGNALS, signals_query
 from breadthflow_pipelines.warehouse.sql import quoted
 
 
@@ -67,6 +75,38 @@ def screen(database: Database, universe: str, sessions: int | None) -> Screen | 
         )
 
 
+def segments(database: Database, universe: str) -> list[str]:
+    """The segments of a universe that have breadth: ALL, and sectors by name."""
+    return [row["segment"] for row in rows_of(database, _SEGMENTS, {"universe": universe})]
+
+
+def signals_listed(
+    database: Database,
+    universe: str,
+    segment: str,
+    *,
+    rules: Collection[str],
+    action: str | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    before: tuple[dt.date, str] | None,
+    most: int,
+) -> list[Row]:
+    """Signals of a segment, the newest first, and their records; without evidence.
+
+    rules: only these. before: session and rule of one; those that follow it in the list.
+    """
+    asked: dict[str, object] = {
+        "universe": universe, "segment": segment, "rules": list(rules), "action": action, "first": first, "last": last,
+        "most": most,
+    }  # fmt: skip
+    after = ""
+    if before is not None:
+        after = "AND (session, rule) < (%(session)s, %(rule)s)"
+        asked |= {"session": before[0], "rule": before[1]}
+    return rows_of(database, _LISTED.format(after=after), asked)
+
+
 # Names are found one after the other in the index: DISTINCT would read all of it.
 _STANDINGS = """
 WITH RECURSIVE names AS (
@@ -89,6 +129,21 @@ SELECT n.universe, last.session, last.state, c.members, c.priced, c.coverage,
                         AND rule = %(conviction)s ORDER BY session DESC LIMIT 1) AS conviction ON true
  ORDER BY n.universe
 """
+_SEGMENTS = """
+WITH RECURSIVE names AS (
+    SELECT min(segment) AS segment FROM breadth_indicators WHERE universe = %(universe)s
+    UNION ALL
+    SELECT (SELECT min(segment) FROM breadth_indicators i
+             WHERE universe = %(universe)s AND i.segment > names.segment)
+      FROM names WHERE names.segment IS NOT NULL)
+SELECT segment FROM names WHERE segment IS NOT NULL ORDER BY segment
+"""
+_LISTED = (
+    f"SELECT {', '.join(name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD) if name != 'evidence')} "
+    f"FROM {RECORDED_SIGNALS} WHERE universe = %(universe)s AND segment = %(segment)s AND rule = ANY(%(rules)s) "
+    "AND action = coalesce(%(action)s, action) AND session >= coalesce(%(first)s, '-infinity'::date) "
+    "AND session <= coalesce(%(last)s, 'infinity'::date) {after} ORDER BY session DESC, rule DESC LIMIT %(most)s"
+)
 # A store that no run has brought up to this program may lack the share by which sectors are shown.
 _REACH = """
 SELECT coalesce((SELECT session FROM breadth_indicators WHERE universe = %(universe)s AND segment = %(all)s

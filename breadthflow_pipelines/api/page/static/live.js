@@ -1,0 +1,125 @@
+// Keeps an open page as the store is: listens, fetches the page again when something happened, and puts in what changed.
+"use strict";
+
+(() => {
+  const at = (id) => document.getElementById(id);
+  const EVENTS = ["run_started", "progress", "run_finished", "check_failed", "new_session", "new_signal"];
+  const SOON = 700;  // milliseconds in which events of one kind come together
+  const AGAIN = [1, 2, 5, 10, 20, 30];  // seconds until the next attempt, while cut off
+  let shown = Date.now();  // when what is on the page was known to be so
+  let cut = null;  // since when nothing is heard
+  let attempts = 0;
+  let stream = null;
+  let waiting = null;
+  let retry = null;
+  let takeAway = null;
+
+  function age() {
+    const minutes = Math.floor((Date.now() - shown) / 60000);
+    return minutes < 1 ? "less than a minute" : minutes === 1 ? "a minute" : minutes + " minutes";
+  }
+
+  const time = (moment) => new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
+  function set(element, said) {
+    if (element.textContent !== said) element.textContent = said;
+  }
+
+  function say() {
+    const place = at("live");
+    place.hidden = false;
+    place.className = "live " + (cut === null ? "on" : "off");
+    set(at("live-state"), cut === null ? "Live" : "Cut off");
+    set(at("live-age"), cut === null ? "as of " + time(shown) : "since " + time(cut));
+    at("cut").hidden = cut === null;
+    if (cut === null) return set(at("cut"), "");
+    set(at("cut"), "Cut off since " + time(cut) + ". What this page shows is " + age() + " old; it tries again by itself.");
+  }
+
+  function lost() {
+    if (cut === null) cut = Date.now();
+    say();
+    if (retry !== null || (stream && stream.readyState === EventSource.CONNECTING)) return;
+    retry = setTimeout(() => { retry = null; listen(); }, 1000 * AGAIN[Math.min(attempts++, AGAIN.length - 1)]);
+  }
+
+  function listen() {
+    if (stream) stream.close();
+    stream = new EventSource("/v1/events");
+    stream.addEventListener("open", () => { attempts = 0; cut = null; refresh(); });
+    stream.addEventListener("error", lost);
+    for (const name of ["message", ...EVENTS]) stream.addEventListener(name, soon);
+  }
+
+  function soon() {
+    if (waiting === null) waiting = setTimeout(() => { waiting = null; refresh(); }, SOON);
+  }
+
+  async function refresh() {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
+      if (!answer.ok) throw new Error(String(answer.status));
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      shown = Date.now();
+      put(fresh);
+      cut = null;
+      say();
+    } catch {
+      lost();
+    }
+  }
+
+  // Put in what changed, and leave alone what somebody is typing in.
+  function put(fresh) {
+    document.title = fresh.title;
+    for (const old of document.querySelectorAll("[data-live]")) {
+      const now = fresh.getElementById(old.id);
+      if (!now || now.innerHTML === old.dataset.as) continue;
+      old.dataset.as = now.innerHTML;
+      if (now.innerHTML === old.innerHTML || old.querySelector("input:focus, select:focus")) continue;
+      replace(old, now);
+    }
+    const charts = at("charts");
+    const now = fresh.getElementById("charts");
+    if (charts && now && now.dataset.key !== charts.dataset.key) {
+      if (takeAway) takeAway();
+      takeAway = null;
+      charts.replaceWith(document.adoptNode(now));
+      draw();
+    }
+  }
+
+  function replace(old, now) {
+    const open = [...old.querySelectorAll("details")].map((each) => each.open);
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    const same = focused && (focused.id ? "#" + CSS.escape(focused.id) : focused.getAttribute("href"));
+    old.replaceChildren(...[...now.childNodes].map((node) => document.adoptNode(node)));
+    old.querySelectorAll("details").forEach((each, i) => { each.open = open[i] || false; });
+    if (!same) return;
+    const again = same.startsWith("#") ? old.querySelector(same)
+      : [...old.querySelectorAll("a")].find((each) => each.getAttribute("href") === same);
+    if (again) again.focus({ preventScroll: true });
+  }
+
+  async function draw() {
+    const charts = at("charts");
+    if (!charts) return;
+    const failed = at("failed");
+    try {
+      const answer = await fetch(charts.dataset.charts);
+      if (!answer.ok) throw new Error("the server answers " + answer.status);
+      takeAway = breadthflowCharts(await answer.json(), (id) => location.assign("/signals/" + encodeURIComponent(id)));
+      failed.hidden = true;
+      document.documentElement.dataset.drawn = "yes";
+    } catch (error) {
+      failed.hidden = false;
+      failed.textContent = "The charts cannot be drawn: " + error.message + ". The figures below each are as they were.";
+    }
+  }
+
+  listen();
+  setInterval(say, 15000);
+  addEventListener("online", () => { if (cut !== null) listen(); });
+  draw();
+})();
