@@ -117,12 +117,16 @@ def _dimensions(facts: Facts, evidence: ConvictionEvidence) -> Iterator[Element]
         if name in evidence.on:
             fired = evidence.on[name].fired
             age = facts.age(fired) if fired in facts.number else None
-            said = "today" if age == 0 else f"{age} sessions old" if age else f"since {fired}"
+            said = f"since {fired}" if age is None else _old(age)
             state = "on"
         elif name in evidence.computable:
             said, state = "no recent thrust", "off"
         label = element("span", name.replace("_", " ").capitalize())
         yield element("li", element("i", aria_hidden="true"), label, element("small", said), class_=state)
+
+
+def _old(sessions: int) -> str:
+    return "today" if sessions == 0 else f"{sessions} session{'' if sessions == 1 else 's'} old"
 
 
 def _participation(now: Row) -> Element:

@@ -19,7 +19,7 @@
     return minutes < 1 ? "less than a minute" : minutes === 1 ? "a minute" : minutes + " minutes";
   }
 
-  const time = (moment) => new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = (moment) => new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
   function set(element, said) {
     if (element.textContent !== said) element.textContent = said;
