@@ -118,4 +118,12 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 # What is written down of people, and of what launches runs by itself (warehouse/audit_store.py).
 LAUNCHED, ACCEPTED, WITHDRAWN, RESTORED = "launched", "accepted", "withdrawn", "restored"
 EXPORTED, ERASED, FORGOTTEN = "exported", "erased", "forgotten"
-AUDITED = (LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN)
+GRANTED, REVOKED = "granted", "revoked"  # a token of the API
+AUDITED = (
+    *(LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN),
+    *(GRANTED, REVOKED),
+)
+
+# What a token of the API lets its holder do: viewers read, operators also start and end runs.
+VIEWER, OPERATOR = "viewer", "operator"
+TOKEN_ROLES = (VIEWER, OPERATOR)
