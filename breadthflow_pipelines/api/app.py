@@ -13,10 +13,11 @@ from breadthflow_pipelines.api.passage import LimitedBody, SecurityHeaders
 from breadthflow_pipelines.api.problems import answer_problems
 from breadthflow_pipelines.api.routes import ROUTERS
 from breadthflow_pipelines.api.service import Service
+from breadthflow_pipelines.api.sessions import session_principal
 from breadthflow_pipelines.api.tokens import token_principal
 from breadthflow_pipelines.warehouse.kept_connections import connections_kept
 
-WAYS_IN: tuple[WayIn, ...] = (token_principal,)
+WAYS_IN: tuple[WayIn, ...] = (token_principal, session_principal)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ PIPELINE, READER = "breadthflow_pipeline", "breadthflow_reader"
 ROLES = (PIPELINE, READER)
 
 AUDIT = "audit"  # pipelines add to it, and cannot say when it was or under which login; readers see no users
-UNSEEN = (AUDIT, "api_tokens")  # by readers
+UNSEEN = (AUDIT, "api_tokens", "page_sessions")  # by readers
 _ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 _ROUTINES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])", "forget_audit(integer)")

@@ -165,6 +165,7 @@ rejected_bars = sa.Table(
         nullable=True,
     ),
     sa.CheckConstraint("cardinality(reasons) > 0", name="has_reason"),
+    sa.Index("rejected_bars_of_session", "session"),
     comment="Rows that broke the contract of bars, as they came, with the reasons",
 )
 
@@ -190,6 +191,7 @@ bar_revisions = sa.Table(
         "kind", sa.Text(), "restatement or correction; null: changed before the two were distinguished", nullable=True
     ),
     _among("kind", get_args(BarChange), "kind_known"),
+    sa.Index("bar_revisions_of_session", "session"),
     comment="Every value of a bar that a source changed later, old and new",
 )
 
@@ -286,6 +288,7 @@ quarantined_bars = sa.Table(
         "AND num_nonnulls(decided_at, decided_by, reason) IN (0, 3)",
         name="decision_is_signed",
     ),
+    sa.Index("quarantined_bars_of_session", "session"),
     comment="Bars that keep their contract and cannot be right: by which rule, on what evidence, and who decided what",
 )
 
@@ -392,6 +395,17 @@ api_tokens = sa.Table(
     comment="Tokens of the API; only their holders know their secrets",
 )
 
+page_sessions = sa.Table(
+    "page_sessions",
+    metadata,
+    _column("session_hash", sa.Text(), "SHA-256 of what the browser holds", primary_key=True),
+    _column("token_id", sa.Text(), "the token that was shown"),
+    _column("began_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    _column("expires_at", sa.DateTime(timezone=True), "from when on it is refused"),
+    sa.ForeignKeyConstraint(["token_id"], ["api_tokens.token_id"]),
+    comment="Who is logged in to the page; only browsers know what their sessions are called",
+)
+
 store_changes = sa.Table(
     "store_changes",
     metadata,
@@ -449,6 +463,7 @@ rejected_counts = sa.Table(
     _column("reason", sa.Text(), "the rule that it breaks"),
     _column("run_id", sa.Text(), "the run that met it first"),
     _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    sa.Index("rejected_counts_of_session", "session"),
     comment="Rows of published counts that broke their contract, with the reason",
 )
 

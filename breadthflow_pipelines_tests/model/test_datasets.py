@@ -29,6 +29,7 @@ INTERNAL = {
     "audit": "people, and whatever launches runs",
     "retentions": "what drops old rows once a day",
     "api_tokens": "people",
+    "page_sessions": "whoever logs in to the page",
     "store_changes": "whatever changes what the API shows",
 }
 

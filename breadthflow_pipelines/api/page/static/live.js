@@ -3,7 +3,9 @@
 
 (() => {
   const at = (id) => document.getElementById(id);
-  const EVENTS = ["run_started", "progress", "run_finished", "check_failed", "new_session", "new_signal"];
+  const EVENTS = [
+    "run_queued", "run_started", "run_progress", "run_finished", "check_failed", "new_session", "new_signals", "missed",
+  ];
   const SOON = 700;  // milliseconds in which events of one kind come together
   const AGAIN = [1, 2, 5, 10, 20, 30];  // seconds until the next attempt, while cut off
   let shown = Date.now();  // when what is on the page was known to be so
@@ -48,7 +50,7 @@
     stream = new EventSource("/v1/events");
     stream.addEventListener("open", () => { attempts = 0; cut = null; refresh(); });
     stream.addEventListener("error", lost);
-    for (const name of ["message", ...EVENTS]) stream.addEventListener(name, soon);
+    for (const name of EVENTS) stream.addEventListener(name, soon);
   }
 
   function soon() {
