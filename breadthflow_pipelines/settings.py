@@ -133,6 +133,11 @@ class Settings(BaseSettings):
         pattern="^[A-Za-z][A-Za-z0-9-]*$",
         description="the request header in which a proxy names the user of the UI; only where nobody gets past it",
     )
+    webserver_url: str = Field(
+        default="http://127.0.0.1:3000",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="the address of Dagster's webserver, through which the API launches and watches runs",
+    )
     keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
     keep_revisions_days: int | None = Field(
         default=None, ge=30, description="days that replaced values of bars and breadth are kept; always without"

@@ -1,0 +1,5 @@
+"""The routes of the API and of the page: one module for each kind."""
+
+from breadthflow_pipelines.api.routes import catalogue
+
+ROUTERS = (catalogue.router,)
