@@ -28,6 +28,10 @@ INTERNAL = {
     "hole_decisions": "people",
     "audit": "people, and whatever launches runs",
     "retentions": "what drops old rows once a day",
+    "events": "whoever listens first, and numbers them",
+    "pending_events": "with new sessions and signals",
+    "event_marks": "with events, and what drops old rows once a day",
+    "run_requests": "people, by API",
 }
 
 
