@@ -138,6 +138,13 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
         description="the address of Dagster's webserver, through which the API launches and watches runs",
     )
+    api_rate: int = Field(default=600, ge=1, description="requests a minute to the API that a token allows, at most")
+    api_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="other sites whose pages may ask the API from a browser: https://notebook.example"
+    )
+    api_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="addresses of proxies that say in X-Forwarded-For who asks the API: 10.0.0.2"
+    )
     keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
     keep_revisions_days: int | None = Field(
         default=None, ge=30, description="days that replaced values of bars and breadth are kept; always without"
@@ -235,6 +242,18 @@ class Settings(BaseSettings):
             return value
         names = [name.strip() for name in value.split(",") if name.strip()]
         return tuple(name.upper() if info.field_name == "symbols" else name.lower() for name in names)
+
+    @field_validator("api_origins", "api_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?", origin) for origin in value):
+            raise ValueError("write each as https://host or https://host:port, without a path")
+        return value
 
     @field_validator("source_columns", "index_symbols", "published_beside", mode="before")
     @classmethod

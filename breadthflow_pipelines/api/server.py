@@ -33,6 +33,8 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], None], *,
             limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
+            proxy_headers=bool(settings.api_proxies),
+            forwarded_allow_ips=list(settings.api_proxies),
         )
         who = "whoever is on this machine needs no token" if without_tokens else "breadthflow token create NAME"
         shown = f"[{host}]" if ":" in host else host

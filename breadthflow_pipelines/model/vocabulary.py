@@ -118,7 +118,15 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 # What is written down of people, and of what launches runs by itself (warehouse/audit_store.py).
 LAUNCHED, ENDED, ACCEPTED, WITHDRAWN, RESTORED = "launched", "ended", "accepted", "withdrawn", "restored"
 EXPORTED, ERASED, FORGOTTEN = "exported", "erased", "forgotten"
-AUDITED = (LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN, ENDED)
+GRANTED, REVOKED = "granted", "revoked"  # a token of the API
+AUDITED = (
+    *(LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN),
+    *(GRANTED, REVOKED, ENDED),
+)
+
+# What a token of the API lets its holder do: viewers read, operators also start and end runs.
+VIEWER, OPERATOR = "viewer", "operator"
+TOKEN_ROLES = (VIEWER, OPERATOR)
 
 # What those who listen are told of (warehouse/event_log.py). MISSED is not stored: it stands for events that were
 # dropped before somebody asked for them.

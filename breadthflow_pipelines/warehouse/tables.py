@@ -37,6 +37,7 @@ from breadthflow_pipelines.model.vocabulary import (
     STATES,
     STATUSES,
     THRESHOLD_KINDS,
+    TOKEN_ROLES,
     VARIATIONS,
     VERDICTS,
     WHOLE,
@@ -372,6 +373,37 @@ audit = sa.Table(
     _column("login", sa.Text(), "the database's login, as the server knows it", server_default=sa.text("SESSION_USER")),
     _among("action", AUDITED, "action_known"),
     comment="Who launched, decided, restored or erased what, when and from where; rows are added and stay",
+)
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    _column("token_id", sa.Text(), "the part of the token that is no secret", primary_key=True),
+    _column("held_by", sa.Text(), "whose it is; the audit has it as who"),
+    _column("role", sa.Text(), "viewer: reads; operator: also starts and ends runs"),
+    _column("secret_hash", sa.Text(), "Argon2 hash of the rest of the token"),
+    _column("created_at", sa.DateTime(timezone=True), "when it was made", server_default=NOW),
+    _column("created_by", sa.Text(), "by whom"),
+    _column("expires_at", sa.DateTime(timezone=True), "from when on it is refused; null: never", nullable=True),
+    _column("revoked_at", sa.DateTime(timezone=True), "when it was revoked; null: it was not", nullable=True),
+    _column("revoked_by", sa.Text(), "by whom", nullable=True),
+    _column("last_used_at", sa.DateTime(timezone=True), "when it last let someone in, to a minute", nullable=True),
+    _among("role", TOKEN_ROLES, "role_known"),
+    sa.CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revocation_is_signed"),
+    comment="Tokens of the API; only their holders know their secrets",
+)
+
+store_changes = sa.Table(
+    "store_changes",
+    metadata,
+    _column(
+        "transaction",
+        sa.BigInteger(),
+        "the server's number of a transaction that changed what the API shows",
+        primary_key=True,
+        autoincrement=False,
+    ),
+    comment="What answers of the API are dated by; a trigger of each table that it shows writes them",
 )
 
 retentions = sa.Table(

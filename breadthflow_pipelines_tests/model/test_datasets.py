@@ -28,6 +28,8 @@ INTERNAL = {
     "hole_decisions": "people",
     "audit": "people, and whatever launches runs",
     "retentions": "what drops old rows once a day",
+    "api_tokens": "people",
+    "store_changes": "whatever changes what the API shows",
     "events": "whoever listens first, and numbers them",
     "pending_events": "with new sessions and signals",
     "event_marks": "with events, and what drops old rows once a day",

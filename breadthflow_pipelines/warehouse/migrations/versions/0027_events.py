@@ -5,11 +5,14 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0027"
-down_revision = "0023"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
-_ACTIONS = "'launched', 'released', 'confirmed', 'accepted', 'withdrawn', 'restored', 'exported', 'erased', 'forgotten'"
+_ACTIONS = (
+    "'launched', 'released', 'confirmed', 'accepted', 'withdrawn', 'restored', 'exported', 'erased', 'forgotten', "
+    "'granted', 'revoked'"
+)
 _KINDS = "'run_queued', 'run_started', 'run_progress', 'run_finished', 'check_failed', 'new_session', 'new_signals'"
 
 # Whoever listens looks for what is new; the payload says nothing, so that many notices of one transaction are one. A
