@@ -9,8 +9,8 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from dagster._core.storage.tags import BACKFILL_ID_TAG, RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 from dagster._core.workspace.context import WorkspaceRequestContext
 
+from breadthflow_pipelines.model.run_tags import months_of
 from breadthflow_pipelines.model.vocabulary import LAUNCHED
-from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.audit_store import COMMAND, present_user, record
 from breadthflow_pipelines.warehouse.database import locate
@@ -53,7 +53,6 @@ def _by_itself(run: dg.DagsterRun) -> str:
 
 
 def _described(run: dg.DagsterRun) -> str:
-    first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG)
-    last = run.tags.get(RANGE_END_TAG, first)
+    first, last = months_of(run.tags) or (None, None)
     months = "" if first is None else f", {first}" if first == last else f", {first} to {last}"
     return f"{run.job_name}{months}"

@@ -26,6 +26,7 @@ from breadthflow_pipelines.model.vocabulary import (
     DEADLINE,
     DECIDED,
     DROPOUT,
+    EVENT_KINDS,
     GROUPINGS,
     HORIZONS,
     LAPSED,
@@ -426,6 +427,65 @@ retentions = sa.Table(
     _column("dropped_before", sa.DateTime(timezone=True), "rows that were over before this moment were dropped"),
     _column("dropped_at", sa.DateTime(timezone=True), "when last", server_default=NOW),
     comment="From which tables old rows were dropped, and how old they were",
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column(
+        "event_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="in the order in which listeners get them; given under a lock, so that none appears below another",
+    ),
+    _column("kind", sa.Text(), "what happened"),
+    _column("happened_at", sa.DateTime(timezone=True), "when"),
+    _column("about", JSONB(), "what it is about"),
+    _column("dagster_id", sa.BigInteger(), "its entry in Dagster's log; null: the store's", nullable=True),
+    sa.UniqueConstraint("dagster_id"),
+    _among("kind", EVENT_KINDS, "kind_known"),
+    sa.Index("events_by_time", "happened_at"),
+    comment="What listeners were told, or will be when they ask: runs, failed checks, new sessions and signals",
+)
+
+pending_events = sa.Table(
+    "pending_events",
+    metadata,
+    sa.Column(
+        "pending_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="no order that listeners could rely on: others with lower ones may be committed later",
+    ),
+    _column("kind", sa.Text(), "what happened"),
+    _column("happened_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("about", JSONB(), "what it is about"),
+    _among("kind", EVENT_KINDS, "kind_known"),
+    comment="Events of the store, written with what they tell of, that have no number yet",
+)
+
+event_marks = sa.Table(
+    "event_marks",
+    metadata,
+    _column("mark", sa.Text(), "read: of Dagster's log; dropped: of events", primary_key=True),
+    _column("reached", sa.BigInteger(), "all up to this number are read, or dropped"),
+    _among("mark", ("read", "dropped"), "mark_known"),
+    comment="How far Dagster's log was read for events, and up to which number old events were dropped",
+)
+
+run_requests = sa.Table(
+    "run_requests",
+    metadata,
+    _column("request_id", sa.Text(), "random; a tag of the run that was launched for it", primary_key=True),
+    _column("who", sa.Text(), "the user; null where nobody has to say", nullable=True),
+    _column("key_hash", sa.Text(), "of the user and the idempotency key, where one came", nullable=True),
+    _column("body_hash", sa.Text(), "of what was requested"),
+    _column("asked_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("run_id", sa.Text(), "the run that answers it; null: none was launched yet", nullable=True),
+    sa.UniqueConstraint("key_hash"),
+    comment="Runs that were requested by API, so that a request that is sent again starts no second run",
 )
 
 exchange_breadth = sa.Table(

@@ -31,6 +31,10 @@ INTERNAL = {
     "api_tokens": "people",
     "page_sessions": "whoever logs in to the page",
     "store_changes": "whatever changes what the API shows",
+    "events": "whoever listens first, and numbers them",
+    "pending_events": "with new sessions and signals",
+    "event_marks": "with events, and what drops old rows once a day",
+    "run_requests": "people, by API",
 }
 
 

@@ -1,5 +1,5 @@
 """The routes of the API and of the page: one module for each kind."""
 
-from breadthflow_pipelines.api.routes import catalogue, logging_in, page
+from breadthflow_pipelines.api.routes import catalogue, events, logging_in, page
 
-ROUTERS = (catalogue.router, page.router, logging_in.router)
+ROUTERS = (catalogue.router, events.router, page.router, logging_in.router)

@@ -22,7 +22,12 @@ from breadthflow_pipelines.warehouse.retention import (
     old_runs,
     runs_without_news,
 )
-from breadthflow_pipelines.warehouse.store_retention import forget_audit, forget_rejected, forget_revisions
+from breadthflow_pipelines.warehouse.store_retention import (
+    forget_audit,
+    forget_events,
+    forget_rejected,
+    forget_revisions,
+)
 
 MOST_RUNS = 500  # at a time; a history of years is thinned out over some days
 LOOK_SECONDS = 3600
@@ -101,5 +106,6 @@ def _forget_rows(settings: Settings) -> int:
         (settings.keep_revisions_days, forget_revisions),
         (settings.keep_rejected_days, forget_rejected),
         (settings.keep_audit_days, forget_audit),
+        (settings.keep_events_days, forget_events),
     )
     return sum(forget(locate(settings), days) for days, forget in kept if days is not None)

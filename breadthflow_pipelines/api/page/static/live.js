@@ -8,12 +8,14 @@
   ];
   const SOON = 700;  // milliseconds in which events of one kind come together
   const AGAIN = [1, 2, 5, 10, 20, 30];  // seconds until the next attempt, while cut off
+  const GRACE = 6000;  // milliseconds: a stream ends now and then, and is there again at once
   let shown = Date.now();  // when what is on the page was known to be so
   let cut = null;  // since when nothing is heard
   let attempts = 0;
   let stream = null;
   let waiting = null;
   let retry = null;
+  let grace = null;
   let takeAway = null;
 
   function age() {
@@ -39,16 +41,23 @@
   }
 
   function lost() {
-    if (cut === null) cut = Date.now();
-    say();
+    const since = Date.now();
+    if (cut === null && grace === null) grace = setTimeout(() => { cut = since; say(); }, GRACE);
     if (retry !== null || (stream && stream.readyState === EventSource.CONNECTING)) return;
-    retry = setTimeout(() => { retry = null; listen(); }, 1000 * AGAIN[Math.min(attempts++, AGAIN.length - 1)]);
+    retry = setTimeout(() => { retry = null; listen(); refresh(); }, 1000 * AGAIN[Math.min(attempts++, AGAIN.length - 1)]);
+  }
+
+  function heard() {
+    clearTimeout(grace);
+    grace = cut = null;
+    attempts = 0;
+    refresh();
   }
 
   function listen() {
     if (stream) stream.close();
     stream = new EventSource("/v1/events");
-    stream.addEventListener("open", () => { attempts = 0; cut = null; refresh(); });
+    stream.addEventListener("open", heard);
     stream.addEventListener("error", lost);
     for (const name of EVENTS) stream.addEventListener(name, soon);
   }
@@ -65,7 +74,6 @@
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       shown = Date.now();
       put(fresh);
-      cut = null;
       say();
     } catch {
       lost();
