@@ -55,7 +55,7 @@ def spark(values: Sequence[float | None], low: float, high: float) -> Element:
 
 
 def _dial(title: str, *content: Element | None) -> Element:
-    return element("div", element("h3", title), content, class_="dial")
+    return element("div", element("h2", title), content, class_="dial")
 
 
 def _big(value: str, of: str, action: str) -> Element:

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import psycopg2
 import pytest
-from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from starlette.testclient import TestClient
 
 from breadthflow_pipelines.api.app import create_app
 from breadthflow_pipelines.api.service import Service
@@ -56,7 +57,7 @@ def filled(server: EmbeddedServer, fresh_database: Callable[[str], str], _templa
 def service_over(store: Database, *, opened: bool = True) -> Service:
     """The service over a test's store. opened: whether it asks for no token."""
     return Service(
-        Settings(_env_file=None),  # type: ignore[call-arg]
+        Settings(database_url=SecretStr(store.url), dagster_database_url=SecretStr(store.url)),
         store=reader_of(store.url),
         dagster=reader_of(store.url),
         ledger=bounded(store.url, 2),

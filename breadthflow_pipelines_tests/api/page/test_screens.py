@@ -5,10 +5,11 @@ import re
 from urllib.parse import quote
 
 import pytest
-from fastapi.testclient import TestClient
+from starlette.testclient import TestClient
 
 from breadthflow_pipelines.api.page.files import static_files
 from breadthflow_pipelines.api.page.market import SESSIONS
+from breadthflow_pipelines.model.vocabulary import EVENT_KINDS, MISSED
 from breadthflow_pipelines.warehouse import signal_listing
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.api.page.conftest import (
@@ -201,3 +202,9 @@ def test_only_invented_data_is_marked(browser: TestClient, filled: Database) -> 
     finally:
         with filled.connect() as connection, connection.cursor() as cursor:
             cursor.execute("DELETE FROM universe_members; DELETE FROM securities")
+
+
+def test_the_script_listens_for_every_kind_of_event() -> None:
+    script = static_files()["live.js"].content.decode()
+    listed = script.partition("const EVENTS = [")[2].partition("]")[0]
+    assert {name.strip().strip('"') for name in listed.split(",") if name.strip()} == {*EVENT_KINDS, MISSED}

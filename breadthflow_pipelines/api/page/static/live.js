@@ -128,6 +128,7 @@
     }
   }
 
+  at("still").hidden = true;
   listen();
   setInterval(say, 15000);
   addEventListener("online", () => { if (cut !== null) listen(); });
