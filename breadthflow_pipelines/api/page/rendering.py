@@ -48,7 +48,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["static"] = address
-    environment.filters |= {"said": text, "element": _element, "moment": _moment, "figure": figure}
+    environment.filters |= {
+        "said": text,
+        "element": _element,
+        "moment": _moment,
+        "figure": figure,
+    }
     return environment
 
 

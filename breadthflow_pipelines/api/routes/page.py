@@ -121,7 +121,7 @@ def signals(
         asked={**asked, "first": first, "last": last, "rule": rule, "action": action},
         rows=shown,
         older=f"/signals?{urlencode({**asked, 'before': more})}" if more else None,
-        export_csv=f"/v1/signals?{urlencode({**asked, 'format': 'csv'})}",
+        export=f"/v1/signals?{urlencode(asked)}",
     )
 
 
@@ -161,7 +161,7 @@ def quality(
     return answer(
         "quality.html",
         frame=frame(request, who, universes),
-        export_csv=f"/v1/rejected?{urlencode({'from': start, 'to': end, 'format': 'csv'})}",
+        export=f"/v1/rejected?{urlencode({'from': start, 'to': end})}",
         **quality_view(service.store, start, end),
     )
 

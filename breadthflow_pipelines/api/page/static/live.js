@@ -128,6 +128,35 @@
     }
   }
 
+  // The API gives rows page by page, as CSV where that is what is accepted.
+  async function exported(link) {
+    const parts = [];
+    let next = link.href;
+    while (next) {
+      const answer = await fetch(next, { headers: { Accept: "text/csv" } });
+      if (!answer.ok) throw new Error("the server answers " + answer.status);
+      const text = await answer.text();
+      parts.push(parts.length ? text.slice(text.indexOf("\n") + 1) : text);
+      const following = (answer.headers.get("Link") || "").match(/<([^>]+)>; *rel="next"/);
+      next = following && new URL(following[1], location.href).href;
+    }
+    const file = Object.assign(document.createElement("a"), {
+      href: URL.createObjectURL(new Blob(parts, { type: "text/csv" })), download: link.dataset.csv,
+    });
+    file.click();
+    setTimeout(() => URL.revokeObjectURL(file.href), 10000);
+  }
+
+  document.addEventListener("click", (click) => {
+    const link = click.target.closest("a[data-csv]");
+    if (!link) return;
+    click.preventDefault();
+    const said = link.textContent;
+    link.textContent = "exporting…";
+    exported(link).then(() => said, (error) => said + " (failed: " + error.message + ")")
+      .then((text) => { link.textContent = text; });
+  });
+
   at("still").hidden = true;
   listen();
   setInterval(say, 15000);
