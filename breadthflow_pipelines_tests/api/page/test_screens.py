@@ -204,7 +204,8 @@ def test_only_invented_data_is_marked(browser: TestClient, filled: Database) -> 
             cursor.execute("DELETE FROM universe_members; DELETE FROM securities")
 
 
-def test_the_script_listens_for_every_kind_of_event() -> None:
-    script = static_files()["live.js"].content.decode()
-    listed = script.partition("const EVENTS = [")[2].partition("]")[0]
-    assert {name.strip().strip('"') for name in listed.split(",") if name.strip()} == {*EVENT_KINDS, MISSED}
+def test_pages_listen_for_events_that_there_are(browser: TestClient) -> None:
+    for path in PAGES:
+        heard = next(attributes["data-hears"] for tag, attributes in shown(browser, path).tags if tag == "body")
+        assert heard is not None
+        assert {*heard.split()} < {*EVENT_KINDS, MISSED}

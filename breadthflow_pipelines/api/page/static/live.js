@@ -3,10 +3,8 @@
 
 (() => {
   const at = (id) => document.getElementById(id);
-  const EVENTS = [
-    "run_queued", "run_started", "run_progress", "run_finished", "check_failed", "new_session", "new_signals", "missed",
-  ];
-  const SOON = 700;  // milliseconds in which events of one kind come together
+  const hears = document.body.dataset.hears.split(" ");  // the kinds of events that change what this page shows
+  const SOON = 600, SPREAD = 900;  // milliseconds in which events come together; not all windows ask at once
   const AGAIN = [1, 2, 5, 10, 20, 30];  // seconds until the next attempt, while cut off
   const GRACE = 6000;  // milliseconds: a stream ends now and then, and is there again at once
   let shown = Date.now();  // when what is on the page was known to be so
@@ -59,11 +57,11 @@
     stream = new EventSource("/v1/events");
     stream.addEventListener("open", heard);
     stream.addEventListener("error", lost);
-    for (const name of EVENTS) stream.addEventListener(name, soon);
+    for (const name of hears) stream.addEventListener(name, soon);
   }
 
   function soon() {
-    if (waiting === null) waiting = setTimeout(() => { waiting = null; refresh(); }, SOON);
+    if (waiting === null) waiting = setTimeout(() => { waiting = null; refresh(); }, SOON + SPREAD * Math.random());
   }
 
   async function refresh() {
