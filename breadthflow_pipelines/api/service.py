@@ -1,13 +1,16 @@
 """What every handler works with: the store as readers see it, the ledger of tokens, the address of the webserver."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.bounded import bounded, reader_of
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.sessions import ExchangeCalendar
 
 LEDGER_CONNECTIONS = 4
 
@@ -27,6 +30,12 @@ class Service:
     ledger: Database
     webserver: str
     open: bool = False
+
+    def calendar(self) -> "ExchangeCalendar":
+        """The exchange's calendar; reading it takes seconds, once."""
+        from breadthflow_pipelines.sessions import exchange_calendar
+
+        return exchange_calendar(self.settings.calendar, self.settings.calendar_changes)
 
 
 def open_service(settings: Settings, *, without_tokens: bool = False) -> Service:

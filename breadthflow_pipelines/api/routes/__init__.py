@@ -1,5 +1,17 @@
 """The routes of the API and of the page: one module for each kind."""
 
-from breadthflow_pipelines.api.routes import catalogue, events, logging_in, page
+from breadthflow_pipelines.api.routes import (
+    breadth,
+    catalogue,
+    data_quality,
+    evaluation,
+    events,
+    logging_in,
+    page,
+    status,
+)
 
-ROUTERS = (catalogue.router, events.router, page.router, logging_in.router)
+ROUTERS = (
+    *(catalogue.router, breadth.router, evaluation.router, data_quality.router, status.router, events.router),
+    *(page.router, logging_in.router),
+)
