@@ -8,10 +8,11 @@ from breadthflow_pipelines.api.routes import (
     events,
     logging_in,
     page,
+    runs,
     status,
 )
 
 ROUTERS = (
-    *(catalogue.router, breadth.router, evaluation.router, data_quality.router, status.router, events.router),
-    *(page.router, logging_in.router),
+    *(catalogue.router, breadth.router, evaluation.router, data_quality.router, status.router),
+    *(runs.router, events.router, page.router, logging_in.router),
 )
