@@ -1,5 +1,12 @@
 """The routes of the API and of the page: one module for each kind."""
 
-from breadthflow_pipelines.api.routes import breadth, catalogue, data_quality, evaluation, status
+from breadthflow_pipelines.api.routes import breadth, catalogue, data_quality, documentation, evaluation, status
 
-ROUTERS = (catalogue.router, breadth.router, evaluation.router, data_quality.router, status.router)
+ROUTERS = (
+    catalogue.router,
+    breadth.router,
+    evaluation.router,
+    data_quality.router,
+    status.router,
+    documentation.router,
+)
