@@ -20,8 +20,8 @@ class Service:
     """One API over one store.
 
     store: the market's database as the role of readers sees it. dagster: Dagster's own, read-only. ledger: the market's
-    again, with what this login may write: tokens and the audit. webserver: the address of Dagster's webserver, without a slash
-    at its end. open: whether whoever reaches the API may do everything, without a token.
+    again, with what this login may write: tokens and the audit. webserver: the address of Dagster's webserver, without
+    a slash at its end. open: whether whoever reaches the API may do everything, without a token.
     """
 
     settings: Settings
