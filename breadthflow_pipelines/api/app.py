@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -37,13 +38,9 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
 
 def create_app(service: Service) -> FastAPI:
     """The API and the page over a service."""
-    app = FastAPI(title="BreadthFlow", docs_url=None, redoc_url=None, lifespan=_running)
+    app = _routed()
     app.state.service, app.state.ways_in = service, WAYS_IN
     app.state.limits = Limits(service.settings.api_rate)
-    answer_problems(app)
-    describe(app)
-    for router in ROUTERS:
-        app.include_router(router)
     # The last one is the first that a request passes.
     app.add_middleware(LimitedBody)
     for media in (Media.CSV, Media.ARROW):
@@ -58,4 +55,25 @@ def create_app(service: Service) -> FastAPI:
             expose_headers=["ETag", "Link", "Retry-After"],
         )
     app.add_middleware(SecurityHeaders)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, for which no store is needed."""
+    return _routed().openapi()
+
+
+def _routed() -> FastAPI:
+    """All routes, and how their refusals are answered."""
+    app = FastAPI(
+        title="BreadthFlow",
+        docs_url=None,  # FastAPI's own pages fetch their scripts from elsewhere
+        redoc_url=None,
+        lifespan=_running,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    answer_problems(app)
+    describe(app)
+    for router in ROUTERS:
+        app.include_router(router)
     return app

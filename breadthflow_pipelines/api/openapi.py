@@ -32,7 +32,6 @@ TAGS = [
     {"name": "breadth", "description": "Counts, indicators, and the signals that they give."},
     {"name": "evaluation", "description": "What became of signals, held against chance."},
     {"name": "data quality", "description": "What is missing, refused or doubted, and how far the store has come."},
-    {"name": "documentation", "description": "This API."},
 ]
 _PROBLEMS: Mapping[int, str] = {
     400: "The request asks for what is not there; the detail says what is.",
@@ -82,12 +81,22 @@ _DATED = {"ETag": {"description": "The date of the answer.", "schema": {"type": 
 UNCHANGED: dict[str, Any] = {"description": "Nothing changed since the answer of If-None-Match.", "headers": _DATED}
 
 
+def _drop_nulls(paths: dict[str, Any]) -> None:
+    """A parameter is left out and never null."""
+    for operation in (each for methods in paths.values() for each in methods.values()):
+        for parameter in operation.get("parameters", ()):
+            schema = parameter["schema"]
+            kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
+            schema.update(*kinds)
+
+
 def describe(app: FastAPI) -> None:
     """Have the app give the whole document, with what FastAPI does not know by itself."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title="BreadthFlow", version=PROGRAM, description=_ABOUT, routes=app.routes, tags=TAGS)
+            _drop_nulls(made["paths"])
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
             app.openapi_schema = made

@@ -4,6 +4,7 @@ from breadthflow_pipelines.api.routes import (
     breadth,
     catalogue,
     data_quality,
+    documentation,
     evaluation,
     events,
     logging_in,
@@ -14,5 +15,6 @@ from breadthflow_pipelines.api.routes import (
 
 ROUTERS = (
     *(catalogue.router, breadth.router, evaluation.router, data_quality.router, status.router),
-    *(runs.router, events.router, page.router, logging_in.router),
+    *(runs.router, events.router, documentation.router),
+    *(page.router, logging_in.router),
 )

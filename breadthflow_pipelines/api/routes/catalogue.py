@@ -1,7 +1,7 @@
 """What there is to ask for: universes, their sessions, indicators, rules."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -42,7 +42,7 @@ class IndicatorEntry(BaseModel):
     """An indicator: what it is and where it comes from."""
 
     name: str = Field(description="The field that has it.", examples=["zweig_ema"])
-    of: str = Field(description="breadth: of a universe, at /v1/breadth; symbols: of a member, at /v1/symbols.")
+    of: Literal["breadth", "symbols"] = Field(description="Of a universe (/v1/breadth), or of a member (/v1/symbols).")
     family: str = Field(description="What it is listed with.", examples=["Advances and declines"])
     formula: str = Field(description="How it is computed.", examples=["EMA of advances / (advances + declines)"])
     units: str = Field(description="What it is in.", examples=["share of issues that moved"])

@@ -90,7 +90,8 @@ class Health(BaseModel):
     """Whether the API works."""
 
     database: bool = Field(
-        description="Whether the store is of this program's version; where it does not answer, the status is 503."
+        description="Whether the store is of this program's version; where it does not answer, the status is 503.",
+        examples=[True],
     )
 
 
