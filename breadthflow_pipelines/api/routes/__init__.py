@@ -9,6 +9,7 @@ from breadthflow_pipelines.api.routes import (
     events,
     logging_in,
     page,
+    run_pages,
     runs,
     status,
 )
@@ -16,5 +17,5 @@ from breadthflow_pipelines.api.routes import (
 ROUTERS = (
     *(catalogue.router, breadth.router, evaluation.router, data_quality.router, status.router),
     *(runs.router, events.router, documentation.router),
-    *(page.router, logging_in.router),
+    *(page.router, run_pages.router, logging_in.router),
 )

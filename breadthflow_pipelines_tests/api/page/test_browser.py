@@ -1,8 +1,11 @@
 """The live page in a browser: it draws, keeps itself up to date, says when it is cut off, and everybody can use it."""
 
+import csv
+import datetime as dt
+import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,18 +16,22 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from breadthflow_pipelines.api.access import Role
 from breadthflow_pipelines.api.app import create_app
-from breadthflow_pipelines.api.service import Service
+from breadthflow_pipelines.api.service import Service, open_service
 from breadthflow_pipelines.api.tokens import create
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import signal_listing
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, open_database
 from breadthflow_pipelines_tests.api.page.conftest import fill, service_over
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
+from breadthflow_pipelines_tests.e2e.serving import Served
 
 pytestmark = pytest.mark.slow
 
 CHROMIUM = Path("/usr/bin/chromium")
 PHONE, DESKTOP = (390, 844), (1360, 900)
 FIRST_VIEW, BYTES = 1.0, 300_000  # seconds until it is painted, on an idle machine; bytes that come over the network
+WATCHED = 400_000  # milliseconds, on a machine that others use too
 PAGES = ("/?universe=small", "/signals?universe=small", "/quality", "/?universe=nobody")
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 TRANSFERRED = """() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
@@ -51,13 +58,17 @@ class Server:
 
 
 @contextmanager
-def serving(store: Database, *, opened: bool = True) -> Iterator[Server]:
-    server = Server(service_over(store, opened=opened))
+def serve(service: Service) -> Iterator[Server]:
+    server = Server(service)
     server.start()
     try:
         yield server
     finally:
         server.stop()
+
+
+def serving(store: Database, *, opened: bool = True) -> AbstractContextManager[Server]:
+    return serve(service_over(store, opened=opened))
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +234,40 @@ def test_the_first_view_comes_at_once(window: Callable[..., Seen], filled: Datab
             sizes.append(page.evaluate(TRANSFERRED))
         assert 0 < max(sizes) < BYTES
         assert min(painted) < FIRST_VIEW, painted
+
+
+def test_an_empty_demo_is_filled_from_the_page_and_watched(window: Callable[..., Seen], home: Path) -> None:
+    last = exchange_calendar("XNYS").last_closed()
+    start = f"{last - dt.timedelta(days=200):%Y-%m}"
+    dagster = Served(home, start).wait_until_ready()
+    settings = Settings(home=home, start=start, webserver_url=f"http://127.0.0.1:{dagster.port}")
+    try:
+        with serve(open_service(settings)) as server:
+            token = create(open_database(settings), "Ann", Role.OPERATOR, None, "the tests")
+            page = window().page
+            page.goto(f"{server.address}/runs")
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button", name="Log in").click()
+            beside = page.context.new_page()
+            beside.goto(server.address)
+            assert beside.get_by_text("The store is empty").is_visible()
+            page.get_by_label("From").fill(f"{start}-01")
+            page.get_by_role("button", name="Start a run").click()
+            page.wait_for_url("**/runs/*-*")
+            page.get_by_text(re.compile(r"[1-9]\d* of \d+ steps done; now ")).wait_for(timeout=WATCHED)
+            assert violations(page) == []
+            page.get_by_text("bring_up_to_date: success").wait_for(timeout=WATCHED)
+            assert page.locator("#run").get_by_text("by Ann").is_visible()
+            assert page.get_by_role("row", name=re.compile("breadth_counts")).first.is_visible()
+            assert violations(page) == []
+            beside.reload()
+            beside.get_by_text(f"{last:%A} {last.day} {last:%B %Y}").wait_for()
+            assert beside.get_by_text("Synthetic: all prices of demo are invented.").is_visible()
+            with beside.expect_download() as download:
+                beside.goto(f"{server.address}/signals?rule=conviction")
+                beside.get_by_role("link", name="these signals as CSV").click()
+            rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
+            stored = signal_listing.signals(open_database(settings), None, None, "demo", "ALL", "conviction")
+            assert [row["signal_id"] for row in rows] == [row["signal_id"] for row in stored] != []
+    finally:
+        assert dagster.stop() == 0
