@@ -12,15 +12,15 @@ from breadthflow_pipelines.api.limits import REFUSALS
 from breadthflow_pipelines.api.tokens import create
 from breadthflow_pipelines.warehouse import token_store
 from breadthflow_pipelines.warehouse.database import Database, rows_of
-from breadthflow_pipelines_tests.api.page.conftest import Page, browser_of, fill, service_over
+from breadthflow_pipelines_tests.api.page.conftest import Page, browser_of, service_over
 
 OWN = {"Origin": "http://127.0.0.1:8000"}
 
 
 @pytest.fixture
-def store(database: Database) -> Database:
-    fill(database, ("small",), sessions=3)
-    return database
+def store(filled: Database) -> Database:
+    """That of the tests that only read: who is logged in changes nothing that these see."""
+    return filled
 
 
 @pytest.fixture
