@@ -108,8 +108,7 @@ def _answer_http(request: Request, error: Exception) -> JSONResponse:
     return Problem(error.status_code, detail, next_, headers=error.headers).answer()
 
 
-def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.warning("api_failed", path=request.url.path, exc_info=error)
+def _answer_unexpected(_request: Request, _error: Exception) -> JSONResponse:  # which the server logs
     return Problem(500, "The server failed; its log says why.", "Look into the server's log, then try again.").answer()
 
 

@@ -1,13 +1,16 @@
 """What every handler works with: the store as readers see it, the ledger of tokens, the address of the webserver."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
 from breadthflow_pipelines.settings import Settings
-from breadthflow_pipelines.warehouse.bounded import bounded, reader_of
+from breadthflow_pipelines.warehouse.bounded import bounded, read_only, reader_of
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.sessions import ExchangeCalendar
 
 LEDGER_CONNECTIONS = 4
 
@@ -16,9 +19,9 @@ LEDGER_CONNECTIONS = 4
 class Service:
     """One API over one store.
 
-    store, dagster: the market's database and Dagster's, as the role of readers sees them. ledger: the market's again,
-    with what this login may write: tokens and the audit. webserver: the address of Dagster's webserver, without a slash
-    at its end. open: whether whoever reaches the API may do everything, without a token.
+    store: the market's database as the role of readers sees it. dagster: Dagster's own, read-only. ledger: the market's
+    again, with what this login may write: tokens and the audit. webserver: the address of Dagster's webserver, without
+    a slash at its end. open: whether whoever reaches the API may do everything, without a token.
     """
 
     settings: Settings
@@ -27,6 +30,12 @@ class Service:
     ledger: Database
     webserver: str
     open: bool = False
+
+    def calendar(self) -> "ExchangeCalendar":
+        """The exchange's calendar; reading it takes seconds, once."""
+        from breadthflow_pipelines.sessions import exchange_calendar
+
+        return exchange_calendar(self.settings.calendar, self.settings.calendar_changes)
 
 
 def open_service(settings: Settings, *, without_tokens: bool = False) -> Service:
@@ -40,7 +49,7 @@ def open_service(settings: Settings, *, without_tokens: bool = False) -> Service
     return Service(
         settings,
         store=reader_of(url),
-        dagster=reader_of(dagster_url(settings)),
+        dagster=read_only(dagster_url(settings)),
         ledger=bounded(url, LEDGER_CONNECTIONS),
         webserver=settings.webserver_url.rstrip("/"),
         open=without_tokens,

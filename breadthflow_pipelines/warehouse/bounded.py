@@ -48,8 +48,13 @@ def bounded(url: str, connections: int = CONNECTIONS) -> Bounded:
     return Bounded(url, None, threading.BoundedSemaphore(connections))
 
 
+def read_only(url: str) -> Bounded:
+    """The same, where nothing can be written and no question takes long."""
+    return bounded(with_session(url, default_transaction_read_only="on", statement_timeout=f"{STATEMENT_SECONDS}s"))
+
+
 def reader_of(url: str) -> Bounded:
-    """The database at an address as its role for readers sees it: nothing can be written, no question takes long.
+    """The database at an address as its role for readers sees it, read-only.
 
     Raises:
         RequestError: the login may not act as that role, or there is none; says what an administrator does.
@@ -69,6 +74,4 @@ def reader_of(url: str) -> Bounded:
             f"The login {found['login']} may not act as {READER}, as which the API reads. As an administrator: "
             f"GRANT {READER} TO {found['login']};"
         )
-    return bounded(
-        with_session(url, role=READER, default_transaction_read_only="on", statement_timeout=f"{STATEMENT_SECONDS}s")
-    )
+    return read_only(with_session(url, role=READER))

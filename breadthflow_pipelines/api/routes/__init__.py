@@ -1,5 +1,23 @@
 """The routes of the API and of the page: one module for each kind."""
 
-from breadthflow_pipelines.api.routes import catalogue, events, runs
+from breadthflow_pipelines.api.routes import (
+    breadth,
+    catalogue,
+    data_quality,
+    documentation,
+    evaluation,
+    events,
+    runs,
+    status,
+)
 
-ROUTERS = (catalogue.router, events.router, runs.router)
+ROUTERS = (
+    catalogue.router,
+    breadth.router,
+    evaluation.router,
+    data_quality.router,
+    status.router,
+    runs.router,
+    events.router,
+    documentation.router,
+)

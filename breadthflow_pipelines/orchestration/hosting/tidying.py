@@ -13,6 +13,7 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse.change_listing import forget_changes
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, locate
 from breadthflow_pipelines.warehouse.retention import (
     OldRun,
@@ -108,4 +109,5 @@ def _forget_rows(settings: Settings) -> int:
         (settings.keep_audit_days, forget_audit),
         (settings.keep_events_days, forget_events),
     )
+    forget_changes(locate(settings))
     return sum(forget(locate(settings), days) for days, forget in kept if days is not None)
