@@ -120,7 +120,9 @@ def _contents(holder: Schema) -> str:
 def _parameter(parameter: Schema) -> Entry:
     schema = parameter["schema"]
     about = parameter.get("description", "") + (
-        f" {schema['minimum']} to {schema['maximum']}; usually {schema['default']}." if "maximum" in schema else ""
+        f" {schema['minimum']} to {schema['maximum']}; usually {schema['default']}."
+        if {"maximum", "default"} <= schema.keys()
+        else ""
     )
     examples = schema.get("examples", ())
     shown = str(examples[0]) if examples else ""

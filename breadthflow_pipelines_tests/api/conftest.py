@@ -15,7 +15,7 @@ from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
-from breadthflow_pipelines_tests.conftest import administer
+from breadthflow_pipelines_tests.conftest import administer, free_port
 from breadthflow_pipelines_tests.orchestration import conftest as small
 
 dagster_template, _filled_templates = small.dagster_template, small._filled_templates  # fixtures of that room
@@ -43,7 +43,8 @@ class Served:
 @contextmanager
 def serve(settings: Settings) -> Iterator[Served]:
     """The store that the settings mean, served."""
-    service = open_service(settings)
+    nowhere = f"http://127.0.0.1:{free_port()}"  # else tests would ask whatever webserver this machine has
+    service = open_service(settings.model_copy(update={"webserver_url": nowhere}))
     owner = Database(service.ledger.url, None)
     tokens = {role: create(owner, f"a {role}", role, None, "the tests") for role in Role}
     yield Served(service, owner, tokens[Role.VIEWER], tokens[Role.OPERATOR])

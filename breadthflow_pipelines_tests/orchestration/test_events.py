@@ -89,10 +89,11 @@ def test_a_run_is_told_from_its_beginning_to_its_end(
 def test_invented_universes_are_said_to_be(store: Store, told: Told) -> None:
     store.execute(
         "INSERT INTO securities (security_id, security_key, name, synthetic) VALUES (1, 'x', 'X', true)",
-        "INSERT INTO universe_members (universe, security_id, valid_from) VALUES ('demo', 1, '2023-01-01')",
-        "INSERT INTO breadth_indicators (universe, segment, session, state) VALUES "
-        "('demo', 'ALL', '2023-01-03', 'final'), ('demo', 'Energy', '2023-01-04', 'final'), "
-        "('NYSE', 'ALL', '2023-01-04', 'final')",
+        "INSERT INTO universe_members (universe, security_id, symbol, valid_from) "
+        "VALUES ('demo', 1, 'X', '2023-01-01')",
+        "INSERT INTO breadth_indicators (universe, segment, session, state, settled, convention) VALUES "
+        "('demo', 'ALL', '2023-01-03', 'final', true, 1), ('demo', 'Energy', '2023-01-04', 'final', true, 1), "
+        "('NYSE', 'ALL', '2023-01-04', 'final', true, 1)",
     )
     found = {about["universe"]: about for about in of_kind(told(), "new_session")}
     assert {universe: about["synthetic"] for universe, about in found.items()} == {"NYSE": False, "demo": True}

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from breadthflow_pipelines.api.access import Viewer
 from breadthflow_pipelines.api.event_stream import Batch, EventStream, stream_of
+from breadthflow_pipelines.api.openapi import problems
 from breadthflow_pipelines.model.vocabulary import MISSED
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.warehouse.database import Row
@@ -50,7 +51,10 @@ kind for each universe.
     summary="Listen to what happens",
     description=_ABOUT,
     response_class=Response,
-    responses={200: {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **problems(401, 422, 429, 503),
+    },
 )
 async def events(
     request: Request,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from breadthflow_pipelines.api.access import Operator, Principal, Role, Viewer
 from breadthflow_pipelines.api.dagster_client import UNFINISHED, DagsterClient, client_of
+from breadthflow_pipelines.api.openapi import problems
 from breadthflow_pipelines.api.problems import Problem
 from breadthflow_pipelines.api.run_views import OF_DAGSTER, Run, RunDetails, Runs, Status, details_of, run_of
 from breadthflow_pipelines.api.service import Service, Serving
@@ -19,7 +20,7 @@ from breadthflow_pipelines.errors import NEXT_LINE, BusyError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_ASSETS, DAILY_JOB, WEEKLY_JOB
 from breadthflow_pipelines.model.run_tags import FORMAT, REQUEST_TAG, range_tags
 from breadthflow_pipelines.model.vocabulary import ENDED
-from breadthflow_pipelines.sessions import check_within_history, exchange_calendar
+from breadthflow_pipelines.sessions import check_within_history
 from breadthflow_pipelines.warehouse import audit_listing, audit_store, run_requests
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -101,6 +102,7 @@ Key = Annotated[
             "description": "A run that does this is under way, or the key was sent before.",
         },
         202: {"description": "The run is queued; Location says where to watch it."},
+        **problems(400, 401, 403, 413, 422, 429, 502, 503),
     },
 )
 def start(
@@ -136,7 +138,7 @@ def start(
     return run_of(_found(dagster, run_id), _starter(service, who, run_id))
 
 
-@router.get("", summary="List runs")
+@router.get("", summary="List runs", responses=problems(401, 422, 429, 502, 503))
 def listed(
     service: Serving,
     dagster: Client,
@@ -159,7 +161,7 @@ def listed(
     return Runs(rows=rows, next=rows[-1].run_id if len(found) > limit else None)
 
 
-@router.get("/{run_id}", summary="Watch a run")
+@router.get("/{run_id}", summary="Watch a run", responses=problems(401, 404, 422, 429, 502, 503))
 def shown(run_id: RunId, service: Serving, dagster: Client, who: Viewer) -> RunDetails:
     """A run with its progress, its checks, and why it failed where it did."""
     return details_of(_found(dagster, run_id), dagster.events(run_id), _starter(service, who, run_id))
@@ -169,7 +171,10 @@ def shown(run_id: RunId, service: Serving, dagster: Client, who: Viewer) -> RunD
     "/{run_id}",
     status_code=202,
     summary="End a run",
-    responses={202: {"description": "The run ends, at the next moment at which nothing is half written."}},
+    responses={
+        202: {"description": "The run ends, at the next moment at which nothing is half written."},
+        **problems(401, 403, 404, 409, 422, 429, 502, 503),
+    },
 )
 def ended(run_id: RunId, service: Serving, dagster: Client, who: Operator) -> Run:
     """End a run, or take it out of the queue. What it has committed is kept."""
@@ -202,9 +207,8 @@ def _checked(wanted: Wanted, service: Service) -> dict[str, str]:
             f"A run of {wanted.job} needs the range that it is about.{NEXT_LINE}"
             'Send from and to, for example {"from": "2024-01-02", "to": "2024-03-28"}.'
         )
-    settings = service.settings
-    calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
-    check_within_history(wanted.first, wanted.last, settings.start_date, calendar)
+    calendar = service.calendar()
+    check_within_history(wanted.first, wanted.last, service.settings.start_date, calendar)
     closed = calendar.last_closed()
     if wanted.last > closed:
         raise RequestError(
