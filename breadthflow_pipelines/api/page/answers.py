@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from breadthflow_pipelines.api.access import Principal
+from breadthflow_pipelines.api.access import Principal, Role
 from breadthflow_pipelines.api.page.rendering import HEADERS, answer
 from breadthflow_pipelines.api.problems import RETRY_SECONDS, Problem, problem_of
 from breadthflow_pipelines.api.service import service_of
@@ -20,6 +20,7 @@ from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.warehouse.database import Row
 
 LOGIN = "/login"
+AGAIN_SECONDS = 20  # until a page of nothing looks again
 TITLES = {
     HTTPStatus.FORBIDDEN: "Not allowed",
     HTTPStatus.NOT_FOUND: "Not here",
@@ -78,17 +79,28 @@ def refusal(request: Request, problem: Problem) -> Response:
     return said(request, TITLES.get(problem.status, problem.status.phrase), problem)
 
 
-def said(request: Request, title: str, problem: Problem, who: Principal | None = None) -> HTMLResponse:
-    """A page with a title that says what is wrong, or missing, and what to do next."""
-    gone = problem.status == HTTPStatus.SERVICE_UNAVAILABLE
+def nothing_yet(request: Request, who: Principal, error: BreadthFlowError) -> HTMLResponse:
+    """The page of a store that has nothing to show: what is to be done, and it shows what there is once there is."""
+    problem = problem_of(error)
+    calm = Problem(HTTPStatus.OK, problem.detail, problem.next)
+    return said(request, "Nothing to show yet", calm, who=who, retry=AGAIN_SECONDS)
+
+
+def said(
+    request: Request, title: str, problem: Problem, *, who: Principal | None = None, retry: int | None = None
+) -> HTMLResponse:
+    """A page with a title that says what is wrong, or missing, and what to do next. retry: in so many seconds."""
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry = RETRY_SECONDS
     return answer(
         "problem.html",
         problem.status,
-        {**problem.headers, **({"Retry-After": str(RETRY_SECONDS)} if gone else {})},
+        {**problem.headers, **({"Retry-After": str(retry)} if retry else {})},
         frame=frame(request, who),
         title=title,
         detail=problem.detail,
         next=problem.next,
         again=request.url.path if request.method == "GET" else "/",
-        retry=RETRY_SECONDS if gone else None,
+        may_start=who is not None and who.role is Role.OPERATOR,
+        retry=retry,
     )

@@ -10,13 +10,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BeforeValidator
 
 from breadthflow_pipelines.api.access import Viewer
+from breadthflow_pipelines.api.asked import MOST_ROWS
 from breadthflow_pipelines.api.page import explained
-from breadthflow_pipelines.api.page.answers import PageRoute, frame, said
+from breadthflow_pipelines.api.page.answers import PageRoute, frame, nothing_yet
 from breadthflow_pipelines.api.page.files import static_files
 from breadthflow_pipelines.api.page.market import RANGES, SESSIONS, Market, market
 from breadthflow_pipelines.api.page.quality import DAYS, quality_view
 from breadthflow_pipelines.api.page.rendering import HEADERS, answer
-from breadthflow_pipelines.api.problems import Problem, problem_of
+from breadthflow_pipelines.api.problems import Problem
 from breadthflow_pipelines.api.service import Serving
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ACTIONS, ALL, SESSION_RULES
@@ -53,8 +54,7 @@ def today(
     """Where every universe stands, and one of them in full."""
     universes = screen_listing.standings(service.store)
     if not universes:
-        nothing = problem_of(RequestError(standing.why_nothing(service.store)))
-        return said(request, "Nothing to show yet", Problem(200, nothing.detail, nothing.next), who)
+        return nothing_yet(request, who, RequestError(standing.why_nothing(service.store)))
     chosen = _chosen(universes, universe)
     shown = _market(service.store, chosen, sessions)
     asked = {"universe": chosen["universe"], **({"sessions": sessions} if sessions else {})}
@@ -121,7 +121,7 @@ def signals(
         asked={**asked, "first": first, "last": last, "rule": rule, "action": action},
         rows=shown,
         older=f"/signals?{urlencode({**asked, 'before': more})}" if more else None,
-        export=f"/v1/signals?{urlencode(asked)}",
+        export=f"/v1/signals?{urlencode({**asked, 'limit': MOST_ROWS})}",
     )
 
 
@@ -161,7 +161,7 @@ def quality(
     return answer(
         "quality.html",
         frame=frame(request, who, universes),
-        export=f"/v1/rejected?{urlencode({'from': start, 'to': end})}",
+        export=f"/v1/rejected?{urlencode({'from': start, 'to': end, 'limit': MOST_ROWS})}",
         **quality_view(service.store, start, end),
     )
 

@@ -1,5 +1,6 @@
 """Stores that pages are made from, a browser's side of the page, and a count of what the store is asked."""
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +20,12 @@ from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_COLUMNS
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.signals.market import market_signals
-from breadthflow_pipelines.warehouse import breadth_store, database
+from breadthflow_pipelines.warehouse import breadth_store, database, verdicts
 from breadthflow_pipelines.warehouse.bounded import bounded, reader_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.reports.test_charts import counts
+from breadthflow_pipelines_tests.warehouse.test_quality_listing import ROWS
 
 HOSTILE = "<script>alert('x')</script>\"'&<img src=x onerror=alert(1)>"
 UNIVERSES = ("small", HOSTILE)
@@ -44,6 +46,18 @@ def fill(store: Database, universes: tuple[str, ...] = UNIVERSES, sessions: int 
     indicators = breadth_indicators(known).with_columns(state=pl.lit("final"))
     breadth_store.record_indicators(store, indicators, BREADTH_COLUMNS)
     breadth_store.record_signals(store, market_signals(known, indicators))
+
+
+def spoil(store: Database) -> None:
+    """Give a store what can be wrong: rows that were turned away or flagged, a check that fails, what it holds."""
+    month = {"2023-11": verdicts.Fault(1, f"2023-11-30 has no bars {HOSTILE}", dt.date(2023, 11, 30))}
+    with store.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(ROWS.replace("2024-03", "2023-11"))
+        cursor.execute(
+            "INSERT INTO holds (gate, universe, synthetic, session, missing, said, run_id) "
+            "VALUES ('bars_complete', '*', true, '2023-11-30', 1, 'no bars', 'r')"
+        )
+    verdicts.record(store, "bars", "bars_complete", ["2023-11"], month, run_id="r")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import signal_listing
 from breadthflow_pipelines.warehouse.database import Database, open_database
-from breadthflow_pipelines_tests.api.page.conftest import fill, service_over
+from breadthflow_pipelines_tests.api.page.conftest import fill, service_over, spoil
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
 from breadthflow_pipelines_tests.e2e.serving import Served
 
@@ -134,6 +134,20 @@ def test_everybody_can_use_it_on_whatever_they_have(
             page.keyboard.press("Tab")
             assert page.evaluate("document.activeElement.textContent") == "To the content"
             seen.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_what_is_wrong_with_the_data(
+    window: Callable[..., Seen], database: Database, scheme: str
+) -> None:
+    fill(database, ("small",), sessions=700)
+    spoil(database)
+    with serving(database) as server:
+        page = window(PHONE, scheme).page
+        page.goto(f"{server.address}/quality")
+        assert page.get_by_text("high_below_low").first.is_visible()
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
 
 
 def test_who_has_a_token_logs_in_filters_reads_why_and_logs_out(window: Callable[..., Seen], filled: Database) -> None:

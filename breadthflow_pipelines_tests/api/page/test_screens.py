@@ -1,5 +1,6 @@
 """What the pages show is what the store says, of a name that is markup as well, at a price that does not grow."""
 
+import datetime as dt
 import gzip
 import re
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from breadthflow_pipelines_tests.api.page.conftest import (
     counted,
     fill,
     service_over,
+    spoil,
 )
 
 PAGES = ("/", "/signals", "/quality")
@@ -158,11 +160,29 @@ def test_what_is_wrong_is_said_with_what_to_do(browser: TestClient, path: str, s
     assert "Traceback" not in answer.text
 
 
+def test_what_is_wrong_with_the_data_is_shown_with_what_it_means_and_what_helps(database: Database) -> None:
+    fill(database, ("small",), SESSIONS + 200)
+    spoil(database)
+    with browser_of(service_over(database)) as browser:
+        page = shown(browser, "/quality")
+        earlier = shown(browser, "/quality?from=2022-01-01&to=2022-02-01")
+    assert f"bars_complete of bars, since {dt.datetime.now(dt.UTC):%Y-%m-%d}" in page.said
+    assert "has no bars <script>" in page.said
+    assert "breadthflow backfill --from 2023-11-30 --to 2023-11-30" in page.said
+    assert "Held: nothing is built from there on" in page.said
+    assert re.search(r"rejected bar no_volume files 2 2023-11-04 2023-11-04 broke the contract of bars", page.said)
+    assert re.search(r"quarantined bar synthetic spike - 1 2023-11-07 2023-11-07 keeps the contract", page.said)
+    assert re.search(r"2023-11-04 X files rejected bar no_volume; high_below_low", page.said)
+    assert "spike" not in earlier.said
+
+
 def test_an_empty_store_says_what_to_run(database: Database) -> None:
     with browser_of(service_over(database)) as browser:
         page = shown(browser, "/")
         assert "The store is empty." in page.said
         assert "breadthflow run" in page.said
+        assert "/runs" in page.links()
+        assert [a["http-equiv"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a] == ["refresh"]
         assert browser.get("/signals").status_code == 404
         assert "Nothing was rejected" in shown(browser, "/quality").said
 
