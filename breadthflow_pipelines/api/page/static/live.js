@@ -10,6 +10,7 @@
   let shown = Date.now();  // when what is on the page was known to be so
   let cut = null;  // since when nothing is heard
   let attempts = 0;
+  let asked = 0;
   let stream = null;
   let waiting = null;
   let retry = null;
@@ -34,8 +35,9 @@
     set(at("live-state"), cut === null ? "Live" : "Cut off");
     set(at("live-age"), cut === null ? "as of " + time(shown) : "since " + time(cut));
     at("cut").hidden = cut === null;
-    if (cut === null) return set(at("cut"), "");
-    set(at("cut"), "Cut off since " + time(cut) + ". What this page shows is " + age() + " old; it tries again by itself.");
+    if (cut === null) return;
+    set(at("cut-since"), "Cut off since " + time(cut) + "; it tries again by itself.");
+    set(at("cut-age"), "What this page shows is " + age() + " old.");
   }
 
   function lost() {
@@ -65,11 +67,13 @@
   }
 
   async function refresh() {
+    const mine = ++asked;
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
       if (!answer.ok) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (mine !== asked) return;  // a later answer is on its way
       shown = Date.now();
       put(fresh);
       say();
@@ -83,9 +87,9 @@
     document.title = fresh.title;
     for (const old of document.querySelectorAll("[data-live]")) {
       const now = fresh.getElementById(old.id);
-      if (!now || now.innerHTML === old.dataset.as) continue;
+      if (!now || now.innerHTML === old.dataset.as || old.querySelector("input:focus, select:focus")) continue;
       old.dataset.as = now.innerHTML;
-      if (now.innerHTML === old.innerHTML || old.querySelector("input:focus, select:focus")) continue;
+      if (now.innerHTML === old.innerHTML) continue;
       replace(old, now);
     }
     const charts = at("charts");
