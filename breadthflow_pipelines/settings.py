@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
@@ -31,6 +31,9 @@ _PAIRS_FOR = {
 
 
 _PLACES = ("/", "./", "../", "~", "file:", "http:", "https:")  # how a path or an address begins
+
+
+_Origin = Annotated[str, StringConstraints(pattern=r"^https?://[\w.-]+(:\d{1,5})?$")]
 
 
 class Settings(BaseSettings):
@@ -139,7 +142,7 @@ class Settings(BaseSettings):
         description="the address of Dagster's webserver, through which the API launches and watches runs",
     )
     api_rate: int = Field(default=600, ge=1, description="requests a minute to the API that a token allows, at most")
-    api_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    api_origins: Annotated[tuple[_Origin, ...], NoDecode] = Field(
         default=(), description="other sites whose pages may ask the API from a browser: https://notebook.example"
     )
     api_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -233,25 +236,13 @@ class Settings(BaseSettings):
     def _location(cls, value: Path | str | None) -> Path | str | None:
         return location(value) if value is not None else None
 
-    @field_validator("symbols", "markets", mode="before")
+    @field_validator("symbols", "markets", "api_origins", "api_proxies", mode="before")
     @classmethod
     def _names(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        return tuple(name.upper() if info.field_name == "symbols" else name.lower() for name in names)
-
-    @field_validator("api_origins", "api_proxies", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("api_origins")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?", origin) for origin in value):
-            raise ValueError("write each as https://host or https://host:port, without a path")
-        return value
+        written = {"symbols": str.upper, "markets": str.lower}.get(str(info.field_name), str)
+        return tuple(written(name.strip()) for name in value.split(",") if name.strip())
 
     @field_validator("source_columns", "index_symbols", "published_beside", mode="before")
     @classmethod

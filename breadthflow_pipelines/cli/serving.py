@@ -9,13 +9,12 @@ import typer
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, day_of
+from breadthflow_pipelines.cli.service import API_PORT, LOOPBACK
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.model import vocabulary
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import open_database
 
-API_PORT = 8000
-LOOPBACK = "127.0.0.1"
 LONGEST_NAME = 100
 
 token_app = typer.Typer(no_args_is_help=True, help="Tokens that let people and programs use the API.")
