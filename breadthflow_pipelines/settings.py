@@ -162,9 +162,7 @@ class Settings(BaseSettings):
         default=180, ge=14, description="days that materializations and results of checks are kept once replaced"
     )
     keep_steps_days: int = Field(default=14, ge=1, description="days that events and output of steps are kept")
-    keep_events_days: int = Field(
-        default=7, ge=1, description="days that events of the API and its idempotency keys are kept"
-    )
+    keep_events_days: int = Field(default=7, ge=1, description="days that events of the API are kept")
     backup_folder: Path | None = Field(
         default=None, description="where breadthflow db backup puts its backups; on another disk than the store"
     )
