@@ -109,10 +109,17 @@ def rows_of(
         DatabaseError: the server did not answer to the end.
         BusyError: it had no more time for it.
     """
+    with asking(database) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(query, values)
+        return [dict(row) for row in cursor.fetchall()]
+
+
+@contextmanager
+def asking(database: Database) -> Iterator[psycopg2.extensions.connection]:
+    """A connection for several questions of one moment, or one; errors as rows_of() has them."""
     try:
-        with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(query, values)
-            return [dict(row) for row in cursor.fetchall()]
+        with database.connect() as connection:
+            yield connection
     except psycopg2.errors.QueryCanceled:
         raise BusyError("The database did not answer in time; ask for less, or later.") from None
     except psycopg2.OperationalError as error:

@@ -17,7 +17,7 @@ from breadthflow_pipelines.model.vocabulary import (
     SIGNAL_RECORD,
     WHOLE,
 )
-from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, asking, rows_of
 from breadthflow_pipelines.warehouse.signal_listing import RECORDED_SIGNALS, signals_query
 from breadthflow_pipelines.warehouse.sql import quoted
 
@@ -52,7 +52,7 @@ def standings(database: Database) -> list[Row]:
 
 def screen(database: Database, universe: str, sessions: int | None) -> Screen | None:
     """The last so many sessions of a universe, or all of them; None: nothing of it is stored."""
-    with database.connect() as connection, connection.cursor() as cursor:
+    with asking(database) as connection, connection.cursor() as cursor:
 
         def asked(query: str, **values: object) -> list[Row]:
             cursor.execute(query, {"universe": universe, "all": ALL, **values})

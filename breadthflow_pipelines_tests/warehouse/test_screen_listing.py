@@ -1,10 +1,13 @@
 """Screens hold the last sessions and no others, of the universe as a whole, and are found without reading tables."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
+from breadthflow_pipelines.errors import BusyError
 from breadthflow_pipelines.warehouse import breadth_listing, screen_listing, signal_listing
+from breadthflow_pipelines.warehouse.addresses import with_session
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines_tests.api.page.conftest import fill
 
@@ -33,6 +36,12 @@ def test_every_universe_stands_where_its_last_session_is(stored: Database) -> No
 def test_an_empty_store_has_no_universe_and_no_screen(database: Database) -> None:
     assert screen_listing.standings(database) == []
     assert screen_listing.screen(database, "one", 10) is None
+
+
+def test_a_screen_that_takes_too_long_is_refused_as_any_other_question(stored: Database) -> None:
+    hasty = replace(stored, url=with_session(stored.url, statement_timeout="1ms"))
+    with pytest.raises(BusyError, match="did not answer in time"):
+        screen_listing.screen(hasty, "one", None)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(10, 10), (1, 1), (SESSIONS + 50, SESSIONS), (None, SESSIONS)])
