@@ -65,6 +65,9 @@ class PageRoute(APIRoute):
             except RequestValidationError as error:
                 wrong = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()[:5])
                 return refusal(request, Problem(422, wrong, "Correct what is named, or go back to the page."))
+            except Exception as error:  # noqa: BLE001 - whatever it was, people read a page
+                log.warning("page_failed", path=request.url.path, exc_info=error)
+                return said(request, "The server failed", Problem(500, "Its log says why.", "Tell whoever runs it."))
 
         return answered
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from breadthflow_pipelines.api.page.files import static_files
 from breadthflow_pipelines.api.page.market import SESSIONS
 from breadthflow_pipelines.model.vocabulary import EVENT_KINDS, MISSED
-from breadthflow_pipelines.warehouse import signal_listing
+from breadthflow_pipelines.warehouse import screen_listing, signal_listing
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.api.page.conftest import (
     HOSTILE,
@@ -207,6 +207,14 @@ def test_a_database_that_is_away_is_said_to_be_and_asked_for_again(filled: Datab
     assert "The database cannot be reached" in page.said
     assert ("meta", {"http-equiv": "refresh", "content": "5"}) in page.tags
     assert "Traceback" not in answer.text
+
+
+def test_a_fault_of_our_own_is_a_page_without_a_trace(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen_listing, "standings", lambda _: 1 / 0)
+    answer = browser.get("/")
+    assert answer.status_code == 500
+    assert "The server failed" in Page(answer.text).said
+    assert "ZeroDivisionError" not in answer.text
 
 
 def test_only_invented_data_is_marked(browser: TestClient, filled: Database) -> None:
