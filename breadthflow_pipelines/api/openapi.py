@@ -39,25 +39,25 @@ _PROBLEMS: Mapping[int, str] = {
     400: "The request asks for what is not there; the detail says what is.",
     401: "The request has no valid token.",
     403: "The token's role does not allow this.",
-    404: "There is none of that id.",
+    404: "There is nothing of that id.",
     406: "The client accepts none of the media types that there are.",
-    409: "It is over already.",
+    409: "It is not possible as things are now; the detail says what stands against it.",
     413: "The body is too large.",
     422: "A parameter is not what it has to be.",
     429: "Too many requests; Retry-After says when to try again.",
     502: "Dagster refuses; the detail says why.",
     503: "The database or Dagster cannot be reached, or has too much to do; Retry-After says when to try again.",
 }
-_OF_ROWS = (400, 401, 403, 406, 413, 422, 429, 503)
+_OF_SOME = (404, 409, 502)  # of routes that name them
 _REFERENCE = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def problems(*statuses: int) -> Responses:
-    """The refusals of a route: those with these statuses, or those of a route that gives rows."""
+    """The refusals of a route: those with these statuses, or all that every list of rows has."""
     return {
         status: {"description": about, "content": {MEDIA_TYPE: {"schema": _REFERENCE}}}
         for status, about in _PROBLEMS.items()
-        if status in (statuses or _OF_ROWS)
+        if (status in statuses if statuses else status not in _OF_SOME)
     }
 
 

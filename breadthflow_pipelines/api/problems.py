@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from breadthflow_pipelines.errors import (
     NEXT_LINE,
@@ -105,7 +106,16 @@ def _answer_http(request: Request, error: Exception) -> JSONResponse:
         405: (f"{request.method} is not possible at {request.url.path[:LONGEST]}.", "Look up the method at /docs."),
     }
     detail, next_ = said.get(error.status_code, (str(error.detail), "Correct the request; see /docs."))
-    return Problem(error.status_code, detail, next_, headers=error.headers).answer()
+    headers = (
+        {"Allow": ", ".join(_allowed(request))} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    )
+    return Problem(error.status_code, detail, next_, headers=headers).answer()
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes of the request's path; Starlette knows only those of the first one."""
+    met = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in met for method in getattr(route, "methods", None) or ()})
 
 
 def _answer_unexpected(_request: Request, _error: Exception) -> JSONResponse:  # which the server logs

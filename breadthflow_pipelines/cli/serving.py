@@ -79,7 +79,7 @@ def token_create(
     token = create(open_database(get_settings()), name.strip(), Role(role.value), end, present_user())
     typer.echo(token)
     until = "It does not expire." if last is None else f"It is valid through {last}."
-    err.print(f"A {role.value}'s token of {name}. {until} It is not shown again.", markup=False, soft_wrap=True)
+    err.print(f"A token for {name.strip()}, {role.value}. {until} It is not shown again.", markup=False, soft_wrap=True)
 
 
 @token_app.command("list")
