@@ -8,8 +8,8 @@ from common import in_turn, show, temporary_store
 from dagster._core.instance import InstanceRef
 from dagster_postgres import DagsterPostgresStorage
 
+from breadthflow_pipelines.model.run_tags import RANGE_END_TAG, RANGE_START_TAG
 from breadthflow_pipelines.orchestration.hosting.storage import PooledPostgresStorage
-from breadthflow_pipelines.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
 from breadthflow_pipelines.warehouse.database import ensure_database
 
 MONTHS = dg.MonthlyPartitionsDefinition("2010-01", fmt="%Y-%m")

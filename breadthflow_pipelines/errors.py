@@ -40,6 +40,10 @@ class DatabaseError(UnreachableError):
     """The database cannot be reached, or refuses the connection."""
 
 
+class BusyError(UnreachableError):
+    """The database has too much to do at the moment, or with this question; the message says what helps."""
+
+
 def printable(text: str) -> str:
     """The text without characters that break a terminal, a database or JSON: NUL, control characters, surrogates."""
     if text.isprintable():

@@ -94,6 +94,25 @@ class ExchangeCalendar:
         return self._dates[max(0, bisect_right(self._dates, date) - 1 - sessions)]
 
 
+def check_within_history(first: dt.date, last: dt.date, start: dt.date, calendar: ExchangeCalendar) -> None:
+    """Refuse a range that cannot be run. start: the first day of the first month of history.
+
+    Raises:
+        RequestError: it is empty, begins before history does, or has no session that has closed.
+    """
+    closed = calendar.last_closed()
+    if last < first:
+        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
+    if first < start:
+        raise RequestError(
+            f"{first} lies before the first month of history, {start:%Y-%m}; set BREADTHFLOW_START={first:%Y-%m}."
+        )
+    if first > closed:
+        raise RequestError(f"{first} lies after the last closed session of {calendar.name}, {closed}.")
+    if not calendar.between(first, min(last, closed)):
+        raise RequestError(f"{calendar.name} has no session from {first} through {last}.")
+
+
 def deadline(session: dt.date, calendar: ExchangeCalendar, grace: dt.timedelta) -> dt.datetime:
     """When a session is to be in the store: ``grace`` after the evening's run, or after the close where that is later.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from breadthflow_pipelines.errors import RequestError
@@ -31,6 +31,9 @@ _PAIRS_FOR = {
 
 
 _PLACES = ("/", "./", "../", "~", "file:", "http:", "https:")  # how a path or an address begins
+
+
+_Origin = Annotated[str, StringConstraints(pattern=r"^https?://[\w.-]+(:\d{1,5})?$")]
 
 
 class Settings(BaseSettings):
@@ -133,6 +136,18 @@ class Settings(BaseSettings):
         pattern="^[A-Za-z][A-Za-z0-9-]*$",
         description="the request header in which a proxy names the user of the UI; only where nobody gets past it",
     )
+    webserver_url: str = Field(
+        default="http://127.0.0.1:3000",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="the address of Dagster's webserver, through which the API launches and watches runs",
+    )
+    api_rate: int = Field(default=600, ge=1, description="requests a minute to the API that a token allows, at most")
+    api_origins: Annotated[tuple[_Origin, ...], NoDecode] = Field(
+        default=(), description="other sites whose pages may ask the API from a browser: https://notebook.example"
+    )
+    api_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="addresses of proxies that say in X-Forwarded-For who asks the API: 10.0.0.2"
+    )
     keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
     keep_revisions_days: int | None = Field(
         default=None, ge=30, description="days that replaced values of bars and breadth are kept; always without"
@@ -147,6 +162,7 @@ class Settings(BaseSettings):
         default=180, ge=14, description="days that materializations and results of checks are kept once replaced"
     )
     keep_steps_days: int = Field(default=14, ge=1, description="days that events and output of steps are kept")
+    keep_events_days: int = Field(default=7, ge=1, description="days that events of the API are kept")
     backup_folder: Path | None = Field(
         default=None, description="where breadthflow db backup puts its backups; on another disk than the store"
     )
@@ -220,13 +236,13 @@ class Settings(BaseSettings):
     def _location(cls, value: Path | str | None) -> Path | str | None:
         return location(value) if value is not None else None
 
-    @field_validator("symbols", "markets", mode="before")
+    @field_validator("symbols", "markets", "api_origins", "api_proxies", mode="before")
     @classmethod
     def _names(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        return tuple(name.upper() if info.field_name == "symbols" else name.lower() for name in names)
+        written = {"symbols": str.upper, "markets": str.lower}.get(str(info.field_name), str)
+        return tuple(written(name.strip()) for name in value.split(",") if name.strip())
 
     @field_validator("source_columns", "index_symbols", "published_beside", mode="before")
     @classmethod

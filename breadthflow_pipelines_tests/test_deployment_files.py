@@ -47,6 +47,7 @@ def test_the_unit_is_one_that_systemd_takes_and_lets_do_little(question: tuple[s
 
 def test_the_unit_waits_until_up_has_stopped_everything_and_does_not_repeat_a_refusal() -> None:
     by_itself = serve.DAEMON_STOP + serve.RUNS_STOP + serve.WEBSERVER_STOP + serve.CODE_SERVER_STOP + serve.LEFT_STOP
+    by_itself += serve.API_STOP
     assert int(said("TimeoutStopSec")) > by_itself + 60  # in which PostgreSQL may write its last checkpoint
     assert said("KillMode") == "mixed"  # up is asked alone, and asks its processes in order
     assert (said("Restart"), said("RestartPreventExitStatus")) == ("on-failure", "2")

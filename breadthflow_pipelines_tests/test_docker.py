@@ -67,13 +67,17 @@ def test_a_service_is_watched_or_waited_for(name: str) -> None:
 
 def test_nothing_is_published_but_the_proxy_and_to_this_machine_alone_the_dashboards() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"proxy": ["8443:8443"], "grafana": ["127.0.0.1:3001:3000"]}
+    assert published == {"proxy": ["8443:8443", "8444:8444"], "grafana": ["127.0.0.1:3001:3000"]}
 
 
 def test_the_proxy_finds_what_its_configuration_names() -> None:
     text = (ROOT / "docker" / "nginx" / "nginx.conf").read_text()
     proxy = SERVICES["proxy"]
-    assert f"listen {proxy['ports'][0].partition(':')[2]} ssl;" in text
+    listens = re.findall(r"listen (\d+) ssl;", text)
+    assert listens == [port.partition(":")[2] for port in proxy["ports"]]
+    (api,) = re.findall(r"set \$api (\w+):(\d+);", text)
+    command = SERVICES[api[0]]["command"]
+    assert command[command.index("--port") + 1] == api[1]
     assert set(re.findall(r"/run/secrets/([\w.]+)", text)) == set(proxy["secrets"])
     used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
     assert used == set(COMPOSE["secrets"])

@@ -54,20 +54,28 @@ class Proxy:
     port: int
     log: Path
     directory: Path
+    api_port: int
 
     @property
     def origin(self) -> str:
         return f"https://localhost:{self.port}"
 
     def ask(
-        self, login: Login, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        login: Login,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        *,
+        port: int | None = None,
     ) -> Answer:
         """One request on a connection of its own; the path is sent as it stands here."""
         given = dict(headers or {})
         if login is not None:
             given["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
         context = ssl.create_default_context(cafile=str(self.directory / "secrets" / "certificate.pem"))
-        connection = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=20)
+        connection = http.client.HTTPSConnection("localhost", port or self.port, context=context, timeout=20)
         try:
             connection.request(method, path, body=body, headers=given)
             answer = connection.getresponse()
@@ -80,7 +88,7 @@ class Proxy:
 @contextmanager
 def proxied(directory: Path, webserver: int, readonly: int) -> Iterator[Proxy]:
     """The proxy before the webservers on these two ports."""
-    secrets, port = directory / "secrets", free_port()
+    secrets, port, api_port = directory / "secrets", free_port(), free_port()
     secrets.mkdir()
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
     made += ("-addext", "subjectAltName=DNS:localhost")
@@ -100,6 +108,8 @@ def proxied(directory: Path, webserver: int, readonly: int) -> Iterator[Proxy]:
         ("/run/secrets", str(secrets)),
         ("webserver-readonly:3000", f"127.0.0.1:{readonly}"),
         ("listen 8443", f"listen 127.0.0.1:{port}"),
+        ("listen 8444", f"listen 127.0.0.1:{api_port}"),
+        ("api:8000", f"127.0.0.1:{webserver}"),  # whoever stands for it remembers what came
     ):
         assert there in text
         text = text.replace(there, here)
@@ -109,7 +119,7 @@ def proxied(directory: Path, webserver: int, readonly: int) -> Iterator[Proxy]:
     with log.open("wb") as output:
         command = [str(NGINX), "-c", str(directory / "nginx.conf"), "-p", str(directory)]
         process = subprocess.Popen(command, stdout=output, stderr=output)
-    proxy = Proxy(port, log, directory)
+    proxy = Proxy(port, log, directory, api_port)
     try:
         wait_until(lambda: process.poll() is not None or _answers(proxy))
         assert process.poll() is None, log.read_text()
@@ -315,6 +325,20 @@ def test_nobody_says_himself_who_he_is(deployment: Deployment) -> None:
     assert headers["X-Forwarded-User"] == "vera"
     assert "olga" not in headers.values()
     deployment.reached()
+
+
+def test_the_api_gets_tokens_and_addresses_and_needs_no_login(deployment: Deployment) -> None:
+    sent = {"Authorization": "Bearer bft_x", "X-Forwarded-For": "203.0.113.7", "Accept": "text/csv"}
+    answer = deployment.proxy.ask(NOBODY, "POST", "/v1/runs?x=1", sent, b"{}", port=deployment.proxy.api_port)
+    [(method, path, headers)] = deployment.full.seen
+    deployment.reached()
+    assert (answer.status, method, path) == (200, "POST", "/v1/runs?x=1")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert (headers["Authorization"], headers["Accept"]) == ("Bearer bft_x", "text/csv")
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.1", "https")
+    assert headers["Host"] == f"localhost:{deployment.proxy.api_port}"
+    large = deployment.proxy.ask(NOBODY, "POST", "/v1/runs", {}, b"x" * 70_000, port=deployment.proxy.api_port)
+    assert (large.status, deployment.reached()) == (413, None)
 
 
 WANTED = {

@@ -1,16 +1,17 @@
-"""Make the README's pictures: the page of a universe, and of a running UI the asset graph and a chart's dialog.
+"""Make the README's pictures: the page of a universe, the live page, and of a running UI the asset graph and a chart.
 
 .venv/bin/python docs/make_images.py --report sp500
+.venv/bin/python docs/make_images.py --page http://127.0.0.1:8000
 .venv/bin/python docs/make_images.py --ui http://127.0.0.1:3000
 
-Both take --chromium /usr/bin/chromium, and the store that the settings mean. The page is that of the S&P 500 from
-../shared/market, which docs/make_record.py describes; the UI is `breadthflow up` on the demo market.
+All take --chromium /usr/bin/chromium. The report is that of the S&P 500 from ../shared/market (docs/make_record.py),
+out of the store that the settings mean; the live page and the UI are `breadthflow up` on the demo market.
 """
 
 import argparse
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.settings import get_settings
@@ -48,11 +49,24 @@ def report(page: Page, universe: str) -> None:
     page.screenshot(path=IMAGES / "report.png")
 
 
+def live(browser: Browser, address: str) -> None:
+    """The live page as one sees it first, on a desktop and in the dark on a phone."""
+    for name, width, height, scheme in (("page", 1360, 940, "light"), ("page_phone", 390, 844, "dark")):
+        size: ViewportSize = {"width": width, "height": height}
+        page = browser.new_page(viewport=size, color_scheme=scheme)
+        page.goto(address)
+        page.wait_for_selector("html[data-drawn=yes]")
+        page.get_by_text("Live", exact=True).wait_for()
+        page.screenshot(path=IMAGES / f"{name}.png")
+        page.close()
+
+
 def main() -> None:
     """Make the pictures that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", metavar="UNIVERSE", help="make the picture of this universe's page")
     parser.add_argument("--ui", metavar="ADDRESS", help="make the pictures of Dagster's UI at this address")
+    parser.add_argument("--page", metavar="ADDRESS", help="make the pictures of the live page at this address")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
     asked = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
@@ -64,6 +78,8 @@ def main() -> None:
             chart(page, asked.ui, "market_signals", "Zweig's average", "zweig")
         if asked.report:
             report(page, asked.report)
+        if asked.page:
+            live(browser, asked.page)
         browser.close()
 
 

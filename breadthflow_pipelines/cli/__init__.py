@@ -4,7 +4,7 @@ Modules import what only some of their commands need when these are called, so t
 """
 
 from breadthflow_pipelines.cli import runs, reading, explaining, judging, calibration, publishing  # isort: skip
-from breadthflow_pipelines.cli import decisions, records, sources, service, backups  # isort: skip
+from breadthflow_pipelines.cli import decisions, records, sources, service, serving, backups  # isort: skip
 from breadthflow_pipelines.cli.app import app, main
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "records",
     "runs",
     "service",
+    "serving",
     "sources",
 ]

@@ -321,7 +321,7 @@ def status() -> None:
     restated = ("symbol", "synthetic", "price_ratio", "adjusted_ratio", "noticed", "stored_anew")
     print_filled("Restated histories; those not stored again yet come first", found["restated"], restated)
     print_filled("To be computed by the next run", found["due"], ("asset", "first", "changed"))
-    runs = overview.last_runs(dagster_url(settings), RUNS_SHOWN)
+    runs = overview.last_runs(Database(dagster_url(settings), None), RUNS_SHOWN)
     print_filled("Last runs", runs, ("run_id", "job", "status", "started", "seconds"))
 
 

@@ -49,7 +49,7 @@ def run(
     Example: breadthflow run
     """
     from breadthflow_pipelines.orchestration.inputs import inputs_of
-    from breadthflow_pipelines.sessions import exchange_calendar
+    from breadthflow_pipelines.sessions import check_within_history, exchange_calendar
     from breadthflow_pipelines.sources.protocol import label
     from breadthflow_pipelines.sources.registry import configured_source
 
@@ -68,9 +68,9 @@ def run(
         show_latest(store)
         return
     with orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import partitions, planning, runs
+        from breadthflow_pipelines.orchestration import planning, runs
 
-        partitions.check_within_history(settings.start_date, through, settings, calendar)
+        check_within_history(settings.start_date, through, settings.start_date, calendar)
         first = planning.first_day_due(instance, market, through)
         report = watched(lambda: runs.run_months(instance, first, through, through), about)
         if inputs is not None and report.exit_status == 0 and not report.problems:
@@ -91,10 +91,11 @@ def backfill(
     """
     first, last = start.date(), end.date()
     with orchestration() as (instance, market):
-        from breadthflow_pipelines.orchestration import partitions, runs
+        from breadthflow_pipelines.orchestration import runs
+        from breadthflow_pipelines.sessions import check_within_history
         from breadthflow_pipelines.sources.protocol import label
 
-        partitions.check_within_history(first, last, market.settings, market.calendar)
+        check_within_history(first, last, market.settings.start_date, market.calendar)
         through = min(last, market.calendar.last_closed())
         about = f"{label(market.source)}, {first} to {through}"
         report = watched(lambda: runs.run_months(instance, first, through, through), about)

@@ -13,6 +13,7 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import dagster_url, open_database, upgrade
 
 METRICS_PORT = 9464
+API_PORT = 8000
 LOOPBACK = "127.0.0.1"
 
 
@@ -22,11 +23,18 @@ def up(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Also serve figures to Prometheus, at this port.")
     ] = None,
+    api_port: Annotated[int, typer.Option(min=0, max=65535, help="Of the API and its page; 0 serves none.")] = API_PORT,
+    *,
+    without_tokens: Annotated[
+        bool, typer.Option("--open", help="Let the API ask for no token; whoever is on this machine may do everything.")
+    ] = False,
 ) -> None:
-    """Start Postgres, the Dagster UI and the daemon here; Ctrl-C stops all of it."""
+    """Start Postgres, the Dagster UI, the daemon and the API here; Ctrl-C stops all of it."""
     from breadthflow_pipelines.orchestration.hosting.serve import serve
+    from breadthflow_pipelines.orchestration.hosting.services import ApiAt
 
-    raise typer.Exit(serve(get_settings(), port, _say, metrics_port))
+    api_at = ApiAt(api_port, without_tokens) if api_port else None
+    raise typer.Exit(serve(get_settings(), port, _say, metrics_port, api_at))
 
 
 @app.command()

@@ -116,6 +116,20 @@ Severity = Literal["error", "warn"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 # What is written down of people, and of what launches runs by itself (warehouse/audit_store.py).
-LAUNCHED, ACCEPTED, WITHDRAWN, RESTORED = "launched", "accepted", "withdrawn", "restored"
+LAUNCHED, ENDED, ACCEPTED, WITHDRAWN, RESTORED = "launched", "ended", "accepted", "withdrawn", "restored"
 EXPORTED, ERASED, FORGOTTEN = "exported", "erased", "forgotten"
-AUDITED = (LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN)
+GRANTED, REVOKED = "granted", "revoked"  # a token of the API
+AUDITED = (
+    *(LAUNCHED, RELEASED, CONFIRMED, ACCEPTED, WITHDRAWN, RESTORED, EXPORTED, ERASED, FORGOTTEN),
+    *(GRANTED, REVOKED, ENDED),
+)
+
+# What a token of the API lets its holder do: viewers read, operators also start and end runs.
+VIEWER, OPERATOR = "viewer", "operator"
+TOKEN_ROLES = (VIEWER, OPERATOR)
+
+# What those who listen are told of (warehouse/event_log.py). MISSED is not stored: it stands for events that were
+# dropped before somebody asked for them.
+RUN_QUEUED, RUN_STARTED, RUN_PROGRESS, RUN_FINISHED = "run_queued", "run_started", "run_progress", "run_finished"
+CHECK_FAILED, NEW_SESSION, NEW_SIGNALS, MISSED = "check_failed", "new_session", "new_signals", "missed"
+EVENT_KINDS = (RUN_QUEUED, RUN_STARTED, RUN_PROGRESS, RUN_FINISHED, CHECK_FAILED, NEW_SESSION, NEW_SIGNALS)

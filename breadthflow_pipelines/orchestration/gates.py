@@ -9,12 +9,9 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from breadthflow_pipelines.model.gates import MISSING, REJECTED, THIN
+from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.observability.logs import log
-from breadthflow_pipelines.orchestration.partitions import (
-    FORMAT,
-    Span,
-    months_between,
-)
+from breadthflow_pipelines.orchestration.partitions import Span, months_between
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.trust.completeness import broken_months, missing_sessions

@@ -13,7 +13,8 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from breadthflow_pipelines.errors import HeldError
 from breadthflow_pipelines.model.gates import Hold
-from breadthflow_pipelines.orchestration.partitions import FORMAT, PARTITION_TAG, RANGE_START_TAG, span_of
+from breadthflow_pipelines.model.run_tags import FORMAT, PARTITION_TAG, RANGE_START_TAG
+from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import holds
 from breadthflow_pipelines.warehouse.standing import held_message

@@ -8,8 +8,8 @@ import polars as pl
 
 from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.identity import resolve_bars
+from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.orchestration.ingest_report import IngestReport
-from breadthflow_pipelines.orchestration.partitions import FORMAT
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import rejection_store, security_store

@@ -1,4 +1,4 @@
-"""Who launched which run, written down when it is launched: by a command, in the UI, or by what launches by itself.
+"""Who launched which run, written down when it is launched: by a command, in the UI, by API, or by what does by itself.
 
 Runs of Dagster's own commands (`dagster asset materialize`) pass neither place and are not written down.
 """
@@ -9,11 +9,12 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from dagster._core.storage.tags import BACKFILL_ID_TAG, RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 from dagster._core.workspace.context import WorkspaceRequestContext
 
+from breadthflow_pipelines.model.run_tags import REQUEST_TAG, months_of
 from breadthflow_pipelines.model.vocabulary import LAUNCHED
-from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.audit_store import COMMAND, present_user, record
+from breadthflow_pipelines.warehouse.audit_store import API, COMMAND, present_user, record
 from breadthflow_pipelines.warehouse.database import locate
+from breadthflow_pipelines.warehouse.run_requests import take
 
 UI, DAEMON = "ui", "daemon"
 
@@ -37,6 +38,10 @@ def note_command(run: dg.DagsterRun) -> None:
 def note_launch(run: dg.DagsterRun, who: str | None, via: str) -> None:
     """Write down who launched a run; it must not be launched where this fails."""
     with locate(get_settings()).connect() as connection, connection.cursor() as cursor:
+        request = run.tags.get(REQUEST_TAG)
+        asked = None if request is None else take(cursor, request, run.run_id)
+        if asked is not None:
+            (who,), via = asked, API
         record(cursor, LAUNCHED, _described(run), who=who or None, via=via, run_id=run.run_id)
 
 
@@ -53,7 +58,6 @@ def _by_itself(run: dg.DagsterRun) -> str:
 
 
 def _described(run: dg.DagsterRun) -> str:
-    first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG)
-    last = run.tags.get(RANGE_END_TAG, first)
+    first, last = months_of(run.tags) or (None, None)
     months = "" if first is None else f", {first}" if first == last else f", {first} to {last}"
     return f"{run.job_name}{months}"

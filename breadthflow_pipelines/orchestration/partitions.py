@@ -7,15 +7,10 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.run_tags import FORMAT, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 
-FORMAT = "%Y-%m"
-THROUGH_TAG = "breadthflow/through"  # the last session a run is about, where that is not the last closed one
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
-PARTITION_TAG = "dagster/partition"
 PIECE_BARS = 300_000  # of all securities at a time: frames of some 100 MB
 SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
@@ -121,37 +116,12 @@ def span_of(tags: Mapping[str, str], settings: Settings, calendar: ExchangeCalen
     return Span(_first_day(first), min(end, through), through)
 
 
-def range_tags(first: dt.date, last: dt.date, through: dt.date | None = None) -> dict[str, str]:
-    """The tags of a run over the months from ``first``'s through ``last``'s."""
-    tags = {RANGE_START_TAG: first.strftime(FORMAT), RANGE_END_TAG: last.strftime(FORMAT)}
-    return tags if through is None else {**tags, THROUGH_TAG: through.isoformat()}
-
-
 def first_to_refresh(session: dt.date, calendar: ExchangeCalendar) -> dt.date:
     """The earliest day whose month a daily run for ``session`` reads again.
 
     That is the session's own month, and the month before while it lies fewer than REVISABLE_SESSIONS back.
     """
     return calendar.back(session, REVISABLE_SESSIONS)
-
-
-def check_within_history(first: dt.date, last: dt.date, settings: Settings, calendar: ExchangeCalendar) -> None:
-    """Refuse a range that cannot be run.
-
-    Raises:
-        RequestError: it is empty, begins before history does, or ends after the last closed session.
-    """
-    closed = calendar.last_closed()
-    if last < first:
-        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
-    if first < settings.start_date:
-        raise RequestError(
-            f"{first} lies before the first month of history, {settings.start}; set BREADTHFLOW_START={first:%Y-%m}."
-        )
-    if first > closed:
-        raise RequestError(f"{first} lies after the last closed session of {calendar.name}, {closed}.")
-    if not calendar.between(first, min(last, closed)):
-        raise RequestError(f"{calendar.name} has no session from {first} through {last}.")
 
 
 def _first_day(month: str) -> dt.date:

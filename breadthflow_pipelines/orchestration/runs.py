@@ -13,13 +13,13 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB, WEEKLY_JOB
+from breadthflow_pipelines.model.run_tags import range_tags
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.execution import execute
 from breadthflow_pipelines.orchestration.hosting.instance import show_pools
 from breadthflow_pipelines.orchestration.hosting.liveness import end_dead_runs, process_tags
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy_after_a_run
-from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.planning import without_rows
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunReport, report_of

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
+from breadthflow_pipelines.model.run_tags import PARTITION_TAG, RANGE_START_TAG
 from breadthflow_pipelines.orchestration import catalogue_columns
 from breadthflow_pipelines.orchestration.check_results import record_verdicts, stored_result
-from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_START_TAG, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.quality.expectations import Expectation, Suite

@@ -12,11 +12,10 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.evaluation.backtest import COST, plan_of
 from breadthflow_pipelines.evaluation.growth import growth
 from breadthflow_pipelines.evaluation.returns import levels, universe_levels
-from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.model.vocabulary import SHOWN_RULE
 from breadthflow_pipelines.observability.disk import full_disk
 from breadthflow_pipelines.reports.page.document import page
-from breadthflow_pipelines.reports.page.facts import Facts
+from breadthflow_pipelines.reports.page.facts import Facts, completed
 from breadthflow_pipelines.reports.page.today import sentence
 from breadthflow_pipelines.warehouse.contents_listing import PageContents, page_contents
 from breadthflow_pipelines.warehouse.database import Database
@@ -64,16 +63,9 @@ def _facts(universe: str, contents: PageContents, rates: pl.DataFrame | None) ->
     return Facts(
         universe=universe,
         version=version(PROGRAM),
-        **given | {"breadth": _whole(contents.breadth)},
+        **given | {"breadth": completed(contents.breadth)},
         level=universe_levels(returns).select("session", "level"),
         growth=growth(levels(returns, index), trades, plan_of(SHOWN_RULE).base, COST, rates=rates),
-    )
-
-
-def _whole(breadth: pl.DataFrame) -> pl.DataFrame:
-    """With every indicator of this program: one that the store does not have yet is unknown."""
-    return breadth.with_columns(
-        pl.lit(None, pl.Float64).alias(name) for name in CATALOGUE if name not in breadth.columns
     )
 
 

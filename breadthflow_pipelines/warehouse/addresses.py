@@ -35,6 +35,15 @@ def encrypted(url: str, authority: Path, setting: str) -> str:
     return urlunsplit(parts._replace(query=urlencode({**given, **wanted}, quote_via=quote)))
 
 
+def with_session(url: str, **parameters: str) -> str:
+    """The address with parameters that the server gives each session, beside those that it has; names of ours only."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    given = " ".join(f"-c {name}={value}" for name, value in parameters.items())
+    query["options"] = f"{query['options']} {given}" if query.get("options") else given
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+
+
 def sibling(url: str, suffix: str) -> str:
     """The address of the database beside ``url``'s on the same server whose name ends in ``suffix``."""
     parts = urlsplit(url)

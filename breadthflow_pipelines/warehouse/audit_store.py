@@ -15,7 +15,7 @@ from breadthflow_pipelines.errors import printable
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
 
-COMMAND = "command"
+API, COMMAND = "api", "command"
 LONGEST = 200  # characters of a name that a request brings
 
 

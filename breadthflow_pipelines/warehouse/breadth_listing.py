@@ -59,15 +59,15 @@ def breadth_query(
     segment: str | None,
     columns: Sequence[str],
     as_of: dt.datetime | None,
-) -> tuple[sql.Composed, list[str | dt.date]]:
+) -> tuple[sql.Composed, list[str | int | dt.date]]:
     """The query of these columns of breadth, with psycopg2's marks, and its values."""
     where, values = conditions({"universe": universe, "segment": segment}, first, last)
     shown = sql.SQL(", ").join(map(sql.Identifier, columns))
     query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
-    return (query if as_of is None else _as_of(database, as_of) + query), values
+    return (query if as_of is None else tables_as_of(database, as_of) + query), values
 
 
-def _as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
+def tables_as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
     """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then.
 
     Raises:

@@ -16,7 +16,8 @@ from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
-from breadthflow_pipelines.warehouse.frame_listing import JUDGED, signals_query
+from breadthflow_pipelines.warehouse.frame_listing import JUDGED
+from breadthflow_pipelines.warehouse.signal_listing import signals_query
 from breadthflow_pipelines.warehouse.sql import quoted
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 

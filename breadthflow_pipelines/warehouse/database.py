@@ -18,7 +18,7 @@ import psycopg2.errors
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
+from breadthflow_pipelines.errors import BreadthFlowError, BusyError, DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk
 from breadthflow_pipelines.warehouse.addresses import database_name, encrypted, maintenance, normalise, sibling
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
@@ -107,11 +107,21 @@ def rows_of(
 
     Raises:
         DatabaseError: the server did not answer to the end.
+        BusyError: it had no more time for it.
     """
+    with asking(database) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(query, values)
+        return [dict(row) for row in cursor.fetchall()]
+
+
+@contextmanager
+def asking(database: Database) -> Iterator[psycopg2.extensions.connection]:
+    """A connection for several questions of one moment, or one; errors as rows_of() has them."""
     try:
-        with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(query, values)
-            return [dict(row) for row in cursor.fetchall()]
+        with database.connect() as connection:
+            yield connection
+    except psycopg2.errors.QueryCanceled:
+        raise BusyError("The database did not answer in time; ask for less, or later.") from None
     except psycopg2.OperationalError as error:
         raise DatabaseError(f"The database went away: {str(error).strip().splitlines()[0]}") from None
 

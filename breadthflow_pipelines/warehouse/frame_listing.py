@@ -10,10 +10,10 @@ from typing import NamedTuple
 import polars as pl
 from psycopg2 import sql
 
-from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import breadth_listing, standing
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.signal_listing import signals_query
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -37,15 +37,6 @@ JUDGED: Mapping[str, Judged] = {
     "backtests": Judged("backtests", "rule, thresholds, portfolio, cost"),
     "trades": Judged("backtest_trades", "rule, thresholds, entry_session"),
 }
-
-
-def signals_query(where: str, evidence: str = "evidence::text") -> str:
-    """MARKET_SIGNAL and SIGNAL_RECORD of every signal of which the condition is true, by segment, session and rule.
-
-    evidence: what to give as such, JSON text.
-    """
-    named = (f"{evidence} AS evidence" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
-    return f"SELECT {', '.join(named)} FROM signals_with_record WHERE {where} ORDER BY segment, session, rule"
 
 
 def breadth_frame(

@@ -50,6 +50,21 @@ def last_sessions(
     return found
 
 
+def universes(database: Database) -> list[Row]:
+    """Each universe: its first and last session, the state and coverage of the last one, how many signals it has."""
+    return rows_of(database, _UNIVERSES, [])
+
+
+def due(database: Database) -> list[Row]:
+    """What the next run computes because something below it changed: asset, first session, what changed."""
+    return rows_of(
+        database,
+        "SELECT asset, min(first_session) AS first, string_agg(DISTINCT cause, ', ' ORDER BY cause) AS changed "
+        "FROM recomputations GROUP BY asset ORDER BY asset",
+        [],
+    )
+
+
 def overview(database: Database) -> dict[str, list[Row]]:
     """What the store holds: bars by source, universes with their last session, what was rejected or doubted and why."""
     return {
@@ -62,7 +77,7 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "FROM each GROUP BY source ORDER BY source",
             [],
         ),
-        "universes": rows_of(database, _UNIVERSES, []),
+        "universes": universes(database),
         "rejected": rows_of(
             database,
             "SELECT source, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
@@ -110,12 +125,7 @@ def overview(database: Database) -> dict[str, list[Row]]:
             "ORDER BY applied_at IS NULL DESC, noticed_at DESC, symbol LIMIT 10",
             [],
         ),
-        "due": rows_of(
-            database,
-            "SELECT asset, min(first_session) AS first, string_agg(DISTINCT cause, ', ' ORDER BY cause) AS changed "
-            "FROM recomputations GROUP BY asset ORDER BY asset",
-            [],
-        ),
+        "due": due(database),
     }
 
 
@@ -146,9 +156,8 @@ SELECT i.universe, min(i.session) AS first, max(i.session) AS last,
 """
 
 
-def last_runs(dagster_url: str, most: int) -> list[Row]:
+def last_runs(database: Database, most: int) -> list[Row]:
     """The newest runs that Dagster's own database knows of; none where it was never used."""
-    database = Database(dagster_url, None)
     if not rows_of(database, "SELECT to_regclass('runs') AS runs", [])[0]["runs"]:
         return []
     return rows_of(

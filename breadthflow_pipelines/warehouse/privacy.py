@@ -16,6 +16,8 @@ NAMED: Mapping[str, Sequence[str]] = {
     "audit": ("who", "behalf", "login"),
     "quarantined_bars": ("decided_by",),
     "hole_decisions": ("decided_by",),
+    "api_tokens": ("held_by", "created_by", "revoked_by"),
+    "run_requests": ("who",),
 }
 # By table, the columns with what people wrote, in which a name may occur among other words.
 FREE_TEXT: Mapping[str, Sequence[str]] = {

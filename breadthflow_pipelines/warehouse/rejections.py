@@ -6,7 +6,7 @@ By rows, not frames: these commands start in a fraction of a second. Who decides
 import datetime as dt
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import LAPSED
+from breadthflow_pipelines.model.vocabulary import LAPSED, PRICES
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
@@ -35,22 +35,41 @@ def rejected(
 
 
 _ORDER = "session, symbol, reason"
-_REJECTED = f"""
-SELECT * FROM (
+_OF_VENDORS = (*PRICES, "volume")
+
+
+def rejected_source(*, with_values: bool = True) -> str:
+    """What stands behind FROM: columns of both kinds, rejected_id, and ordered_by, a session that is never null.
+
+    with_values: whether what vendors delivered, and what rules saw of it, is there; else it is null.
+    """
+    of_rows, of_bars = (
+        ", ".join(f"{alias}{name}" if with_values else f"NULL::double precision AS {name}" for name in _OF_VENDORS)
+        for alias in ("", "b.")
+    )
+    raw, evidence = ("raw", "q.evidence") if with_values else ("NULL::text", "NULL::jsonb")
+    return f"""(
     SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason,
            CASE WHEN gone_at IS NULL THEN 'rejected' ELSE 'gone' END AS status,
-           open, high, low, close, volume, raw, NULL::jsonb AS evidence, rejected_at AS found_at,
+           {of_rows}, {raw} AS raw, NULL::jsonb AS evidence, rejected_at AS found_at,
            NULL::timestamptz AS decided_at, NULL AS decided_by,
-           NULL AS decision, run_id
+           NULL AS decision, run_id, fingerprint AS rejected_id, coalesce(session, date '0001-01-01') AS ordered_by
       FROM rejected_bars
     UNION ALL
-    SELECT q.session, n.symbol, b.source, q.rule, q.status, b.open, b.high, b.low, b.close, b.volume, NULL,
-           q.evidence, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id
+    SELECT q.session, n.symbol, b.source, q.rule, q.status, {of_bars}, NULL,
+           {evidence}, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id,
+           concat_ws(':', q.security_id, q.session, q.rule), q.session
       FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
       LEFT JOIN security_symbols n
              ON n.security_id = q.security_id AND {valid_on("n", "q.session")}
-) AS listed
-"""
+) AS listed"""
+
+
+_SHOWN = (
+    *("session", "symbol", "source", "reason", "status", *_OF_VENDORS, "raw", "evidence", "found_at"),
+    *("decided_at", "decided_by", "decision", "run_id"),
+)
+_REJECTED = f"SELECT {', '.join(_SHOWN)} FROM {rejected_source()}"
 
 
 def rejected_counts(
@@ -69,9 +88,18 @@ def rejected_counts(
     where, values = conditions({"exchange": exchange}, first, last)
     return rows_of(
         database,
-        "SELECT session, exchange, exchange || '_' || series || '.csv' AS file, line, value, reason, rejected_at, "
-        f"run_id FROM rejected_counts WHERE {where} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY file, line",
+        "SELECT session, exchange, file, line, value, reason, rejected_at, run_id "
+        f"FROM {rejected_counts_source()} WHERE {where} AND position(lower(%s) IN lower(reason)) > 0 "
+        "ORDER BY file, line",
         [*values, reason or ""],
+    )
+
+
+def rejected_counts_source() -> str:
+    """What stands behind FROM for lines of published counts, with rejected_id."""
+    return (
+        "(SELECT session, exchange, exchange || '_' || series || '.csv' AS file, line, value, reason, rejected_at, "
+        "run_id, fingerprint AS rejected_id FROM rejected_counts) AS listed"
     )
 
 

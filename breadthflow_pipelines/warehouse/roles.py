@@ -23,6 +23,7 @@ PIPELINE, READER = "breadthflow_pipeline", "breadthflow_reader"
 ROLES = (PIPELINE, READER)
 
 AUDIT = "audit"  # pipelines add to it, and cannot say when it was or under which login; readers see no users
+UNSEEN = (AUDIT, "api_tokens", "page_sessions")  # by readers
 _ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 _ROUTINES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])", "forget_audit(integer)")
@@ -70,7 +71,7 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
         for routine in _ROUTINES:
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")
     if READER in roles:
-        whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in (AUDIT, *hidden)]
+        whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in (*UNSEEN, *hidden)]
         _execute(cursor, "GRANT SELECT ON {} TO {}", whole, READER)
         for name, columns in hidden.items():
             _grant_columns(cursor, name, _columns(cursor, name, without=columns))

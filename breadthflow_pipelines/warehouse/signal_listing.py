@@ -26,6 +26,15 @@ from breadthflow_pipelines.warehouse.universe_listing import marked
 LISTED = ", ".join((*MARKET_SIGNAL, *SIGNAL_RECORD))
 
 
+def signals_query(where: str, evidence: str = "evidence::text") -> str:
+    """MARKET_SIGNAL and SIGNAL_RECORD of every signal of which the condition is true, by segment, session and rule.
+
+    evidence: what to give as such, JSON text.
+    """
+    named = (f"{evidence} AS evidence" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
+    return f"SELECT {', '.join(named)} FROM signals_with_record WHERE {where} ORDER BY segment, session, rule"
+
+
 def signals(
     database: Database,
     first: dt.date | None,

@@ -30,13 +30,13 @@ def any_of(column: str, mark: str, kind: str) -> str:
 
 
 def conditions(
-    equal: Mapping[str, str | None], first: dt.date | None, last: dt.date | None
-) -> tuple[str, list[str | dt.date]]:
+    equal: Mapping[str, str | int | None], first: dt.date | None, last: dt.date | None
+) -> tuple[str, list[str | int | dt.date]]:
     """What rows are asked for, with psycopg2's marks and their values; None stands for any.
 
     equal: by column, its value. first, last: the ends of the sessions, both included.
     """
-    asked: list[tuple[str, str | dt.date | None]] = [(f"{column} = %s", value) for column, value in equal.items()]
+    asked: list[tuple[str, str | int | dt.date | None]] = [(f"{column} = %s", value) for column, value in equal.items()]
     asked += [("session >= %s", first), ("session <= %s", last)]
     given = [(text, value) for text, value in asked if value is not None]
     return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]

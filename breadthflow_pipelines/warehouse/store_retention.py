@@ -1,7 +1,7 @@
 """What of the store may go once it is old, and that it went. Dagster's own records: retention.py.
 
 Only what no signal is made of, and no explanation shows: values that were replaced, rows that the source no longer has,
-and who did what. Nothing goes unless a setting says so.
+and who did what. Nothing of it goes unless a setting says so. What listeners were told goes after days.
 """
 
 import datetime as dt
@@ -38,6 +38,33 @@ def forget_audit(database: Database, days: int) -> int:
         if gone:
             record(cursor, FORGOTTEN, f"{gone} rows older than {days} days", who=None, via="retention")
     return gone
+
+
+def forget_events(database: Database, days: int) -> int:
+    """Drop events, and requests of runs, that are older; how many went.
+
+    The highest number of those that went is kept: whoever has seen less is told that he missed some.
+    """
+    old = {"days": days}
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(_FORGET_EVENTS, old)
+        gone = int((cursor.fetchone() or (0,))[0])
+        for relation, stamp in (("pending_events", "happened_at"), ("run_requests", "asked_at")):
+            delete = sql.SQL("DELETE FROM {} WHERE {} < now() - make_interval(days => %(days)s)")
+            cursor.execute(delete.format(sql.Identifier(relation), sql.Identifier(stamp)), old)
+            gone += cursor.rowcount
+    return gone
+
+
+_FORGET_EVENTS = """
+WITH gone AS (
+    DELETE FROM events WHERE happened_at < now() - make_interval(days => %(days)s) RETURNING event_id
+), marked AS (
+    INSERT INTO event_marks (mark, reached) SELECT 'dropped', max(event_id) FROM gone HAVING count(*) > 0
+    ON CONFLICT (mark) DO UPDATE SET reached = greatest(event_marks.reached, EXCLUDED.reached)
+)
+SELECT count(*) FROM gone
+"""
 
 
 def dropped_before(database: Database, relation: str) -> dt.datetime | None:

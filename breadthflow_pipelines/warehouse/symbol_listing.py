@@ -15,9 +15,9 @@ from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
 
-_BETWEEN = ":"  # no name of a universe has one, and no day; a symbol may
+BETWEEN = ":"  # no name of a universe has one, and no day; a symbol may
 # Who they are of; behind the alias s.
-_NAMED = "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id)"
+NAMED = "JOIN security_symbols n USING (security_id) JOIN securities USING (security_id)"
 _RECORD = ", ".join(f"r.{name}" for name in SIGNAL_RECORD)
 _UNSHOWN = frozenset({"security_id", "computed_at"})
 
@@ -30,12 +30,12 @@ class Address(NamedTuple):
     session: dt.date
 
     def __str__(self) -> str:
-        return _BETWEEN.join(map(str, self))
+        return BETWEEN.join(map(str, self))
 
 
 def is_address(signal_id: str) -> bool:
     """Whether an id is meant to be that of a member's signal; those of universes are hexadecimal."""
-    return _BETWEEN in signal_id
+    return BETWEEN in signal_id
 
 
 def address_of(signal_id: str) -> Address:
@@ -44,8 +44,8 @@ def address_of(signal_id: str) -> Address:
     Raises:
         RequestError: it has not all of them, or its day is not one.
     """
-    universe, _, rest = signal_id.partition(_BETWEEN)
-    symbol, _, day = rest.rpartition(_BETWEEN)
+    universe, _, rest = signal_id.partition(BETWEEN)
+    symbol, _, day = rest.rpartition(BETWEEN)
     if not universe or not symbol or not (session := _day(day)):
         raise RequestError(
             f"{signal_id} does not name a signal: that of a member is universe:symbol:session, as in "
@@ -81,13 +81,13 @@ def symbol_signals(
     standing.check_universe(database, universe)
     symbol = find_symbol(database, symbol)
     if first is None and last is None:
-        _, first = _reach(database, universe)
+        _, first = reach(database, universe)
         last = first
     where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
     rows = rows_of(
         database,
         f"SELECT symbol, s.*, p.*, synthetic, {_RECORD} FROM symbol_signals s "
-        f"JOIN price_indicators p USING (universe, session, security_id) {_NAMED} {RECORD_OF_MEMBERS} "
+        f"JOIN price_indicators p USING (universe, session, security_id) {NAMED} {RECORD_OF_MEMBERS} "
         f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
         values,
     )
@@ -96,10 +96,11 @@ def symbol_signals(
     return [_shown(row) for row in rows]
 
 
-def symbol_signal(database: Database, address: Address) -> Row:
+def symbol_signal(database: Database, address: Address, *, with_close: bool = True) -> Row:
     """A member's signal with its votes, close, indicators and record, and the state of its session.
 
-    Indicators are null where they are not stored beside the signal.
+    Indicators are null where they are not stored beside the signal. with_close: whether the login may see what vendors
+    delivered; else the close is null.
 
     Raises:
         RequestError: there is no such signal; says what is wrong with the address.
@@ -107,11 +108,12 @@ def symbol_signal(database: Database, address: Address) -> Row:
     universe, _, session = address
     standing.check_universe(database, universe)
     symbol = find_symbol(database, address.symbol)
+    close = "b.close" if with_close else "NULL::double precision AS close"
     # An outer join's columns come first: what it lacks would else take the place of the signal's own.
     rows = rows_of(
         database,
-        f"SELECT p.*, b.close, i.state, symbol, s.*, synthetic, {_RECORD} "
-        f"FROM symbol_signals s {_NAMED} {RECORD_OF_MEMBERS} LEFT JOIN price_indicators p "
+        f"SELECT p.*, {close}, i.state, symbol, s.*, synthetic, {_RECORD} "
+        f"FROM symbol_signals s {NAMED} {RECORD_OF_MEMBERS} LEFT JOIN price_indicators p "
         "ON (p.universe, p.session, p.security_id) = (s.universe, s.session, s.security_id) "
         "LEFT JOIN sound_bars b ON (b.security_id, b.session) = (s.security_id, s.session) "
         "LEFT JOIN breadth_indicators i "
@@ -129,7 +131,7 @@ def _shown(row: Row) -> Row:
     return {**shown, "signal_id": str(Address(row["universe"], row["symbol"], row["session"]))}
 
 
-def _reach(database: Database, universe: str) -> tuple[dt.date, dt.date]:
+def reach(database: Database, universe: str) -> tuple[dt.date, dt.date]:
     """The first and the last session with a signal of a member.
 
     Raises:
@@ -150,7 +152,7 @@ def _reach(database: Database, universe: str) -> tuple[dt.date, dt.date]:
 def _no_signal(database: Database, address: Address) -> RequestError:
     """Why an address leads nowhere: its day, or its symbol."""
     universe, symbol, session = address
-    first, last = _reach(database, universe)
+    first, last = reach(database, universe)
     if not first <= session <= last:
         return RequestError(f"Members of {universe} have signals from {first} through {last}, and none on {session}.")
     rows = rows_of(

@@ -26,6 +26,7 @@ from breadthflow_pipelines.model.vocabulary import (
     DEADLINE,
     DECIDED,
     DROPOUT,
+    EVENT_KINDS,
     GROUPINGS,
     HORIZONS,
     LAPSED,
@@ -36,6 +37,7 @@ from breadthflow_pipelines.model.vocabulary import (
     STATES,
     STATUSES,
     THRESHOLD_KINDS,
+    TOKEN_ROLES,
     VARIATIONS,
     VERDICTS,
     WHOLE,
@@ -164,6 +166,7 @@ rejected_bars = sa.Table(
         nullable=True,
     ),
     sa.CheckConstraint("cardinality(reasons) > 0", name="has_reason"),
+    sa.Index("rejected_bars_of_session", "session"),
     comment="Rows that broke the contract of bars, as they came, with the reasons",
 )
 
@@ -189,6 +192,7 @@ bar_revisions = sa.Table(
         "kind", sa.Text(), "restatement or correction; null: changed before the two were distinguished", nullable=True
     ),
     _among("kind", get_args(BarChange), "kind_known"),
+    sa.Index("bar_revisions_of_session", "session"),
     comment="Every value of a bar that a source changed later, old and new",
 )
 
@@ -306,6 +310,7 @@ quarantined_bars = sa.Table(
         "AND num_nonnulls(decided_at, decided_by, reason) IN (0, 3)",
         name="decision_is_signed",
     ),
+    sa.Index("quarantined_bars_of_session", "session"),
     comment="Bars that keep their contract and cannot be right: by which rule, on what evidence, and who decided what",
 )
 
@@ -394,6 +399,48 @@ audit = sa.Table(
     comment="Who launched, decided, restored or erased what, when and from where; rows are added and stay",
 )
 
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    _column("token_id", sa.Text(), "the part of the token that is no secret", primary_key=True),
+    _column("held_by", sa.Text(), "whose it is; the audit has it as who"),
+    _column("role", sa.Text(), "viewer: reads; operator: also starts and ends runs"),
+    _column("secret_hash", sa.Text(), "Argon2 hash of the rest of the token"),
+    _column("created_at", sa.DateTime(timezone=True), "when it was made", server_default=NOW),
+    _column("created_by", sa.Text(), "by whom"),
+    _column("expires_at", sa.DateTime(timezone=True), "from when on it is refused; null: never", nullable=True),
+    _column("revoked_at", sa.DateTime(timezone=True), "when it was revoked; null: it was not", nullable=True),
+    _column("revoked_by", sa.Text(), "by whom", nullable=True),
+    _column("last_used_at", sa.DateTime(timezone=True), "when it last let someone in, to a minute", nullable=True),
+    _among("role", TOKEN_ROLES, "role_known"),
+    sa.CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revocation_is_signed"),
+    comment="Tokens of the API; only their holders know their secrets",
+)
+
+page_sessions = sa.Table(
+    "page_sessions",
+    metadata,
+    _column("session_hash", sa.Text(), "SHA-256 of what the browser holds", primary_key=True),
+    _column("token_id", sa.Text(), "the token that was shown"),
+    _column("began_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    _column("expires_at", sa.DateTime(timezone=True), "from when on it is refused"),
+    sa.ForeignKeyConstraint(["token_id"], ["api_tokens.token_id"]),
+    comment="Who is logged in to the page; only browsers know what their sessions are called",
+)
+
+store_changes = sa.Table(
+    "store_changes",
+    metadata,
+    _column(
+        "transaction",
+        sa.BigInteger(),
+        "the server's number of a transaction that changed what the API shows",
+        primary_key=True,
+        autoincrement=False,
+    ),
+    comment="What answers of the API are dated by; a trigger of each table that it shows writes them",
+)
+
 retentions = sa.Table(
     "retentions",
     metadata,
@@ -401,6 +448,65 @@ retentions = sa.Table(
     _column("dropped_before", sa.DateTime(timezone=True), "rows that were over before this moment were dropped"),
     _column("dropped_at", sa.DateTime(timezone=True), "when last", server_default=NOW),
     comment="From which tables old rows were dropped, and how old they were",
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column(
+        "event_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="in the order in which listeners get them; given under a lock, so that none appears below another",
+    ),
+    _column("kind", sa.Text(), "what happened"),
+    _column("happened_at", sa.DateTime(timezone=True), "when"),
+    _column("about", JSONB(), "what it is about"),
+    _column("dagster_id", sa.BigInteger(), "its entry in Dagster's log; null: the store's", nullable=True),
+    sa.UniqueConstraint("dagster_id"),
+    _among("kind", EVENT_KINDS, "kind_known"),
+    sa.Index("events_by_time", "happened_at"),
+    comment="What listeners were told, or will be when they ask: runs, failed checks, new sessions and signals",
+)
+
+pending_events = sa.Table(
+    "pending_events",
+    metadata,
+    sa.Column(
+        "pending_id",
+        sa.BigInteger(),
+        sa.Identity(always=True),
+        primary_key=True,
+        comment="no order that listeners could rely on: others with lower ones may be committed later",
+    ),
+    _column("kind", sa.Text(), "what happened"),
+    _column("happened_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("about", JSONB(), "what it is about"),
+    _among("kind", EVENT_KINDS, "kind_known"),
+    comment="Events of the store, written with what they tell of, that have no number yet",
+)
+
+event_marks = sa.Table(
+    "event_marks",
+    metadata,
+    _column("mark", sa.Text(), "read: of Dagster's log; dropped: of events", primary_key=True),
+    _column("reached", sa.BigInteger(), "all up to this number are read, or dropped"),
+    _among("mark", ("read", "dropped"), "mark_known"),
+    comment="How far Dagster's log was read for events, and up to which number old events were dropped",
+)
+
+run_requests = sa.Table(
+    "run_requests",
+    metadata,
+    _column("request_id", sa.Text(), "random; a tag of the run that was launched for it", primary_key=True),
+    _column("who", sa.Text(), "the user; null where nobody has to say", nullable=True),
+    _column("key_hash", sa.Text(), "of the user and the idempotency key, where one came", nullable=True),
+    _column("body_hash", sa.Text(), "of what was requested"),
+    _column("asked_at", sa.DateTime(timezone=True), "when", server_default=NOW),
+    _column("run_id", sa.Text(), "the run that answers it; null: none was launched yet", nullable=True),
+    sa.UniqueConstraint("key_hash"),
+    comment="Runs that were requested by API, so that a request that is sent again starts no second run",
 )
 
 exchange_breadth = sa.Table(
@@ -438,6 +544,7 @@ rejected_counts = sa.Table(
     _column("reason", sa.Text(), "the rule that it breaks"),
     _column("run_id", sa.Text(), "the run that met it first"),
     _column("rejected_at", sa.DateTime(timezone=True), "when that was", server_default=NOW),
+    sa.Index("rejected_counts_of_session", "session"),
     comment="Rows of published counts that broke their contract, with the reason",
 )
 

@@ -32,7 +32,7 @@ class Served:
         self.home, self.settings = home, {"home": home, "start": start, **settings}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [BREADTHFLOW, "up", "--port", str(self.port), *options],
+            [BREADTHFLOW, "up", "--port", str(self.port), "--api-port", "0", *options],  # the last one counts
             env=environment(**self.settings),
             cwd="/",
             stderr=subprocess.PIPE,

@@ -48,7 +48,7 @@ class Up:
     def __init__(self, settings: dict[str, object]) -> None:
         self.port = free_port()
         self.process = subprocess.Popen(
-            [BREADTHFLOW, "up", "--port", str(self.port)],
+            [BREADTHFLOW, "up", "--port", str(self.port), "--api-port", "0"],
             env=environment(**settings),
             cwd="/",
             stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
 import psycopg2
 import pytest
@@ -95,6 +96,25 @@ def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
     assert {process.name() for process in processes_of(home)} == {"postgres"}
 
 
+def test_the_api_is_served_beside_it_and_comes_back(serve: Callable[..., Served], home: Path) -> None:
+    port = free_port()
+    up = serve(this_month(), "--api-port", str(port)).wait_until_ready()
+    up.wait(lambda: up.said(f"API and page: http://127.0.0.1:{port}  (breadthflow token create NAME makes"))
+    token = breadthflow("token", "create", "a test", **up.settings).stdout.strip()
+
+    def asked(path: str, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60).status_code
+
+    assert asked("/v1/universes", token) == 200
+    assert asked("/v1/universes", token[:-1]) == 401
+    up.child("serve").kill()
+    up.wait(lambda: up.said("The API runs again."))
+    assert asked("/health", token) == 200
+    assert up.stop() == 0
+    assert processes_of(home) == []
+
+
 def test_figures_are_served_beside_it_and_what_serves_them_comes_back(serve: Callable[..., Served], home: Path) -> None:
     port = free_port()
     up = serve(this_month(), "--metrics-port", str(port)).wait_until_ready()
@@ -116,14 +136,14 @@ def test_the_second_up_on_a_store_is_told_of_the_first_and_touches_nothing(
     up = serve(this_month()).wait_until_ready()
     before = sorted(process.pid for process in processes_of(home))
     with private_home() as other:
-        taken = breadthflow("up", "--port", up.port, home=other)
+        taken = breadthflow("up", "--port", up.port, "--api-port", 0, home=other)
     assert (taken.returncode, f"Port {up.port} is taken" in taken.stderr) == (2, True)
-    second = breadthflow("up", "--port", free_port(), **up.settings)
+    second = breadthflow("up", "--port", free_port(), "--api-port", 0, **up.settings)
     assert second.returncode == 2
     assert f"http://127.0.0.1:{up.port}, process {up.process.pid}" in second.stderr
     url = breadthflow("db", "url", **up.settings).stdout.strip()
     with private_home() as other:
-        elsewhere = breadthflow("up", "--port", free_port(), home=other, database_url=url)
+        elsewhere = breadthflow("up", "--port", free_port(), "--api-port", 0, home=other, database_url=url)
     assert elsewhere.returncode == 2
     assert f"breadthflow up, process {up.process.pid}, port {up.port}" in elsewhere.stderr
     assert sorted(process.pid for process in processes_of(home)) == before

@@ -31,6 +31,13 @@ INTERNAL = {
     "hole_decisions": "people",
     "audit": "people, and whatever launches runs",
     "retentions": "what drops old rows once a day",
+    "api_tokens": "people",
+    "page_sessions": "whoever logs in to the page",
+    "store_changes": "whatever changes what the API shows",
+    "events": "whoever listens first, and numbers them",
+    "pending_events": "with new sessions and signals",
+    "event_marks": "with events, and what drops old rows once a day",
+    "run_requests": "people, by API",
 }
 
 

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from breadthflow_pipelines.model.datasets import DAILY_JOB
+from breadthflow_pipelines.model.run_tags import range_tags
 from breadthflow_pipelines.orchestration import check_statuses
-from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.orchestration.automation.test_sensors import Sensor

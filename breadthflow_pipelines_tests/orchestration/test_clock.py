@@ -7,7 +7,8 @@ import pytest
 
 from breadthflow_pipelines.contracts.bars import bar_contract
 from breadthflow_pipelines.contracts.verdict import judge
-from breadthflow_pipelines.orchestration.partitions import Span, range_tags, span_of
+from breadthflow_pipelines.model.run_tags import range_tags
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.sessions import ExchangeCalendar, due_session, exchange_calendar
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines_tests.contracts.test_bars import bars

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import HeldError, RequestError
+from breadthflow_pipelines.model.run_tags import range_tags
 from breadthflow_pipelines.orchestration import gates, planning, runs
-from breadthflow_pipelines.orchestration.partitions import Span, range_tags
+from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import bar_store, decisions, holds, rejections, verdicts

@@ -11,11 +11,13 @@ from dagster._core.workspace.context import WorkspaceRequestContext
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.model.datasets import DAILY_JOB
+from breadthflow_pipelines.model.run_tags import REQUEST_TAG
 from breadthflow_pipelines.orchestration.execution import origin_of
 from breadthflow_pipelines.orchestration.launches import AuditedRunCoordinator
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.audit_store import present_user
+from breadthflow_pipelines.warehouse.run_requests import stored_request
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 
 
@@ -75,6 +77,27 @@ def test_a_run_of_the_queue_is_noted_by_who_put_it_there(
     assert noted(store) == [(who, "launched", f"{DAILY_JOB}, 2023-01", via)]
     [row] = audited(store.database, None, None, None)
     assert row["run_id"] == run.run_id
+
+
+def test_a_run_that_the_api_asked_for_is_noted_with_the_user_of_the_request(store: Store) -> None:
+    request = stored_request(store.database, "alice", "a key", "a body")
+    run = submit(store, queued(store, {REQUEST_TAG: request.request_id}), HEADERS)
+    assert noted(store) == [("alice", "launched", DAILY_JOB, "api")]
+    assert stored_request(store.database, "alice", "a key", "a body").run_id == run.run_id
+
+
+def test_a_tag_that_is_copied_or_invented_names_nobody(store: Store) -> None:
+    request = stored_request(store.database, "alice", None, "a body")
+    submit(store, queued(store, {REQUEST_TAG: request.request_id}), HEADERS)
+    for tag in (request.request_id, "invented"):  # as "Re-execute" copies it; as somebody types it
+        submit(store, queued(store, {REQUEST_TAG: tag}), HEADERS)
+    submit(store, queued(store, {REQUEST_TAG: request.request_id, "dagster/retry_number": "1"}))
+    assert [(who, via) for who, _, _, via in noted(store)] == [
+        ("alice", "api"),
+        (None, "ui"),
+        (None, "ui"),
+        (None, "retry 1"),
+    ]
 
 
 def test_a_run_that_is_handed_in_twice_is_noted_once(store: Store) -> None:

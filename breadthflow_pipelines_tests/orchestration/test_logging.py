@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from breadthflow_pipelines.model.run_tags import THROUGH_TAG
 from breadthflow_pipelines.observability.logs import configure, log
-from breadthflow_pipelines.orchestration.partitions import THROUGH_TAG
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.orchestration.conftest import Store

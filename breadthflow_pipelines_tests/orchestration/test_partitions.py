@@ -7,16 +7,9 @@ from itertools import pairwise
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.orchestration.partitions import (
-    Span,
-    check_within_history,
-    first_to_refresh,
-    monthly,
-    months_between,
-    range_tags,
-    span_of,
-)
-from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.model.run_tags import range_tags
+from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, monthly, months_between, span_of
+from breadthflow_pipelines.sessions import check_within_history, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
 SETTINGS = Settings(start="2022-11")
@@ -106,13 +99,14 @@ def test_range_that_cannot_be_run_is_refused_with_the_reason(
 ) -> None:
     frozen(CLOSED)
     with pytest.raises(RequestError) as refused:
-        check_within_history(day(first), day(last), SETTINGS, CALENDAR)
+        check_within_history(day(first), day(last), SETTINGS.start_date, CALENDAR)
     assert message in str(refused.value)
 
 
 def test_range_that_can_be_run_is_not_refused(frozen: Callable[[dt.date], None]) -> None:
     frozen(CLOSED)
-    check_within_history(day("2022-11-01"), day("2024-12-31"), SETTINGS, CALENDAR)  # ends in the future: cut there
+    in_the_future = day("2024-12-31")  # cut where sessions have closed
+    check_within_history(day("2022-11-01"), in_the_future, SETTINGS.start_date, CALENDAR)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +131,7 @@ def test_history_may_begin_long_ago(start: str) -> None:
     assert months[0] == start
     span = span_of({"dagster/partition": start}, settings, CALENDAR)
     assert 19 < len(CALENDAR.between(span.start, span.end)) < 27  # with Saturdays
-    check_within_history(span.start, span.end, settings, CALENDAR)
+    check_within_history(span.start, span.end, settings.start_date, CALENDAR)
 
 
 @pytest.mark.parametrize(

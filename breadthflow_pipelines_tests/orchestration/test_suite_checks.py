@@ -10,8 +10,9 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.model.run_tags import range_tags
 from breadthflow_pipelines.orchestration import runs
-from breadthflow_pipelines.orchestration.partitions import range_tags, span_of
+from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.run_reports import RunReport
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_NAMES, SUITES, days_judged
 from breadthflow_pipelines.orchestration.wiring import build

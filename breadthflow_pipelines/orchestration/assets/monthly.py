@@ -12,9 +12,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holds import AssetHolds, refuse_held
-from breadthflow_pipelines.orchestration.partitions import FORMAT, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import Span, span_of
 from breadthflow_pipelines.orchestration.pending_changes import Scope, with_pending_changes
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts

@@ -9,9 +9,9 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import NEXT_LINE, HeldError, UnreachableError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, PUBLISHED_JOB
+from breadthflow_pipelines.model.run_tags import THROUGH_TAG, months_of
 from breadthflow_pipelines.observability.alerts import Alert, Alerter
 from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
-from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
 from breadthflow_pipelines.orchestration.step_failures import step_failure
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import Settings
@@ -141,17 +141,12 @@ def _errors_only(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[dg.Asse
 
 def _place(run: dg.DagsterRun, where: Sequence[str]) -> str:
     """Asset or check, run, months and session, as far as the run names them."""
-    start, end = _months(run)
+    start, end = months_of(run.tags) or ("", "")
     parts = [*where, f"run {run.run_id[:8]} of {run.job_name}"]
     if start:
         parts.append(f"month {start}" if start == end else f"months {start} to {end}")
     session = run.tags.get(SESSION_TAG) or run.tags.get(THROUGH_TAG)
     return ", ".join([*parts, f"session {session}"] if session else parts)
-
-
-def _months(run: dg.DagsterRun) -> tuple[str, str]:
-    one = run.tags.get(PARTITION_TAG, "")
-    return run.tags.get(RANGE_START_TAG, one), run.tags.get(RANGE_END_TAG, one)
 
 
 def _rerun(run: dg.DagsterRun) -> str:
@@ -164,7 +159,7 @@ def _rerun(run: dg.DagsterRun) -> str:
             config = config.get(part, {})
         if config.get("exchange"):
             return f"breadthflow import-breadth {config.get('directory')} --exchange {config['exchange']}"
-    start, end = _months(run)
+    start, end = months_of(run.tags) or ("", "")
     if not start or SESSION_TAG in run.tags:
         return "breadthflow run"
     year, month = map(int, end.split("-"))

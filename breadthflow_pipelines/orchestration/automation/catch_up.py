@@ -10,10 +10,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.model.datasets import DAILY_JOB
+from breadthflow_pipelines.model.run_tags import FORMAT, range_tags
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.automation.schedules import MISSED_AFTER
 from breadthflow_pipelines.orchestration.holds import first_hold
-from breadthflow_pipelines.orchestration.partitions import FORMAT, first_to_refresh, range_tags
+from breadthflow_pipelines.orchestration.partitions import first_to_refresh
 from breadthflow_pipelines.orchestration.planning import (
     first_day_due_or_recent,
     held_sessions,

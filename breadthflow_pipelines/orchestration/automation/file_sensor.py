@@ -8,10 +8,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.model.gates import listed
+from breadthflow_pipelines.model.run_tags import FORMAT, range_tags
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.automation.file_arrivals import Folder, key, look, ranges
 from breadthflow_pipelines.orchestration.automation.folder_state import ArrivedFile, FolderState
-from breadthflow_pipelines.orchestration.partitions import FORMAT, range_tags
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.sessions import exchange_calendar

@@ -23,8 +23,8 @@ from breadthflow_pipelines.model.datasets import (
     WEEKLY_ASSETS,
     WEEKLY_JOB,
 )
+from breadthflow_pipelines.model.run_tags import range_tags
 from breadthflow_pipelines.orchestration.automation.upkeep import UpkeepJobs
-from breadthflow_pipelines.orchestration.partitions import range_tags
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import EVENING, ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings

@@ -3,10 +3,11 @@
 import dagster as dg
 
 from breadthflow_pipelines.model.gates import listed
+from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.orchestration import gates
 from breadthflow_pipelines.orchestration.check_results import result
 from breadthflow_pipelines.orchestration.checks.judging import days, gate_result, run_span, sessions_held
-from breadthflow_pipelines.orchestration.partitions import FORMAT, span_of
+from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import latest_bars
 from breadthflow_pipelines.orchestration.ui_metadata import shown

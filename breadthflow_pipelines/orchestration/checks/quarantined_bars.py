@@ -8,10 +8,10 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.model.gates import CROWDED
+from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.model.vocabulary import DOUBTED, PROPOSED
 from breadthflow_pipelines.orchestration.check_results import faults_by_month, result
 from breadthflow_pipelines.orchestration.checks.judging import days, gate_result, run_span
-from breadthflow_pipelines.orchestration.partitions import FORMAT
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.reports.tables import text

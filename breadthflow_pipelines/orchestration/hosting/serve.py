@@ -17,12 +17,15 @@ from breadthflow_pipelines.orchestration.hosting.claim import Holder, claimed
 from breadthflow_pipelines.orchestration.hosting.family import end, family, run_workers
 from breadthflow_pipelines.orchestration.hosting.instance import prepare_dagster_home
 from breadthflow_pipelines.orchestration.hosting.services import (
+    API,
     CODE_SERVER,
     DAEMON,
     EXPORTER,
     HOST,
     WEBSERVER,
+    ApiAt,
     StoreService,
+    api,
     children,
     client_name,
     exporter,
@@ -31,6 +34,7 @@ from breadthflow_pipelines.orchestration.hosting.services import (
 from breadthflow_pipelines.orchestration.hosting.supervisor import Hurried, Say, Supervisor, sentence
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import presence
+from breadthflow_pipelines.warehouse.bounded import reader_of
 from breadthflow_pipelines.warehouse.database import dagster_url, open_database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.presence import Claim
@@ -39,12 +43,13 @@ POLL_SECONDS = 0.2
 ROTATE_SECONDS = 60
 # Seconds that each has to stop by itself. A run inside a library call notices when that returns.
 DAEMON_STOP, RUNS_STOP, WEBSERVER_STOP, CODE_SERVER_STOP, EXPORTER_STOP, LEFT_STOP = 20, 30, 10, 10, 5, 5
+API_STOP = 10
 
 
-def serve(settings: Settings, port: int, say: Say, metrics_port: int | None = None) -> int:
+def serve(settings: Settings, port: int, say: Say, metrics_port: int | None = None, api_at: ApiAt | None = None) -> int:
     """Keep all of it running until Ctrl-C, SIGTERM or a failure that a restart does not mend; gives the exit status.
 
-    metrics_port: where to serve figures to Prometheus as well, if anywhere.
+    metrics_port, api_at: where to serve figures to Prometheus and the API as well, if anywhere.
 
     Raises:
         RequestError: the store has an `up` already, or the port is taken; nothing was touched.
@@ -57,10 +62,12 @@ def serve(settings: Settings, port: int, say: Say, metrics_port: int | None = No
         _refuse_taken(port, "--port")
         if metrics_port is not None:
             _refuse_taken(metrics_port, "--metrics-port")
+        if api_at is not None:
+            _refuse_taken(api_at.port, "--api-port")
         os.environ["PGAPPNAME"] = client_name(holder)
         server = EmbeddedServer(settings.home) if settings.database_url is None else None
         try:
-            return _serve_store(settings, holder, server, metrics_port, stops, say)
+            return _serve_store(settings, holder, server, metrics_port, api_at, stops, say)
         except BreadthFlowError:
             if stops.asked:  # Ctrl-C ends what starts PostgreSQL as well
                 return 0
@@ -75,6 +82,7 @@ def _serve_store(
     holder: Holder,
     server: EmbeddedServer | None,
     metrics_port: int | None,
+    api_at: ApiAt | None,
     stops: "_Stops",
     say: Say,
 ) -> int:
@@ -87,12 +95,16 @@ def _serve_store(
     started = [*children(settings, holder, home, url, dagster, store.name)]
     if metrics_port is not None:
         started.append(exporter(settings, holder, home, url, dagster, metrics_port))
+    if api_at is not None and _can_read(url, say):
+        started.append(api(settings, holder, home, url, dagster, api_at, store.name))
 
     def answered(name: str) -> None:
         if name == WEBSERVER:
             say(f"Dagster UI: {holder.address}  (Ctrl-C stops everything)")
         elif name == EXPORTER:
             say(f"Metrics: {metrics_address(metrics_port or 0)}")
+        elif name == API and api_at is not None:
+            say(f"API and page: {api_at.address}  ({_whom(api_at)})")
 
     supervisor = Supervisor([store, *started], say, answered=answered)
     try:
@@ -102,6 +114,22 @@ def _serve_store(
     finally:
         _stop(supervisor, holder, settings, dagster, stops, say)
         claim.release()
+
+
+def _can_read(url: str, say: Say) -> bool:
+    """Whether this login may read as the API does; without that, all else is served."""
+    try:
+        reader_of(url)
+    except RequestError as error:
+        say(f"The API is not started. {error}")
+        return False
+    return True
+
+
+def _whom(api_at: ApiAt) -> str:
+    if api_at.open:
+        return "open: whoever is on this machine needs no token"
+    return "breadthflow token create NAME makes a token for it"
 
 
 def _watch(supervisor: Supervisor, store: StoreService, logs: Sequence[Path], stops: "_Stops", say: Say) -> int:
@@ -125,13 +153,14 @@ def _watch(supervisor: Supervisor, store: StoreService, logs: Sequence[Path], st
 
 
 def _stop(supervisor: Supervisor, holder: Holder, settings: Settings, dagster: str, stops: "_Stops", say: Say) -> None:
-    """Stop all that was started: the daemon, which launches runs, then runs, the webserver and the code server."""
+    """Stop all that was started: the API and the daemon, which launch runs, then runs, and what they need."""
     hurried = stops.hurry_from_now()
 
     def stop(name: str, seconds: float) -> None:
         if supervisor.stop(name, seconds, hurried):
             say(f"{sentence(name)} stopped.")
 
+    stop(API, API_STOP)
     stop(DAEMON, DAEMON_STOP)
     _stop_runs(holder, hurried, say)
     stop(WEBSERVER, WEBSERVER_STOP)

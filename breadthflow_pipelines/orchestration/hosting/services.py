@@ -9,6 +9,7 @@ import re
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from breadthflow_pipelines.errors import DiskFullError
@@ -25,7 +26,7 @@ from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 HOST = "127.0.0.1"
 DATABASE, CODE_SERVER, WEBSERVER, DAEMON = "the database", "the code server", "the webserver", "the daemon"
-EXPORTER = "the exporter of metrics"
+EXPORTER, API = "the exporter of metrics", "the API"
 _COMMAND = "from breadthflow_pipelines.cli import main; main()"
 SOCKET = "code-server.sock"
 WORKSPACE = "workspace.yaml"  # in DAGSTER_HOME: where the webserver and the daemon find the code server
@@ -135,6 +136,32 @@ def exporter(settings: Settings, holder: Holder, home: Path, url: str, dagster_u
         log=home / "metrics.log",
         environment=_environment(settings, holder, home, url, dagster_url),
         silence=120,  # each of two databases has ten seconds to answer
+    )
+
+
+@dataclass(frozen=True)
+class ApiAt:
+    """Where the API is served. open: whether it asks nobody for a token."""
+
+    port: int
+    open: bool = False
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def api(settings: Settings, holder: Holder, home: Path, url: str, dagster_url: str, at: ApiAt, database: str) -> Child:
+    """What serves the API and the page. Runs go through the webserver; reading goes on without it."""
+    environment = _environment(settings, holder, home, url, dagster_url)
+    return Child(
+        API,
+        [sys.executable, "-c", _COMMAND, "serve", "--port", str(at.port), *(["--open"] if at.open else [])],
+        lambda: page_answers(f"{at.address}/health"),
+        log=home / "api.log",
+        environment={**environment, "BREADTHFLOW_WEBSERVER_URL": holder.address},
+        needs=[database],
+        silence=120,
     )
 
 

@@ -13,6 +13,7 @@ from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.warehouse.change_listing import forget_changes
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, locate
 from breadthflow_pipelines.warehouse.retention import (
     OldRun,
@@ -22,7 +23,12 @@ from breadthflow_pipelines.warehouse.retention import (
     old_runs,
     runs_without_news,
 )
-from breadthflow_pipelines.warehouse.store_retention import forget_audit, forget_rejected, forget_revisions
+from breadthflow_pipelines.warehouse.store_retention import (
+    forget_audit,
+    forget_events,
+    forget_rejected,
+    forget_revisions,
+)
 
 MOST_RUNS = 500  # at a time; a history of years is thinned out over some days
 LOOK_SECONDS = 3600
@@ -101,5 +107,7 @@ def _forget_rows(settings: Settings) -> int:
         (settings.keep_revisions_days, forget_revisions),
         (settings.keep_rejected_days, forget_rejected),
         (settings.keep_audit_days, forget_audit),
+        (settings.keep_events_days, forget_events),
     )
+    forget_changes(locate(settings))
     return sum(forget(locate(settings), days) for days, forget in kept if days is not None)

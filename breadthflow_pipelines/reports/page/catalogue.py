@@ -1,6 +1,6 @@
 """The charts of a page: of which columns each is drawn, its levels, and which rules' signals are marked in it.
 
-Adding a chart is adding an entry. How they stand in the page: charts.py; how they are drawn: page.js.
+Adding a chart is adding an entry. How they stand in the page: charts.py; how they are drawn: charts.js.
 """
 
 from collections.abc import Mapping

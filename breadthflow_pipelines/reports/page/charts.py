@@ -74,7 +74,7 @@ def _drawn(chart: Chart, shown: Sequence[Series], wide: pl.DataFrame) -> Element
 
 
 def _place(name: str, panes: int, spoken: str) -> Element:
-    """Where page.js draws, and what a screen reader says of it."""
+    """Where charts.js draws, and what a screen reader says of it."""
     return element("div", class_=f"chart panes-{panes}", id=f"chart-{name}", role="img", tabindex=0, aria_label=spoken)
 
 

@@ -26,7 +26,7 @@ FIRST_RANGE = "2 years"
 
 def page(facts: Facts) -> str:
     """The page of a universe, as the text of an HTML file. The same facts give the same text."""
-    library, own = chart_library(), "\n".join(_own(name) for name in ("evidence.js", "page.js"))
+    library, own = chart_library(), "\n".join(_own(name) for name in ("evidence.js", "charts.js", "page.js"))
     name = f"{facts.universe} (SYNTHETIC)" if facts.synthetic else facts.universe
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {_hash(library)} {_hash(own)}"
     head = element(

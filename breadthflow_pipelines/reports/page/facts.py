@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from breadthflow_pipelines.indicators.breadth_catalogue import CATALOGUE
 from breadthflow_pipelines.model.vocabulary import SESSION_RULES
 
 Row = Mapping[str, Any]
@@ -79,6 +80,13 @@ class Facts:
             own = self._signals.filter(rule=rule).select("session", pl.col("value").alias(rule))
             wide = wide.join(own, on="session", how="left", maintain_order="left")
         return wide
+
+
+def completed(breadth: pl.DataFrame) -> pl.DataFrame:
+    """Breadth with every indicator of this program: one that the store does not have yet is unknown."""
+    return breadth.with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in CATALOGUE if name not in breadth.columns
+    )
 
 
 def _read(signals: pl.DataFrame) -> list[Row]:

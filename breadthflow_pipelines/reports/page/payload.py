@@ -29,7 +29,7 @@ _EPOCH = dt.date(1970, 1, 1)
 
 
 def payload(facts: Facts) -> dict[str, Any]:
-    """What page.js draws from.
+    """What charts.js draws from.
 
     days: since 1970, by session. columns: by name, decimals and the values rounded to them. charts, heat, events: as
     they are drawn; an event is at the number of its session.

@@ -10,6 +10,7 @@ from breadthflow_pipelines.model.vocabulary import BREADTH_SCORE, BUY, CONVICTIO
 from breadthflow_pipelines.reports.page.armed import is_armed
 from breadthflow_pipelines.reports.page.facts import Facts, Row
 from breadthflow_pipelines.reports.page.markup import Child, element, signal_link
+from breadthflow_pipelines.reports.records import record_line
 from breadthflow_pipelines.reports.svg import figure
 from breadthflow_pipelines.reports.tables import text
 from breadthflow_pipelines.signals.rules import (
@@ -68,7 +69,9 @@ def _measure(facts: Facts, rule: str, scale: str) -> list[Child]:
         return ["not known yet: history is too short"]
     when = "" if signal["session"] == facts.now["session"] else f", of {signal['session']}"
     action = element("strong", signal["action"], class_=f"action {signal['action']}")
-    note = f" {scale}{when}; confidence {text(signal['confidence'])}. "
+    record = record_line(signal)
+    known = f" Record then: {record}." if record else ""
+    note = f" {scale}{when}; confidence {text(signal['confidence'])}.{known} "
     return [action, f" {text(signal['value'])}", note, signal_link(signal["signal_id"], "Evidence")]
 
 
@@ -95,7 +98,9 @@ def _thrusts(facts: Facts) -> Iterator[Element]:
         links: list[Child] = []
         for event in events:
             links += [", " if links else None, signal_link(event["signal_id"], event["rule"])]
-        yield element("li", links, f" ({dimension.replace('_', ' ')}): {when}{more}")
+        records = [record for record in map(record_line, events) if record]
+        known = f". Record then: {'; '.join(records)}" if records else ""
+        yield element("li", links, f" ({dimension.replace('_', ' ')}): {when}{more}{known}")
 
 
 def changes(facts: Facts) -> Iterator[str]:

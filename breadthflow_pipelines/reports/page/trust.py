@@ -6,7 +6,8 @@ from breadthflow_pipelines.model.vocabulary import MONTH, PROVISIONAL, YEAR
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.markup import element, table
 
-_KINDS = {
+# By kind of fault, what it means.
+KINDS = {
     "rejected bar": "broke the contract of bars, and is left out",
     "rejected line": "a published line that broke its contract, and is left out",
     "quarantined bar": "keeps the contract and cannot be right; left out until somebody decides",
@@ -26,7 +27,7 @@ def quality(facts: Facts) -> Element:
     """What is left out, doubted, revised or held, by kind and reason."""
     provisional = facts.breadth.filter(state=PROVISIONAL).height
     rows = [
-        [kind, what, f"{rows:,}", f"{first or 'unknown'}", f"{last or 'unknown'}", _KINDS.get(kind, "")]
+        [kind, what, f"{rows:,}", f"{first or 'unknown'}", f"{last or 'unknown'}", KINDS.get(kind, "")]
         for kind, what, rows, first, last in facts.faults.select("kind", "what", "rows", "first", "last").iter_rows()
     ]
     columns = ("Kind", "Reason or rule", "Number", "First session", "Last session", "What it means")

@@ -18,6 +18,7 @@ from breadthflow_pipelines.orchestration.hosting.instance import CODE_LOCATION, 
 from breadthflow_pipelines.orchestration.hosting.serve import serve
 from breadthflow_pipelines.orchestration.hosting.services import (
     HOST,
+    ApiAt,
     StoreService,
     children,
     client_name,
@@ -50,6 +51,12 @@ def test_port_that_is_taken_is_refused_before_anything_starts(home: Path, taken:
 def test_port_for_metrics_that_is_taken_is_refused_by_its_own_option(home: Path, taken: int) -> None:
     with pytest.raises(RequestError, match=f"Port {taken} is taken; .*up --metrics-port {taken + 1}"):
         serve(Settings(home=home), free_port(), print, taken)
+    assert sorted(path.name for path in home.iterdir()) == ["up.lock"]
+
+
+def test_port_for_the_api_that_is_taken_is_refused_by_its_own_option(home: Path, taken: int) -> None:
+    with pytest.raises(RequestError, match=f"Port {taken} is taken; .*up --api-port {taken + 1}"):
+        serve(Settings(home=home), free_port(), print, api_at=ApiAt(taken))
     assert sorted(path.name for path in home.iterdir()) == ["up.lock"]
 
 
