@@ -18,13 +18,13 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, RETRY_NUMBER_TAG, SCHEDU
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 
 from breadthflow_pipelines.model.vocabulary import LAUNCHED
-from breadthflow_pipelines.orchestration.hosting.program_logs import DAEMON_PROGRAM
 from breadthflow_pipelines.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.audit_store import COMMAND, is_noted, present_user, record
 from breadthflow_pipelines.warehouse.database import locate, open_database
 
 UI, DAEMON = "ui", "daemon"
+DAEMON_PROGRAM = "dagster._daemon.controller"  # a module that only the daemon imports
 MOST_NAMED = 5  # assets of a run or backfill that are named; of more it is said how many
 _IMPLICIT = "__ASSET_JOB"  # Dagster's, of any assets
 _request: ContextVar[Any] = ContextVar("request", default=None)

@@ -14,8 +14,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRe
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.model.datasets import DAILY_JOB
 from breadthflow_pipelines.orchestration.execution import origin_of
-from breadthflow_pipelines.orchestration.hosting.program_logs import DAEMON_PROGRAM
-from breadthflow_pipelines.orchestration.launches import AuditedRunCoordinator
+from breadthflow_pipelines.orchestration.launches import DAEMON_PROGRAM, AuditedRunCoordinator
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.audit_store import present_user

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 
 from breadthflow_pipelines.observability.logs import InOurForm, configure_programs, of_run
+from breadthflow_pipelines.orchestration.launches import DAEMON_PROGRAM
 from breadthflow_pipelines.settings import Settings, get_settings
 
-DAEMON_PROGRAM = "dagster._daemon.controller"  # a module that only the daemon imports
 _SERVER = "uvicorn.config"
 
 
