@@ -57,11 +57,12 @@ lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container 
 	$(BIN)/hadolint docker/Dockerfile docker/pgbouncer/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 audit: python $(BOOTSTRAP) ## known holes in the packages that run, by the advisories of PyPI
 	@$(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project --format requirements-txt --output-file requirements.audit
-	$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.audit
-	@rm requirements.audit
+	$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.audit; \
+	  status=$$?; rm requirements.audit; exit $$status
 
 SIZE ?= default
 

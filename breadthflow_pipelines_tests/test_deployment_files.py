@@ -23,6 +23,39 @@ SERVICES = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["servi
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 (CODE,) = VALUES["dagster-user-deployments"]["deployments"]
 PODS = {"code location": CODE, "webserver": VALUES["dagsterWebserver"], "daemon": VALUES["dagsterDaemon"]}
+# What the schema of Dagster's chart knows, of the parts that are set here (helm/dagster/schema, 1.13).
+_OF_PODS = {
+    *("image", "env", "envConfigMaps", "envSecrets", "volumes", "volumeMounts", "resources", "schedulerName"),
+    *("podSecurityContext", "securityContext", "nodeSelector", "affinity", "tolerations", "annotations", "labels"),
+    *("livenessProbe", "readinessProbe", "startupProbe"),
+}
+CHART = {
+    "": {
+        *("dagsterWebserver", "dagster-user-deployments", "postgresql", "generatePostgresqlPasswordSecret"),
+        *("generateCeleryConfigSecret", "rabbitmq", "redis", "flower", "ingress", "imagePullSecrets"),
+        *("computeLogManager", "scheduler", "runLauncher", "pythonLogs", "dagsterDaemon", "busybox", "migrate"),
+        *("telemetry", "serviceAccount", "global", "retention", "concurrency", "additionalInstanceConfig"),
+    },
+    "dagsterWebserver": {
+        *_OF_PODS,
+        *("replicaCount", "nameOverride", "service", "workspace", "deploymentLabels", "enableReadOnly", "pathPrefix"),
+        *("dbStatementTimeout", "dbPoolRecycle", "logLevel"),
+    },
+    "dagsterDaemon": {
+        *_OF_PODS,
+        *("enabled", "heartbeatTolerance", "runCoordinator", "deploymentLabels", "runMonitoring", "runRetries"),
+        *("sensors", "schedules"),
+    },
+    "dagster-user-deployments": {"enabled", "enableSubchart", "imagePullSecrets", "deployments"},
+    "postgresql": {
+        *("enabled", "image", "service", "postgresqlScheme", "postgresqlHost", "postgresqlUsername"),
+        *("postgresqlPassword", "postgresqlDatabase", "postgresqlParams"),
+    },
+    "runLauncher": {"type", "config"},
+    "telemetry": {"enabled"},
+    "global": {"postgresqlSecretName", "dagsterHome", "serviceAccountName", "celeryConfigSecretName"},
+}
+DEPLOYMENT = {*_OF_PODS, "name", "port", "dagsterApiGrpcArgs", "codeServerArgs", "includeConfigInLaunchedRuns"}
 MOST_EXPOSED = 20  # tenths; systemd calls up to 4 OK
 
 
@@ -53,6 +86,15 @@ def test_the_unit_waits_until_up_has_stopped_everything_and_does_not_repeat_a_re
     assert (said("Restart"), said("RestartPreventExitStatus")) == ("on-failure", "2")
     assert f"BREADTHFLOW_HOME=/var/lib/{said('StateDirectory')}" in said("Environment")
     assert said("User") != "root"
+
+
+def test_the_chart_knows_every_value() -> None:
+    given = {name: value for name, value in VALUES.items() if not name.startswith("x-")}  # those are YAML's anchors
+    assert given.keys() <= CHART[""]
+    for name, values in given.items():
+        if isinstance(values, dict):
+            assert values.keys() <= CHART[name], name
+    assert CODE.keys() <= DEPLOYMENT
 
 
 @pytest.mark.parametrize("name", PODS)

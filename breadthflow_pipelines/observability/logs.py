@@ -70,15 +70,15 @@ class _Now(logging.StreamHandler[TextIO]):
         return
 
 
-class _InOurForm(logging.Formatter):
-    """The lines of libraries."""
+class InOurForm(logging.Formatter):
+    """The lines of libraries, as ours."""
 
     def format(self, record: logging.LogRecord) -> str:
         return _chosen.lines.of_library(record)
 
 
 _root = _Now()  # for libraries that log and have no handler
-_root.setFormatter(_InOurForm())
+_root.setFormatter(InOurForm())
 _chosen = _Chosen()
 
 
@@ -100,14 +100,14 @@ def configure_programs(level: str | None, form: str, secrets: Collection[str]) -
         if level is not None and theirs.handlers:
             theirs.setLevel(level)
         for handler in theirs.handlers:
-            handler.setFormatter(_InOurForm())
+            handler.setFormatter(InOurForm())
 
 
 def of_run(level: int) -> logging.Logger:
     """A logger for what Dagster says while it executes a run."""
     made = logging.Logger("dagster", level)
     handler = _Now()
-    handler.setFormatter(_InOurForm())
+    handler.setFormatter(InOurForm())
     made.addHandler(handler)
     return made
 

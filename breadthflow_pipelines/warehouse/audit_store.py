@@ -44,6 +44,12 @@ def record(
     )
 
 
+def is_noted(cursor: Cursor, run_id: str) -> bool:
+    """Whether it was written down who launched a run."""
+    cursor.execute("SELECT EXISTS (SELECT FROM audit WHERE run_id = %s)", (run_id,))
+    return bool((cursor.fetchone() or (False,))[0])
+
+
 def present_user() -> str:
     """Who runs this process, as the system knows it."""
     try:

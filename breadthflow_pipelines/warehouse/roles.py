@@ -68,6 +68,7 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
         )
         _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version", AUDIT], PIPELINE)
         cursor.execute(f"GRANT INSERT ({', '.join(_ADDED)}) ON {AUDIT} TO {PIPELINE}")
+        cursor.execute(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {_schema(cursor)} TO {PIPELINE}")  # for backups
         for routine in _ROUTINES:
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")
     if READER in roles:
@@ -87,12 +88,11 @@ def grant_dagster(cursor: Cursor, tables: Iterable[str]) -> None:
     _let_in(cursor, roles)
     if PIPELINE in roles:
         _execute(cursor, f"GRANT {WRITE} ON {{}} TO {{}}", sorted(tables), PIPELINE)
-        cursor.execute("SELECT quote_ident(current_schema())")
-        (schema,) = cursor.fetchone() or ("public",)
-        cursor.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {PIPELINE}")
+        schema = _schema(cursor)
+        cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {PIPELINE}")
         later = f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT"
         cursor.execute(f"{later} {WRITE} ON TABLES TO {PIPELINE}")
-        cursor.execute(f"{later} USAGE ON SEQUENCES TO {PIPELINE}")
+        cursor.execute(f"{later} USAGE, SELECT ON SEQUENCES TO {PIPELINE}")
     if READER in roles:
         _grant_columns(cursor, "runs", _OF_RUNS)
 
@@ -143,6 +143,12 @@ def _let_in(cursor: Cursor, roles: Collection[str]) -> None:
             cursor.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
     if ours and PIPELINE in roles:  # it stages what it merges
         cursor.execute(f"GRANT TEMPORARY ON DATABASE {database} TO {PIPELINE}")
+
+
+def _schema(cursor: Cursor) -> str:
+    cursor.execute("SELECT quote_ident(current_schema())")
+    (schema,) = cursor.fetchone() or ("public",)
+    return str(schema)
 
 
 def _columns(cursor: Cursor, relation: str, without: Collection[str]) -> list[str]:

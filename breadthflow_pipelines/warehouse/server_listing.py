@@ -3,11 +3,10 @@
 Everything comes from the server's own accounts and the sizes of its files; no table is read.
 """
 
-from collections.abc import Sequence
-
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 
 MOST_STATEMENTS = 5
+IDLE_FROM = 1 << 20  # bytes of an index from which on it is worth a line
 
 
 def size(database: Database) -> int:
@@ -15,15 +14,32 @@ def size(database: Database) -> int:
     return int(rows_of(database, "SELECT pg_database_size(current_database()) AS bytes")[0]["bytes"])
 
 
-def table_sizes(database: Database, tables: Sequence[str]) -> list[Row]:
-    """Bytes of each table with its indexes and partitions: table, bytes."""
+def table_sizes(database: Database) -> list[Row]:
+    """Of each table, its partitions included: bytes, index_bytes among them, rows and dead_rows; the largest first.
+
+    Dead rows were replaced or deleted and are not yet reclaimed.
+    """
     return rows_of(
         database,
-        'SELECT name AS "table", sum(pg_total_relation_size(part.relid))::bigint AS bytes '
-        "FROM unnest(%s) AS name CROSS JOIN LATERAL ("
-        "SELECT relid FROM pg_partition_tree(to_regclass(name)) "
-        "UNION SELECT to_regclass(name)) AS part GROUP BY name ORDER BY name",
-        [list(tables)],
+        'SELECT coalesce(pg_partition_root(relid)::oid, relid)::regclass::text AS "table", '
+        "sum(pg_total_relation_size(relid))::bigint AS bytes, sum(pg_indexes_size(relid))::bigint AS index_bytes, "
+        "sum(n_live_tup)::bigint AS rows, sum(n_dead_tup)::bigint AS dead_rows "
+        "FROM pg_stat_user_tables GROUP BY 1 ORDER BY 2 DESC, 1",
+    )
+
+
+def idle_indexes(database: Database) -> list[Row]:
+    """Indexes that no query has read since the server's counters began: index, table, bytes; the largest first.
+
+    Without small ones, and without those of constraints, which are needed whether they are read or not.
+    """
+    return rows_of(
+        database,
+        'SELECT s.indexrelid::regclass::text AS index, s.relid::regclass::text AS "table", '
+        "pg_relation_size(s.indexrelid) AS bytes "
+        "FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) "
+        "WHERE s.idx_scan = 0 AND NOT i.indisunique AND pg_relation_size(s.indexrelid) >= %s ORDER BY bytes DESC, 1",
+        [IDLE_FROM],
     )
 
 

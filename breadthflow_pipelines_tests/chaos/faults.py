@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+from psycopg2 import sql
 
 from breadthflow_pipelines_tests.chaos.deployment import DATABASES, PATIENCE, Deployment
 from breadthflow_pipelines_tests.e2e.serving import kill_everything
 
 HANGS = 4.0  # seconds that a source gives nothing
 LEFT = 200_000  # bytes on a full disk
+CHANGED = ("bars", "breadth_counts", "market_signals", "price_indicators", "symbol_signals")
+LOCKED = 3.0  # seconds that a migration takes
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,19 @@ def _the_same_twice(attack: Attack) -> Iterator[None]:
 
 
 @contextmanager
-def _tables_upgraded(attack: Attack) -> Iterator[None]:
+def _tables_migrated(attack: Attack) -> Iterator[None]:
+    """What an upgrade does: a table gets a column, which nobody can read meanwhile, and grants are renewed."""
+    table = sql.Identifier(attack.dice.choice(CHANGED))
+    connection = psycopg2.connect(attack.place.url(DATABASES[0]))
+    with connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("ALTER TABLE {} ADD COLUMN added boolean").format(table))
+        time.sleep(LOCKED)
     upgrade = attack.place.start("db", "upgrade")
     yield
     upgrade.communicate(timeout=PATIENCE)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("ALTER TABLE {} DROP COLUMN added").format(table))
+    connection.close()
 
 
 @contextmanager
@@ -151,7 +164,7 @@ OF_COMMANDS = (
     Fault("the clock is three days ahead", _nothing, before=("faketime", "-f", "+3d"), needs=FAKETIME),
     Fault("the clock is three days behind", _nothing, before=("faketime", "-f", "-3d"), needs=FAKETIME),
     Fault("the same command runs twice", _the_same_twice),
-    Fault("tables are upgraded meanwhile", _tables_upgraded),
+    Fault("a table is migrated meanwhile", _tables_migrated),
 )
 OF_SERVICES = (
     Fault("one process of the services is killed", _one_process_killed),

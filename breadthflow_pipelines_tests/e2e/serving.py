@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,11 @@ class Served:
         self.wait(lambda: self.said(f"Dagster UI: http://127.0.0.1:{self.port}"))
         return self
 
-    def ask(self, query: str, **variables: object) -> dict[str, Any]:
+    def ask(self, query: str, *, headers: Mapping[str, str] | None = None, **variables: object) -> dict[str, Any]:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", **(headers or {})},
         )
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - as above
             data: dict[str, Any] = json.load(answer)["data"]

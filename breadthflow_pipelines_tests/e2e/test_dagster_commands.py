@@ -1,5 +1,8 @@
 """Dagster's own commands in the repository's root, as somebody types them who knows Dagster and nothing of us."""
 
+import csv
+import getpass
+import io
 import os
 import signal
 import subprocess
@@ -56,6 +59,9 @@ def test_everything_is_materialized_in_the_store_without_any_set_up(settings: di
     assert "demo (synthetic)" in status
     assert "SUCCESS" in status  # Dagster's record of it is where the command looks for it
     assert not list(ROOT.glob(".tmp_dagster_home_*"))
+    [launched] = csv.DictReader(io.StringIO(breadthflow("audit", "--format", "csv", **settings).stdout))
+    assert (launched["who"], launched["action"], launched["via"]) == (getpass.getuser(), "launched", "command")
+    assert launched["what"] == f"{len(DATASETS)} assets, {MONTH}"
 
 
 def test_a_tag_selects_assets(settings: dict[str, object]) -> None:

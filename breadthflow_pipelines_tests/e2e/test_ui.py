@@ -1,5 +1,7 @@
 """The UI and the daemon on a store that the command line filled: its runs are there, and can be run again."""
 
+import csv
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -42,7 +44,7 @@ def served() -> Iterator[Served]:
         settings = {"home": home, "start": MONTH}
         assert breadthflow("run", **settings).returncode == 0
         assert breadthflow("check", "--quick", "--select", "bars", **settings).returncode == 0
-        up = Served(home, MONTH)
+        up = Served(home, MONTH, user_header="X-Forwarded-User")
         try:
             up.wait_until_ready()
             yield up
@@ -113,6 +115,32 @@ def test_materialize_all_asks_for_nothing_and_succeeds(served: Served) -> None:
     assert launched["__typename"] == "LaunchRunSuccess", json.dumps(launched)
     run = over(served, launched["run"]["runId"])
     assert (run["status"], run["stats"]["materializations"]) == ("SUCCESS", 19)
+
+
+BACKFILL = """
+mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+BACKFILL_STATUS = (
+    "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+)
+
+
+def test_a_backfill_is_written_down_with_the_user_who_asked_for_it(served: Served) -> None:
+    params = {"assetSelection": [{"path": ["bars"]}], "partitionNames": [MONTH]}
+    asked = served.ask(BACKFILL, headers={"X-Forwarded-User": "alice"}, params=params)["launchPartitionBackfill"]
+    assert asked["__typename"] == "LaunchBackfillSuccess", json.dumps(asked)
+    name = asked["backfillId"]
+    deadline = time.monotonic() + PATIENCE
+    while served.ask(BACKFILL_STATUS, id=name)["partitionBackfillOrError"]["status"] != "COMPLETED_SUCCESS":
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    listed = breadthflow("audit", "--format", "csv", "--action", "launched", **served.settings).stdout
+    of_it = [row for row in csv.DictReader(io.StringIO(listed)) if name in f"{row['what']} {row['via']}"]
+    assert [(row["who"], row["what"], row["via"]) for row in of_it] == [
+        ("alice", f"backfill {name}, bars", "ui"),
+        ("", f"bars, {MONTH}", f"backfill {name}"),
+    ]
 
 
 def test_everything_that_happens_by_itself_says_what_it_is_and_the_pools_are_listed(served: Served) -> None:

@@ -1,19 +1,21 @@
-"""Each run that is launched leaves a note of who launched it, by which way; the UI's user comes from the proxy."""
+"""Each run and backfill that is launched leaves a note of who launched it, by which way; a UI's user is the proxy's."""
 
+import sys
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.run_coordinator.base import SubmitRunContext
-from dagster._core.workspace.context import WorkspaceRequestContext
+from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.model.datasets import DAILY_JOB
 from breadthflow_pipelines.model.run_tags import REQUEST_TAG
 from breadthflow_pipelines.orchestration.execution import origin_of
-from breadthflow_pipelines.orchestration.launches import AuditedRunCoordinator
+from breadthflow_pipelines.orchestration.launches import DAEMON_PROGRAM, AuditedRunCoordinator
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.audit_store import present_user
@@ -121,6 +123,65 @@ def test_the_queue_keeps_the_limits_of_dagster_yaml(store: Store) -> None:
     concurrency = store.instance.get_concurrency_config()
     assert concurrency.run_queue_config is not None
     assert concurrency.run_queue_config.max_concurrent_runs == 2
+
+
+@dg.asset
+def of_a_notebook() -> None: ...
+
+
+def test_a_run_that_passes_no_queue_is_noted_when_it_starts(store: Store) -> None:
+    done = dg.materialize([of_a_notebook], instance=store.instance)
+    [row] = audited(store.database, None, None, None)
+    assert (row["who"], row["action"], row["via"], row["run_id"]) == (
+        *(present_user(), "launched", "command"),
+        done.run_id,
+    )
+
+
+def test_a_queued_run_that_starts_is_not_noted_again(store: Store) -> None:
+    run = submit(store, queued(store, {}), HEADERS)
+    store.instance.report_engine_event("starts", run)
+    store.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", DAILY_JOB), run.run_id)
+    started = store.instance.get_run_by_id(run.run_id)
+    assert started is not None
+    assert started.status is dg.DagsterRunStatus.STARTED
+    assert [via for _, _, _, via in noted(store)] == ["ui"]
+
+
+def asked_for(store: Store, source: object, *assets: str) -> None:
+    """What the webserver does with a request for a backfill (source), or the daemon or a command (None)."""
+    context: Any = SimpleNamespace(
+        _instance=store.instance, _read_only=False, get_current_workspace=lambda: None, version="1"
+    )
+    WorkspaceProcessContext.create_request_context(context, source)
+    store.instance.add_backfill(
+        PartitionBackfill(
+            backfill_id="abcd",
+            status=BulkActionStatus.REQUESTED,
+            from_failure=False,
+            tags={},
+            backfill_timestamp=0.0,
+            asset_selection=[dg.AssetKey(name) for name in assets],
+        )
+    )
+
+
+def test_a_backfill_of_the_ui_is_noted_by_who_asked_for_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_USER_HEADER", "X-Forwarded-User")
+    get_settings.cache_clear()
+    asked_for(store, SimpleNamespace(headers=HEADERS), "bars", "securities")
+    assert noted(store) == [("alice", "launched", "backfill abcd, bars, securities", "ui")]
+
+
+@pytest.mark.parametrize(("by_daemon", "who", "via"), [(True, None, "daemon"), (False, present_user(), "command")])
+def test_a_backfill_without_a_request_is_the_daemon_s_or_a_command_s(
+    store: Store, monkeypatch: pytest.MonkeyPatch, by_daemon: bool, who: str | None, via: str
+) -> None:
+    monkeypatch.delitem(sys.modules, DAEMON_PROGRAM, raising=False)
+    if by_daemon:
+        monkeypatch.setitem(sys.modules, DAEMON_PROGRAM, sys)
+    asked_for(store, None, *"abcdef")
+    assert noted(store) == [(who, "launched", "backfill abcd, 6 assets", via)]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from breadthflow_pipelines.model.run_tags import THROUGH_TAG
 from breadthflow_pipelines.observability.logs import configure, log
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines_tests.conftest import start_python
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 
 
@@ -45,6 +46,31 @@ def test_the_level_is_the_setting_s(
     get_settings.cache_clear()
     _, entries = said_by_a_run(store, capsys)
     assert [entry["event"] for entry in entries] == ["ours", "theirs"]
+
+
+WEBSERVER_S_LIBRARY = """
+import logging, logging.config
+import uvicorn.config
+from breadthflow_pipelines.orchestration.hosting.program_logs import take_over_logs
+from breadthflow_pipelines.settings import Settings
+
+take_over_logs(Settings(log_format="json"))
+logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)  # as it does itself when it begins to listen
+logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', "127.0.0.1", "GET", "/", "1.1", 200)
+"""
+
+
+def test_the_webserver_s_lines_have_the_form_of_all_others() -> None:
+    with start_python(WEBSERVER_S_LIBRARY) as process:
+        access, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    entries = [json.loads(line) for line in (error + access).splitlines()]
+    assert [entry["event"] for entry in entries] == [
+        "Invalid HTTP request received.",
+        '127.0.0.1 - "GET / HTTP/1.1" 200',
+    ]
+    assert [entry["level"] for entry in entries] == ["warning", "info"]
 
 
 @pytest.mark.slow

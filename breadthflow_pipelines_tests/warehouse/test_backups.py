@@ -19,8 +19,9 @@ from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.fingerprints import fingerprints
 from breadthflow_pipelines.warehouse.restoring import rehearse, restore
+from breadthflow_pipelines.warehouse.roles import PIPELINE
 from breadthflow_pipelines.warehouse.sealing import Key, new_key
-from breadthflow_pipelines_tests.conftest import administer
+from breadthflow_pipelines_tests.conftest import administer, as_login
 from breadthflow_pipelines_tests.warehouse.conftest import SmallDisk
 
 Rows = dict[str, list[Any]]
@@ -260,6 +261,26 @@ def test_a_rehearsal_leaves_no_database_and_finds_what_does_not_come_back(
     with pytest.raises(BreadthFlowError, match="did not come back as it was saved: publications"):
         rehearse(read(made.path), urls, None)
     assert databases(server) == there
+
+
+def test_a_pipeline_s_login_makes_backups_and_rehearses_them_where_it_may_make_databases(
+    urls: dict[str, str], server: EmbeddedServer, tmp_path: Path
+) -> None:
+    login = "backup_login"
+    make = f"CREATE ROLE {login} LOGIN IN ROLE {PIPELINE}"
+    administer(server, f"DO $$ BEGIN {make}; EXCEPTION WHEN duplicate_object THEN END $$")
+    execute(urls[DAGSTER], f"GRANT SELECT ON runs TO {PIPELINE}")
+    logins = {name: as_login(url, login) for name, url in urls.items()}
+    backup = back_up(logins, tmp_path, None, None)
+    with pytest.raises(RequestError, match="CREATEDB"):
+        rehearse(backup, logins, None)
+    administer(server, f"ALTER ROLE {login} CREATEDB")
+    try:
+        before = databases(server)
+        rehearse(backup, logins, None)
+        assert databases(server) == before
+    finally:
+        administer(server, f"ALTER ROLE {login} NOCREATEDB")
 
 
 def at(folder: Path, moment: str, manifest: str) -> Path:

@@ -17,12 +17,12 @@ from breadthflow_pipelines.model.datasets import BACKUP_JOB, DRILL_JOB, UPKEEP_J
 from breadthflow_pipelines.orchestration.hosting.tidying import tidy
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.settings import Settings, get_settings
-from breadthflow_pipelines.warehouse import upkeep
 from breadthflow_pipelines.warehouse.backups import Backup, back_up, backups_in, key_of, read, targets
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, Row
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.restoring import rehearse
-from breadthflow_pipelines.warehouse.server_listing import size
+from breadthflow_pipelines.warehouse.server_listing import idle_indexes, size, table_sizes
+from breadthflow_pipelines.warehouse.upkeep import vacuum
 
 SPARE = 1.2  # times the size of what is restored that must be free
 
@@ -65,12 +65,13 @@ def vacuum_and_report(context: dg.OpExecutionContext) -> None:
     context.log.info(tidy(context.instance))
     found: dict[str, Any] = {}
     for name, url in sorted(targets(get_settings()).items()):
-        upkeep.vacuum(url)
-        tables, indexes = upkeep.table_sizes(url), upkeep.idle_indexes(url)
-        found[f"{name}: megabytes"] = round(size(Database(url, None)) / 1e6, 1)
+        found[f"{name}: tables of another owner, left to autovacuum"] = vacuum(url)
+        database = Database(url, None)
+        tables, indexes = table_sizes(database), idle_indexes(database)
+        found[f"{name}: megabytes"] = _megabytes(size(database))
         found[f"{name}: dead rows"] = sum(table["dead_rows"] for table in tables)
-        found[f"{name}: largest tables"] = shown(pl.DataFrame(tables))
-        found[f"{name}: indexes that no query read"] = shown(pl.DataFrame(indexes))
+        found[f"{name}: largest tables"] = shown(_in_megabytes(tables, bytes="megabytes", index_bytes="in_indexes"))
+        found[f"{name}: indexes that no query read"] = shown(_in_megabytes(indexes, bytes="megabytes"))
     context.add_output_metadata(found)
 
 
@@ -111,11 +112,25 @@ def _refuse_full_disk(settings: Settings, urls: dict[str, str]) -> None:
         )
 
 
+def _in_megabytes(rows: list[Row], **columns: str) -> pl.DataFrame:
+    """The same rows, with these columns of bytes under other names."""
+    return pl.DataFrame(
+        [
+            {columns.get(name, name): _megabytes(of) if name in columns else of for name, of in row.items()}
+            for row in rows
+        ]
+    )
+
+
+def _megabytes(size: int) -> float:
+    return round(size / 1e6, 1)
+
+
 def _about(backup: Backup) -> dict[str, str | int | float]:
     return {
         "backup": str(backup.path),
         "rows": sum(dump.rows for dump in backup.dumps.values()),
         "tables": sum(len(dump.tables) for dump in backup.dumps.values()),
-        "megabytes": round(backup.size / 1e6, 1),
+        "megabytes": _megabytes(backup.size),
         "encrypted": str(backup.encrypted),
     }

@@ -141,7 +141,8 @@ def _read(figures: Figures, name: str, url: str, read: Callable[[Watched, Figure
 
 
 def _server(store: Watched, figures: Figures) -> None:
-    figures.add_each("table_size_bytes", server_listing.table_sizes(store, STORED), "bytes")
+    sizes = (row for row in server_listing.table_sizes(store) if row["table"] in STORED)
+    figures.add_each("table_size_bytes", sizes, "bytes")
     figures.add_each("database_connections", server_listing.connections(store), "clients")
     figures.add("database_connections_limit", server_listing.connections_limit(store))
     figures.add("longest_statement_seconds", server_listing.longest_statement(store))

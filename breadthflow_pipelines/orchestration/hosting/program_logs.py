@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from breadthflow_pipelines.observability.logs import configure_programs, of_run
+from breadthflow_pipelines.observability.logs import InOurForm, configure_programs, of_run
+from breadthflow_pipelines.orchestration.launches import DAEMON_PROGRAM
 from breadthflow_pipelines.settings import Settings, get_settings
 
-_DAEMON = "dagster._daemon.controller"
+_SERVER = "uvicorn.config"
 
 
 def take_over_logs(settings: Settings) -> None:
@@ -21,8 +22,11 @@ def take_over_logs(settings: Settings) -> None:
     ours = partial(configure_programs, settings.log_level, settings.log_format, settings.secrets)
     ours()
     dg.colored_console_logger._logger_fn = _console
-    if _DAEMON in sys.modules:
-        _after_its_own(sys.modules[_DAEMON], ours)
+    if _SERVER in sys.modules:  # the webserver's, which sets up its logs when it begins to listen
+        formatters = sys.modules[_SERVER].LOGGING_CONFIG["formatters"]
+        formatters.update({name: {"()": InOurForm} for name in formatters})
+    if DAEMON_PROGRAM in sys.modules:
+        _after_its_own(sys.modules[DAEMON_PROGRAM], ours)
 
 
 def _after_its_own(daemon: Any, ours: partial[None]) -> None:

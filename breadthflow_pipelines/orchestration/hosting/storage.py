@@ -18,6 +18,7 @@ from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import pg_alembic_config
 
 from breadthflow_pipelines.orchestration.hosting.program_logs import take_over_logs
+from breadthflow_pipelines.orchestration.launches import note_past_the_queue
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, table_names
 from breadthflow_pipelines.warehouse.roles import grant_dagster
@@ -46,6 +47,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             storage.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, MAX_OVERFLOW)
         _remember_columns(self.event_log_storage)
         _plan_together(self.event_log_storage)
+        note_past_the_queue(self.run_storage)
 
     def _mark_as_up_to_date(self) -> None:
         """What Dagster itself does after it has made its tables: there is nothing in them to be migrated."""
