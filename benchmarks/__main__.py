@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, Sequence[str]]]] = {
     "load_bars": ("load_bars.py", {}),
     "loading": ("loading.py", MARKET),
     "index": ("backfill.py", dict.fromkeys(MARKET, ("index",))),
+    "api": ("api.py", {}),
     "market": ("backfill.py", {size: ("market", *arguments) for size, arguments in MARKET.items()}),
 }
 

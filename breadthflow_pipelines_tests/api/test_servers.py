@@ -15,7 +15,7 @@ import uvicorn
 import zstandard
 
 from breadthflow_pipelines.api.app import create_app
-from breadthflow_pipelines.warehouse import bounded
+from breadthflow_pipelines.warehouse import bounded, change_listing
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines_tests.api.conftest import UNLIMITED, Served
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
@@ -147,6 +147,20 @@ def test_an_answer_is_dated_anew_by_every_change_and_by_nothing_else(own: Served
             assert date() in dates  # nobody sees it yet
         assert date() not in dates
         dates.add(date())
+
+
+def test_notes_of_old_changes_are_dropped_and_the_date_is_another_one(
+    own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_listing, "KEPT", 2)
+    for _ in range(3):
+        with own.owner.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE securities SET name = name WHERE security_id = 1")
+    before = change_listing.state_of(own.service.store)
+    assert change_listing.forget_changes(own.owner) > 0
+    assert rows_of(own.owner, "SELECT count(*) AS n FROM store_changes") == [{"n": 2}]
+    assert change_listing.forget_changes(own.owner) == 0
+    assert change_listing.state_of(own.service.store) != before
 
 
 def test_two_changes_at_a_time_date_answers_twice_whichever_ends_first(own: Served) -> None:
