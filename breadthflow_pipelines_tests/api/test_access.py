@@ -1,8 +1,10 @@
 """Who is let in: by a token, or without one on one's own machine; how often; how large a request may be."""
 
 from dataclasses import replace
+from itertools import takewhile
 
 import pytest
+from starlette.testclient import TestClient
 
 from breadthflow_pipelines.api import limits
 from breadthflow_pipelines.api.passage import MOST_BYTES
@@ -50,9 +52,16 @@ def test_an_open_api_answers_only_its_own_machine(shared: Served, headers: dict[
     assert shared.client(without_tokens=True).get(ROUTE, headers=headers).status_code == status
 
 
+def before_the_limit(client: TestClient, **headers: str) -> list[int]:
+    """The statuses before the first 429. If a minute of the clock begins meanwhile, there is one more."""
+    return list(
+        takewhile(lambda status: status != 429, (client.get(ROUTE, headers=headers).status_code for _ in range(100)))
+    )
+
+
 def test_a_token_is_used_so_often_in_a_minute_and_others_still_are(shared: Served) -> None:
     client = shared.client(shared.viewer, rate=3)
-    assert [client.get(ROUTE).status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+    assert before_the_limit(client) in ([200] * 3, [200] * 4)
     answer = client.get(ROUTE)
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert "more than 3 requests with this token" in answer.json()["detail"]
@@ -61,7 +70,7 @@ def test_a_token_is_used_so_often_in_a_minute_and_others_still_are(shared: Serve
 
 def test_an_address_asks_ten_times_as_often_as_a_token(shared: Served) -> None:
     client = shared.client(without_tokens=True, rate=1)
-    assert [client.get(ROUTE).status_code for _ in range(11)] == [200] * 10 + [429]
+    assert before_the_limit(client) in ([200] * 10, [200] * 11)
 
 
 def test_who_guesses_tokens_is_refused_before_they_are_looked_at(
@@ -69,8 +78,8 @@ def test_who_guesses_tokens_is_refused_before_they_are_looked_at(
 ) -> None:
     monkeypatch.setattr(limits, "REFUSALS", 3)
     client = shared.client()
-    wrong = {"Authorization": f"Bearer {shared.viewer[:-2]}xx"}
-    assert [client.get(ROUTE, headers=wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
+    wrong = f"Bearer {shared.viewer[:-2]}xx"
+    assert before_the_limit(client, Authorization=wrong) in ([401] * 3, [401] * 4)
     assert client.get(ROUTE, headers={"Authorization": f"Bearer {shared.viewer}"}).status_code == 429
     assert shared.client(shared.viewer).get(ROUTE).status_code == 200  # another application counts by itself
 

@@ -36,6 +36,7 @@ def of_kind(events: list[Row], kind: str) -> list[dict[str, object]]:
     return [row["about"] for row in events if row["kind"] == kind]
 
 
+@pytest.mark.slow
 def test_a_run_is_told_from_its_beginning_to_its_end(
     store: Store, told: Told, frozen: Callable[[dt.date], None]
 ) -> None:

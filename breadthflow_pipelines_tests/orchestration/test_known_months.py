@@ -101,6 +101,7 @@ def test_a_change_by_hand_leaves_its_month_and_those_after_it(
     assert left_of(known, asset) == first_left
 
 
+@pytest.mark.slow
 def test_rows_that_were_changed_by_hand_are_made_good_by_a_backfill(known: Store, one_shot: Contents) -> None:
     known.execute(
         f"UPDATE price_indicators SET relative_strength = 0 WHERE session = '2023-07-05' AND security_id = {SOME}",
