@@ -564,7 +564,7 @@ TECHNICAL = (
 )
 TECHNICAL_COLUMNS = tuple(entry.name for entry in TECHNICAL)
 
-PART_BARS = 200_000  # rows of all columns of so many bars and a copy of one of them take some 50 MB
+PART_BARS = 400_000  # at a time: so many that recursions take wide steps, few enough that caches help
 WINDOW = YEAR  # bars before the first that is computed: no window is longer, and every recursion has begun by then
 
 
@@ -607,7 +607,7 @@ _Found = TypeVar("_Found")
 
 
 def _in_parts(bars: pl.DataFrame, of_part: Callable[[pl.DataFrame], _Found]) -> list[_Found]:
-    """What is found of each part, in order. Parts have whole securities, and a size that stays in a processor's cache.
+    """What is found of each part, in order. Parts have whole securities.
 
     On as many threads as Polars has here.
     """

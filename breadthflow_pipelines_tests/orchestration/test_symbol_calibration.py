@@ -100,7 +100,7 @@ def test_a_daily_run_reads_its_own_months_and_writes_nothing_where_nothing_chang
     assert figures["rows_read"] == own
     assert report.rows_changed == 0
     assert filled.rows("SELECT count(*) FROM recomputations") == [(0,)]
-    assert "2023-12-01 through 2023-12-29" in filled.metadata("symbol_calibration")["computed"]
+    assert filled.metadata("symbol_calibration")["computed"] == "2023-12-01 to 2023-12-29, its own months"
 
 
 def changed_signal(store: Store) -> None:

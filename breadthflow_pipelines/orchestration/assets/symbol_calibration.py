@@ -5,6 +5,7 @@ The mathematics is in evaluation/.
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import dagster as dg
@@ -121,10 +122,13 @@ def _read(market: Market, span: Span, calendar: pl.DataFrame) -> Iterator[_Piece
         if not stretches:
             continue
         if len(pieces) == 1:  # no other piece needs what lies between the stretches
-            spoken = calibration_store.signals(market.store, VOTE_COLUMNS, stretches)
-        else:
-            within = pl.any_horizontal(pl.col("session").is_between(*stretch) for stretch in stretches)
-            spoken = signals.between(stretches[0][0], stretches[-1][1]).filter(within)
+            with ThreadPoolExecutor() as beside:
+                priced = beside.submit(closes.between, stretches[0][0], last)
+                spoken = calibration_store.signals(market.store, VOTE_COLUMNS, stretches)
+            yield _Piece(first, last, spoken, priced.result())
+            continue
+        within = pl.any_horizontal(pl.col("session").is_between(*stretch) for stretch in stretches)
+        spoken = signals.between(stretches[0][0], stretches[-1][1]).filter(within)
         yield _Piece(first, last, spoken, closes.between(stretches[0][0], last))
 
 
