@@ -33,7 +33,7 @@ from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-PIECE_BARS = 200_000  # of all securities at a time: frames and sums of some 150 MB
+PIECE_BARS = 400_000  # of all securities at a time: some 300 MB; of a month at a time it takes four times as long
 _LOOK_BACK = max(HORIZONS) // SESSIONS_OF_A_MONTH + 1  # months before the exits that a piece needs, too
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
