@@ -81,6 +81,7 @@ def test_the_nightly_backup_is_kept_and_the_drill_takes_the_newest(kept: Store, 
     assert databases(kept) == there
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_drill_makes_its_own_backup_and_leaves_none(filled: Store) -> None:
     there = databases(filled)
     drilled = run(filled, "restore_drill")
