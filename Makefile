@@ -68,7 +68,7 @@ audit: python $(BOOTSTRAP) ## known holes in the packages that run, by the advis
 SIZE ?= default
 
 bench: python $(BOOTSTRAP) ## every benchmark on a quiet machine, figures into benchmarks.json; SIZE=full for the largest
-	@$(SYNC) --group test --group bench --group bench
+	@$(SYNC) --group test --group bench
 	$(BIN)/python benchmarks --size $(SIZE)
 
 clean-venv: ## remove what the targets above installed
