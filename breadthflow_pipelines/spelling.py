@@ -1,13 +1,13 @@
 """How symbols are spelled: a share class follows a dot, a dash, a slash or a blank, and all four mean the same.
 
 S&P and the exchanges write BRK.B, Yahoo and Stooq BRK-B, others BRK/B or BRK B. Nothing else is equal: BFB is not BF.B,
-and an underscore is Stooq's mark of a preferred share, ABR_A, not of a class (docs/decisions/symbols.md). Knows neither
-sources nor the store.
+and an underscore is Stooq's mark of a preferred share, ABR_A, not of a class (docs/decisions/symbols.md). Also what is
+asked after any name that nobody knows. Knows neither sources nor the store.
 """
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 SEPARATORS = "./ "  # beside the dash
 _DASHED = str.maketrans(dict.fromkeys(SEPARATORS, "-"))
@@ -28,6 +28,12 @@ def meant(symbol: str, known: Iterable[str]) -> list[str]:
     """
     same = {name for name in known if spelled(name) == spelled(symbol)}
     return [symbol] if symbol in same else sorted(same)
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A question, behind a blank, after names that are written almost like an unknown one; empty without any."""
+    near = difflib.get_close_matches(name, known, n=_FEW, cutoff=0.5)
+    return f" Did you mean {', '.join(near)}?" if near else ""
 
 
 class Lookalikes:

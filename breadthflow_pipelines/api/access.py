@@ -5,7 +5,6 @@ A way in is a function from a request to whoever it is, or None where the reques
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -15,16 +14,9 @@ from fastapi.security import HTTPBearer
 from breadthflow_pipelines.api.limits import Limits
 from breadthflow_pipelines.api.problems import Problem
 from breadthflow_pipelines.api.service import Service, Serving
-from breadthflow_pipelines.model import vocabulary
+from breadthflow_pipelines.model.vocabulary import Role
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class Role(StrEnum):
-    """What somebody may do: viewers read; operators read, and start and end runs."""
-
-    VIEWER = vocabulary.VIEWER
-    OPERATOR = vocabulary.OPERATOR
 
 
 @dataclass(frozen=True)

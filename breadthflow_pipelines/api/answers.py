@@ -3,7 +3,6 @@
 An answer is complete before it is sent: while a slow client reads it, no connection to the database waits.
 """
 
-import difflib
 import io
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,6 +21,7 @@ from breadthflow_pipelines.api.service import Service
 from breadthflow_pipelines.api.shapes import Shape
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.reports.tables import write_csv
+from breadthflow_pipelines.spelling import did_you_mean
 from breadthflow_pipelines.warehouse.change_listing import state_of
 from breadthflow_pipelines.warehouse.database import Database, Row
 from breadthflow_pipelines.warehouse.paging import Listing, Page
@@ -148,8 +148,7 @@ def _chosen(
     for name in sorted(wanted - there):
         if name in shape.catalogued:
             raise RequestError(f"{name} is not computed in this store yet.{NEXT_LINE}breadthflow run")
-        near = difflib.get_close_matches(name, shape.names, n=3, cutoff=0.5)
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        hint = did_you_mean(name, shape.names)
         raise RequestError(
             f"There is no column {name[:100]}.{hint}{NEXT_LINE}Leave columns out to see which there are."
         )

@@ -2,13 +2,12 @@
 
 import datetime as dt
 import re
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from breadthflow_pipelines.model import vocabulary
-from breadthflow_pipelines.model.vocabulary import HORIZONS, Action, State
+from breadthflow_pipelines.model.vocabulary import HORIZONS, Action, State, Status
 
 USUAL_ROWS, MOST_ROWS = 1000, 5000
 
@@ -41,19 +40,6 @@ Day = Annotated[dt.date, BeforeValidator(_day)]
 Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Horizon = IntEnum("Horizon", {f"SESSIONS_{number}": number for number in HORIZONS})  # type: ignore[misc]
-
-
-class Status(StrEnum):
-    """Why a bar is on the list of those that rules flag."""
-
-    REJECTED = "rejected"
-    QUARANTINED = vocabulary.QUARANTINED
-    PROPOSED = vocabulary.PROPOSED
-    DOUBTED = vocabulary.DOUBTED
-    RELEASED = vocabulary.RELEASED
-    CONFIRMED = vocabulary.CONFIRMED
-    LAPSED = vocabulary.LAPSED
-    GONE = "gone"
 
 
 class Paged(BaseModel):

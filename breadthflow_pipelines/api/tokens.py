@@ -17,8 +17,9 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from fastapi import Request
 
-from breadthflow_pipelines.api.access import Principal, Role, refused
+from breadthflow_pipelines.api.access import Principal, refused
 from breadthflow_pipelines.api.service import Service
+from breadthflow_pipelines.model.vocabulary import Role
 from breadthflow_pipelines.warehouse import token_store
 from breadthflow_pipelines.warehouse.database import Database
 

@@ -17,13 +17,12 @@ from breadthflow_pipelines.cli.options import (
     From,
     Proposals,
     Shape,
-    Status,
     To,
     day_range,
 )
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
-from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED
+from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED, Status
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
 from breadthflow_pipelines.warehouse.audit_store import present_user

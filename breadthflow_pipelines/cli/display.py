@@ -27,6 +27,11 @@ INVENTED = " The market is synthetic: its prices are invented."
 PROBLEMS_SHOWN = 5  # of what could not be read, after a run
 
 
+def say(line: str) -> None:
+    """Write a line to stderr as it is, however long: what a server does, for whoever started it."""
+    err.print(line, markup=False, soft_wrap=True)
+
+
 def write_rows(
     rows: Sequence[dict[str, Any]], columns: Sequence[str], short: Sequence[str], shape: Format, title: str
 ) -> None:

@@ -1,7 +1,6 @@
 """Options that several commands share, and the parsing of days, timestamps, names and locations."""
 
 import datetime as dt
-import difflib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
 from breadthflow_pipelines.model.vocabulary import HORIZONS
+from breadthflow_pipelines.spelling import did_you_mean
 
 
 class Action(StrEnum):
@@ -29,19 +29,6 @@ class Format(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
-
-
-class Status(StrEnum):
-    """Why a bar is on the list of those that rules flag."""
-
-    REJECTED = "rejected"
-    QUARANTINED = vocabulary.QUARANTINED
-    PROPOSED = vocabulary.PROPOSED
-    DOUBTED = vocabulary.DOUBTED
-    RELEASED = vocabulary.RELEASED
-    CONFIRMED = vocabulary.CONFIRMED
-    LAPSED = vocabulary.LAPSED
-    GONE = "gone"
 
 
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
@@ -67,9 +54,7 @@ def names_in(
         if name not in known and name in to_come():
             raise RequestError(f"{name} is not computed in this store yet.{NEXT_LINE}breadthflow run")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f" Did you mean {', '.join(near)}?" if near else ""
-            raise RequestError(f"{name} is not a known {what}; {help_}.{hint}")
+            raise RequestError(f"{name} is not a known {what}; {help_}.{did_you_mean(name, known)}")
     return list(dict.fromkeys(names))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from breadthflow_pipelines.cli.app import app, database_app
-from breadthflow_pipelines.cli.display import err, out
+from breadthflow_pipelines.cli.display import err, out, say
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
@@ -34,7 +34,7 @@ def up(
     from breadthflow_pipelines.orchestration.hosting.services import ApiAt
 
     api_at = ApiAt(api_port, without_tokens) if api_port else None
-    raise typer.Exit(serve(get_settings(), port, _say, metrics_port, api_at))
+    raise typer.Exit(serve(get_settings(), port, say, metrics_port, api_at))
 
 
 @app.command()
@@ -49,11 +49,7 @@ def metrics(
     """
     from breadthflow_pipelines.orchestration.hosting.exporter import serve
 
-    serve(get_settings(), host, port, disk or [], _say)
-
-
-def _say(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
+    serve(get_settings(), host, port, disk or [], say)
 
 
 @app.command("alert-test")

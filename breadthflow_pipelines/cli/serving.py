@@ -1,17 +1,16 @@
 """Commands about the API and the page: serving them, and the tokens that let people and programs in."""
 
 import datetime as dt
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, write_rows
+from breadthflow_pipelines.cli.display import err, say, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, day_of
 from breadthflow_pipelines.cli.service import API_PORT, LOOPBACK
 from breadthflow_pipelines.errors import RequestError, printable
-from breadthflow_pipelines.model import vocabulary
+from breadthflow_pipelines.model.vocabulary import Role
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import open_database
 
@@ -19,13 +18,6 @@ LONGEST_NAME = 100
 
 token_app = typer.Typer(no_args_is_help=True, help="Tokens that let people and programs use the API.")
 app.add_typer(token_app, name="token")
-
-
-class TokenRole(StrEnum):
-    """What the holder of a token may do."""
-
-    VIEWER = vocabulary.VIEWER
-    OPERATOR = vocabulary.OPERATOR
 
 
 @app.command()
@@ -45,19 +37,13 @@ def serve(
         raise RequestError(f"--open is only for this machine: leave out --host {host}, or --open.")
     from breadthflow_pipelines.api.server import run
 
-    run(get_settings(), host, port, _say, without_tokens=without_tokens)
-
-
-def _say(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
+    run(get_settings(), host, port, say, without_tokens=without_tokens)
 
 
 @token_app.command("create")
 def token_create(
     name: Annotated[str, typer.Argument(help="Whose it is: a person or a program; the audit names it.")],
-    role: Annotated[TokenRole, typer.Option(help="viewer reads; operator also starts and ends runs.")] = (
-        TokenRole.VIEWER
-    ),
+    role: Annotated[Role, typer.Option(help="viewer reads; operator also starts and ends runs.")] = Role.VIEWER,
     expires: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Its last day, in UTC.")
     ] = None,
@@ -66,7 +52,6 @@ def token_create(
 
     Example: breadthflow token create alice --role operator --expires 2027-12-31
     """
-    from breadthflow_pipelines.api.access import Role
     from breadthflow_pipelines.api.tokens import create
     from breadthflow_pipelines.warehouse.audit_store import present_user
 
@@ -76,7 +61,7 @@ def token_create(
     if last is not None and last < dt.datetime.now(dt.UTC).date():
         raise RequestError(f"--expires {last} lies in the past.")
     end = None if last is None else dt.datetime.combine(last + dt.timedelta(days=1), dt.time(), dt.UTC)
-    token = create(open_database(get_settings()), name.strip(), Role(role.value), end, present_user())
+    token = create(open_database(get_settings()), name.strip(), role, end, present_user())
     typer.echo(token)
     until = "It does not expire." if last is None else f"It is valid through {last}."
     err.print(f"A token for {name.strip()}, {role.value}. {until} It is not shown again.", markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ What only one room speaks of belongs there. What assets are called is in dataset
 which checks hold what in gates.py.
 """
 
+from enum import StrEnum
 from typing import Literal, get_args
 
 # A row of breadth: counts, indicators and signals all have one for each of these.
@@ -111,6 +112,20 @@ STATUSES = (PROPOSED, QUARANTINED, DOUBTED, RELEASED, CONFIRMED, LAPSED)
 DECIDED = (RELEASED, CONFIRMED)  # somebody signed it
 LEFT_OUT = (QUARANTINED, CONFIRMED)  # it keeps the bar out of sound_bars
 
+
+class Status(StrEnum):
+    """Why a bar is on the list of those that rules flag."""
+
+    REJECTED = "rejected"
+    QUARANTINED = QUARANTINED
+    PROPOSED = PROPOSED
+    DOUBTED = DOUBTED
+    RELEASED = RELEASED
+    CONFIRMED = CONFIRMED
+    LAPSED = LAPSED
+    GONE = "gone"
+
+
 # What a failure of a check means: certainly wrong, or worth a look.
 Severity = Literal["error", "warn"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -124,9 +139,13 @@ AUDITED = (
     *(GRANTED, REVOKED, ENDED),
 )
 
-# What a token of the API lets its holder do: viewers read, operators also start and end runs.
-VIEWER, OPERATOR = "viewer", "operator"
-TOKEN_ROLES = (VIEWER, OPERATOR)
+
+class Role(StrEnum):
+    """What a token of the API lets its holder do: viewers read; operators read, and start and end runs."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+
 
 # What those who listen are told of (warehouse/event_log.py). MISSED is not stored: it stands for events that were
 # dropped before somebody asked for them.

@@ -50,11 +50,10 @@ def record_sums(
     return merge(database, tables.symbol_calibration, sums, scope=scope, parameters=parameters)
 
 
-def sums(database: Database, universe: str | None = None) -> pl.DataFrame:
-    """The sums of all months, of every universe or of one, in order of their key."""
-    of = "universe = $1" if universe else "true"
-    query = f"SELECT * FROM symbol_calibration WHERE {of} ORDER BY {', '.join(_KEY)}"
-    return fetch(database, query, (universe,) if universe else ()).drop("computed_at")
+def sums(database: Database) -> pl.DataFrame:
+    """The sums of all months and universes, in order of their key."""
+    query = f"SELECT * FROM symbol_calibration ORDER BY {', '.join(_KEY)}"
+    return fetch(database, query).drop("computed_at")
 
 
 _KEY = [column.name for column in tables.symbol_calibration.primary_key]

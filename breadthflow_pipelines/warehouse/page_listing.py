@@ -6,11 +6,11 @@ Every listing says whether a row is of an invented universe. Columns are chosen 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from breadthflow_pipelines.model.vocabulary import ALL, LAPSED, SIGNAL_RECORD
+from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import breadth_listing, standing, symbol_listing
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.paging import KeyValue, Listing, Page, page
-from breadthflow_pipelines.warehouse.rejections import rejected_counts_source, rejected_source
+from breadthflow_pipelines.warehouse.rejections import rejected_counts_source, rejected_source, rejected_where
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.universe_listing import marked
@@ -174,13 +174,9 @@ def rejected_page(
     with_values: whether prices, volumes and evidence may be shown; else they are null.
     """
     listing = Listing(rejected_source(with_values=with_values), REJECTED_KEY)
-    own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
-    where, values = conditions(own, first, last)
-    if status is None:
-        where += f" AND status NOT IN ('{LAPSED}', 'gone')"
-    where += " AND position(lower(%s) IN lower(reason)) > 0"
+    where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
     named = {name: f'"{name}"' for name in columns}
-    return page(database, listing, named, where, [*values, reason or ""], after=after, most=most)
+    return page(database, listing, named, where, values, after=after, most=most)
 
 
 def rejected_counts_page(

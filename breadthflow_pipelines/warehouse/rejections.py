@@ -27,11 +27,26 @@ def rejected(
     reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
     lapsed or are gone.
     """
+    where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
+    return rows_of(database, f"{_REJECTED} WHERE {where} ORDER BY {_ORDER}", values)
+
+
+def rejected_where(
+    database: Database,
+    first: dt.date | None,
+    last: dt.date | None,
+    *,
+    source: str | None,
+    symbol: str | None,
+    reason: str | None,
+    status: str | None,
+) -> tuple[str, list[object]]:
+    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values."""
     own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
     where, values = conditions(own, first, last)
-    spoken = f"status NOT IN ('{LAPSED}', 'gone')" if status is None else "true"
-    query = f"{_REJECTED} WHERE {where} AND {spoken} AND position(lower(%s) IN lower(reason)) > 0 ORDER BY {_ORDER}"
-    return rows_of(database, query, [*values, reason or ""])
+    if status is None:
+        where += f" AND status NOT IN ('{LAPSED}', 'gone')"
+    return f"{where} AND position(lower(%s) IN lower(reason)) > 0", [*values, reason or ""]
 
 
 _ORDER = "session, symbol, reason"

@@ -37,13 +37,13 @@ from breadthflow_pipelines.model.vocabulary import (
     STATES,
     STATUSES,
     THRESHOLD_KINDS,
-    TOKEN_ROLES,
     VARIATIONS,
     VERDICTS,
     WHOLE,
     WINDOW_CLOSED,
     WINDOW_STATES,
     WITHDRAWN,
+    Role,
 )
 from breadthflow_pipelines.warehouse.sql import quoted
 
@@ -412,7 +412,7 @@ api_tokens = sa.Table(
     _column("revoked_at", sa.DateTime(timezone=True), "when it was revoked; null: it was not", nullable=True),
     _column("revoked_by", sa.Text(), "by whom", nullable=True),
     _column("last_used_at", sa.DateTime(timezone=True), "when it last let someone in, to a minute", nullable=True),
-    _among("role", TOKEN_ROLES, "role_known"),
+    _among("role", tuple(Role), "role_known"),
     sa.CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revocation_is_signed"),
     comment="Tokens of the API; only their holders know their secrets",
 )

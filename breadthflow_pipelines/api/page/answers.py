@@ -11,11 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from breadthflow_pipelines.api.access import Principal, Role
+from breadthflow_pipelines.api.access import Principal
 from breadthflow_pipelines.api.page.rendering import HEADERS, answer
 from breadthflow_pipelines.api.problems import RETRY_SECONDS, Problem, problem_of
 from breadthflow_pipelines.api.service import service_of
 from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.model.vocabulary import Role
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.warehouse.database import Row
 

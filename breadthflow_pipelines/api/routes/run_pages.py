@@ -10,13 +10,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 
 import breadthflow_pipelines.api.routes.runs as runs
-from breadthflow_pipelines.api.access import Operator, Role, Viewer
+from breadthflow_pipelines.api.access import Operator, Viewer
 from breadthflow_pipelines.api.page.answers import PageRoute, frame
 from breadthflow_pipelines.api.page.forms import Fields
 from breadthflow_pipelines.api.page.rendering import HEADERS, answer
 from breadthflow_pipelines.api.problems import Problem
 from breadthflow_pipelines.api.run_views import ENDED, Run
 from breadthflow_pipelines.api.service import Serving
+from breadthflow_pipelines.model.vocabulary import Role
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.warehouse.screen_listing import standings
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from breadthflow_pipelines.api.access import Operator, Principal, Role, Viewer
+from breadthflow_pipelines.api.access import Operator, Principal, Viewer
 from breadthflow_pipelines.api.dagster_client import UNFINISHED, DagsterClient, client_of
 from breadthflow_pipelines.api.openapi import problems
 from breadthflow_pipelines.api.problems import Problem
@@ -19,7 +19,7 @@ from breadthflow_pipelines.api.service import Service, Serving
 from breadthflow_pipelines.errors import NEXT_LINE, BusyError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_ASSETS, DAILY_JOB, WEEKLY_JOB
 from breadthflow_pipelines.model.run_tags import FORMAT, REQUEST_TAG, range_tags
-from breadthflow_pipelines.model.vocabulary import ENDED
+from breadthflow_pipelines.model.vocabulary import ENDED, Role
 from breadthflow_pipelines.sessions import check_within_history
 from breadthflow_pipelines.warehouse import audit_listing, audit_store, run_requests
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from breadthflow_pipelines.api.access import Role
 from breadthflow_pipelines.api.app import create_app
@@ -23,12 +23,12 @@ from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.warehouse import signal_listing
 from breadthflow_pipelines.warehouse.database import Database, open_database
 from breadthflow_pipelines_tests.api.page.conftest import fill, service_over, spoil
+from breadthflow_pipelines_tests.chromium import launched
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
 from breadthflow_pipelines_tests.e2e.serving import Served
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = Path("/usr/bin/chromium")
 PHONE, DESKTOP = (390, 844), (1360, 900)
 FIRST_VIEW, BYTES = 1.0, 300_000  # seconds until it is painted, on an idle machine; bytes that come over the network
 WATCHED = 400_000  # milliseconds, on a machine that others use too
@@ -73,12 +73,8 @@ def serving(store: Database, *, opened: bool = True) -> AbstractContextManager[S
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @dataclass

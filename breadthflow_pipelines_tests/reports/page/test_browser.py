@@ -9,15 +9,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from breadthflow_pipelines.reports.page.document import page as written_page
+from breadthflow_pipelines_tests.chromium import launched
 from breadthflow_pipelines_tests.reports.page.invented import backtested, facts
 from breadthflow_pipelines_tests.reports.page.test_document import HOSTILE
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = Path("/usr/bin/chromium")
 PHONE, DESKTOP = (390, 844), (1360, 900)
 OPENED_WITHIN = 2.0  # seconds; the machine may be busy, so the fastest of three counts
 FACTS = backtested(facts(synthetic=True))
@@ -37,12 +37,8 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
