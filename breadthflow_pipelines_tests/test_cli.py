@@ -744,15 +744,13 @@ for line in sys.argv[1:]:
         os._exit(0)
 """
     with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT signal_id FROM market_signals LIMIT 1")
+        cursor.execute("SELECT min(signal_id) FROM market_signals")
         [(signal,)] = cursor.fetchall()
-        cursor.execute("SELECT symbol FROM symbol_signals JOIN security_symbols USING (security_id) LIMIT 1")
-        [(symbol,)] = cursor.fetchall()
-        cursor.execute(
-            "SELECT max(session) FROM symbol_signals JOIN security_symbols USING (security_id) WHERE symbol = %s",
-            (symbol,),
+        cursor.execute(  # under the name of that session: some of the demo's companies change theirs
+            "SELECT session, symbol FROM symbol_signals JOIN security_symbols USING (security_id) "
+            "WHERE session >= valid_from AND (valid_to IS NULL OR session < valid_to) ORDER BY 1 DESC, 2 LIMIT 1"
         )
-        [(last,)] = cursor.fetchall()
+        [(last, symbol)] = cursor.fetchall()
     connection.close()
     given = os.environ | {f"BREADTHFLOW_{name.upper()}": str(value) for name, value in store.items()}
     member = f"demo:{symbol}:{last}"
