@@ -709,6 +709,21 @@ def test_digest_prints_what_would_be_sent_and_sends_nothing(ask: Ask, inbox: Inb
     assert inbox.texts == []
 
 
+@pytest.mark.parametrize("asked", [("signals",), ("symbols", "--universe", "demo", "--from", "2025-01-02")])
+def test_table_has_the_last_rows_of_what_the_machine_formats_have(ask: Ask, asked: tuple[str, ...]) -> None:
+    every = [row["signal_id"] for row in ask(*asked, "--format", "csv").rows]
+    shown = ask(*asked)
+    lines = [line.split() for line in shown.out.splitlines()[2:]]
+    assert [line[-1] for line in lines] == every[-200:]
+    assert "These are the last 200 rows; --format csv has all of them." in shown.err
+
+
+def test_table_of_few_rows_says_nothing_of_others(ask: Ask) -> None:
+    shown = ask("breadth", "--universe", "demo", "--segment", "ALL", *MONTH)
+    assert len(shown.out.splitlines()) == 2 + 22
+    assert "last" not in shown.err
+
+
 READING: dict[str, set[str]] = {  # what it may import of the heavy ones: rules and indicators are polars expressions
     "breadth --universe demo": set(),
     "symbols --universe demo": set(),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, out, write_rows
+from breadthflow_pipelines.cli.display import err, most_rows, out, write_rows
 from breadthflow_pipelines.cli.options import (
     DecidedBy,
     DecidedDate,
@@ -85,7 +85,13 @@ def rejected(
         )
         return
     rows = rejections.rejected(
-        database, *day_range(start, end), source=source, symbol=symbol, reason=reason, status=status and status.value
+        database,
+        *day_range(start, end),
+        source=source,
+        symbol=symbol,
+        reason=reason,
+        status=status and status.value,
+        most=most_rows(shape),
     )
     if not rows and not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))

@@ -32,6 +32,11 @@ def say(line: str) -> None:
     err.print(line, markup=False, soft_wrap=True)
 
 
+def most_rows(shape: Format) -> int | None:
+    """How many of the last rows write_rows() needs: one more than a table shows, to know of the others."""
+    return ROWS_SHOWN + 1 if shape is Format.TABLE else None
+
+
 def write_rows(
     rows: Sequence[dict[str, Any]], columns: Sequence[str], short: Sequence[str], shape: Format, title: str
 ) -> None:
@@ -43,7 +48,7 @@ def write_rows(
     elif rows:
         out.print(tables.table(title, marked(rows[-ROWS_SHOWN:]), short))
         if len(rows) > ROWS_SHOWN:
-            err.print(f"The last {ROWS_SHOWN} of {len(rows):,} rows; --format csv has all of them.")
+            err.print(f"These are the last {ROWS_SHOWN} rows; --format csv has all of them.")
 
 
 def marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, marked, out, print_filled, say_held, titled, write_rows
+from breadthflow_pipelines.cli.display import err, marked, most_rows, out, print_filled, say_held, titled, write_rows
 from breadthflow_pipelines.cli.options import (
     Action,
     Format,
@@ -124,7 +124,8 @@ def breadth(
     known = breadth_listing.breadth_columns(database)
     named = names_in(columns, known, "count or indicator", "breadthflow indicators lists them", _indicator_names)
     wanted = [*_BREADTH_KEY, *(name for name in named or known if name not in _BREADTH_KEY)]
-    rows = breadth_listing.breadth(database, universe, *day_range(start, end), segment, wanted, moment)
+    days = day_range(start, end)
+    rows = breadth_listing.breadth(database, universe, *days, segment, wanted, moment, most_rows(shape))
     short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
     then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
     write_rows(rows, [*wanted, "synthetic"], short, shape, titled(f"Breadth of {universe}{then}", [universe], database))
@@ -189,7 +190,7 @@ def symbols(
     Example: breadthflow symbols --universe demo --action buy
     """
     database = open_database(get_settings())
-    rows = symbol_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action)
+    rows = symbol_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action, most_rows(shape))
     if not rows:
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
@@ -258,7 +259,7 @@ def signals(
     database = open_database(get_settings())
     if rule is not None:
         check_rule(rule)
-    rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule)
+    rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule, most_rows(shape))
     if not rows and "market_signals" in overview.empty_tables(database):
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))
     if not rows:

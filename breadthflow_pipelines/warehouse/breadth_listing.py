@@ -11,11 +11,13 @@ from psycopg2 import sql
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.datasets import WITH_HISTORY
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.history import rows_as_of
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.store_retention import dropped_before
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
+
+BY_SEGMENT = "universe, segment, session"  # the order of breadth
 
 
 def breadth_columns(database: Database) -> list[str]:
@@ -35,16 +37,17 @@ def breadth(
     segment: str | None,
     columns: Sequence[str],
     as_of: dt.datetime | None = None,
+    most: int | None = None,
 ) -> list[Row]:
     """These columns of the counts and indicators of a universe, and ``synthetic``, by segment and session.
 
-    as_of: a moment with a zone; what the store said then, instead of what it says now.
+    as_of: a moment with a zone; what the store said then, instead of what it says now. most: the last so many rows.
 
     Raises:
         RequestError: the universe, the segment or the days are not in the store, or were not then; says what is.
     """
     query, values = breadth_query(database, universe, first, last, segment, columns, as_of)
-    rows = rows_of(database, query, values)
+    rows = last_rows_of(database, query, values, BY_SEGMENT, most)
     if not rows:
         raise nothing(database, universe, segment, first, last, as_of)
     invented = universe in synthetic_universes(database)
@@ -60,10 +63,10 @@ def breadth_query(
     columns: Sequence[str],
     as_of: dt.datetime | None,
 ) -> tuple[sql.Composed, list[str | int | dt.date]]:
-    """The query of these columns of breadth, with psycopg2's marks, and its values."""
+    """The query of these columns of breadth, in no order, with psycopg2's marks, and its values."""
     where, values = conditions({"universe": universe, "segment": segment}, first, last)
     shown = sql.SQL(", ").join(map(sql.Identifier, columns))
-    query = sql.SQL("SELECT {} FROM breadth WHERE {} ORDER BY universe, segment, session").format(shown, sql.SQL(where))
+    query = sql.SQL("SELECT {} FROM breadth WHERE {}").format(shown, sql.SQL(where))
     return (query if as_of is None else tables_as_of(database, as_of) + query), values
 
 

@@ -24,6 +24,7 @@ from breadthflow_pipelines.warehouse.addresses import database_name, encrypted, 
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.kept_connections import Kept
 from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
+from breadthflow_pipelines.warehouse.sql import backwards
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -112,6 +113,19 @@ def rows_of(
     with asking(database) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(query, values)
         return [dict(row) for row in cursor.fetchall()]
+
+
+def last_rows_of(
+    database: Database, query: str | sql.Composed, values: Sequence[object], order: str, most: int | None
+) -> list[Row]:
+    """The last so many rows of the answer, or all of them, in an order; errors as rows_of() has them.
+
+    query: ends before its ORDER BY. order: what stands there.
+    """
+    asked = query if isinstance(query, sql.Composed) else sql.SQL(query)
+    if most is None:
+        return rows_of(database, asked + sql.SQL(f" ORDER BY {order}"), values)
+    return rows_of(database, asked + sql.SQL(f" ORDER BY {backwards(order)} LIMIT {most:d}"), values)[::-1]
 
 
 @contextmanager

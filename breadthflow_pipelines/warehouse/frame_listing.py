@@ -54,7 +54,8 @@ def breadth_frame(
     """
     columns = breadth_listing.breadth_columns(database)
     query, values = breadth_listing.breadth_query(database, universe, first, last, segment, columns, as_of)
-    rows = fetch(database, _bound(database, query, values))
+    ordered = query + sql.SQL(f" ORDER BY {breadth_listing.BY_SEGMENT}")
+    rows = fetch(database, _bound(database, ordered, values))
     if rows.is_empty():
         raise breadth_listing.nothing(database, universe, segment, first, last, as_of)
     return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))

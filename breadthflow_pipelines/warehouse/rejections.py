@@ -7,7 +7,7 @@ import datetime as dt
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import LAPSED, PRICES
-from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 
@@ -21,14 +21,15 @@ def rejected(
     symbol: str | None = None,
     reason: str | None = None,
     status: str | None = None,
+    most: int | None = None,
 ) -> list[Row]:
     """Rows that broke the contract of bars, with all their reasons, and bars that rules flag, oldest first.
 
     reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
-    lapsed or are gone.
+    lapsed or are gone. most: the last so many rows.
     """
     where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
-    return rows_of(database, f"{_REJECTED} WHERE {where} ORDER BY {_ORDER}", values)
+    return last_rows_of(database, f"{_REJECTED} WHERE {where}", values, _ORDER, most)
 
 
 def rejected_where(

@@ -17,7 +17,7 @@ from breadthflow_pipelines.model.vocabulary import (
     SIGNAL_RECORD,
 )
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.overview import empty_tables
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import marked
@@ -42,14 +42,15 @@ def signals(
     universe: str | None,
     segment: str | None,
     rule: str | None,
+    most: int | None = None,
 ) -> list[Row]:
-    """Signals, oldest first; none is an answer as long as the universe is in the store."""
+    """Signals, oldest first, or the last so many; none is an answer as long as the universe is in the store."""
     if universe is not None:
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    query = f"SELECT {LISTED} FROM signals_with_record WHERE {where} ORDER BY {order}"
-    return marked(database, rows_of(database, query, values))
+    query = f"SELECT {LISTED} FROM signals_with_record WHERE {where}"
+    return marked(database, last_rows_of(database, query, values, order, most))
 
 
 def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:

@@ -42,6 +42,12 @@ def conditions(
     return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]
 
 
+def backwards(order: str) -> str:
+    """The same order from its end."""
+    terms = (term.strip() for term in order.split(","))
+    return ", ".join(term.removesuffix(" DESC") if term.endswith(" DESC") else f"{term} DESC" for term in terms)
+
+
 def valid_on(interval: str, day: str) -> str:
     """A condition on a symbol or a membership, under that alias: it is valid on the day."""
     return f"daterange({interval}.valid_from, {interval}.valid_to) @> {day}"

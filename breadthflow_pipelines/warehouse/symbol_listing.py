@@ -10,7 +10,7 @@ from typing import NamedTuple
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
@@ -70,10 +70,11 @@ def symbol_signals(
     last: dt.date | None,
     symbol: str | None,
     action: str | None,
+    most: int | None = None,
 ) -> list[Row]:
     """Signals and technical indicators of a universe's members, and the record that such signals had before the month.
 
-    Of the last session where neither day is given. signal_id: the address of each, as text.
+    Of the last session where neither day is given. most: the last so many. signal_id: the address of each, as text.
 
     Raises:
         RequestError: the universe or the symbol has no signal at all; says what there is.
@@ -84,12 +85,14 @@ def symbol_signals(
         _, first = reach(database, universe)
         last = first
     where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
-    rows = rows_of(
+    rows = last_rows_of(
         database,
         f"SELECT symbol, s.*, p.*, synthetic, {_RECORD} FROM symbol_signals s "
         f"JOIN price_indicators p USING (universe, session, security_id) {NAMED} {RECORD_OF_MEMBERS} "
-        f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY s.session, strength DESC, symbol",
+        f"WHERE {valid_on('n', 'session')} AND {where}",
         values,
+        "s.session, strength DESC, symbol",
+        most,
     )
     if not rows and symbol is not None and action is None:
         raise RequestError(f"{symbol} has no signal as a member of {universe} from {first} through {last}.")
