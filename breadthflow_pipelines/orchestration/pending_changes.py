@@ -1,7 +1,7 @@
 """How far a run goes beyond its own months, to what changed below an asset, and how far it may go, to what is held."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,34 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import bar_store, recomputations, universe_listing
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.calendar import apply_changes
-from breadthflow_pipelines.warehouse.recomputations import Some
+from breadthflow_pipelines.warehouse.recomputations import Change, Some
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a change goes, for an asset whose rows do not rest on all that was before them.
+
+    bars: how many sound bars of its own security a row rests on besides that of its session. sessions: the same of
+    sessions, of whomever.
+    """
+
+    bars: int | None = None
+    sessions: int | None = None
+
+    def end(self, market: Market, changes: Iterable[Change], last: dt.date) -> dt.date:
+        """The last session that these changes concern; last: the last one that is stored."""
+        return max((self._end_of(market, change, last) for change in changes), default=last)
+
+    def _end_of(self, market: Market, change: Change, last: dt.date) -> dt.date:
+        if change.through is None or (self.bars is not None and change.securities is None):
+            return last
+        ends = [change.through]
+        if self.bars is not None and change.securities is not None:
+            ends.append(bar_store.after_bars(market.store, change.securities, change.through, self.bars) or last)
+        if self.sessions is not None:
+            later = market.calendar.between(change.through, last)
+            ends.append(later[self.sessions] if len(later) > self.sessions else last)
+        return min(max(ends), last)
 
 
 @dataclass(frozen=True)
@@ -23,7 +50,8 @@ class Scope:
     """What an asset is about in a run. own: the run's months. span: those and what changed below the asset.
 
     left: what of the span is to be computed. unchanged: how many months of it are not, for nothing changed. some: what
-    alone changed below the asset, where it can be computed for that; None: all that is left is to be.
+    alone changed below the asset, where it can be computed for that; None: all that is left is to be. changes: what
+    changed below it, change by change.
     """
 
     own: Span
@@ -33,6 +61,7 @@ class Scope:
     left: Span
     unchanged: int
     some: Some | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def own_days(self) -> list[Days]:
@@ -70,24 +99,29 @@ def settle_calendar(market: Market) -> list[dt.date]:
 
 @contextmanager
 def with_pending_changes(
-    market: Market, asset: str, own: Span, judge: Callable[[Span], None] = lambda _: None
+    market: Market,
+    asset: str,
+    own: Span,
+    judge: Callable[[Span], None] = lambda _: None,
+    reach: Reach | None = None,
 ) -> Iterator[Scope]:
-    """The run's own span, widened from the first session that changed below the asset through the last one stored.
+    """The run's own span, widened to all sessions that rest on what changed below the asset.
 
-    The caller holds ``exclusive(asset)``. The calendar is settled first, or rows of another calendar would stay. Bars
-    look back a year and more, so a change reaches all sessions after it. The span ends where every universe is held.
-    Months that are known to be right are not left to compute. At the end the pending changes are removed, except for
-    what is held. judge: judges the span before the holds are read.
+    The caller holds ``exclusive(asset)``. The calendar is settled first, or rows of another calendar would stay. The
+    span ends where every universe is held. Months that are known to be right are not left to compute. At the end the
+    pending changes are removed, except for what is held. judge: judges the span before the holds are read. reach: how
+    far a change goes; None: through the last session that is stored.
     """
     settle_calendar(market)
     due = recomputations.due(market.store, asset)
     start, end = own.start, own.end
-    reach = bar_store.reach(market.store, synthetic=market.source.synthetic)
-    if reach is not None:
+    stored = bar_store.reach(market.store, synthetic=market.source.synthetic)
+    if stored is not None:
         if due.first is not None:
-            start, end = min(start, due.first), max(end, reach[1])
+            concerned = stored[1] if reach is None else reach.end(market, due.changes, stored[1])
+            start, end = min(start, due.first), max(end, concerned)
         # Before the year of the first bar there is nothing to compute, even where memberships reach further back.
-        start = max(start, reach[0].replace(month=1, day=1))
+        start = max(start, stored[0].replace(month=1, day=1))
     judge(Span(start, end, own.through))
     holds = holds_of(market, asset)
     last = holds.last_open_day(end, universe_listing.made_of_bars(market.store)) if holds.by_universe else end
@@ -95,7 +129,7 @@ def with_pending_changes(
     known = known_months(market, asset, span, holds, due.first)
     beyond = known.left.start < own.start or known.left.end > own.end
     some = due.some if beyond and DATASETS[asset].by_security else None
-    yield Scope(own, span, due.causes, holds, known.left, known.known, some)
+    yield Scope(own, span, due.causes, holds, known.left, known.known, some, due.changes)
     if some is None:
         known.record(market)
     first = min(holds.first_sessions.values(), default=None)

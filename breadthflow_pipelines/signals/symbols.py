@@ -57,6 +57,7 @@ VOLUME_ORDINARY, VOLUME_FULL = 1.0, 2.0  # times the mean of the 20 bars before
 # of the S&P 500's members from 2006 to 2017 lies beyond.
 ACT_AT = 0.35
 MIN_WEIGHT = 0.5  # least sum of the weights that voted, for a strength
+REGIME_DECIMALS = 2  # of the breadth score, 0 to 100, as signals name it
 UNKNOWN_REGIME = 0.5  # factor of the confidence where the breadth score is unknown
 
 
@@ -197,8 +198,11 @@ def symbol_signals(rows: pl.DataFrame, regime: pl.DataFrame) -> pl.DataFrame:
 
 
 def gates(regime: pl.DataFrame) -> pl.DataFrame:
-    """universe, session, regime: the score as signals name it, so that they do not depend on its last bits."""
-    return regime.select("universe", "session", regime=pl.col("score").cast(pl.Float64).round(DECIMALS) + 0.0)
+    """universe, session, regime: the score as signals name it, in hundredths of its 100 points.
+
+    So they do not depend on what is beyond: one corrected bar moves the sixth decimal of the score for years.
+    """
+    return regime.select("universe", "session", regime=pl.col("score").cast(pl.Float64).round(REGIME_DECIMALS) + 0.0)
 
 
 def _weight_that_voted() -> pl.Expr:

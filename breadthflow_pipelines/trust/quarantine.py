@@ -97,14 +97,12 @@ def settle(
     ).sort(_KEY)
 
 
-def first_changed(stored: pl.DataFrame, settled: pl.DataFrame) -> dt.date | None:
-    """The first session with a bar that is left out now and was not before, or the reverse; None if there is none.
+def turned(stored: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:
+    """security_id and session of the bars that are left out now and were not before, or the reverse.
 
     Decisions made since the last run are noted by the command that makes them, not here.
     """
     out = pl.col("status").is_in(LEFT_OUT)
     bar = ["security_id", "session"]
     before, now = stored.filter(out).select(bar).unique(), settled.filter(out).select(bar).unique()
-    changed = pl.concat([before.join(now, on=bar, how="anti"), now.join(before, on=bar, how="anti")])
-    first: dt.date | None = changed["session"].min()  # type: ignore[assignment]
-    return first
+    return pl.concat([before.join(now, on=bar, how="anti"), now.join(before, on=bar, how="anti")])

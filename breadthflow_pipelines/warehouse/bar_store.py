@@ -1,7 +1,7 @@
 """Bars: stored, revised, read to be counted. Whose they are: security_store.py; those refused: rejection_store.py."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import polars as pl
@@ -80,6 +80,18 @@ def bars_to_count(
 def bars_to_return(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     """security_id, session, open, close, close_adjusted of members' sound bars, and of each the last one before."""
     return _with_warm_up(database, ("open", "close", "close_adjusted"), start, end, 1, EVERYBODY)
+
+
+def after_bars(database: Database, securities: Collection[int], day: dt.date, bars: int) -> dt.date | None:
+    """The session by which each of these securities has so many sound bars after a day; None where one has fewer."""
+    found = fetch(
+        database,
+        f"SELECT (SELECT session FROM sound_bars b WHERE b.security_id = w.security_id AND session > $2 "
+        f"ORDER BY session OFFSET $3 - 1 LIMIT 1) AS session FROM unnest({array('$1', 'bigint')}) AS w (security_id)",
+        (spaced(securities), day, bars),
+    )["session"]
+    last: dt.date | None = None if found.null_count() else found.max()  # type: ignore[assignment]
+    return last
 
 
 def bars_of(database: Database, securities: Sequence[int]) -> pl.DataFrame:

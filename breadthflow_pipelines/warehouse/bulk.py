@@ -58,6 +58,12 @@ class Merged:
         return first
 
     @property
+    def last_changed(self) -> dt.date | None:
+        """The last such session."""
+        last: dt.date | None = self.changes["session"].max()  # type: ignore[assignment]
+        return last
+
+    @property
     def sessions_revised(self) -> int:
         """How many sessions had a row before that was updated or deleted."""
         return self.changes.filter(pl.col("kind") != "inserted")["session"].n_unique()

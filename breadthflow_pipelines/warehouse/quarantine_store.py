@@ -84,18 +84,18 @@ def shown_findings(database: Database, start: dt.date, end: dt.date) -> pl.DataF
 def record_findings(
     database: Database,
     settled: pl.DataFrame,
-    since: dt.date | None,
+    turned: pl.DataFrame,
     hold: Statement | None = None,
 ) -> Merged:
     """Store findings as they were settled; those that are equal are left alone.
 
-    since: the first session of which a bar is left out now and was not before, or the other way round. hold: as
+    turned: security_id and session of bars that are left out now and were not before, or the other way round. hold: as
     settling_proposals() gives it.
     """
+    sessions, securities = turned["session"], frozenset(turned["security_id"])
+    notes = change_notes("quarantined_bars", sessions.min(), sessions.max(), securities)  # type: ignore[arg-type]
     holds = [hold] if hold else []
-    return merge(
-        database, tables.quarantined_bars, settled, then=lambda _: [*change_notes("quarantined_bars", since), *holds]
-    )
+    return merge(database, tables.quarantined_bars, settled, then=lambda _: [*notes, *holds])
 
 
 def settling_proposals(start: dt.date, end: dt.date, run_id: str, *, synthetic: bool) -> Statement:

@@ -22,7 +22,8 @@ FEW_SECURITIES = 100  # named by a note, at most
 
 _NOTE = "INSERT INTO recomputations (asset, first_session, cause"
 _FOR_ADBC, _FOR_PSYCOPG2 = f"{_NOTE}) VALUES ($1, $2, $3)", f"{_NOTE}) VALUES (%s, %s, %s)"
-_OF_SECURITIES = f"{_NOTE}, securities) VALUES ($1, $2, $3, {array('$4', 'bigint')})"
+_THROUGH = f"{_NOTE}, changed_through) VALUES ($1, $2, $3, $4)"
+_OF_SECURITIES = f"{_NOTE}, changed_through, securities) VALUES ($1, $2, $3, $4, {array('$5', 'bigint')})"
 _OF_ONE_SESSION = f"{_NOTE}, last_session) VALUES ($1, $2, $3, $2)"
 
 
@@ -35,33 +36,54 @@ class Some:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What changed below an asset. through: the last session that did; None: not known, so maybe all of them.
+
+    securities: whose rows; None: maybe everybody's.
+    """
+
+    through: dt.date | None
+    securities: frozenset[int] | None
+
+
+@dataclass(frozen=True)
 class Due:
     """What an asset is not made of yet. first: the first session that it concerns, None where nothing is due.
 
-    some: what alone is due; None where all that follows the first session is.
+    changes: what changed below it, by note. some: what alone is due; None where all that follows the first session is.
     """
 
     first: dt.date | None
     causes: tuple[str, ...]
     notes: tuple[int, ...]
+    changes: tuple[Change, ...] = ()
     some: Some | None = None
 
 
-def change_notes(origin: str, first: dt.date | None, securities: frozenset[int] | None = None) -> list[Statement]:
+def change_notes(
+    origin: str,
+    first: dt.date | None,
+    through: dt.date | None = None,
+    securities: frozenset[int] | None = None,
+) -> list[Statement]:
     """The statements that note a change in ``origin`` from a session on; none where nothing changed.
 
-    securities: whose rows changed; None: maybe everybody's.
+    through: the last session that changed; None: not known. securities: whose rows changed; None: maybe everybody's.
     """
     if first is None:
         return []
+    followers = FOLLOWERS[origin]
+    if through is None:
+        return [statement for asset in followers for statement in session_notes(asset, [first], origin)]
     if securities is None or len(securities) > FEW_SECURITIES:
-        return [statement for asset in FOLLOWERS[origin] for statement in session_notes(asset, [first], origin)]
-    return [(_OF_SECURITIES, (asset, first, origin, spaced(sorted(securities)))) for asset in FOLLOWERS[origin]]
+        return [(_THROUGH, (asset, first, origin, through)) for asset in followers]
+    named = spaced(sorted(securities))
+    return [(_OF_SECURITIES, (asset, first, origin, through, named)) for asset in followers]
 
 
 def merge_notes(origin: str, merged: Merged) -> list[Statement]:
     """The same of what a merge changed."""
-    return change_notes(origin, merged.first_changed, merged.securities)
+    return change_notes(origin, merged.first_changed, merged.last_changed, merged.securities)
 
 
 def single_session_notes(asset: str, sessions: Iterable[dt.date], cause: str) -> list[Statement]:
@@ -82,13 +104,14 @@ def note_change(cursor: Any, origin: str, first: dt.date, cause: str) -> None:
 def due(database: Database, asset: str) -> Due:
     """What an asset is not made of yet, to be asked before it is computed."""
     query = (
-        "SELECT recomputation_id, first_session, last_session, securities, cause FROM recomputations "
-        "WHERE asset = %s ORDER BY 1"
+        "SELECT recomputation_id, first_session, last_session, changed_through, securities, cause "
+        "FROM recomputations WHERE asset = %s ORDER BY 1"
     )
     rows = rows_of(database, query, [asset])
     first = min((row["first_session"] for row in rows), default=None)
     causes, notes = sorted({row["cause"] for row in rows}), [row["recomputation_id"] for row in rows]
-    return Due(first, tuple(causes), tuple(notes), _some(rows))
+    changes = [Change(row["changed_through"], frozenset(row["securities"] or ()) or None) for row in rows]
+    return Due(first, tuple(causes), tuple(notes), tuple(changes), _some(rows))
 
 
 def _some(rows: list[Row]) -> Some | None:

@@ -243,6 +243,7 @@ recomputations = sa.Table(
     _column("last_session", sa.Date(), "through this one; null: through the last that is stored", nullable=True),
     _column("securities", ARRAY(sa.BigInteger()), "whose rows alone; null: those of all", nullable=True),
     _column("cause", sa.Text(), "what changed below it"),
+    _column("changed_through", sa.Date(), "the last session that changed below it; null: not known", nullable=True),
     _column("noted_at", sa.DateTime(timezone=True), "when it changed", server_default=NOW),
     comment="Sessions of assets to recompute because of a change below them; empty after a complete run",
 )

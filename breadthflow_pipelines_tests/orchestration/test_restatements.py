@@ -152,7 +152,8 @@ def test_a_run_that_dies_between_bars_and_counts_leaves_a_note_for_the_next_one(
         assert filled.run(*FEBRUARY).trouble is not None
     assert filled.rows(NOTED)[0][0] >= 3
     due = {row["asset"]: (row["first"], row["changed"]) for row in overview.overview(filled.database)["due"]}
-    assert due["breadth_counts"] == due["symbol_signals"] == (DAY, "bars, quarantined_bars")  # 3.0 is no price of it
+    assert due["breadth_counts"] == (DAY, "bars, quarantined_bars")  # 3.0 is no price of it
+    assert due["symbol_signals"] == (DAY, "bars, price_indicators, quarantined_bars")  # its indicators were made
     assert filled.daily(LAST).trouble is None  # of December
     nothing_is_left_to_do(filled)
 

@@ -100,5 +100,28 @@ def test_where_medians_moved_on_many_sessions_everybody_is_computed(
     assert filled.run().rows_changed == 0
 
 
+@pytest.mark.slow
+def test_a_corrected_bar_is_followed_as_far_as_windows_reach_and_no_further(filled: Store) -> None:
+    early = 2  # of a member that trades on every session
+    close = next(float(row[4]) for row in filled.small.rows["DDD"] if row[0] == str(SESSIONS[early]))
+    filled.small.restate("DDD", SESSIONS[early], round(close * 1.03, 2))
+    november = (SESSIONS[0].replace(day=1), SESSIONS[0].replace(day=30))
+    assert filled.run(*november).exit_status == 0
+
+    # Highs and lows of 252 bars; a usual volume of 20; the next bar's return.
+    computed = {
+        asset: str(filled.metadata(asset)["computed"]).split(",")[0]
+        for asset in ("breadth_counts", "quarantined_bars", "universe_returns", "symbol_calibration")
+    }
+    assert computed == {
+        "breadth_counts": f"{november[0]} to {SESSIONS[early + 252]}",
+        "quarantined_bars": f"{november[0]} to {SESSIONS[early + 20]}",
+        "universe_returns": f"{november[0]} to {november[1]}",
+        "symbol_calibration": f"{november[0]} to {LAST}",  # signals of two hundred bars later changed, and are followed
+    }
+    assert filled.rows("SELECT count(*) FROM recomputations") == [(0,)]
+    assert filled.run().rows_changed == 0
+
+
 def _dying(*_: Any) -> Any:
     raise KeyError("surprise")

@@ -291,6 +291,6 @@ def test_two_scores_of_one_session_are_refused() -> None:
         symbol_signals(frame([STILL]), twice)
 
 
-def test_the_last_bits_of_the_score_change_no_signal() -> None:
-    assert signal({}, 56.79132300000001) == signal({}, 56.791323)
-    assert signal({}, 56.7913239)["regime"] == 56.791324
+def test_what_the_score_has_beyond_hundredths_changes_no_signal() -> None:
+    assert signal({}, 56.791323) == signal({}, 56.79)
+    assert signal({}, 56.7951)["regime"] == 56.80

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.sessions import exchange_calendar
-from breadthflow_pipelines.trust.quarantine import excessive, first_changed, settle, undecided
+from breadthflow_pipelines.trust.quarantine import excessive, settle, turned, undecided
 
 DAYS = exchange_calendar("XNYS").between(dt.date(2024, 1, 2), dt.date(2024, 2, 29))
 DAY, MONTH = DAYS[5], dt.date(2024, 1, 1)
@@ -122,7 +122,7 @@ def test_a_finding_meets_what_is_stored(
     row = settled(found, before, bar, excess)
     assert row["status"] == status
     after = pl.DataFrame([list(row.values())], schema=STORED, orient="row")
-    assert first_changed(before, after) == (DAY if changes else None)
+    assert turned(before, after).rows() == ([(1, DAY)] if changes else [])
     signed = status in ("released", "confirmed")
     assert [row[name] is not None for name in ("decided_at", "decided_by", "reason")] == [signed] * 3
 
@@ -139,8 +139,8 @@ def test_a_rule_that_only_doubts_leaves_nothing_out_and_can_be_decided() -> None
     ):
         rows = settle(doubt, before, prints, excess, run_id="run 2", now=NOW, doubts=("scale",))
         assert rows["status"].to_list() == [status]
-    assert first_changed(NOTHING_STORED, stored("doubted", rule="scale")) is None
-    assert first_changed(stored("doubted", rule="scale"), stored("confirmed", rule="scale")) == DAY
+    assert turned(NOTHING_STORED, stored("doubted", rule="scale")).is_empty()
+    assert turned(stored("doubted", rule="scale"), stored("confirmed", rule="scale")).rows() == [(1, DAY)]
 
 
 def test_a_finding_keeps_its_date_and_what_changed_has_its_run() -> None:
@@ -156,9 +156,9 @@ def test_a_finding_keeps_its_date_and_what_changed_has_its_run() -> None:
 
 def test_a_bar_that_another_rule_speaks_against_too_changes_nothing_for_what_is_made_of_it() -> None:
     one, other = stored("quarantined"), stored("confirmed", rule="stale")
-    assert first_changed(one, pl.concat([one, other])) is None
-    assert first_changed(pl.concat([one, other]), other) is None
-    assert first_changed(one, other.with_columns(status=pl.lit("released"))) == DAY
+    assert turned(one, pl.concat([one, other])).is_empty()
+    assert turned(pl.concat([one, other]), other).is_empty()
+    assert turned(one, other.with_columns(status=pl.lit("released"))).rows() == [(1, DAY)]
 
 
 def test_decided_findings_do_not_count_against_the_bound() -> None:

@@ -46,7 +46,7 @@ def store_finding(database: Database, state: str = "quarantined", rule: str = "s
         status=pl.lit(state),
         run_id=pl.lit("run 1"),
     )
-    quarantine_store.record_findings(database, row, None)
+    quarantine_store.record_findings(database, row, row.clear())
 
 
 def sound(database: Database) -> set[tuple[int, dt.date]]:
@@ -118,7 +118,7 @@ def test_a_dividend_is_no_other_bar_and_another_price_is(held: Database) -> None
 
 def test_storing_the_same_findings_again_changes_nothing(held: Database) -> None:
     settled = quarantine_store.findings(held, D1, D4)
-    merged = quarantine_store.record_findings(held, settled, None)
+    merged = quarantine_store.record_findings(held, settled, settled.clear())
     assert (merged.inserted, merged.updated, merged.deleted) == (0, 0, 0)
 
 

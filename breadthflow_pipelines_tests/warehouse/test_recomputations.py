@@ -8,7 +8,7 @@ import pytest
 from breadthflow_pipelines.warehouse import bar_store, recomputations, security_store
 from breadthflow_pipelines.warehouse.bulk import execute
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.recomputations import Some, done, due, single_session_notes
+from breadthflow_pipelines.warehouse.recomputations import Change, Some, done, due, single_session_notes
 from breadthflow_pipelines_tests.warehouse.frames import bars, listing, members
 
 TWO = listing((1, "A", "AAA", None, None), (2, "B", "BBB", None, None))
@@ -76,6 +76,24 @@ def test_a_change_of_many_securities_names_none(held: Database, monkeypatch: pyt
     load(held, (1, "2024-01-04", 12), (2, "2024-01-04", 22))
     assert due(held, "price_indicators").some is None
     assert noted(held).keys() == {"quarantined_bars", *OF_SOUND_BARS}
+
+
+def test_a_change_of_bars_says_through_which_session_and_whose(held: Database) -> None:
+    load(held, (1, "2024-01-02", 10.5), (1, "2024-01-04", 12), (2, "2024-01-03", 21))  # of the second nothing new
+    assert due(held, "breadth_counts").changes == (Change(dt.date(2024, 1, 4), frozenset({1})),)
+    security_store.record_members(held, members(("u", 1, "2020-01-01", None)))
+    assert due(held, "breadth_counts").changes[1:] == (Change(None, None),)  # memberships have no end
+
+
+def test_the_bar_by_which_each_of_some_securities_has_so_many(held: Database) -> None:
+    load(held, (1, "2024-01-04", 12), (1, "2024-01-08", 12), (2, "2024-01-05", 22))
+    day = dt.date(2024, 1, 2)
+    after = [bar_store.after_bars(held, {1, 2}, day, bars) for bars in (1, 2, 3)]
+    assert after == [dt.date(2024, 1, 3), dt.date(2024, 1, 5), None]
+    left_out = "(1, '2024-01-03', 'spike', '{}', 'f', 'quarantined', 'r')"
+    columns = "security_id, session, rule, evidence, fingerprint, status, run_id"
+    execute(held, [(f"INSERT INTO quarantined_bars ({columns}) VALUES {left_out}", ())])
+    assert bar_store.after_bars(held, {1}, day, 1) == dt.date(2024, 1, 4)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from breadthflow_pipelines.orchestration.holdings import index_closes
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Days, Span
-from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards
@@ -43,6 +43,7 @@ def breadth_counts_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
         },
         code_version="1",
         layer="counts",
+        reach=Reach(bars=WARM_UP_BARS),
         kinds={"pandera"},
         made_of={
             **{count.name: list(count.made_of) for count in COUNTS},

@@ -16,7 +16,7 @@ from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holds import AssetHolds, refuse_held
 from breadthflow_pipelines.orchestration.partitions import Span, span_of
-from breadthflow_pipelines.orchestration.pending_changes import Scope, with_pending_changes
+from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope, with_pending_changes
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
@@ -76,12 +76,14 @@ def derived_monthly_asset(
     figures: Mapping[str, pl.Expr],
     judge: Callable[[Market, Span, str], None] | None = None,
     details: Callable[[Market, Scope, pl.DataFrame], Metadata] | None = None,
+    reach: Reach | None = None,
     **options: Any,
 ) -> dg.AssetsDefinition:
     """A monthly asset that is computed from other tables, and so goes beyond its months to what changed in those.
 
     compute: fills the table over the span of the scope, in the run of that id. rows: what the figures of each month are
     taken from. judge: a gate that judges the span before its holds are read. details: more metadata, of those rows.
+    reach: how far a change of bars goes; None: through the end.
     """
 
     def derive(context: dg.AssetExecutionContext, market: Market, own: Span) -> MonthlyResult:
@@ -91,7 +93,7 @@ def derived_monthly_asset(
             if judge is not None:
                 judge(market, span, run_id)
 
-        with market.store.exclusive(table), with_pending_changes(market, table, own, judge_span) as scope:
+        with market.store.exclusive(table), with_pending_changes(market, table, own, judge_span, reach) as scope:
             merged = NOTHING if scope.is_unchanged else compute(market, scope, run_id)
         found = rows(market, scope)
         synthetic = {"synthetic": market.source.synthetic}

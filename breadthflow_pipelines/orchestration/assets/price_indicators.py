@@ -34,7 +34,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.partitions import Span
-from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards, shards_of
@@ -148,8 +148,9 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
         return NOTHING
     members = security_store.members(market.store)
     sessions = market.calendar.frame().filter(pl.col("session").is_between(*span.days))
-    medians = _medians(market, span, members, sessions)
-    moved = [] if some is None else _moved(market, span, medians)
+    stored = member_store.medians(market.store, *span.days)
+    medians = _medians_where_changed(market, scope, stored, members, sessions)
+    moved = [] if some is None else _moved(stored, medians)
     all_of = partial(_of_everybody, market, scope, members, sessions, medians)
     member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, span.days)
     if some is None or len(moved) > MANY_MOVED:
@@ -192,9 +193,8 @@ def _spread(market: Market, work: _OfShards, pieces: Iterable[Shard], sizes: pl.
     return merged
 
 
-def _moved(market: Market, span: Span, medians: pl.DataFrame) -> list[dt.date]:
+def _moved(stored: pl.DataFrame, medians: pl.DataFrame) -> list[dt.date]:
     """The sessions on which a universe has another median than the stored rows were held against."""
-    stored = member_store.medians(market.store, *span.days)
     both = medians.join(stored, on=["universe", "session"], how="full", coalesce=True, suffix="_stored")
     same = pl.col(MEDIAN).eq_missing(pl.col(f"{MEDIAN}_stored"))
     return both.filter(~same)["session"].unique().sort().to_list()
@@ -235,6 +235,7 @@ def _to_go_on_from(bars: pl.DataFrame, span: Span, since: dt.date) -> pl.DataFra
     return pl.concat([before, of_years]).unique()
 
 
+_DAY = dt.timedelta(days=1)
 _LAST, _YEAR = pl.col("session").max(), pl.col("session").dt.year().alias("year")
 
 
@@ -243,6 +244,23 @@ def _in_columns(states: pl.DataFrame) -> pl.DataFrame:
     return states.select(
         "security_id", "session", *(pl.col("states").list.get(i).alias(name) for i, name in enumerate(STATE_COLUMNS))
     )
+
+
+def _medians_where_changed(
+    market: Market, scope: Scope, stored: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame
+) -> pl.DataFrame:
+    """The medians of all that is left: computed where a change may have moved them, and else those that are stored."""
+    span = scope.left
+    if scope.some is None:
+        return _medians(market, span, members, sessions)
+    last = Reach(bars=ROC_LONG).end(market, scope.changes, span.end)
+    stretches = [Span(span.start, last, span.through)]
+    stretches += [Span(max(days.start, last + _DAY), days.end, span.through) for days in scope.own_days]
+    within = pl.any_horizontal(pl.col("session").is_between(*stretch.days) for stretch in stretches)
+    others = stored.filter(~within)
+    if not sessions.filter(~within).join(others, on="session", how="anti").is_empty():
+        return _medians(market, span, members, sessions)  # some were never noted
+    return pl.concat([*(_medians(market, s, members, sessions) for s in stretches if not s.is_empty), others])
 
 
 def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.partitions import Days
-from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
@@ -31,7 +31,7 @@ from breadthflow_pipelines.trust.bar_rules import (
     doubtful,
     implausible,
 )
-from breadthflow_pipelines.trust.quarantine import excessive, first_changed, settle, undecided
+from breadthflow_pipelines.trust.quarantine import excessive, settle, turned, undecided
 from breadthflow_pipelines.warehouse import quarantine_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate
@@ -52,6 +52,7 @@ def quarantined_bars_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
         details=_details,
         code_version="1",
         layer="quality",
+        reach=Reach(bars=WARM_UP_BARS),
         made_of={
             "security_id": [("bars", "security_id")],
             "session": [("bars", "session")],
@@ -95,7 +96,7 @@ def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     _log_lapsed_decisions(stored, settled)
     advance("quarantined bars", 1, f"through {span.end}")
     hold = quarantine_store.settling_proposals(span.start, span.end, run_id, synthetic=market.source.synthetic)
-    merged = quarantine_store.record_findings(market.store, settled, first_changed(stored, settled), hold)
+    merged = quarantine_store.record_findings(market.store, settled, turned(stored, settled), hold)
     record_gate(market.store, CROWDED, span.months, run_id=run_id)
     return merged
 

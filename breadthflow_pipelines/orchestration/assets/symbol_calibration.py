@@ -23,7 +23,7 @@ from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holds import refuse_held
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import SESSIONS_OF_A_MONTH, Span, span_of
-from breadthflow_pipelines.orchestration.pending_changes import Scope, with_pending_changes
+from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope, with_pending_changes
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, of_market, shown
@@ -35,6 +35,7 @@ from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 PIECE_BARS = 400_000  # of all securities at a time: some 300 MB; of a month at a time it takes four times as long
 _LOOK_BACK = max(HORIZONS) // SESSIONS_OF_A_MONTH + 1  # months before the exits that a piece needs, too
+_REACH = Reach(sessions=max(HORIZONS) + 1)  # a signal is followed from the session after it
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
 
@@ -59,7 +60,7 @@ def symbol_calibration(context: dg.AssetExecutionContext, market: Market) -> dg.
     own = span_of(context.run.tags, market.settings, market.calendar)
     with (
         market.store.exclusive("symbol_calibration"),
-        with_pending_changes(market, "symbol_calibration", own) as scope,
+        with_pending_changes(market, "symbol_calibration", own, reach=_REACH) as scope,
     ):
         merged = NOTHING if scope.is_unchanged else _add_up(market, scope)
         accuracy = require(contracts.ACCURACY, judged(calibration(calibration_store.sums(market.store))))

@@ -40,7 +40,7 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
         figures={action: pl.col(action).sum() for action in ("signals", "buys", "sells")},
         judge=judge_members,
         details=_details,
-        code_version="1",
+        code_version="2",
         layer="signals",
         kinds={"pandera"},
         made_of={

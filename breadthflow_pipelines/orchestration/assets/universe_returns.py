@@ -8,7 +8,7 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.evaluation.returns import member_returns
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
-from breadthflow_pipelines.orchestration.pending_changes import Scope
+from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, evaluation_store, security_store
@@ -30,6 +30,7 @@ def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
         },
         code_version="2",
         layer="evaluation",
+        reach=Reach(bars=1),
         kinds={"pandera"},
         made_of={
             "return": [("bars", "close"), ("bars", "close_adjusted")],
