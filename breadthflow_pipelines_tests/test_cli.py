@@ -714,8 +714,8 @@ def test_table_has_the_last_rows_of_what_the_machine_formats_have(ask: Ask, aske
     every = [row["signal_id"] for row in ask(*asked, "--format", "csv").rows]
     shown = ask(*asked)
     lines = [line.split() for line in shown.out.splitlines()[2:]]
-    assert [line[-1] for line in lines] == every[-200:]
-    assert "These are the last 200 rows; --format csv has all of them." in shown.err
+    assert [line[-1] for line in lines] == every[-100:]
+    assert "These are the last 100 rows; --format csv has all of them." in shown.err
 
 
 def test_table_of_few_rows_says_nothing_of_others(ask: Ask) -> None:

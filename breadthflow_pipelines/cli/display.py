@@ -22,7 +22,7 @@ PIPED_WIDTH = 200  # columns where stdout is not a terminal, so that nothing is 
 out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, emoji=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 EVENTS_SHOWN = 5  # newest events of each universe after a run
-ROWS_SHOWN = 200  # in a table; machine formats have all of them
+ROWS_SHOWN = 100  # in a table; machine formats have all of them
 INVENTED = " The market is synthetic: its prices are invented."
 PROBLEMS_SHOWN = 5  # of what could not be read, after a run
 

@@ -1,13 +1,12 @@
 """One reading of the source over a span: chunk by chunk, rows are judged and stored, each chunk in one transaction.
 
-How rows are judged: intake.py. Histories on another scale: refetching.py. What came of it: ingest_report.py.
+On a cluster: reading_parts.py. How rows are judged: intake.py. Histories on another scale: refetching.py. What came of
+it: ingest_report.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-
-import polars as pl
 
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
@@ -15,10 +14,11 @@ from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.reading_parts import read_in_parts, store_chunk
 from breadthflow_pipelines.orchestration.refetching import RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Resumable, Source
-from breadthflow_pipelines.warehouse import bar_store, rejection_store
+from breadthflow_pipelines.sources.protocol import Divisible, Outcome, Resumable, Source
+from breadthflow_pipelines.warehouse import rejection_store
 
 
 def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
@@ -32,8 +32,7 @@ def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
     if not span.is_empty:
         intake = Intake.of(market, run_id)
         histories = RestatedHistories(intake)
-        chunks = market.source.bars(None, span.start, span.end)
-        for stored in _each_stored(market.source, chunks, partial(_store, intake, histories)):
+        for stored in _each_stored(market, intake, histories, span):
             report += stored
             _show_progress(span, report)
         _settle_rejected(intake, span, report)
@@ -43,23 +42,16 @@ def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
     return report
 
 
-def _each_stored(
-    source: Source, chunks: Iterable[Chunk], store: Callable[[Chunk], IngestReport]
-) -> Iterator[IngestReport]:
-    """What storing each chunk came to. A source that remembers what it gave gives no more before that is stored."""
-    return map(store, chunks) if isinstance(source, Resumable) else overlapped(chunks, store)
+def _each_stored(market: Market, intake: Intake, histories: RestatedHistories, span: Span) -> Iterator[IngestReport]:
+    """What storing each chunk came to; on a cluster, each part of many.
 
-
-def _store(intake: Intake, histories: RestatedHistories, chunk: Chunk) -> IngestReport:
-    """Judge and store one chunk."""
-    good, report = intake.judge(chunk.bars)
-    report = replace(report, outcomes=chunk.outcomes, problems=chunk.problems, reading=chunk.reading)
-    good = histories.on_the_stored_scale(good)
-    if good.is_empty():
-        return report
-    merged = bar_store.load_bars(intake.market.store, good, intake.source, intake.run_id)
-    last = good.select(pl.col("session").max()).item()
-    return replace(report, merged=merged, corrected=merged.updated, last_session=last)
+    A source that remembers what it gave gives no more before that is stored.
+    """
+    if market.settings.cluster is not None and isinstance(market.source, Divisible):
+        return read_in_parts(market, histories, span, intake.run_id)
+    store = partial(store_chunk, intake, histories, side_by_side=False)
+    chunks = market.source.bars(None, span.start, span.end)
+    return map(store, chunks) if isinstance(market.source, Resumable) else overlapped(chunks, store)
 
 
 def _show_progress(span: Span, report: IngestReport) -> None:
@@ -92,6 +84,6 @@ def _ask_again(intake: Intake, histories: RestatedHistories, span: Span, so_far:
     for first, last in to_ask_for_again(intake.market, span):
         for chunk in intake.market.source.bars(None, first, last):
             # The outcomes of the span say whether it is whole; those of other days do not replace them.
-            report += _store(intake, histories, replace(chunk, outcomes={}))
+            report += store_chunk(intake, histories, replace(chunk, outcomes={}), side_by_side=False)
         report += IngestReport(asked_again=((first, last),))
     return report

@@ -4,7 +4,7 @@ What a restatement is: trust/restatements.py. Why it is handled in this way: doc
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -24,6 +24,14 @@ FEW_LACKING = 3
 MOST_LACKING = 0.01
 
 
+@dataclass
+class Compared:
+    """Securities whose bars were held against the stored ones, and those of them whose prices are on another scale."""
+
+    securities: set[int] = field(default_factory=set)
+    rescaled: set[int] = field(default_factory=set)
+
+
 class RestatedHistories:
     """The securities whose bars came on another scale than the stored ones, in this run or in one before it."""
 
@@ -31,8 +39,7 @@ class RestatedHistories:
         self._intake = intake
         self._store = intake.market.store
         self._withheld = set(restatements.pending(self._store)["security_id"])
-        self._compared: set[int] = set()
-        self._rescaled: set[int] = set()
+        self.compared = Compared()
 
     def on_the_stored_scale(self, bars: pl.DataFrame) -> pl.DataFrame:
         """The bars of securities whose history is on their scale; the others are noted, and wait for ``fetch_again``.
@@ -45,10 +52,16 @@ class RestatedHistories:
         stored = bar_store.stored_bars(self._store, bars["security_id"].unique(), first, last)
         noticed = restated(stored, bars)
         restatements.note(self._store, noticed, self._intake.run_id)
-        self._compared.update(stored["security_id"].unique())
-        self._rescaled.update(noticed.filter(pl.col("price_ratio").is_not_null())["security_id"])
+        self.compared.securities.update(stored["security_id"].unique())
+        self.compared.rescaled.update(noticed.filter(pl.col("price_ratio").is_not_null())["security_id"])
         self._withheld.update(noticed["security_id"])
         return bars.filter(~pl.col("security_id").is_in(self._withheld))
+
+    def learn(self, other: Compared) -> None:
+        """Count what another process compared as well; what it noted is in the store."""
+        self.compared.securities |= other.securities
+        self.compared.rescaled |= other.rescaled
+        self._withheld.update(restatements.pending(self._store)["security_id"])
 
     def fetch_again(self, span: Span) -> IngestReport:
         """Replace these histories by what the source gives of them now.
@@ -68,7 +81,8 @@ class RestatedHistories:
 
     def _refuse_too_many(self, pending: pl.DataFrame) -> None:
         # Those of an earlier run count as well, unless they came on their old scale now.
-        rescaled = set(pending.drop_nulls("price_ratio")["security_id"]) - (self._compared - self._rescaled)
+        on_their_old_scale = self.compared.securities - self.compared.rescaled
+        rescaled = set(pending.drop_nulls("price_ratio")["security_id"]) - on_their_old_scale
         held = security_store.securities_held(self._store, synthetic=self._intake.market.source.synthetic)
         if excessive(len(rescaled), held):
             raise RequestError(

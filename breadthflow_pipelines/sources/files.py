@@ -1,11 +1,11 @@
 """Daily bars from tables in files, one or a directory of them. Judges no bar: the contract does that later.
 
-What is in which table is in file_index.py, and what is read together in file_batches.py. Bars are read block by block,
-and of a table with many symbols no more at once than fits into memory, however long its history.
+What is in which table is in file_index.py, what is read together in file_batches.py, and how in file_parts.py. Bars are
+read block by block, and of a table with many symbols no more at once than fits into memory, however long its history.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import polars as pl
 
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
-from breadthflow_pipelines.sources.file_batches import Batch, Days, batches
-from breadthflow_pipelines.sources.file_index import Index, remembered_index, session_known
+from breadthflow_pipelines.sources.file_batches import batches
+from breadthflow_pipelines.sources.file_index import Index, remembered_index
+from breadthflow_pipelines.sources.file_parts import Part, no_symbol
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import (
     MEMBER_SCHEMA,
@@ -23,12 +24,11 @@ from breadthflow_pipelines.sources.protocol import (
     Description,
     Outcome,
     Reading,
+    Taken,
 )
 from breadthflow_pipelines.sources.stamp import stamp
-from breadthflow_pipelines.sources.tables import Table
 from breadthflow_pipelines.sources.tree import TableFile
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
-from breadthflow_pipelines.sources.unreadable import noting_failure
 
 STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
 
@@ -130,25 +130,43 @@ class Files:
         wanted = None if symbols is None else list(symbols)
         contents = found.contents
         if wanted is not None:
-            contents = contents.filter(pl.col("symbol").is_in(wanted) | _no_symbol())
-        unreadable = dict(found.unusable)
-        fetched: set[str] = set()
-        delivered = 0
+            contents = contents.filter(pl.col("symbol").is_in(wanted) | no_symbol())
+        taken = Taken(unreadable=dict(found.unusable))
         with tree.Reader() as reader:
-            for batch in batches(contents, start, end):
-                for bars in self._read(reader, batch, wanted, unreadable):
-                    here = set(bars.filter(pl.col("session").is_not_null())["symbol"].drop_nulls().unique())
-                    fetched |= here
-                    delivered += bars.height
-                    yield Chunk(bars, dict.fromkeys(here, Outcome.FETCHED))
+            for part in self._parts(contents, start, end):
+                yield from part.bars(reader, wanted, taken)
+        yield self._settled(contents, wanted, start, taken)
+
+    def parts(self, start: dt.date, end: dt.date) -> list[Part]:
+        """All that lies in the range, in parts that other processes can read; together they give each row once."""
+        return [part.to_send(self.path) for part in self._parts(self._index.contents, start, end)]
+
+    def read(self, part: Part, taken: Taken) -> Iterator[Chunk]:
+        """The bars of one of the parts(), where their files lie at this source's path.
+
+        Raises:
+            RequestError: they are not the files of the process that made the part.
+        """
+        with tree.Reader() as reader:
+            yield from part.received(self.path).bars(reader, None, taken)
+
+    def settled(self, start: dt.date, taken: Iterable[Taken]) -> Chunk:
+        """The last chunk of bars(), after what was read of all parts."""
+        everything = Taken(unreadable=dict(self._index.unusable))
+        for some in taken:
+            everything.add(some)
+        return self._settled(self._index.contents, None, start, everything)
+
+    def _parts(self, contents: pl.DataFrame, start: dt.date, end: dt.date) -> Iterator[Part]:
+        for batch in batches(contents, start, end):
+            yield Part.of(batch, self._index, self._reach, self.options)
+
+    def _settled(self, contents: pl.DataFrame, wanted: list[str] | None, start: dt.date, taken: Taken) -> Chunk:
+        found = self._index
         files = len(found.tables) - len(found.unusable)
-        reading = Reading(files, found.account, delivered, dict(found.unused), found.others)
-        yield Chunk(
-            pl.DataFrame(schema=READ_SCHEMA),
-            self._outcomes(contents, unreadable, fetched, wanted, start),
-            found.problems(unreadable),
-            reading,
-        )
+        reading = Reading(files, found.account, taken.delivered, dict(found.unused), found.others)
+        outcomes = self._outcomes(contents, taken.unreadable, taken.fetched, wanted, start)
+        return Chunk(pl.DataFrame(schema=READ_SCHEMA), outcomes, found.problems(taken.unreadable), reading)
 
     @cached_property
     def _symbols(self) -> pl.Series:
@@ -163,41 +181,6 @@ class Files:
     @cached_property
     def _index(self) -> Index:
         return remembered_index(self.path, self.options, self._ignored)
-
-    def _read(
-        self, reader: tree.Reader, batch: Batch, wanted: list[str] | None, unreadable: dict[int, str]
-    ) -> Iterator[pl.DataFrame]:
-        """The bars of a batch, chunk by chunk; a table that fails is added to ``unreadable`` and not read again."""
-        frames = []
-        for number in batch.tables:
-            if number not in unreadable:
-                with noting_failure(number, unreadable):
-                    frames += list(self._rows(reader, number, batch.chunks, wanted))
-        bars = pl.concat(frames) if frames else pl.DataFrame()
-        if len(batch.chunks) > 1 and frames:
-            parts = (bars.filter(pl.col("placed").is_between(first, last)) for first, last in batch.chunks)
-            yield from (part.drop("placed") for part in parts if part.height)
-        elif bars.height:
-            yield bars
-
-    def _rows(
-        self, reader: tree.Reader, number: int, chunks: list[Days], wanted: list[str] | None
-    ) -> Iterator[pl.DataFrame]:
-        """The requested rows of a table, in READ_SCHEMA; with ``placed``, the day they are cut by, if they are."""
-        found = self._index
-        (start, _), (_, end) = chunks[0], chunks[-1]
-        placed = session_known().fill_null(self._reach[number])
-        asked = placed.is_between(start, end)
-        if wanted is not None:
-            asked &= pl.col("symbol").is_in(wanted) | _no_symbol()
-        with reader.open(found.tables[number]) as stream:
-            table = Table(stream, found.tables[number], self.options)
-            for bars in table.bars(start, end):
-                ours = _with_our_symbols(bars, found.clashes) if table.layout.by_column else bars
-                # Nearly always all of a small file is asked for, and thousands of them come.
-                if wanted is not None or not _lies_within(bars["session"], start, end):
-                    ours = ours.filter(asked)
-                yield ours.with_columns(placed=placed) if len(chunks) > 1 else ours
 
     def _outcomes(
         self,
@@ -225,32 +208,6 @@ class Files:
             return naming.symbol_by_setting(file, self.options.symbol)
         said = naming.in_directories(file).get("symbol")
         return parsing.spelled(said) if said else naming.symbol_of_file(file, [], self.options.markets)
-
-
-def _lies_within(sessions: pl.Series, start: dt.date, end: dt.date) -> bool:
-    """Whether all of them are known and from start through end, and none lies in the future."""
-    first, last = _date(sessions.min()), _date(sessions.max())
-    if first is None or last is None or sessions.null_count():
-        return False
-    return start <= first and last <= min(end, dt.datetime.now(dt.UTC).date())
-
-
-def _no_symbol() -> pl.Expr:
-    return pl.col("symbol").is_null()
-
-
-def _with_our_symbols(bars: pl.DataFrame, clashes: Mapping[str, str]) -> pl.DataFrame:
-    """The bars with symbols spelled as ours; those of clashing ones without it and with the reason."""
-    ours = parsing.spelled_column("symbol")
-    if not clashes:
-        return bars.with_columns(symbol=ours)
-    clashing = ours.is_in(list(clashes))
-    why = pl.format("symbols that differ by case only: {}", ours.replace_strict(clashes, default=None))
-    return bars.with_columns(
-        symbol=pl.when(~clashing).then(ours),
-        fault=pl.when(clashing).then(pl.coalesce("fault", why)).otherwise("fault"),
-        raw=pl.when(clashing).then(pl.coalesce("raw", pl.format("symbol={}", "symbol"))).otherwise("raw"),
-    )
 
 
 def _files(number: int) -> str:

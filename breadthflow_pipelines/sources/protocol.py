@@ -1,10 +1,10 @@
 """What a source must provide. Each source has a module of its own; none of them knows Dagster or SQL."""
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -123,6 +123,24 @@ class Chunk:
     reading: Reading | None = None
 
 
+@dataclass
+class Taken:
+    """What was read of some parts of a source.
+
+    fetched: symbols that gave bars. delivered: how many rows. unreadable: by number, tables that failed, and why.
+    """
+
+    fetched: set[str] = field(default_factory=set)
+    delivered: int = 0
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+    def add(self, other: "Taken") -> None:
+        """Count another part's as well."""
+        self.fetched |= other.fetched
+        self.delivered += other.delivered
+        self.unreadable |= other.unreadable
+
+
 class Source(Protocol):
     """A supplier of daily bars."""
 
@@ -152,6 +170,27 @@ class Resumable(Protocol):
 
     def unfinished_since(self) -> dt.date | None:
         """The first day of what is still missing; None if nothing is."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A source of which other processes can read parts, each for itself."""
+
+    def parts(self, start: dt.date, end: dt.date) -> Sequence[Any]:
+        """Plain values: all that lies from start through end, each row in one part."""
+        ...
+
+    def read(self, part: Any, taken: Taken) -> Iterator[Chunk]:
+        """The bars of a part, in another process than the one that made it; notes in ``taken`` what was read.
+
+        Raises:
+            RequestError: this process does not reach what the other one meant.
+        """
+        ...
+
+    def settled(self, start: dt.date, taken: Iterable[Taken]) -> Chunk:
+        """What is left to say after all parts were read: outcomes, problems and the reading, as after bars()."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Bars: stored, revised, read to be counted. Whose they are: security_store.py; those refused: rejection_store.py."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import polars as pl
@@ -9,7 +9,7 @@ import polars as pl
 from breadthflow_pipelines.model.vocabulary import PRICES
 from breadthflow_pipelines.spelling import meant
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge, yearly_partitions, years_of
+from breadthflow_pipelines.warehouse.bulk import Merged, execute, fetch, merge, yearly_partitions, years_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
 from breadthflow_pipelines.warehouse.sql import any_of, array, own_bars, spaced, valid_on
@@ -18,16 +18,27 @@ _OF = ("universe", "symbol")
 EVERYBODY = (0, 2**62)  # from the first security's number through one beyond every other
 
 
-def load_bars(database: Database, bars: pl.DataFrame, source: str, run_id: str) -> Merged:
-    """Store resolved bars: new ones inserted, changed ones updated with the old values kept in bar_revisions."""
+def prepare_bars(database: Database, years: Iterable[int]) -> None:
+    """Make the partitions of these years, so that bars of them can be stored side by side."""
+    execute(database, [(statement, ()) for statement in yearly_partitions(tables.bars, years)])
+
+
+def load_bars(
+    database: Database, bars: pl.DataFrame, source: str, run_id: str, *, side_by_side: bool = False
+) -> Merged:
+    """Store resolved bars: new ones inserted, changed ones updated with the old values kept in bar_revisions.
+
+    side_by_side: while others store other bars, none of the same security and session; see prepare_bars().
+    """
     rows = bar_rows(bars, source, run_id)
     return merge(
         database,
         tables.bars,
         rows,
-        first=yearly_partitions(tables.bars, years_of(rows)),
+        first=[] if side_by_side else yearly_partitions(tables.bars, years_of(rows)),
         before_update=keep_bar_revisions("correction"),
         then=partial(merge_notes, "bars"),
+        side_by_side=side_by_side,
     )
 
 

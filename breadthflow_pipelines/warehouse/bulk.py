@@ -124,7 +124,7 @@ def merge(
         before_delete: the same for rows that are to go; {gone} becomes those rows, ``t``.
         then: gives statements that are to hold together with what was merged.
         side_by_side: let merges of other scopes write at the same time. The caller sees to it, by an exclusive lock on
-            the asset, that scopes do not overlap, unless they are equal.
+            the asset, that scopes do not overlap, unless they are equal; or, without a scope, that rows do not.
 
     A process killed at any moment leaves the table as it was. Two merges into one table take turns, but for
     side_by_side, where only two of the same scope do.
@@ -148,7 +148,7 @@ def merge(
     known = f"SELECT FROM met t WHERE {same}"
 
     with arrow_cursor(database) as cursor:
-        _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if side_by_side else None)
+        _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if scope else "", alone=not side_by_side)
         for statement in first:
             cursor.execute(statement)
         stored = _stored(cursor, table, frame, key, compared, scope, parameters)
@@ -188,11 +188,10 @@ def years_of(rows: pl.DataFrame) -> list[int]:
     return rows["session"].dt.year().unique().to_list()
 
 
-def _wait_for_turn(cursor: adbc.Cursor, table: str, scope: str | None) -> None:
-    """Lock the table against other merges to the end of the transaction, or, for a scope, against those of the same."""
-    shared = "" if scope is None else "_shared"
-    locks = [(f"pg_advisory_xact_lock{shared}", f"breadthflow table {table}")]
-    if scope is not None:
+def _wait_for_turn(cursor: adbc.Cursor, table: str, scope: str, *, alone: bool) -> None:
+    """Lock the table to the end of the transaction, against all other merges, or against those of the same scope."""
+    locks = [(f"pg_advisory_xact_lock{'' if alone else '_shared'}", f"breadthflow table {table}")]
+    if scope and not alone:
         locks.append(("pg_advisory_xact_lock", f"breadthflow table {table} where {scope}"))
     for function, what in locks:
         _fetch(cursor, f"SELECT {function}(hashtextextended($1, 0))::text", (what,))

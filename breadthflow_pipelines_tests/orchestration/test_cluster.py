@@ -20,11 +20,13 @@ from breadthflow_pipelines.orchestration import cluster, retries
 from breadthflow_pipelines.orchestration.assets import price_indicators
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.sources import file_batches
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import free_port, wait_until
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST
 from breadthflow_pipelines_tests.orchestration.test_fanout import Noted
+from breadthflow_pipelines_tests.orchestration.test_restatements import closes, scale
 
 pytestmark = pytest.mark.slow
 
@@ -98,10 +100,17 @@ class Cluster:
 
 
 @pytest.fixture
-def on_cluster(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def on_cluster(filled: Store, cluster_of_store: Cluster) -> Cluster:
     """A filled store whose settings name a scheduler; members have no indicators and no signals."""
     filled.execute("DELETE FROM price_indicators", "DELETE FROM symbol_signals")
+    return cluster_of_store
+
+
+@pytest.fixture
+def cluster_of_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A scheduler that the settings name, and small pieces."""
     monkeypatch.setattr(price_indicators, "SHARD_BARS", 300)  # a security or two
+    monkeypatch.setattr(file_batches, "CHUNK_FILES", 3)  # of sixteen
     logs = tmp_path / "cluster"
     logs.mkdir()
     started = Cluster(logs)
@@ -169,6 +178,43 @@ def test_two_workers_write_side_by_side_what_one_process_writes(
     assert report.exit_status == 0, f"{report.trouble}\n{on_cluster.log()}"
     assert_same(filled.contents(), one_shot)
     assert retried(filled) == []
+
+
+def test_two_workers_read_the_files_and_fill_an_empty_store_as_one_process_does(
+    cluster_of_store: Cluster, store: Store, one_shot: Contents
+) -> None:
+    cluster_of_store.start_workers(2)
+    report = store.run()
+    assert report.exit_status == 0, f"{report.trouble}\n{cluster_of_store.log()}"
+    assert_same(store.contents(), one_shot)
+    assert store.metadata("bars")["rows_read"] == sum(map(len, store.small.rows.values()))
+    assert len(report.problems) == 0
+    assert store.run().rows_changed == 0
+
+
+def test_a_history_that_a_worker_finds_on_another_scale_is_fetched_again_by_the_run(
+    cluster_of_store: Cluster, filled: Store
+) -> None:
+    cluster_of_store.start_workers(2)
+    before = closes(filled, "AAA")
+    scale(filled.small, "AAA", 2.0)
+    report = filled.run()
+    assert (report.exit_status, report.restated, report.problems) == (0, 1, ()), cluster_of_store.log()
+    assert closes(filled, "AAA") == {day: close * 2 for day, close in before.items()}
+    assert filled.rows("SELECT count(*) FROM restatements WHERE applied_at IS NULL") == [(0,)]
+
+
+def test_a_worker_that_reaches_other_files_refuses_and_writes_nothing(
+    cluster_of_store: Cluster, store: Store, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(store.small.bars, elsewhere)
+    (elsewhere / "AAA.csv").touch()
+    cluster_of_store.start_workers(1, BREADTHFLOW_SOURCE_PATH=str(elsewhere))
+    report = store.run()
+    assert report.exit_status == 2
+    assert "is not the file that the run reads" in str(report.trouble)
+    assert store.rows("SELECT count(*) FROM bars") == [(0,)]
 
 
 def test_a_worker_that_is_killed_costs_the_run_nothing_but_time(

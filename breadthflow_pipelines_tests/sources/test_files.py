@@ -4,6 +4,8 @@ import datetime as dt
 import gzip
 import io
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sources import file_batches, file_index
@@ -28,6 +31,7 @@ from breadthflow_pipelines.sources.protocol import (
     Chunk,
     Outcome,
     Reading,
+    Taken,
 )
 
 MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
@@ -988,3 +992,46 @@ def test_files_that_cannot_be_read_are_looked_at_again(tmp_path: Path, monkeypat
     write(tmp_path / "bbb.parquet", b"PAR1 cut off")
     assert symbols(tmp_path) == symbols(tmp_path) == ["AAA"]
     assert len(searched) == 2
+
+
+def test_parts_read_elsewhere_give_together_what_one_reading_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_batches, "CHUNK_FILES", 2)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for name in ("aaa", "bbb", "ccc", "late"):
+        write(here / f"{name}.us.txt", stooq("2024-01-02", "2024-01-03") if name != "late" else stooq("1999-12-30"))
+    write(here / "broken.csv", JUNK)
+    write(here / "gone.us.txt", stooq("2024-01-02"))
+    source = Files(here)
+    whole = list(source.bars(None, START, END))
+    parts = source.parts(START, END)
+    shutil.copytree(here, there)  # with the times of the files
+    taken, bars = list[Taken](), list[pl.DataFrame]()
+    for part in pickle.loads(pickle.dumps(parts)):  # noqa: S301 - as it reaches another process
+        taken.append(Taken())
+        bars += [chunk.bars for chunk in Files(there).read(part, taken[-1])]
+    last = source.settled(START, taken)
+    assert len(parts) > 1
+    order = ["symbol", "session"]
+    assert_frame_equal(pl.concat(bars).sort(order), pl.concat([c.bars for c in whole if c.bars.height]).sort(order))
+    assert (last.outcomes, last.reading) == (whole[-1].outcomes, whole[-1].reading)
+    assert [problem.rpartition("/")[2] for problem in last.problems] == [
+        problem.rpartition("/")[2] for problem in whole[-1].problems
+    ]
+
+
+@pytest.mark.parametrize("otherwise", ["missing", "shorter", "later"])
+def test_a_part_is_not_read_from_another_file(tmp_path: Path, otherwise: str) -> None:
+    path = write(tmp_path / "aaa.us.txt", stooq("2024-01-02", "2024-01-03"))
+    [part] = Files(tmp_path).parts(START, END)
+    written = path.stat().st_mtime_ns
+    if otherwise == "missing":
+        path.unlink()
+    if otherwise == "shorter":
+        write(path, stooq("2024-01-02"))
+        os.utime(path, ns=(written, written))
+    if otherwise == "later":
+        os.utime(path, ns=(written, written + 10**9))
+    with pytest.raises(RequestError, match=r"aaa\.us\.txt is not the file that the run reads"):
+        list(Files(tmp_path).read(part, Taken()))

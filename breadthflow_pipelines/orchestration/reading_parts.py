@@ -1,0 +1,77 @@
+"""A source's answer read by the workers of a cluster: each reads, judges and stores its parts of the files.
+
+How one process reads it chunk by chunk: ingest.py. What a piece of work is: piecework.py.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.ingest_report import IngestReport
+from breadthflow_pipelines.orchestration.intake import Intake
+from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.piecework import Stage
+from breadthflow_pipelines.orchestration.refetching import Compared, RestatedHistories
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.sources.protocol import Chunk, Divisible, Taken
+from breadthflow_pipelines.warehouse import bar_store
+
+
+def store_chunk(intake: Intake, histories: RestatedHistories, chunk: Chunk, *, side_by_side: bool) -> IngestReport:
+    """Judge and store one chunk. side_by_side: while other processes store other bars."""
+    good, report = intake.judge(chunk.bars)
+    report = replace(report, outcomes=chunk.outcomes, problems=chunk.problems, reading=chunk.reading)
+    good = histories.on_the_stored_scale(good)
+    if good.is_empty():
+        return report
+    merged = bar_store.load_bars(intake.market.store, good, intake.source, intake.run_id, side_by_side=side_by_side)
+    last = good.select(pl.col("session").max()).item()
+    return replace(report, merged=merged, corrected=merged.updated, last_session=last)
+
+
+@dataclass
+class _Done:
+    """What a part came to. compared: which histories were held against the stored ones."""
+
+    report: IngestReport = field(default_factory=IngestReport)
+    taken: Taken = field(default_factory=Taken)
+    compared: Compared = field(default_factory=Compared)
+
+
+@dataclass(frozen=True)
+class _OfParts:
+    """Parts of the source's files, each read and stored chunk by chunk."""
+
+    run_id: str
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return (self._stored,)
+
+    def _stored(self, market: Market, part: Any, _: None) -> _Done:
+        source = market.source
+        assert isinstance(source, Divisible)  # noqa: S101 - the run's source has the same name
+        intake, done = Intake.of(market, self.run_id), _Done()
+        histories = RestatedHistories(intake)
+        for chunk in source.read(part, done.taken):
+            done.report += store_chunk(intake, histories, chunk, side_by_side=True)
+        done.compared = histories.compared
+        return done
+
+
+def read_in_parts(market: Market, histories: RestatedHistories, span: Span, run_id: str) -> Iterator[IngestReport]:
+    """What each part of the span came to, in the order in which they are done; the last one settles the symbols."""
+    source, taken = market.source, list[Taken]()
+    assert isinstance(source, Divisible)  # noqa: S101 - the caller asks for it
+    parts = source.parts(span.start, span.end)
+    with market.store.exclusive("bars"):
+        bar_store.prepare_bars(market.store, range(span.start.year, span.end.year + 1))
+        for _, done in spread(market, "bars", _OfParts(run_id), parts):
+            taken.append(done.taken)
+            histories.learn(done.compared)
+            yield done.report
+    last = source.settled(span.start, taken)
+    yield IngestReport(outcomes=last.outcomes, problems=last.problems, reading=last.reading)
