@@ -14,7 +14,7 @@ from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Span
-from breadthflow_pipelines.orchestration.reading_parts import read_in_parts, store_chunk
+from breadthflow_pipelines.orchestration.reading_parts import judge_chunk, read_in_parts, store_chunk
 from breadthflow_pipelines.orchestration.refetching import RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Divisible, Outcome, Resumable, Source
@@ -49,9 +49,11 @@ def _each_stored(market: Market, intake: Intake, histories: RestatedHistories, s
     """
     if market.settings.cluster is not None and isinstance(market.source, Divisible):
         return read_in_parts(market, histories, span, intake.run_id)
-    store = partial(store_chunk, intake, histories, side_by_side=False)
+    judge, store = partial(judge_chunk, intake), partial(store_chunk, intake, histories)
     chunks = market.source.bars(None, span.start, span.end)
-    return map(store, chunks) if isinstance(market.source, Resumable) else overlapped(chunks, store)
+    if isinstance(market.source, Resumable):
+        return map(store, map(judge, chunks))
+    return overlapped(overlapped(chunks, judge), store)
 
 
 def _show_progress(span: Span, report: IngestReport) -> None:
@@ -84,6 +86,6 @@ def _ask_again(intake: Intake, histories: RestatedHistories, span: Span, so_far:
     for first, last in to_ask_for_again(intake.market, span):
         for chunk in intake.market.source.bars(None, first, last):
             # The outcomes of the span say whether it is whole; those of other days do not replace them.
-            report += store_chunk(intake, histories, replace(chunk, outcomes={}), side_by_side=False)
+            report += store_chunk(intake, histories, judge_chunk(intake, replace(chunk, outcomes={})))
         report += IngestReport(asked_again=((first, last),))
     return report

@@ -5,7 +5,7 @@ How one process reads it chunk by chunk: ingest.py. What a piece of work is: pie
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -20,11 +20,24 @@ from breadthflow_pipelines.sources.protocol import Chunk, Divisible, Taken
 from breadthflow_pipelines.warehouse import bar_store
 
 
-def store_chunk(intake: Intake, histories: RestatedHistories, chunk: Chunk, *, side_by_side: bool) -> IngestReport:
-    """Judge and store one chunk. side_by_side: while other processes store other bars."""
+class Judged(NamedTuple):
+    """The bars of a chunk that keep the contract, and what is known of the chunk by then."""
+
+    good: pl.DataFrame
+    report: IngestReport
+
+
+def judge_chunk(intake: Intake, chunk: Chunk) -> Judged:
+    """Keep the broken rows of a chunk aside."""
     good, report = intake.judge(chunk.bars)
-    report = replace(report, outcomes=chunk.outcomes, problems=chunk.problems, reading=chunk.reading)
-    good = histories.on_the_stored_scale(good)
+    return Judged(good, replace(report, outcomes=chunk.outcomes, problems=chunk.problems, reading=chunk.reading))
+
+
+def store_chunk(
+    intake: Intake, histories: RestatedHistories, judged: Judged, *, side_by_side: bool = False
+) -> IngestReport:
+    """Store the bars of one chunk. side_by_side: while other processes store other bars."""
+    good, report = histories.on_the_stored_scale(judged.good), judged.report
     if good.is_empty():
         return report
     merged = bar_store.load_bars(intake.market.store, good, intake.source, intake.run_id, side_by_side=side_by_side)
@@ -57,7 +70,7 @@ class _OfParts:
         intake, done = Intake.of(market, self.run_id), _Done()
         histories = RestatedHistories(intake)
         for chunk in source.read(part, done.taken):
-            done.report += store_chunk(intake, histories, chunk, side_by_side=True)
+            done.report += store_chunk(intake, histories, judge_chunk(intake, chunk), side_by_side=True)
         done.compared = histories.compared
         return done
 

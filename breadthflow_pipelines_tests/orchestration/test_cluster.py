@@ -108,7 +108,7 @@ def on_cluster(filled: Store, cluster_of_store: Cluster) -> Cluster:
 
 @pytest.fixture
 def cluster_of_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A scheduler that the settings name, and small pieces."""
+    """A scheduler that the settings name, in the environment of the store, which is asked for first; small pieces."""
     monkeypatch.setattr(price_indicators, "SHARD_BARS", 300)  # a security or two
     monkeypatch.setattr(file_batches, "CHUNK_FILES", 3)  # of sixteen
     logs = tmp_path / "cluster"
@@ -181,7 +181,7 @@ def test_two_workers_write_side_by_side_what_one_process_writes(
 
 
 def test_two_workers_read_the_files_and_fill_an_empty_store_as_one_process_does(
-    cluster_of_store: Cluster, store: Store, one_shot: Contents
+    store: Store, cluster_of_store: Cluster, one_shot: Contents
 ) -> None:
     cluster_of_store.start_workers(2)
     report = store.run()
@@ -193,7 +193,7 @@ def test_two_workers_read_the_files_and_fill_an_empty_store_as_one_process_does(
 
 
 def test_a_history_that_a_worker_finds_on_another_scale_is_fetched_again_by_the_run(
-    cluster_of_store: Cluster, filled: Store
+    filled: Store, cluster_of_store: Cluster
 ) -> None:
     cluster_of_store.start_workers(2)
     before = closes(filled, "AAA")
@@ -205,11 +205,11 @@ def test_a_history_that_a_worker_finds_on_another_scale_is_fetched_again_by_the_
 
 
 def test_a_worker_that_reaches_other_files_refuses_and_writes_nothing(
-    cluster_of_store: Cluster, store: Store, tmp_path: Path
+    store: Store, cluster_of_store: Cluster, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(store.small.bars, elsewhere)
-    (elsewhere / "AAA.csv").touch()
+    next(elsewhere.glob("AAA*")).touch()
     cluster_of_store.start_workers(1, BREADTHFLOW_SOURCE_PATH=str(elsewhere))
     report = store.run()
     assert report.exit_status == 2

@@ -69,10 +69,12 @@ class _OfDays:
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return (self._found,)
+        return self._read, self._found
 
-    def _found(self, market: Market, days: Days, _: None) -> pl.DataFrame:
-        bars = quarantine_store.bars_to_judge(market.store, *days, WARM_UP_BARS, LATER_BARS)
+    def _read(self, market: Market, days: Days, _: None) -> pl.DataFrame:
+        return quarantine_store.bars_to_judge(market.store, *days, WARM_UP_BARS, LATER_BARS)
+
+    def _found(self, market: Market, days: Days, bars: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG002
         found = pl.concat([implausible(bars), doubtful(bars)])
         return found.filter(pl.col("session").is_between(*days))
 

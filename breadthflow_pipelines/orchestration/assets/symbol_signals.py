@@ -65,11 +65,13 @@ class _OfDays:
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return self._computed, self._stored
+        return self._read, self._computed, self._stored
 
-    def _computed(self, market: Market, days: Days, _: None) -> pl.DataFrame:
-        rows = member_store.members_with_indicators(market.store, RULE_COLUMNS, *days, self.securities)
-        signals = compute_signals(rows, member_store.regimes(market.store, *days))
+    def _read(self, market: Market, days: Days, _: None) -> pl.DataFrame:
+        return member_store.members_with_indicators(market.store, RULE_COLUMNS, *days, self.securities)
+
+    def _computed(self, market: Market, days: Days, members: pl.DataFrame) -> pl.DataFrame:
+        signals = compute_signals(members, member_store.regimes(market.store, *days))
         return require(contracts.symbol_signals(SIGNAL_BOUNDS), self.holds.without_held(signals))
 
     def _stored(self, market: Market, days: Days, signals: pl.DataFrame) -> Merged:
