@@ -110,6 +110,7 @@ def test_nothing_is_lost_and_nobody_is_needed(
         say(capsys, f"{number + 1:4} {STEPS[step]} {fault.name}: {wrong or 'survived'}")
         if wrong:
             lost.append(f"{STEPS[step]}, {fault.name}: {wrong}")
+            place.market.rows.update({symbol: list(rows) for symbol, rows in original.items()})
             place.back_to_base()
             for earlier in range(step + 1):
                 feed(place, earlier)

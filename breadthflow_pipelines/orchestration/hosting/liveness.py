@@ -130,7 +130,7 @@ def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
         run = record.dagster_run
         begun = run.status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
-        young = dt.datetime.now(dt.UTC) - record.create_timestamp < SLOW_START
+        young = dt.datetime.now(dt.UTC) - record.create_timestamp < SLOW_START and not _says_whose(run)
         living = None if not begun and young and not nobody_launches else lives(instance, run, servers)
         if living is None and nobody_launches and not begun and _launched_here(run):
             living = False
@@ -138,6 +138,12 @@ def end_dead_runs(instance: dg.DagsterInstance, *, nobody_launches: bool = False
             _end(instance, run)
             ended += 1
     return ended
+
+
+def _says_whose(run: dg.DagsterRun) -> bool:
+    """Whether a run has named its process since it was made: a command's, unless it repeats one and has its tags."""
+    maker = Maker.read(run.tags.get(PROCESS_TAG, ""))
+    return maker is not None and maker.pid.isdigit() and run.parent_run_id is None
 
 
 class WatchedRunLauncher(DefaultRunLauncher):

@@ -78,11 +78,21 @@ def made(
     *,
     launched: bool = False,
     said: int | None = None,
+    repeats: str | None = None,
 ) -> str:
-    """A run in the records. launched: by Dagster, behind a socket; said: the process number that it recorded."""
+    """A run in the records. launched: by Dagster, behind a socket. said: the process number that it recorded.
+
+    repeats: the run that it repeats.
+    """
     job = build(get_settings()).resolve_job_def(DAILY_JOB)
     tags = {PROCESS_TAG: process.written()} if process else {}
-    run = store.instance.create_run_for_job(job, status=status, tags={**tags, **(ON_A_SOCKET if launched else {})})
+    run = store.instance.create_run_for_job(
+        job,
+        status=status,
+        tags={**tags, **(ON_A_SOCKET if launched else {})},
+        parent_run_id=repeats,
+        root_run_id=repeats,
+    )
     if said is not None:
         store.instance.report_engine_event("Started process for run", run, EngineEventData.in_process(said))
     return run.run_id
@@ -150,13 +160,23 @@ def test_dead_run_that_was_to_be_canceled_is_canceled_and_a_living_one_left(
 
 def test_slow_start_is_given_its_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     # What repeats the run of a dead command carries that command's tag until it is launched.
-    young = [made(store, state, gone()) for state in (NOT_STARTED, STARTING)]
+    dead = gone()
+    repeated = made(store, FAILURE, dead)
+    young = [made(store, state, dead, repeats=repeated) for state in (NOT_STARTED, STARTING)]
     assert liveness.end_dead_runs(store.instance) == 0
     silent = made(store, STARTING, HERE, launched=True)
     monkeypatch.setattr(liveness, "SLOW_START", -dt.timedelta(hours=1))  # all runs are older than any start takes
     assert liveness.end_dead_runs(store.instance) == 2
     assert {status(store, run) for run in young} == {FAILURE}
     assert status(store, silent) is STARTING  # the code server may be busy with it; Dagster's own limit ends it
+
+
+def test_command_that_died_before_its_run_started_is_known_to_be_gone_at_once(store: Store, living: Maker) -> None:
+    over = [made(store, state, gone()) for state in (NOT_STARTED, STARTING)]
+    kept = [made(store, state, living) for state in (NOT_STARTED, STARTING)]
+    assert liveness.end_dead_runs(store.instance) == 2
+    assert {status(store, run) for run in over} == {FAILURE}
+    assert [status(store, run) for run in kept] == [NOT_STARTED, STARTING]
 
 
 def test_where_nobody_launches_what_was_to_start_is_over(store: Store, worker: int) -> None:
