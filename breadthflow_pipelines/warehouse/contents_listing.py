@@ -152,7 +152,8 @@ def _known(universe: str) -> Statement:
         "(SELECT max(ingested_at) FROM exchange_breadth WHERE exchange = $1), "
         "(SELECT max(computed_at) FROM breadth_indicators WHERE universe = $1), "
         "(SELECT max(computed_at) FROM market_signals WHERE universe = $1), "
-        "(SELECT max(known_to) FROM breadth_revisions WHERE universe = $1)) AS known_at, "
+        "(SELECT max(known_to) FROM breadth_revisions WHERE universe = $1), "
+        "(SELECT max(known_to) FROM signal_revisions WHERE universe = $1)) AS known_at, "
         "(SELECT max(convention) FROM breadth_indicators WHERE universe = $1) AS convention",
         (universe,),
     )
