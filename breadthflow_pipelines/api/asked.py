@@ -30,7 +30,10 @@ def _moment(value: Any) -> Any:
         raise ValueError("write it as 2024-03-01T22:00Z or 2024-03-01T22:00-05:00")
     text = value[:11] + _UNCODED_PLUS.sub("+", value[11:])
     moment = dt.datetime.fromisoformat(text)
-    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    try:
+        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("in UTC it lies outside the years 1 to 9999") from None
     if moment > dt.datetime.now(dt.UTC):
         raise ValueError("it lies in the future")
     return moment

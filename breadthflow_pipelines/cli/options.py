@@ -74,11 +74,11 @@ def moment_of(text: str | None) -> dt.datetime | None:
         return None
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise RequestError(
             f"--as-of {text} is not a moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
         ) from None
-    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     if moment > dt.datetime.now(dt.UTC):
         raise RequestError(f"--as-of {moment:%Y-%m-%d %H:%M} UTC lies in the future.")
     return moment
