@@ -125,6 +125,9 @@ class Symbols(OfDays):
     """Signals of members; of the last session without days."""
 
     universe: Name = _WHOSE
+    segment: Name | None = Field(
+        None, description="Only members of this sector, as it is known now; all of them with ALL or without it."
+    )
     symbol: Name | None = Field(None, description="Only of this member.", examples=["AAPL"])
     action: Action | None = _ACTION
     as_of: Moment | None = _AS_OF_NEWEST
@@ -162,6 +165,9 @@ class Backtests(Paged):
 class Rejected(OfDays):
     """Rows of bars that were refused or flagged."""
 
+    universe: Name | None = Field(
+        None, description="Only of symbols that are or were members of this universe.", examples=["sp500"]
+    )
     source: Name | None = Field(None, description="Only of this source.", examples=["files"])
     symbol: Name | None = Field(None, description="Only of this symbol.", examples=["AAPL"])
     reason: Name | None = Field(None, description="Any part of a reason.", examples=["high below low"])

@@ -163,6 +163,7 @@ def symbols_page(
     database: Database,
     columns: Sequence[str],
     universe: str,
+    segment: str | None,
     first: dt.date | None,
     last: dt.date | None,
     symbol: str | None,
@@ -182,7 +183,9 @@ def symbols_page(
     if first is None and last is None:
         # Pages that follow stay with the session of the first one, whatever a run adds meanwhile.
         first = last = symbol_listing.reach(database, universe)[1] if after is None else after[0]
-    where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
+    sector = None if segment == ALL else segment
+    equal = {"s.universe": universe, "securities.sector": sector, "symbol": symbol, "s.action": action}
+    where, values = conditions(equal, first, last)
     named = {name: _OF_MEMBERS.get(name, f'"{name}"') for name in (*columns, "synthetic")}
     whole = f"{valid_on('n', 'session')} AND {where}"
     found = page(database, SYMBOLS, named, whole, values, after=after, most=most)
@@ -215,6 +218,7 @@ def rejected_page(
     last: dt.date | None,
     as_of: dt.datetime | None,
     *,
+    universe: str | None,
     source: str | None,
     symbol: str | None,
     reason: str | None,
@@ -228,9 +232,10 @@ def rejected_page(
     with_values: whether prices, volumes and evidence may be shown; else they are null.
 
     Raises:
-        RequestError: the symbol may mean several, or rows that were there at as_of have been dropped.
+        RequestError: there is no such universe, the symbol may mean several, or rows that were there at as_of have been
+            dropped.
     """
-    asked = {"source": source, "symbol": symbol, "reason": reason, "status": status}
+    asked = {"universe": universe, "source": source, "symbol": symbol, "reason": reason, "status": status}
     where, values = rejections.rejected_where(database, first, last, **asked)
     if as_of is None:
         given, behind = None, rejections.rejected_source(with_values=with_values)

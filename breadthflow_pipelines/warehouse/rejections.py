@@ -11,6 +11,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import DECIDED, LAPSED, PRICES, Status
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, quoted, valid_on
+from breadthflow_pipelines.warehouse.standing import check_universe
 from breadthflow_pipelines.warehouse.store_retention import check_kept
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 
@@ -39,17 +40,38 @@ def rejected_where(
     first: dt.date | None,
     last: dt.date | None,
     *,
+    universe: str | None = None,
     source: str | None,
     symbol: str | None,
     reason: str | None,
     status: str | None,
 ) -> tuple[str, list[object]]:
-    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values."""
+    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values.
+
+    universe: only of symbols that are or were members of it.
+
+    Raises:
+        RequestError: there is no such universe; says which there are.
+    """
     own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
     where, values = conditions(own, first, last)
     if status is None:
         where += f" AND coalesce(status, '') NOT IN ('{LAPSED}', '{Status.GONE}')"
-    return f"{where} AND position(lower(%s) IN lower(reason)) > 0", [*values, reason or ""]
+    where += " AND position(lower(%s) IN lower(reason)) > 0"
+    asked: list[object] = [*values, reason or ""]
+    if universe is not None:
+        check_universe(database, universe)
+        where += f" AND symbol IN ({members_symbols('%s')})"
+        asked += [universe, universe]
+    return where, asked
+
+
+def members_symbols(universe: str) -> str:
+    """A query of the symbols of whoever is or was a member of a universe. universe: the mark of its name."""
+    return (
+        f"SELECT symbol FROM universe_members WHERE universe = {universe} UNION SELECT symbol FROM security_symbols "
+        f"WHERE security_id IN (SELECT security_id FROM universe_members WHERE universe = {universe})"
+    )
 
 
 _ORDER = "session, symbol, reason"

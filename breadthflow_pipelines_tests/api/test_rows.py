@@ -300,6 +300,17 @@ def test_symbols_are_those_of_the_last_session_without_days(shared: Served, view
     assert len(one) == len([day for day in SESSIONS if day >= dt.date(2023, 12, 1)])
 
 
+def test_symbols_of_a_segment_are_its_sector_s_members(shared: Served, viewer: TestClient) -> None:
+    query = "SELECT sector, symbol FROM securities JOIN security_symbols USING (security_id)"
+    sectors = {row["symbol"]: row["sector"] for row in rows_of(shared.owner, query)}
+    whole = viewer.get("/v1/symbols?universe=small").json()["rows"]
+    chosen = next(sectors[row["symbol"]] for row in whole if sectors[row["symbol"]])
+    some = viewer.get("/v1/symbols", params={"universe": "small", "segment": chosen}).json()["rows"]
+    assert some == [row for row in whole if sectors[row["symbol"]] == chosen]
+    assert 0 < len(some) < len(whole)
+    assert viewer.get("/v1/symbols?universe=small&segment=ALL").json()["rows"] == whole
+
+
 def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Served) -> None:
     client = own.client(own.viewer)
     path = "/v1/symbols?universe=small&limit=4"
@@ -346,6 +357,20 @@ def test_rejected_rows_are_listed_with_their_reasons(shared: Served, viewer: Tes
     [high] = viewer.get("/v1/rejected?reason=HIGH BELOW&symbol=AAA").json()["rows"]
     assert (high["session"], high["high"], high["low"]) == ("2023-02-10", 40.0, 60.0)
     assert viewer.get("/v1/rejected?status=gone").json()["rows"] == []
+    assert viewer.get("/v1/rejected?universe=nope").status_code == 400
+
+
+def test_rejected_rows_of_a_universe_are_those_of_its_members(own: Served) -> None:
+    client = own.client(own.viewer)
+    of_members = client.get("/v1/rejected?universe=small").json()["rows"]
+    row = (
+        "INSERT INTO rejected_bars (fingerprint, source, symbol, reasons, run_id) VALUES ('1', 's', '{}', '{{x}}', 'r')"
+    )
+    change(own, row.format("OTHER"))
+    assert client.get("/v1/rejected?universe=small").json()["rows"] == of_members
+    assert len(client.get("/v1/rejected").json()["rows"]) > len(of_members) > 0
+    change(own, "UPDATE security_symbols SET symbol = 'OTHER' WHERE symbol = 'AAA'")  # a member under another name
+    assert "OTHER" in {row["symbol"] for row in client.get("/v1/rejected?universe=small").json()["rows"]}
 
 
 def test_readers_who_may_see_no_bars_see_reasons_without_values(own: Served) -> None:

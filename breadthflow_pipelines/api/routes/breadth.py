@@ -107,7 +107,7 @@ def signal(
 @router.get("/symbols", **rows_of(SYMBOL))
 def symbols(request: Request, service: Serving, _who: Viewer, given: Annotated[asked.Symbols, Query()]) -> Response:
     """What the technical rules say of each member of a universe; of the last session where no days are named."""
-    which = (given.universe, given.start, given.end, given.symbol, given.action, given.as_of)
+    which = (given.universe, given.segment, given.start, given.end, given.symbol, given.action, given.as_of)
     return page_of(
         request,
         service,

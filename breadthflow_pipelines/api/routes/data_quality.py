@@ -33,6 +33,7 @@ def rejected(request: Request, service: Serving, _who: Viewer, given: Annotated[
             given.start,
             given.end,
             given.as_of,
+            universe=given.universe,
             source=given.source,
             symbol=given.symbol,
             reason=given.reason,
