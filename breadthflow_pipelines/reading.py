@@ -71,6 +71,7 @@ def signals(
     *,
     segment: str | None = ALL,
     rule: str | None = None,
+    as_of: Moment = None,
     frames: Literal["pandas"] = "pandas",
 ) -> pd.DataFrame: ...
 @overload
@@ -81,6 +82,7 @@ def signals(
     *,
     segment: str | None = ALL,
     rule: str | None = None,
+    as_of: Moment = None,
     frames: Literal["polars"],
 ) -> pl.DataFrame: ...
 def signals(
@@ -90,6 +92,7 @@ def signals(
     *,
     segment: str | None = ALL,
     rule: str | None = None,
+    as_of: Moment = None,
     frames: Literal["pandas", "polars"] = "pandas",
 ) -> pd.DataFrame | pl.DataFrame:
     """Signals of a universe from start through end, a row for each; ``evidence`` is JSON text.
@@ -99,13 +102,14 @@ def signals(
     Args:
         segment: ALL, the universe as a whole; a sector; None for every segment.
         rule: only this one's; breadth_score and conviction have a row for every session.
+        as_of: what the store said at that moment, instead of what it says now.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or no signal of it was known then; says what is, or what helps.
         DatabaseError: the store cannot be reached.
     """
     database = open_database(get_settings())
-    rows = frame_listing.signals_frame(database, universe, _day(start), _day(end), segment, rule)
+    rows = frame_listing.signals_frame(database, universe, _day(start), _day(end), segment, rule, _moment(as_of))
     return rows if frames == "polars" else rows.to_pandas()
 
 

@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     )
     keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
     keep_revisions_days: int | None = Field(
-        default=None, ge=30, description="days that replaced values of bars and breadth are kept; always without"
+        default=None, ge=30, description="days that replaced values of bars, breadth, signals are kept; always without"
     )
     keep_rejected_days: int | None = Field(
         default=None, ge=30, description="days that broken rows are kept which the source has no more; always without"

@@ -94,6 +94,16 @@ def test_breadth_as_of_now_is_the_breadth_of_now_in_every_column(ask: Ask) -> No
     assert "At 2020-01-02 03:00:00 UTC no such breadth of demo was known; the store's first is of 20" in before.err
 
 
+def test_signals_as_of_now_are_the_signals_of_now(ask: Ask) -> None:
+    where = ("signals", "--universe", "demo", *MONTH)
+    now = dt.datetime.now(dt.UTC).isoformat()
+    assert ask(*where, "--as-of", now, "--format", "csv").rows == ask(*where, "--format", "csv").rows
+    assert f"as known at {now[:10]} {now[11:19]} UTC" in " ".join(ask(*where, "--as-of", now).out.split())
+    before = ask(*where, "--as-of", "2020-01-01")
+    assert (before.status, before.out) == (2, "")
+    assert "At 2020-01-01 00:00:00 UTC no signal of demo was known; the store's first is of 20" in before.err
+
+
 def test_breadth_prints_the_columns_that_are_asked_for_in_every_format(ask: Ask) -> None:
     where = ("breadth", "--universe", "demo", *MONTH, "--segment", "ALL", "--columns", "trin, whaley_adt5,trin")
     flat = ask(*where, "--format", "csv")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 UNIT = (ROOT / "docker" / "breadthflow.service").read_text()
 VALUES: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "kubernetes" / "values.yaml").read_text())
 UPGRADE = yaml.safe_load((ROOT / "docker" / "kubernetes" / "upgrade.yaml").read_text())
+API, API_SERVICE = yaml.safe_load_all((ROOT / "docker" / "kubernetes" / "api.yaml").read_text())
 SERVICES = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 (CODE,) = VALUES["dagster-user-deployments"]["deployments"]
@@ -133,7 +134,7 @@ def test_the_launcher_is_that_of_dagster_yaml_and_no_password_is_written_down() 
     assert (launcher["module"], launcher["class"]) == (ours["module"], ours["class"])
     assert VALUES["postgresql"]["enabled"] is VALUES["generatePostgresqlPasswordSecret"] is False
     assert "postgresqlPassword" not in VALUES["postgresql"]
-    assert not re.findall(r"://[^/\s@]*:[^/\s@]*@", str(VALUES) + str(UPGRADE))
+    assert not re.findall(r"://[^/\s@]*:[^/\s@]*@", str(VALUES) + str(UPGRADE) + str(API))
 
 
 def test_the_upgrade_runs_what_compose_runs_before_anything_else() -> None:
@@ -144,3 +145,41 @@ def test_the_upgrade_runs_what_compose_runs_before_anything_else() -> None:
         SERVICES["migrate-dagster"]["command"],
     ]
     assert market["image"] == dagster["image"] == "{repository}:{tag}".format(**CODE["image"])
+
+
+def test_the_api_is_the_one_of_compose_beside_the_pods_of_the_chart() -> None:
+    pod = API["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"] == SERVICES["api"]["command"]
+    assert container["image"] == "{repository}:{tag}".format(**CODE["image"])
+    assert container["securityContext"] == CODE["securityContext"]
+    assert pod["securityContext"].items() <= CODE["podSecurityContext"].items()
+    assert container["resources"]["limits"]["memory"] == SERVICES["api"]["mem_limit"].upper() + "i"
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    assert environment["BREADTHFLOW_DATABASE_PASSWORD_FILE"] == f"{mounts['secret']}/postgresql-password"
+    settings = {name.removesuffix("_FILE") for name in environment}
+    assert settings <= {f"BREADTHFLOW_{field.upper()}" for field in Settings.model_fields}
+    # What it reads and where history begins are those of the code location; only it needs the rest.
+    others = {each["name"]: each["value"] for each in CODE["env"] if each["name"] in environment}
+    assert others.items() <= environment.items()
+    assert environment.keys() - others.keys() == {"BREADTHFLOW_WEBSERVER_URL", "BREADTHFLOW_API_PROXIES"}
+
+
+def test_requests_find_the_api_and_the_api_finds_the_webserver() -> None:
+    (container,) = API["spec"]["template"]["spec"]["containers"]
+    (port,), command = container["ports"], container["command"]
+    assert str(port["containerPort"]) == command[command.index("--port") + 1]
+    labels = API["spec"]["template"]["metadata"]["labels"]
+    assert API_SERVICE["spec"]["selector"].items() <= labels.items() == API["spec"]["selector"]["matchLabels"].items()
+    assert {each["targetPort"] for each in API_SERVICE["spec"]["ports"]} == {port["name"]}
+    probe = container["readinessProbe"]["httpGet"]
+    assert (probe["path"], probe["port"]) == ("/health", port["name"])
+    assert '"GET", "/health"' in SERVICES["api"]["healthcheck"]["test"][-1]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    webserver = VALUES["dagsterWebserver"]
+    service = (
+        f"breadthflow-{webserver['nameOverride']}:{webserver['service']['port']}"  # release, name: as the chart does
+    )
+    assert environment["BREADTHFLOW_WEBSERVER_URL"] == f"http://{service}"

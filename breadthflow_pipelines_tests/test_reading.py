@@ -76,8 +76,13 @@ def test_as_of_gives_what_was_known_then(stored: Database) -> None:
     with stored.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT now()")
         ((then,),) = cursor.fetchall()
+    said = reading.signals("small", frames="polars")
     corrected = OF.with_columns(advances=pl.col("advances") - 1, declines=pl.col("declines") + 1)
     store(stored, corrected)
+    assert_frame_equal(reading.signals("small", as_of=then, frames="polars"), said, check_exact=True)
+    assert not reading.signals("small", frames="polars").equals(said)
+    with pytest.raises(RequestError, match="At 2020-01-01 00:00:00 UTC no signal of small was known"):
+        reading.signals("small", as_of="2020-01-01")
     before, now = (
         reading.breadth("small", as_of=moment, frames="polars")["advances"].to_list() for moment in (then, None)
     )

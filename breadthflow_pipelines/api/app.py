@@ -76,4 +76,6 @@ def _routed() -> FastAPI:
     describe(app)
     for router in ROUTERS:
         app.include_router(router)
+    # Those of the app itself stand in each version of FastAPI otherwise.
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     return app

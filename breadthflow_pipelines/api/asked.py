@@ -30,7 +30,10 @@ def _moment(value: Any) -> Any:
         raise ValueError("write it as 2024-03-01T22:00Z or 2024-03-01T22:00-05:00")
     text = value[:11] + _UNCODED_PLUS.sub("+", value[11:])
     moment = dt.datetime.fromisoformat(text)
-    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    try:
+        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("in UTC it lies outside the years 1 to 9999") from None
     if moment > dt.datetime.now(dt.UTC):
         raise ValueError("it lies in the future")
     return moment
@@ -79,6 +82,17 @@ _SEGMENT = Field(None, description="ALL, the universe as a whole, or a sector; e
 _RULE = Field(None, description="Only of this rule; GET /v1/rules lists them.", examples=["zweig_breadth_thrust"])
 _ACTION = Field(None, description="Only these signals.")
 _HORIZON = Field(None, description="Only of this horizon, in sessions.")
+_AS_OF = Field(
+    None,
+    description="What the store said at this moment, instead of what it says now; UTC without a zone.",
+    examples=["2024-03-01T22:15:00Z"],
+)
+_AS_OF_NEWEST = Field(
+    None,
+    description="What the store said at this moment; UTC without a zone. Only the newest rows are kept: a moment "
+    "before their last change is refused, and the refusal says when that was.",
+    examples=["2024-03-01T22:15:00Z"],
+)
 _WHOSE = Field(description="Of which universe; GET /v1/universes lists them.", examples=["sp500"])
 
 
@@ -93,11 +107,7 @@ class Breadth(OfDays):
 
     universe: Name = _WHOSE
     segment: Name | None = _SEGMENT
-    as_of: Moment | None = Field(
-        None,
-        description="What the store said at this moment, instead of what it says now; UTC without a zone.",
-        examples=["2024-03-01T22:15:00Z"],
-    )
+    as_of: Moment | None = _AS_OF
 
 
 class Signals(OfDays):
@@ -108,14 +118,19 @@ class Signals(OfDays):
     rule: Name | None = _RULE
     action: Action | None = _ACTION
     state: State | None = Field(None, description="Only provisional or only final ones.")
+    as_of: Moment | None = _AS_OF
 
 
 class Symbols(OfDays):
     """Signals of members; of the last session without days."""
 
     universe: Name = _WHOSE
+    segment: Name | None = Field(
+        None, description="Only members of this sector, as it is known now; all of them with ALL or without it."
+    )
     symbol: Name | None = Field(None, description="Only of this member.", examples=["AAPL"])
     action: Action | None = _ACTION
+    as_of: Moment | None = _AS_OF_NEWEST
 
 
 class Outcomes(OfDays):
@@ -126,6 +141,7 @@ class Outcomes(OfDays):
     rule: Name | None = _RULE
     action: Action | None = _ACTION
     horizon: Horizon | None = _HORIZON
+    as_of: Moment | None = _AS_OF_NEWEST
 
 
 class Accuracy(Paged):
@@ -135,6 +151,7 @@ class Accuracy(Paged):
     rule: Name | None = _RULE
     action: Action | None = _ACTION
     horizon: Horizon | None = _HORIZON
+    as_of: Moment | None = _AS_OF_NEWEST
 
 
 class Backtests(Paged):
@@ -142,15 +159,25 @@ class Backtests(Paged):
 
     universe: Name | None = _UNIVERSE
     rule: Name | None = _RULE
+    as_of: Moment | None = _AS_OF_NEWEST
 
 
 class Rejected(OfDays):
     """Rows of bars that were refused or flagged."""
 
+    universe: Name | None = Field(
+        None, description="Only of symbols that are or were members of this universe.", examples=["sp500"]
+    )
     source: Name | None = Field(None, description="Only of this source.", examples=["files"])
     symbol: Name | None = Field(None, description="Only of this symbol.", examples=["AAPL"])
     reason: Name | None = Field(None, description="Any part of a reason.", examples=["high below low"])
     status: Status | None = Field(None, description="Only these; without it all but those that lapsed or are gone.")
+    as_of: Moment | None = Field(
+        None,
+        description="What had been found by this moment; UTC without a zone. status of a flagged bar is then null "
+        "unless somebody had decided it: what it was before is not kept.",
+        examples=["2024-03-01T22:15:00Z"],
+    )
 
 
 class RejectedCounts(OfDays):
@@ -158,3 +185,6 @@ class RejectedCounts(OfDays):
 
     exchange: Name | None = Field(None, description="Only of this exchange.", examples=["NYSE"])
     reason: Name | None = Field(None, description="Any part of a reason.", examples=["not a number"])
+    as_of: Moment | None = Field(
+        None, description="What had been refused by this moment; UTC without a zone.", examples=["2024-03-01T22:15:00Z"]
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from fastapi import Request
 
-from breadthflow_pipelines.api.problems import Problem
+from breadthflow_pipelines.api.problems import RETRY_SECONDS, Problem
 from breadthflow_pipelines.errors import NEXT_LINE, UnreachableError
 
 LOCATION, REPOSITORY = "breadthflow", "__repository__"  # under which every workspace serves our definitions
@@ -140,13 +140,25 @@ class DagsterClient:
             after = found["cursor"]
 
     def terminate(self, run_id: str) -> bool:
-        """Ask for the end of a run, or take it out of the queue; False where it cannot end any more."""
+        """Ask for the end of a run, or take it out of the queue; False where it cannot end any more.
+
+        Raises:
+            Problem: 409, its process is being started, and can be asked only once it runs; 502, Dagster refuses.
+        """
         found = self._ask(TERMINATE, "terminateRun", id=run_id)
         if found["__typename"] == "TerminateRunSuccess":
             return True
-        if found["__typename"] == "TerminateRunFailure" and found["run"]["status"] not in UNFINISHED:
-            return False
-        raise _refusal("end the run", found)
+        status = found["run"]["status"] if found["__typename"] == "TerminateRunFailure" else None
+        if status == "STARTING":
+            raise Problem(
+                409,
+                f"Run {run_id} is being started, and can be ended once it runs.",
+                f"Try again in {RETRY_SECONDS} seconds.",
+                headers={"Retry-After": str(RETRY_SECONDS)},
+            )
+        if status is None or status in UNFINISHED:
+            raise _refusal("end the run", found)
+        return False
 
     def _ask(self, query: str, field: str, **variables: object) -> Answer:
         try:

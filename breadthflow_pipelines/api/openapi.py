@@ -22,6 +22,10 @@ start and end runs.
 Whoever reads all pages gets every row that was there all the time, and none twice, whatever a run writes meanwhile.
 What is not known is null. A row whose companies are invented says `synthetic: true`.
 
+**Moments.** `as_of` asks what a list said then. Breadth and signals keep their history. Of members' signals, outcomes,
+records and backtests only the newest rows are kept: a moment since their last change is answered, an earlier one is
+refused, and the refusal says what to ask instead.
+
 **Dates.** Every answer has an `ETag`, which changes when the store does; send it as `If-None-Match`, and the answer is
 304 as long as nothing changed.
 

@@ -38,14 +38,17 @@ class ProblemDetails(BaseModel):
     next: str = Field(description="What to do next.", examples=["Ask GET /v1/universes which there are."])
 
 
-class Problem(Exception):  # noqa: N818 - the name that the standard gives it
-    """A refusal that a handler raises: its status, what was wrong, what to do next."""
+class Problem(HTTPException):
+    """A refusal that a handler raises: its status, what was wrong, what to do next.
+
+    What reads a body lets an HTTPException through, and takes any other one for a body that nobody can read.
+    """
 
     def __init__(
         self, status: int, detail: str, next_: str, *, headers: Mapping[str, str] | None = None, kind: str | None = None
     ) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.next, self.headers = HTTPStatus(status), detail, next_, dict(headers or {})
+        super().__init__(status, detail, dict(headers or {}))
+        self.status, self.next = HTTPStatus(status), next_
         self.kind = kind or self.status.phrase.lower().replace(" ", "-")
 
     def answer(self) -> JSONResponse:
@@ -58,7 +61,7 @@ class Problem(Exception):  # noqa: N818 - the name that the standard gives it
             next=printable(self.next),
         )
         return JSONResponse(
-            said.model_dump(), self.status, {"Cache-Control": "no-store", **self.headers}, media_type=MEDIA_TYPE
+            said.model_dump(), self.status, {"Cache-Control": "no-store", **(self.headers or {})}, media_type=MEDIA_TYPE
         )
 
 
@@ -114,8 +117,8 @@ def _answer_http(request: Request, error: Exception) -> JSONResponse:
 
 def _allowed(request: Request) -> list[str]:
     """The methods of all routes of the request's path; Starlette knows only those of the first one."""
-    met = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in met for method in getattr(route, "methods", None) or ()})
+    met = [route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in met for method in route.methods or ()})
 
 
 def _answer_unexpected(_request: Request, _error: Exception) -> JSONResponse:  # which the server logs

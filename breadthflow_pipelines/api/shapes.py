@@ -171,7 +171,7 @@ REJECTED = Shape(
             field("rejected_id", str, "names the row", example="100231:2024-03-01:spike"),
             *nullable(of_table("rejected_bars", ("session", "symbol", "source"))),
             field("reason", str, "the rules that it breaks, or the rule that flags it"),
-            field("status", str, "what became of it"),
+            field("status", str, "what became of it; null: with as_of, where that is not kept", nullable=True),
             *nullable(of_table("rejected_bars", (*PRICES, "volume", "raw"))),
             field("evidence", dict, "what the rule saw", nullable=True),
             field("found_at", dt.datetime, "when it was found"),

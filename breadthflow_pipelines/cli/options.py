@@ -42,6 +42,12 @@ DecidedReason = Annotated[str, typer.Option("--reason", help="Why; kept with the
 DecidedRule = Annotated[str | None, typer.Option("--rule", help="With --proposals: only this rule's.")]
 DecidedBy = Annotated[str | None, typer.Option("--by", help="Who decides; the user of this computer without it.")]
 Proposals = Annotated[bool, typer.Option("--proposals", help="Every proposed bar instead of one.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="TIMESTAMP", help="What the store said then, as in 2024-03-01T22:00; UTC without a zone."
+    ),
+]
 Shape = Annotated[Format, typer.Option("--format", help="How to write the rows.")]
 
 
@@ -68,14 +74,19 @@ def moment_of(text: str | None) -> dt.datetime | None:
         return None
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise RequestError(
             f"--as-of {text} is not a moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
         ) from None
-    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     if moment > dt.datetime.now(dt.UTC):
         raise RequestError(f"--as-of {moment:%Y-%m-%d %H:%M} UTC lies in the future.")
     return moment
+
+
+def as_known_at(moment: dt.datetime | None) -> str:
+    """What a title adds for the moment of --as-of."""
+    return f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def check_rule(rule: str) -> None:

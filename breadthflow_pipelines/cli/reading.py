@@ -13,12 +13,14 @@ from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, marked, most_rows, out, print_filled, say_held, titled, write_rows
 from breadthflow_pipelines.cli.options import (
     Action,
+    AsOf,
     Format,
     From,
     Segment,
     Shape,
     To,
     Universe,
+    as_known_at,
     check_rule,
     day_of,
     day_range,
@@ -106,12 +108,7 @@ def breadth(
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="Counts and indicators to print; see breadthflow indicators.")
     ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of", metavar="TIMESTAMP", help="What the store said then, as in 2024-03-01T22:00; UTC without a zone."
-        ),
-    ] = None,
+    as_of: AsOf = None,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print counts and indicators by session; csv and json carry every column unless some are named.
@@ -127,8 +124,8 @@ def breadth(
     days = day_range(start, end)
     rows = breadth_listing.breadth(database, universe, *days, segment, wanted, moment, most_rows(shape))
     short = wanted if named else [name for name in _BREADTH_SHORT if name in known]
-    then = f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
-    write_rows(rows, [*wanted, "synthetic"], short, shape, titled(f"Breadth of {universe}{then}", [universe], database))
+    title = f"Breadth of {universe}{as_known_at(moment)}"
+    write_rows(rows, [*wanted, "synthetic"], short, shape, titled(title, [universe], database))
     say_held(database, universe, "breadth_indicators")
 
 
@@ -250,24 +247,25 @@ def signals(
     universe: Universe = None,
     segment: Segment = None,
     rule: Annotated[str | None, typer.Option(help="Name of a rule, such as zweig_breadth_thrust.")] = None,
+    as_of: AsOf = None,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print signals, oldest first.
 
     Example: breadthflow signals --universe demo --rule zweig_breadth_thrust
     """
+    moment = moment_of(as_of)
     database = open_database(get_settings())
     if rule is not None:
         check_rule(rule)
-    rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule, most_rows(shape))
+    rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule, moment, most_rows(shape))
     if not rows and "market_signals" in overview.empty_tables(database):
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))
     if not rows:
         err.print("No signal matches.")
     rows = [{**row, "record": record_line(row)} for row in rows]
-    write_rows(
-        rows, _SIGNAL_COLUMNS, _SIGNAL_SHORT, shape, titled("Signals", {row["universe"] for row in rows}, database)
-    )
+    title = titled(f"Signals{as_known_at(moment)}", {row["universe"] for row in rows}, database)
+    write_rows(rows, _SIGNAL_COLUMNS, _SIGNAL_SHORT, shape, title)
     say_held(database, universe, "market_signals")
 
 

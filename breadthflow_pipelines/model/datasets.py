@@ -17,17 +17,22 @@ LATE_CHECK = "last_session_in"  # of each of WATCHED; judged by the clock
 CALENDAR = "calendar"  # no asset, and other datasets follow it: a change in it changes which session was the one before
 
 
+BREADTH_REVISIONS, SIGNAL_REVISIONS = "breadth_revisions", "signal_revisions"  # where changed and removed rows are kept
+
+
 @dataclass(frozen=True)
 class History:
     """How rows that were changed or removed are kept, and found again as of a moment (warehouse/history.py).
 
     stamp: the column with the moment since when a row says what it says. universe, segment: the columns of the two; a
-    table without segments is of whole universes.
+    table without segments is of whole universes. kept_in: BREADTH_REVISIONS, by segment and session; SIGNAL_REVISIONS,
+    by the signal's id.
     """
 
     stamp: str
     universe: str = "universe"
     segment: str | None = "segment"
+    kept_in: str = BREADTH_REVISIONS
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,23 @@ DATASETS: Mapping[str, Dataset] = {
             history=History("ingested_at", "exchange", segment=None),
         ),
         Dataset("breadth_indicators", "breadth", of_publications=True, watched=True, history=History("computed_at")),
-        Dataset("market_signals", "signals", of_publications=True, watched=True),
+        Dataset(
+            "market_signals",
+            "signals",
+            of_publications=True,
+            watched=True,
+            history=History("computed_at", kept_in=SIGNAL_REVISIONS),
+        ),
         Dataset("universe_returns", "evaluation", monthly=True, follows=(*_SOUND_BARS, "securities")),
         Dataset("signal_outcomes", "evaluation", of_publications=True),
         Dataset("signal_stability", "evaluation", weekly=True),
         Dataset("signal_accuracy", "evaluation", of_publications=True),
-        Dataset("signal_records", "evaluation", of_publications=True),
+        Dataset(
+            "signal_records",
+            "evaluation",
+            of_publications=True,
+            history=History("computed_at", segment=None, kept_in=SIGNAL_REVISIONS),
+        ),
         Dataset("backtests", "evaluation", of_publications=True),
         Dataset(
             "price_indicators",

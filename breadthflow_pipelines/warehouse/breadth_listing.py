@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from psycopg2 import sql
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.datasets import WITH_HISTORY
-from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.model.datasets import BREADTH_REVISIONS
+from breadthflow_pipelines.warehouse import history, standing
 from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
-from breadthflow_pipelines.warehouse.history import rows_as_of
 from breadthflow_pipelines.warehouse.sql import conditions
-from breadthflow_pipelines.warehouse.store_retention import dropped_before
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 BY_SEGMENT = "universe, segment, session"  # the order of breadth
@@ -71,27 +69,12 @@ def breadth_query(
 
 
 def tables_as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
-    """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then.
+    """What stands before a query of breadth as it was at a moment.
 
     Raises:
         RequestError: what was known then has been dropped.
     """
-    gone = dropped_before(database, "breadth_revisions")
-    if gone is not None and as_of < gone:
-        raise RequestError(
-            f"What was known before {gone.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC was dropped, as "
-            "BREADTHFLOW_KEEP_REVISIONS_DAYS says; ask for a later moment."
-        )
-    views = rows_of(
-        database,
-        "SELECT pg_get_viewdef('all_counts'::regclass) AS all_counts, pg_get_viewdef('breadth'::regclass) AS breadth",
-        [],
-    )[0]
-    moment = sql.Literal(as_of)
-    then: dict[str, sql.Composable] = {name: rows_as_of(name).format(moment=moment) for name in WITH_HISTORY}
-    then |= {name: sql.SQL(query.strip().rstrip(";").replace("%", "%%")) for name, query in views.items()}
-    parts = [sql.SQL("{} AS ({})").format(sql.Identifier(name), query) for name, query in then.items()]
-    return sql.SQL("WITH {} ").format(sql.SQL(", ").join(parts))
+    return history.tables_as_of(database, as_of, BREADTH_REVISIONS, ("all_counts", "breadth"))
 
 
 def nothing(
@@ -121,11 +104,8 @@ def nothing(
 
 def _nothing_then(database: Database, universe: str, as_of: dt.datetime) -> RequestError:
     standing.check_universe(database, universe)
-    query = (
-        "SELECT least((SELECT min(computed_at) FROM breadth_indicators WHERE universe = %s), (SELECT min(known_from) "
-        "FROM breadth_revisions WHERE universe = %s AND relation = 'breadth_indicators')) AS first"
-    )
-    first = rows_of(database, query, [universe, universe])[0]["first"]
+    first = history.first_known(database, "breadth_indicators", universe)
+    assert first is not None  # noqa: S101 - the universe has some
     return RequestError(
         f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no such breadth of {universe} was known; the store's first is of "
         f"{first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."

@@ -118,7 +118,8 @@ def record_signals(
 ) -> Merged:
     """Make the store hold exactly these signals; only changed rows are written. held: as in record_indicators()."""
     scope, parameters = unheld("true", (), held)
-    return merge(database, tables.market_signals, signals, scope=scope, parameters=parameters)
+    keep = keep_revisions("market_signals")
+    return merge(database, tables.market_signals, signals, scope=scope, parameters=parameters, **keep)
 
 
 def signal_actions(database: Database) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.frame_listing import JUDGED
+from breadthflow_pipelines.warehouse.rejections import members_symbols
 from breadthflow_pipelines.warehouse.signal_listing import signals_query
 from breadthflow_pipelines.warehouse.sql import quoted
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
@@ -152,7 +153,8 @@ def _known(universe: str) -> Statement:
         "(SELECT max(ingested_at) FROM exchange_breadth WHERE exchange = $1), "
         "(SELECT max(computed_at) FROM breadth_indicators WHERE universe = $1), "
         "(SELECT max(computed_at) FROM market_signals WHERE universe = $1), "
-        "(SELECT max(known_to) FROM breadth_revisions WHERE universe = $1)) AS known_at, "
+        "(SELECT max(known_to) FROM breadth_revisions WHERE universe = $1), "
+        "(SELECT max(known_to) FROM signal_revisions WHERE universe = $1)) AS known_at, "
         "(SELECT max(convention) FROM breadth_indicators WHERE universe = $1) AS convention",
         (universe,),
     )
@@ -178,8 +180,7 @@ _COUNTED = "count(*) AS rows, min(session) AS first, max(session) AS last"
 _FAULTS = f"""
 SELECT 'rejected bar' AS kind, reason AS what, {_COUNTED}
   FROM rejected_bars, unnest(reasons) AS reason
- WHERE gone_at IS NULL AND symbol IN (SELECT symbol FROM universe_members WHERE universe = $1
-                                      UNION SELECT symbol FROM security_symbols WHERE {_OF_MEMBERS})
+ WHERE gone_at IS NULL AND symbol IN ({members_symbols("$1")})
  GROUP BY reason
 UNION ALL
 SELECT 'rejected line', reason, {_COUNTED} FROM rejected_counts WHERE exchange = $1 GROUP BY reason

@@ -10,6 +10,7 @@ from breadthflow_pipelines.model.vocabulary import ALL, WINDOW_CLOSED
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.history import keep_revisions
 from breadthflow_pipelines.warehouse.holds import unheld
 
 OUTCOME_KEY = ("signal_id", "horizon")
@@ -132,4 +133,4 @@ def stability(database: Database) -> pl.DataFrame:
 
 def record_records(database: Database, records: pl.DataFrame) -> Merged:
     """Make the store hold exactly these records beside signals; only changed rows are written."""
-    return merge(database, tables.signal_records, records, scope="true")
+    return merge(database, tables.signal_records, records, scope="true", **keep_revisions("signal_records"))

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import polars as pl
 from psycopg2 import sql
 
-from breadthflow_pipelines.warehouse import breadth_listing, standing
+from breadthflow_pipelines.warehouse import breadth_listing, signal_listing, standing
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.signal_listing import signals_query
 from breadthflow_pipelines.warehouse.sql import conditions
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -68,15 +67,23 @@ def signals_frame(
     last: dt.date | None,
     segment: str | None,
     rule: str | None,
+    as_of: dt.datetime | None,
 ) -> pl.DataFrame:
     """MARKET_SIGNAL (evidence as JSON text), SIGNAL_RECORD, ``synthetic``; by segment and session; none is an answer.
 
+    as_of: as signal_listing.signals() has it.
+
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or no signal of it was known then; says what is, or what helps.
     """
     standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
-    rows = fetch(database, _bound(database, signals_query(where), values))
+    query: sql.Composable = sql.SQL(signal_listing.signals_query(where))
+    if as_of is not None:
+        query = signal_listing.tables_as_of(database, as_of) + query
+    rows = fetch(database, _bound(database, query, values))
+    if rows.is_empty() and as_of is not None:
+        signal_listing.check_known(database, universe, as_of)
     return rows.with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
 
 
@@ -105,7 +112,7 @@ def judged_frame(
     return rows.drop("computed_at").with_columns(synthetic=pl.lit(universe in synthetic_universes(database)))
 
 
-def _bound(database: Database, query: str | sql.Composed, values: Sequence[object]) -> str:
+def _bound(database: Database, query: str | sql.Composable, values: Sequence[object]) -> str:
     """The query with its values in it: psycopg2 composes it, ADBC asks it."""
     with database.connect() as connection, connection.cursor() as cursor:
         return cursor.mogrify(query, values).decode()

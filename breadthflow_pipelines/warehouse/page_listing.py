@@ -1,16 +1,17 @@
 """What the API lists page by page: which rows, in which order, under which names. How pages work: paging.py.
 
 Every listing says whether a row is of an invented universe. Columns are chosen by their names; the key is always there.
+as_of, everywhere: a moment with a zone; rows as the store had them then, or a refusal where they are not kept.
 """
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
-from breadthflow_pipelines.warehouse import breadth_listing, standing, symbol_listing
+from breadthflow_pipelines.warehouse import breadth_listing, rejections, signal_listing, standing, symbol_listing
+from breadthflow_pipelines.warehouse.change_listing import check_unchanged
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.paging import KeyValue, Listing, Page, page
-from breadthflow_pipelines.warehouse.rejections import rejected_counts_source, rejected_source, rejected_where
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 from breadthflow_pipelines.warehouse.universe_listing import marked
@@ -34,7 +35,19 @@ ACCURACY = Listing("signal_accuracy", {"universe": str, "rule": str, "action": s
 BACKTESTS = Listing("backtests", {"universe": str, "rule": str, "thresholds": str, "portfolio": str, "cost": float})
 
 REJECTED_KEY: Mapping[str, type] = {"ordered_by": dt.date, "rejected_id": str}
-REJECTED_COUNTS = Listing(rejected_counts_source(), {"exchange": str, "file": str, "line": int, "rejected_id": str})
+REJECTED_COUNTS = Listing(
+    rejections.rejected_counts_source(), {"exchange": str, "file": str, "line": int, "rejected_id": str}
+)
+
+# Of these only the newest rows are kept: what to ask where they changed after a moment.
+_NO_MOMENT = "Leave as_of out for what it says now; "
+_INSTEAD = {
+    SYMBOLS.source: f"{_NO_MOMENT}GET /v1/signals and GET /v1/breadth with as_of tell of the market then.",
+    OUTCOMES.source: f"{_NO_MOMENT}GET /v1/signals with as_of gives the signals of then.",
+    ACCURACY.source: f"{_NO_MOMENT}GET /v1/signals gives each signal with the record of its rule as known then.",
+    BACKTESTS.source: f"{_NO_MOMENT}rows with thresholds walk forward rest on earlier years alone.",
+}
+_OF_SYMBOLS = ("symbol_signals", "price_indicators", "symbol_records", "security_symbols")
 
 After = Sequence[KeyValue] | None
 
@@ -46,22 +59,32 @@ def plain_page(
     equal: Mapping[str, str | int | None],
     first: dt.date | None = None,
     last: dt.date | None = None,
+    as_of: dt.datetime | None = None,
     *,
     after: After,
     most: int,
 ) -> Page:
-    """Rows of a table, or of SIGNALS. equal: by column, the value that is asked for; None is any.
+    """Rows of a table. equal: by column, the value that is asked for; None is any.
 
     Raises:
-        RequestError: there is no such universe; says which there are.
+        RequestError: there is no such universe, says which there are; or the table changed since as_of.
     """
+    where, values = _where(database, equal, first, last)
+    named = {name: f'"{name}"' for name in columns}
+    found = page(database, listing, named, where, values, after=after, most=most)
+    if as_of is not None:
+        check_unchanged(database, (listing.source,), as_of, _INSTEAD[listing.source])
+    return _marked(database, found)
+
+
+def _where(
+    database: Database, equal: Mapping[str, str | int | None], first: dt.date | None, last: dt.date | None
+) -> tuple[str, list[str | int | dt.date]]:
+    """The condition that these arguments of plain_page() mean, and its values."""
     universe = equal.get("universe")
     if universe is not None:
         standing.check_universe(database, str(universe))
-    asked = {f'"{name}"': value for name, value in equal.items()}
-    where, values = conditions(asked, first, last)
-    named = {name: f'"{name}"' for name in columns}
-    return _marked(database, page(database, listing, named, where, values, after=after, most=most))
+    return conditions({f'"{name}"': value for name, value in equal.items()}, first, last)
 
 
 def sessions_page(
@@ -110,14 +133,42 @@ def breadth_page(
     return _marked(database, found)
 
 
+def signals_page(
+    database: Database,
+    columns: Sequence[str],
+    equal: Mapping[str, str | int | None],
+    first: dt.date | None,
+    last: dt.date | None,
+    as_of: dt.datetime | None,
+    *,
+    after: After,
+    most: int,
+) -> Page:
+    """Signals of universes and their sectors. equal: by column, the value that is asked for; None is any.
+
+    Raises:
+        RequestError: there is no such universe, or no signal (of it) was known then; says what there is.
+    """
+    where, values = _where(database, equal, first, last)
+    given = None if as_of is None else signal_listing.tables_as_of(database, as_of)
+    named = {name: f'"{name}"' for name in columns}
+    found = page(database, SIGNALS, named, where, values, after=after, most=most, given=given)
+    if not found.rows and as_of is not None:
+        universe = equal.get("universe")
+        signal_listing.check_known(database, None if universe is None else str(universe), as_of)
+    return _marked(database, found)
+
+
 def symbols_page(
     database: Database,
     columns: Sequence[str],
     universe: str,
+    segment: str | None,
     first: dt.date | None,
     last: dt.date | None,
     symbol: str | None,
     action: str | None,
+    as_of: dt.datetime | None,
     *,
     after: After,
     most: int,
@@ -125,17 +176,22 @@ def symbols_page(
     """Signals and technical indicators of a universe's members; of the last session where neither day is given.
 
     Raises:
-        RequestError: the universe has no such signals, or the symbol may mean several.
+        RequestError: the universe has no such signals, the symbol may mean several, or something changed since as_of.
     """
     standing.check_universe(database, universe)
     symbol = find_symbol(database, symbol)
     if first is None and last is None:
         # Pages that follow stay with the session of the first one, whatever a run adds meanwhile.
         first = last = symbol_listing.reach(database, universe)[1] if after is None else after[0]
-    where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
+    sector = None if segment == ALL else segment
+    equal = {"s.universe": universe, "securities.sector": sector, "symbol": symbol, "s.action": action}
+    where, values = conditions(equal, first, last)
     named = {name: _OF_MEMBERS.get(name, f'"{name}"') for name in (*columns, "synthetic")}
     whole = f"{valid_on('n', 'session')} AND {where}"
-    return page(database, SYMBOLS, named, whole, values, after=after, most=most)
+    found = page(database, SYMBOLS, named, whole, values, after=after, most=most)
+    if as_of is not None:
+        check_unchanged(database, _OF_SYMBOLS, as_of, _INSTEAD[SYMBOLS.source])
+    return found
 
 
 _OF_MEMBERS = {
@@ -160,7 +216,9 @@ def rejected_page(
     columns: Sequence[str],
     first: dt.date | None,
     last: dt.date | None,
+    as_of: dt.datetime | None,
     *,
+    universe: str | None,
     source: str | None,
     symbol: str | None,
     reason: str | None,
@@ -172,11 +230,20 @@ def rejected_page(
     """Rows that broke the contract of bars, and bars that rules flag; arguments as of rejections.rejected().
 
     with_values: whether prices, volumes and evidence may be shown; else they are null.
+
+    Raises:
+        RequestError: there is no such universe, the symbol may mean several, or rows that were there at as_of have been
+            dropped.
     """
-    listing = Listing(rejected_source(with_values=with_values), REJECTED_KEY)
-    where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
+    asked = {"universe": universe, "source": source, "symbol": symbol, "reason": reason, "status": status}
+    where, values = rejections.rejected_where(database, first, last, **asked)
+    if as_of is None:
+        given, behind = None, rejections.rejected_source(with_values=with_values)
+    else:
+        given, behind = rejections.rejected_as_of(database, as_of, with_values=with_values), rejections.THEN
     named = {name: f'"{name}"' for name in columns}
-    return page(database, listing, named, where, values, after=after, most=most)
+    listing = Listing(behind, REJECTED_KEY)
+    return page(database, listing, named, where, values, after=after, most=most, given=given)
 
 
 def rejected_counts_page(
@@ -184,6 +251,7 @@ def rejected_counts_page(
     columns: Sequence[str],
     first: dt.date | None,
     last: dt.date | None,
+    as_of: dt.datetime | None,
     *,
     exchange: str | None,
     reason: str | None,
@@ -192,9 +260,9 @@ def rejected_counts_page(
 ) -> Page:
     """Lines of published counts that broke their contract."""
     where, values = conditions({"exchange": exchange}, first, last)
-    where += " AND position(lower(%s) IN lower(reason)) > 0"
+    where += " AND position(lower(%s) IN lower(reason)) > 0 AND rejected_at <= coalesce(%s, rejected_at)"
     named = {name: f'"{name}"' for name in columns}
-    return page(database, REJECTED_COUNTS, named, where, [*values, reason or ""], after=after, most=most)
+    return page(database, REJECTED_COUNTS, named, where, [*values, reason or "", as_of], after=after, most=most)
 
 
 def _marked(database: Database, found: Page) -> Page:

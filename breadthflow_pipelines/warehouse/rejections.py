@@ -5,10 +5,14 @@ By rows, not frames: these commands start in a fraction of a second. Who decides
 
 import datetime as dt
 
+from psycopg2 import sql
+
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import LAPSED, PRICES
+from breadthflow_pipelines.model.vocabulary import DECIDED, LAPSED, PRICES, Status
 from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
-from breadthflow_pipelines.warehouse.sql import conditions, valid_on
+from breadthflow_pipelines.warehouse.sql import conditions, quoted, valid_on
+from breadthflow_pipelines.warehouse.standing import check_universe
+from breadthflow_pipelines.warehouse.store_retention import check_kept
 from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
 
 
@@ -37,17 +41,38 @@ def rejected_where(
     first: dt.date | None,
     last: dt.date | None,
     *,
+    universe: str | None = None,
     source: str | None,
     symbol: str | None,
     reason: str | None,
     status: str | None,
 ) -> tuple[str, list[object]]:
-    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values."""
+    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values.
+
+    universe: only of symbols that are or were members of it.
+
+    Raises:
+        RequestError: there is no such universe; says which there are.
+    """
     own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
     where, values = conditions(own, first, last)
     if status is None:
-        where += f" AND status NOT IN ('{LAPSED}', 'gone')"
-    return f"{where} AND position(lower(%s) IN lower(reason)) > 0", [*values, reason or ""]
+        where += f" AND coalesce(status, '') NOT IN ('{LAPSED}', '{Status.GONE}')"
+    where += " AND position(lower(%s) IN lower(reason)) > 0"
+    asked: list[object] = [*values, reason or ""]
+    if universe is not None:
+        check_universe(database, universe)
+        where += f" AND symbol IN ({members_symbols('%s')})"
+        asked += [universe, universe]
+    return where, asked
+
+
+def members_symbols(universe: str) -> str:
+    """A query of the symbols of whoever is or was a member of a universe. universe: the mark of its name."""
+    return (
+        f"SELECT symbol FROM universe_members WHERE universe = {universe} UNION SELECT symbol FROM security_symbols "
+        f"WHERE security_id IN (SELECT security_id FROM universe_members WHERE universe = {universe})"
+    )
 
 
 _ORDER = "session, symbol, reason"
@@ -66,19 +91,41 @@ def rejected_source(*, with_values: bool = True) -> str:
     raw, evidence = ("raw", "q.evidence") if with_values else ("NULL::text", "NULL::jsonb")
     return f"""(
     SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason,
-           CASE WHEN gone_at IS NULL THEN 'rejected' ELSE 'gone' END AS status,
+           CASE WHEN gone_at IS NULL THEN '{Status.REJECTED}' ELSE '{Status.GONE}' END AS status,
            {of_rows}, {raw} AS raw, NULL::jsonb AS evidence, rejected_at AS found_at,
-           NULL::timestamptz AS decided_at, NULL AS decided_by,
+           gone_at, NULL::timestamptz AS decided_at, NULL AS decided_by,
            NULL AS decision, run_id, fingerprint AS rejected_id, coalesce(session, date '0001-01-01') AS ordered_by
       FROM rejected_bars
     UNION ALL
     SELECT q.session, n.symbol, b.source, q.rule, q.status, {of_bars}, NULL,
-           {evidence}, q.found_at, q.decided_at, q.decided_by, q.reason, q.run_id,
+           {evidence}, q.found_at, NULL, q.decided_at, q.decided_by, q.reason, q.run_id,
            concat_ws(':', q.security_id, q.session, q.rule), q.session
       FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
       LEFT JOIN security_symbols n
              ON n.security_id = q.security_id AND {valid_on("n", "q.session")}
 ) AS listed"""
+
+
+THEN = "rejected_then"
+
+
+def rejected_as_of(database: Database, as_of: dt.datetime, *, with_values: bool) -> sql.Composed:
+    """What stands before a query of THEN: rejected_source() as far as it was found by a moment.
+
+    status: as it was then. Of a flagged bar it is null unless it was decided by then and not again since: when a rule
+    proposed it, left it out or let it go is not kept.
+
+    Raises:
+        RequestError: rows that were there then have been dropped.
+    """
+    check_kept(database, "rejected_bars", as_of)
+    columns = ", ".join(name for name in (*_SHOWN, "rejected_id", "ordered_by") if name != "status")
+    return sql.SQL(
+        f"WITH {THEN} AS (SELECT {columns}, CASE WHEN gone_at > {{moment}} THEN '{Status.REJECTED}' "
+        f"WHEN status IN ({quoted((Status.REJECTED, Status.GONE))}) THEN status "
+        f"WHEN status IN ({quoted(DECIDED)}) AND decided_at <= {{moment}} THEN status END AS status "
+        f"FROM {rejected_source(with_values=with_values)} WHERE found_at <= {{moment}}) "
+    ).format(moment=sql.Literal(as_of))
 
 
 _SHOWN = (

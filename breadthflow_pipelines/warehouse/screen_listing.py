@@ -27,9 +27,9 @@ class Screen:
     """The last sessions of a universe as a whole, of one moment.
 
     breadth: the columns of the view ``breadth``. signals: MARKET_SIGNAL and SIGNAL_RECORD; evidence is JSON text, null
-    of scores before the last session. sectors: segment, session, pct_above_50. records, returns: as the page of a whole
-    history has them. All by session. known_at: since when the store says so of these sessions. convention: the version
-    of the definitions, of the newest of them.
+    of scores before the last session. sectors: segment, session, pct_above_50. records, returns, backtests: as the page
+    of a whole history has them. Those of sessions by session. known_at: since when the store says so of these sessions.
+    convention: the version of the definitions, of the newest of them.
     """
 
     breadth: Sequence[Row]
@@ -37,6 +37,7 @@ class Screen:
     sectors: Sequence[Row]
     records: Sequence[Row]
     returns: Sequence[Row]
+    backtests: Sequence[Row]
     known_at: dt.datetime
     convention: int
 
@@ -70,6 +71,7 @@ def screen(database: Database, universe: str, sessions: int | None) -> Screen | 
             asked(_SECTORS, first=first) if reach["sectors"] else [],
             asked(_RECORDS, era=WHOLE),
             asked(_RETURNS, first=first),
+            asked(_BACKTESTS),
             **asked(_KNOWN, first=first)[0],
         )
 
@@ -170,6 +172,7 @@ _RETURNS = (
     "SELECT universe, segment, session, return, intraday, contributing, adjusted FROM universe_returns "
     f"WHERE {_OF} ORDER BY session"
 )
+_BACKTESTS = "SELECT * FROM backtests WHERE universe = %(universe)s ORDER BY rule, thresholds, portfolio, cost"
 _KNOWN = f"""
 SELECT greatest((SELECT max(computed_at) FROM breadth_counts WHERE {_OF}),
                 (SELECT max(ingested_at) FROM exchange_breadth WHERE exchange = %(universe)s AND session >= %(first)s),

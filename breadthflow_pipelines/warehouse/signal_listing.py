@@ -6,7 +6,10 @@ single members are in symbol_listing.py.
 
 import datetime as dt
 
+from psycopg2 import sql
+
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.datasets import SIGNAL_REVISIONS
 from breadthflow_pipelines.model.vocabulary import (
     ALL,
     ARMED_SESSION,
@@ -16,7 +19,7 @@ from breadthflow_pipelines.model.vocabulary import (
     SESSION_RULES,
     SIGNAL_RECORD,
 )
-from breadthflow_pipelines.warehouse import standing
+from breadthflow_pipelines.warehouse import history, standing
 from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.overview import empty_tables
 from breadthflow_pipelines.warehouse.sql import conditions
@@ -42,15 +45,49 @@ def signals(
     universe: str | None,
     segment: str | None,
     rule: str | None,
+    as_of: dt.datetime | None = None,
     most: int | None = None,
 ) -> list[Row]:
-    """Signals, oldest first, or the last so many; none is an answer as long as the universe is in the store."""
+    """Signals, oldest first; none is an answer as long as the universe is in the store.
+
+    as_of: a moment with a zone; what the store said then, instead of what it says now. most: the last so many.
+
+    Raises:
+        RequestError: no such universe is in the store, or none of its signals was known then; says what is.
+    """
     if universe is not None:
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    query = f"SELECT {LISTED} FROM signals_with_record WHERE {where}"
-    return marked(database, last_rows_of(database, query, values, order, most))
+    given = sql.Composed([]) if as_of is None else tables_as_of(database, as_of)
+    query = given + sql.SQL(f"SELECT {LISTED} FROM signals_with_record WHERE {where}")
+    rows = last_rows_of(database, query, values, order, most)
+    if not rows and as_of is not None:
+        check_known(database, universe, as_of)
+    return marked(database, rows)
+
+
+def tables_as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
+    """What stands before a query of signals_with_record as it was at a moment.
+
+    Raises:
+        RequestError: what was known then has been dropped.
+    """
+    return history.tables_as_of(database, as_of, SIGNAL_REVISIONS, ("signals_with_record",))
+
+
+def check_known(database: Database, universe: str | None, as_of: dt.datetime) -> None:
+    """Refuse a moment before the first signal (of the universe) was known; a store without any has none to know.
+
+    Raises:
+        RequestError: says since when some are known.
+    """
+    first = history.first_known(database, "market_signals", universe)
+    if first is not None and as_of < first:
+        raise RequestError(
+            f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no signal{f' of {universe}' if universe else ''} was known; the store's "
+            f"first is of {first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
+        )
 
 
 def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:

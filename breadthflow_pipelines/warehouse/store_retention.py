@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from psycopg2 import sql
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import FORGOTTEN
 from breadthflow_pipelines.warehouse.audit_store import record
 from breadthflow_pipelines.warehouse.database import Database, rows_of
@@ -16,6 +17,7 @@ from breadthflow_pipelines.warehouse.database import Database, rows_of
 REVISIONS: Mapping[str, str] = {
     "bar_revisions": "revised_at",
     "breadth_revisions": "known_to",
+    "signal_revisions": "known_to",
 }  # with when each was over
 REJECTED: Mapping[str, str] = {"rejected_bars": "gone_at"}  # those that the source still has count for its gate
 
@@ -67,10 +69,20 @@ SELECT count(*) FROM gone
 """
 
 
-def dropped_before(database: Database, relation: str) -> dt.datetime | None:
-    """The moment before which rows of a table were dropped; None where all are there."""
+def check_kept(database: Database, relation: str, as_of: dt.datetime) -> None:
+    """Refuse a moment of which rows of a table were dropped. relation: one of REVISIONS or REJECTED.
+
+    Raises:
+        RequestError: says from which moment on they are kept.
+    """
     rows = rows_of(database, "SELECT dropped_before FROM retentions WHERE relation = %s", [relation])
-    return rows[0]["dropped_before"] if rows else None
+    gone = rows[0]["dropped_before"] if rows else None
+    if gone is not None and as_of < gone:
+        kind = "REVISIONS" if relation in REVISIONS else "REJECTED"
+        raise RequestError(
+            f"What was known before {gone.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC was dropped, as "
+            f"BREADTHFLOW_KEEP_{kind}_DAYS says; ask for a later moment."
+        )
 
 
 _NOTE = (

@@ -439,6 +439,8 @@ store_changes = sa.Table(
         primary_key=True,
         autoincrement=False,
     ),
+    _column("relation", sa.Text(), "the table that it changed", primary_key=True),
+    _column("changed_at", sa.DateTime(timezone=True), "when the transaction began", server_default=NOW),
     comment="What answers of the API are dated by; a trigger of each table that it shows writes them",
 )
 
@@ -1108,4 +1110,17 @@ breadth_revisions = sa.Table(
     _column("known_to", sa.DateTime(timezone=True), "when the store changed or removed it", primary_key=True),
     _column("row", JSONB(), "the whole row as it was"),
     comment="Rows of counts, published counts and indicators that were changed or removed: what was known when",
+)
+
+signal_revisions = sa.Table(
+    "signal_revisions",
+    metadata,
+    _column("relation", sa.Text(), "the table it was in", primary_key=True),
+    _column("signal_id", sa.Text(), "the signal", primary_key=True),
+    _column("universe", sa.Text(), "name of the universe"),
+    _column("session", sa.Date(), "the signal's"),
+    _column("known_from", sa.DateTime(timezone=True), "since when the store said so"),
+    _column("known_to", sa.DateTime(timezone=True), "when the store changed or removed it", primary_key=True),
+    _column("row", JSONB(), "the whole row as it was"),
+    comment="Market signals and the records beside them that were changed or removed: what was known when",
 )

@@ -90,6 +90,23 @@ def test_a_body_may_be_so_large(shared: Served) -> None:
         assert client.post(ROUTE, content=b"x" * size).status_code == status
     said_less = client.post(ROUTE, content=b"x", headers={"Content-Length": "many"})
     assert (said_less.status_code, said_less.headers["Content-Type"]) == (413, "application/problem+json")
+    pieces = (b"x" * MOST_BYTES for _ in range(2))  # which say no size beforehand
+    started = shared.client(shared.operator).post("/v1/runs", content=pieces)
+    assert (started.status_code, started.json()["detail"]) == (413, f"The body has more than {MOST_BYTES} bytes.")
+
+
+def test_who_uses_another_method_is_told_which_there_are(shared: Served) -> None:
+    client = shared.client(shared.operator)
+    run = "/v1/runs/00000000-0000-0000-0000-000000000000"
+    for method, path, there in (
+        ("PUT", "/v1/runs", "GET, POST"),
+        ("POST", run, "DELETE, GET"),
+        ("OPTIONS", ROUTE, "GET"),
+        ("HEAD", ROUTE, "GET"),
+        ("DELETE", "/login", "GET, POST"),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, there), path
 
 
 @pytest.mark.parametrize("path", [ROUTE, "/nowhere"])

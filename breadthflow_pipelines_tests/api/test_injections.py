@@ -58,8 +58,9 @@ def test_texts_that_are_code_elsewhere_are_only_texts(viewer: TestClient) -> Non
         "NaN",
         "🙂",
     ]
+    texts += ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"]  # moments that UTC has no year for
     for text in texts:
-        for name in ("universe", "segment", "rule", "cursor", "columns", "from", "limit"):
+        for name in ("universe", "segment", "rule", "cursor", "columns", "from", "limit", "as_of"):
             answer = viewer.get("/v1/signals", params={name: text})
             assert answer.status_code in (200, 400, 422), (name, text, answer.text)
             assert answer.status_code == 200 or set(answer.json()) == {"type", "title", "status", "detail", "next"}

@@ -8,12 +8,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
 from breadthflow_pipelines.api import shapes
-from breadthflow_pipelines.warehouse import breadth_listing, signal_listing, symbol_listing
+from breadthflow_pipelines.warehouse import (
+    breadth_listing,
+    breadth_store,
+    evaluation_store,
+    signal_listing,
+    symbol_listing,
+)
 from breadthflow_pipelines.warehouse.database import rows_of, upgrade
 from breadthflow_pipelines.warehouse.rejections import rejected
 from breadthflow_pipelines_tests.api.conftest import Served
@@ -158,6 +165,116 @@ def test_breadth_of_a_moment_is_what_was_known_then(own: Served) -> None:
     assert "At 2020-01-01 00:00:00 UTC no such breadth of small was known" in early.json()["detail"]
 
 
+def now(served: Served) -> str:
+    """The store's clock, as a parameter."""
+    [row] = rows_of(served.owner, "SELECT now() AS now")
+    return f"{row['now'].astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def change(served: Served, *statements: str) -> None:
+    with served.owner.connect() as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def test_signals_of_a_moment_are_what_was_said_then_page_by_page(own: Served) -> None:
+    client = own.client(own.viewer)
+    path = "/v1/signals?universe=small&segment=ALL&from=2023-12-01"
+    before, then = all_pages(client, path, 5000), now(own)
+    first = client.get(f"{path}&limit=7&as_of={then}").json()
+    breadth_store.record_signals(own.owner, breadth_store.all_signals(own.owner).filter(pl.col("action") != "hold"))
+    evaluation_store.record_records(own.owner, RECORD.with_columns(signal_id=pl.lit(before[0]["signal_id"])))
+    assert all_pages(client, path, 5000) != before
+    assert all_pages(client, f"{path}&as_of={then}", 7) == before
+    second = client.get(f"{path}&limit=7&as_of={then}&cursor={first['next']}").json()["rows"]
+    assert first["rows"] + second == before[:14]
+    assert client.get(f"{path}&limit=7&as_of={now(own)}&cursor={first['next']}").status_code == 400  # another moment's
+    early = client.get(f"{path}&as_of=2020-01-01T00:00Z")
+    assert early.status_code == 400
+    assert "At 2020-01-01 00:00:00 UTC no signal of small was known" in early.json()["detail"]
+
+
+RECORD = pl.DataFrame(
+    {
+        "universe": ["small"],
+        "session": [LAST],
+        "record_hit_rate": [0.5],
+        "record_base_rate": [0.5],
+        "verdict": ["survives"],
+    }
+).with_columns(record_n=pl.lit(60, pl.Int32))
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        ("/v1/symbols?universe=small", "symbol_signals"),
+        ("/v1/symbols?universe=small", "price_indicators"),  # of two tables, either
+        ("/v1/outcomes?horizon=63", "signal_outcomes"),
+        ("/v1/accuracy?universe=small", "signal_accuracy"),
+        ("/v1/backtests?universe=small", "backtests"),
+    ],
+)
+def test_a_list_without_a_history_answers_since_its_last_change_and_says_when_that_was(
+    own: Served, path: str, table: str
+) -> None:
+    client = own.client(own.viewer)
+    rows, then = client.get(path).json()["rows"], now(own)
+    change(own, "UPDATE securities SET name = name", "UPDATE breadth_counts SET priced = priced")  # what others show
+    assert client.get(f"{path}&as_of={then}").json()["rows"] == rows
+    change(own, f"UPDATE {table} SET computed_at = now()")
+    refused = client.get(f"{path}&as_of={then}")
+    assert refused.status_code == 400
+    said = refused.json()["detail"]
+    assert said.startswith(f"What this list said at {then[:10]} {then[11:19]} UTC is not kept: it changed at 20")
+    assert refused.json()["next"].startswith("Leave as_of out for what it says now; ")
+    assert client.get(f"{path}&as_of={now(own)}").json()["rows"] == rows
+
+
+def test_rejected_rows_of_a_moment_are_those_that_were_found_by_then(own: Served) -> None:
+    client = own.client(own.viewer)
+    flag = (
+        "INSERT INTO quarantined_bars (security_id, session, rule, evidence, fingerprint, status, run_id) "
+        "SELECT security_id, session, '{}', '{{}}', 'f', 'quarantined', 'r' FROM bars ORDER BY 2 DESC, 1 LIMIT 1"
+    )
+    change(own, flag.format("spike"))
+    before, then = client.get("/v1/rejected").json()["rows"], now(own)
+    change(
+        own,
+        "UPDATE rejected_bars SET gone_at = now() WHERE symbol = 'AAA'",
+        "UPDATE quarantined_bars SET status = 'released', run_id = NULL, decided_at = now(), decided_by = 'alice', "
+        "reason = 'right' WHERE rule = 'spike'",
+        flag.format("stale"),
+        "INSERT INTO rejected_bars (fingerprint, source, symbol, reasons, run_id) VALUES ('1', 's', 'NEW', '{x}', 'r')",
+    )
+
+    def told(parameters: str) -> dict[str, str | None]:
+        return {row["rejected_id"]: row["status"] for row in client.get(f"/v1/rejected{parameters}").json()["rows"]}
+
+    was = {row["rejected_id"]: row["status"] for row in before}
+    spike = next(name for name in was if name.endswith(":spike"))
+    assert told(f"?as_of={then}") == {**was, spike: None}  # what it was before somebody decided is not kept
+    assert told(f"?as_of={then}&status=rejected") == {name: said for name, said in was.items() if said == "rejected"}
+    since = told(f"?as_of={now(own)}")
+    assert since[spike] == "released"
+    assert len(since) == len(told("")) == len(was) - len(told("?status=gone")) + 2
+    assert told("?as_of=2020-01-01T00:00Z") == {}
+    change(own, "INSERT INTO retentions (relation, dropped_before) VALUES ('rejected_bars', now())")
+    refused = client.get(f"/v1/rejected?as_of={then}")
+    assert (refused.status_code, "BREADTHFLOW_KEEP_REJECTED_DAYS" in refused.json()["detail"]) == (400, True)
+
+
+def test_refused_lines_of_a_moment_are_those_that_were_refused_by_then(own: Served) -> None:
+    client = own.client(own.viewer)
+    line = "INSERT INTO rejected_counts (fingerprint, exchange, series, line, value, reason, run_id) VALUES ('{}'"
+    line += ", 'NYSE', 'advn', 7, 'x', 'not a number', 'r')"
+    change(own, line.format("early"))
+    then = now(own)
+    change(own, line.format("late"))
+    found = [client.get(f"/v1/rejected/counts{asked}").json()["rows"] for asked in ("", f"?as_of={then}")]
+    assert [[row["rejected_id"] for row in rows] for rows in found] == [["early", "late"], ["early"]]
+
+
 def test_signals_are_those_of_the_store_by_every_filter(shared: Served, viewer: TestClient) -> None:
     stored = signal_listing.signals(shared.owner, None, None, "small", None, None)
     names = shapes.SIGNAL.names
@@ -181,6 +298,17 @@ def test_symbols_are_those_of_the_last_session_without_days(shared: Served, view
     one = viewer.get("/v1/symbols?universe=small&symbol=AAA&from=2023-12-01").json()["rows"]
     assert {row["symbol"] for row in one} == {"AAA"}
     assert len(one) == len([day for day in SESSIONS if day >= dt.date(2023, 12, 1)])
+
+
+def test_symbols_of_a_segment_are_its_sector_s_members(shared: Served, viewer: TestClient) -> None:
+    query = "SELECT sector, symbol FROM securities JOIN security_symbols USING (security_id)"
+    sectors = {row["symbol"]: row["sector"] for row in rows_of(shared.owner, query)}
+    whole = viewer.get("/v1/symbols?universe=small").json()["rows"]
+    chosen = next(sectors[row["symbol"]] for row in whole if sectors[row["symbol"]])
+    some = viewer.get("/v1/symbols", params={"universe": "small", "segment": chosen}).json()["rows"]
+    assert some == [row for row in whole if sectors[row["symbol"]] == chosen]
+    assert 0 < len(some) < len(whole)
+    assert viewer.get("/v1/symbols?universe=small&segment=ALL").json()["rows"] == whole
 
 
 def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Served) -> None:
@@ -229,6 +357,20 @@ def test_rejected_rows_are_listed_with_their_reasons(shared: Served, viewer: Tes
     [high] = viewer.get("/v1/rejected?reason=HIGH BELOW&symbol=AAA").json()["rows"]
     assert (high["session"], high["high"], high["low"]) == ("2023-02-10", 40.0, 60.0)
     assert viewer.get("/v1/rejected?status=gone").json()["rows"] == []
+    assert viewer.get("/v1/rejected?universe=nope").status_code == 400
+
+
+def test_rejected_rows_of_a_universe_are_those_of_its_members(own: Served) -> None:
+    client = own.client(own.viewer)
+    of_members = client.get("/v1/rejected?universe=small").json()["rows"]
+    row = (
+        "INSERT INTO rejected_bars (fingerprint, source, symbol, reasons, run_id) VALUES ('1', 's', '{}', '{{x}}', 'r')"
+    )
+    change(own, row.format("OTHER"))
+    assert client.get("/v1/rejected?universe=small").json()["rows"] == of_members
+    assert len(client.get("/v1/rejected").json()["rows"]) > len(of_members) > 0
+    change(own, "UPDATE security_symbols SET symbol = 'OTHER' WHERE symbol = 'AAA'")  # a member under another name
+    assert "OTHER" in {row["symbol"] for row in client.get("/v1/rejected?universe=small").json()["rows"]}
 
 
 def test_readers_who_may_see_no_bars_see_reasons_without_values(own: Served) -> None:

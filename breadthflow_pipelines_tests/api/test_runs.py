@@ -266,6 +266,16 @@ def test_whoever_ends_a_run_is_written_down(api: Api) -> None:
     assert api.post(RANGE).status_code == 202  # what is over does not stand in the way
 
 
+def test_a_run_that_is_being_started_can_be_ended_in_a_moment(api: Api) -> None:
+    run_id = api.post(RANGE).json()["run_id"]
+    starting = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_STARTING.value, job_name=DAILY_JOB)
+    api.store.instance.report_dagster_event(starting, run_id)
+    answer = api.client().delete(f"/v1/runs/{run_id}")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (409, "5")
+    assert answer.json()["detail"] == f"Run {run_id} is being started, and can be ended once it runs."
+    assert api.noted("ended") == []
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_run_that_is_none_is_not_found(api: Api, method: str) -> None:
     unknown = "00000000-0000-0000-0000-000000000000"

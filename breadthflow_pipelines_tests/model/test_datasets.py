@@ -2,7 +2,15 @@
 
 import pytest
 
-from breadthflow_pipelines.model.datasets import CALENDAR, DATASETS, FOLLOWERS, STORED, WITH_HISTORY, Dataset
+from breadthflow_pipelines.model.datasets import (
+    BREADTH_REVISIONS,
+    CALENDAR,
+    DATASETS,
+    FOLLOWERS,
+    STORED,
+    WITH_HISTORY,
+    Dataset,
+)
 from breadthflow_pipelines.model.gates import GATES, HELD_BY
 from breadthflow_pipelines.model.vocabulary import MARKET_SIGNAL
 from breadthflow_pipelines.quality.suites import suites
@@ -16,6 +24,7 @@ INTERNAL = {
     "restatements": "with bars",
     "rejected_counts": "with published counts",
     "breadth_revisions": "with whatever keeps its history",
+    "signal_revisions": "with signals and the records beside them",
     "symbol_accuracy": "with symbol_calibration",
     "backtest_trades": "with backtests",
     "backtest_years": "with backtests",
@@ -60,8 +69,10 @@ def test_a_dataset_is_what_its_entry_says(dataset: Dataset) -> None:
         assert (dataset.history.segment or "session") in columns
 
 
-def test_histories_are_those_of_breadth() -> None:
-    assert WITH_HISTORY.keys() == {"breadth_counts", "exchange_breadth", "breadth_indicators"}
+def test_histories_are_those_of_breadth_and_of_signals() -> None:
+    of_breadth = {"breadth_counts", "exchange_breadth", "breadth_indicators"}
+    assert WITH_HISTORY.keys() == {*of_breadth, "market_signals", "signal_records"}
+    assert {name for name, history in WITH_HISTORY.items() if history.kept_in == BREADTH_REVISIONS} == of_breadth
 
 
 def test_what_follows_bars_follows_those_who_decide_which_bars_are_sound() -> None:

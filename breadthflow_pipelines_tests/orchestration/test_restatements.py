@@ -16,7 +16,8 @@ from breadthflow_pipelines.orchestration import planning
 from breadthflow_pipelines.orchestration.assets import breadth_counts
 from breadthflow_pipelines.sources import files
 from breadthflow_pipelines.sources.protocol import Chunk
-from breadthflow_pipelines.warehouse import breadth_listing, overview
+from breadthflow_pipelines.warehouse import breadth_listing, overview, signal_listing
+from breadthflow_pipelines.warehouse.database import Row
 from breadthflow_pipelines.warehouse.restatements import LEFT_BEHIND
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS, SmallMarket
@@ -249,13 +250,17 @@ def test_what_was_known_before_a_correction_is_answered_as_of_then(filled: Store
         [row] = breadth_listing.breadth(filled.database, "small", day, day, "ALL", columns, as_of)
         return tuple(row.values())
 
+    def signalled(as_of: dt.datetime | None = None) -> list[Row]:
+        return signal_listing.signals(filled.database, DAY, None, "small", None, None, as_of)
+
     [(then,)] = filled.rows("SELECT now()")
-    before, last = told(), told(day=LAST)
+    before, last, signals = told(), told(day=LAST), signalled()
     close = filled.small.restate("AAA", DAY, 3.0)
     assert close > 10
     assert filled.run(*FEBRUARY).trouble is None
     now = told()
     assert now != before
+    assert signalled(then) == signals != signalled()
     assert told(then) == before
     assert told(then, LAST) == last != told(day=LAST)  # the line goes on from there
     [(after,)] = filled.rows("SELECT now()")

@@ -175,6 +175,15 @@ GOOD: dict[str, dict[str, object]] = {
         "known_to": "2024-01-03 23:00+00",
         "row": "{}",
     },
+    "signal_revisions": {
+        "relation": "market_signals",
+        "signal_id": "i",
+        "universe": "u",
+        "session": "2024-01-02",
+        "known_from": "2024-01-02 23:00+00",
+        "known_to": "2024-01-03 23:00+00",
+        "row": "{}",
+    },
     "exchange_breadth": {"exchange": "X", "session": "2024-01-02", "advances": 0, "declines": None, "run_id": "r"},
     "calendar_changes": {"session": "2023-09-01", "change": "closed", "reason": "typhoon"},
     "breadth_counts": {
@@ -381,6 +390,7 @@ UNKNOWN, TWICE = refused.ForeignKeyViolation, refused.UniqueViolation
         ("restatements", {"security_id": 77}, UNKNOWN),
         ("recomputations", {"first_session": None}, MISSING),
         ("breadth_revisions", {"known_to": None}, MISSING),
+        ("signal_revisions", {"row": None}, MISSING),
         ("exchange_breadth", {"advances": -1}, CHECK),
         ("exchange_breadth", {"new_lows": -1}, CHECK),
         ("breadth_counts", {"advances": 4}, CHECK),  # a priced member counted twice

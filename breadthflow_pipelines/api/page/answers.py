@@ -99,7 +99,7 @@ def said(
     return answer(
         "problem.html",
         problem.status,
-        {**problem.headers, **({"Retry-After": str(retry)} if retry else {})},
+        {**(problem.headers or {}), **({"Retry-After": str(retry)} if retry else {})},
         frame=frame(request, who),
         title=title,
         detail=problem.detail,

@@ -16,6 +16,7 @@ from breadthflow_pipelines.api.page import dials
 from breadthflow_pipelines.evaluation.returns import universe_levels
 from breadthflow_pipelines.model.counts import COUNTS
 from breadthflow_pipelines.model.vocabulary import ALL, KEY
+from breadthflow_pipelines.reports.page.backtests import summary
 from breadthflow_pipelines.reports.page.charts import chart_sections
 from breadthflow_pipelines.reports.page.facts import Facts, completed
 from breadthflow_pipelines.reports.page.payload import payload
@@ -28,14 +29,17 @@ SESSIONS = 504  # two years; what is armed longer ago than that has fired or lap
 RANGES = {"6 months": 126, "1 year": 252, "2 years": SESSIONS}
 _SIGNAL = "#signal-"  # how reports/page/ links to evidence on the same page
 
-_TEXT = dict.fromkeys(("universe", "segment", "rule", "action", "state", "signal_id", "evidence"), pl.String)
+_TEXT = ("universe", "segment", "rule", "action", "state", "signal_id", "evidence", "verdict", "reason")
+_OF_BACKTESTS = ("thresholds", "portfolio", "held", "basis", "cash")
+_DAYS = ("session", "first_session", "last_session", "peak_session", "trough_session", "recovered_session")
+_WHOLE = ("horizon", "events", "episodes", "record_n", "convention", "contributing", "adjusted", "trades")
 _SCHEMA: Mapping[str, Any] = {
-    **_TEXT,
-    **dict.fromkeys(("verdict", "reason"), pl.String),
-    "session": pl.Date,
+    **dict.fromkeys((*_TEXT, *_OF_BACKTESTS), pl.String),
+    **dict.fromkeys(_DAYS, pl.Date),
+    **dict.fromkeys(_WHOLE, pl.Int64),
     "doubts": pl.List(pl.String),
     "calibrated": pl.Boolean,
-    **dict.fromkeys(("horizon", "events", "episodes", "record_n", "convention", "contributing", "adjusted"), pl.Int64),
+    "computed_at": pl.Datetime("us", "UTC"),
     **{count.name: pl.Int64 if count.whole else pl.Float64 for count in COUNTS},
 }
 _RECORD = ("rule", "action", "horizon", "events", "episodes", "hit_rate", "base_rate", "lift", "p_rotation", "p_family")
@@ -59,10 +63,15 @@ class Market:
         """The charts, without their drawings."""
         return [_linked(section) for section in chart_sections(self.facts)]
 
-    @property
+    @cached_property
     def record(self) -> Element | None:
         """What followed each rule's signals."""
         return records(self.facts)
+
+    @cached_property
+    def worth(self) -> Element | None:
+        """What following each rule was worth."""
+        return summary(self.facts)
 
     @property
     def drawn(self) -> dict[str, Any]:
@@ -85,7 +94,7 @@ def market(universe: str, screen: Screen, *, synthetic: bool) -> Market:
             faults=pl.DataFrame(),
             records=_frame(screen.records, *_RECORD, "verdict", "reason"),
             level=universe_levels(returns).filter(segment=ALL).select("session", "level"),
-            backtests=pl.DataFrame(),
+            backtests=_frame(screen.backtests),
             years=pl.DataFrame(),
             growth=nothing,
             known_at=screen.known_at,

@@ -59,7 +59,10 @@ def breadth(request: Request, service: Serving, _who: Viewer, given: Annotated[a
 
 @router.get("/signals", **rows_of(SIGNAL))
 def signals(request: Request, service: Serving, _who: Viewer, given: Annotated[asked.Signals, Query()]) -> Response:
-    """Signals of universes and their sectors. One is known at its session's close, to be acted on from the next."""
+    """Signals of universes and their sectors, as they are now or were at a moment.
+
+    One is known at its session's close, to be acted on from the next.
+    """
     check_rule(given.rule)
     equal = {name: getattr(given, name) for name in ("universe", "segment", "rule", "action", "state")}
     return page_of(
@@ -68,8 +71,8 @@ def signals(request: Request, service: Serving, _who: Viewer, given: Annotated[a
         SIGNAL,
         page_listing.SIGNALS,
         given,
-        lambda columns, after: page_listing.plain_page(
-            service.store, page_listing.SIGNALS, columns, equal, given.start, given.end, after=after, most=given.limit
+        lambda columns, after: page_listing.signals_page(
+            service.store, columns, equal, given.start, given.end, given.as_of, after=after, most=given.limit
         ),
     )
 
@@ -104,7 +107,7 @@ def signal(
 @router.get("/symbols", **rows_of(SYMBOL))
 def symbols(request: Request, service: Serving, _who: Viewer, given: Annotated[asked.Symbols, Query()]) -> Response:
     """What the technical rules say of each member of a universe; of the last session where no days are named."""
-    which = (given.universe, given.start, given.end, given.symbol, given.action)
+    which = (given.universe, given.segment, given.start, given.end, given.symbol, given.action, given.as_of)
     return page_of(
         request,
         service,

@@ -35,7 +35,12 @@ def backtests(request: Request, service: Serving, _who: Viewer, given: Annotated
 
 
 def _page(
-    request: Request, service: Service, shape: Shape, listing: Listing, given: asked.Paged, *filters: str
+    request: Request,
+    service: Service,
+    shape: Shape,
+    listing: Listing,
+    given: asked.Outcomes | asked.Accuracy | asked.Backtests,
+    *filters: str,
 ) -> Response:
     equal = {name: getattr(given, name) for name in ("universe", "rule", *filters)}
     first, last = getattr(given, "start", None), getattr(given, "end", None)
@@ -46,6 +51,6 @@ def _page(
         listing,
         given,
         lambda columns, after: page_listing.plain_page(
-            service.store, listing, columns, equal, first, last, after=after, most=given.limit
+            service.store, listing, columns, equal, first, last, given.as_of, after=after, most=given.limit
         ),
     )

@@ -4,7 +4,7 @@ How backtests are made: evaluation/, docs/decisions/evaluation.md.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 import polars as pl
@@ -40,6 +40,10 @@ _COLUMNS = (
         "Profit factor",
     ),
 )
+_BRIEF = (
+    *("Portfolio", "Trades", "In the market", "Growth a year", "Same exposure", "Random times", "As good"),
+    "Deepest fall",
+)
 _MONTHS = tuple(f"{dt.date(2000, month, 1):%b}" for month in range(1, 13))
 
 
@@ -49,16 +53,37 @@ def backtests(facts: Facts) -> Element | None:
         return None
     tested = facts.backtests.filter(pl.col("reason").is_null())
     own = tested.filter(thresholds=FIXED)
+    return _section(
+        facts,
+        own,
+        _COLUMNS,
+        _shown(facts),
+        _folded("What costs change", _costs(own)) if own.height else None,
+        _out_of_sample(facts, tested.filter(thresholds=WALK_FORWARD)),
+    )
+
+
+def summary(facts: Facts) -> Element | None:
+    """The figures of each rule that one looks at first, and nothing of other costs, other thresholds, single months."""
+    if facts.backtests.is_empty():
+        return None
+    return _section(facts, facts.backtests.filter(pl.col("reason").is_null(), thresholds=FIXED), _BRIEF)
+
+
+def _section(
+    facts: Facts, own: pl.DataFrame, columns: Sequence[str], *more: Element | Iterator[Element] | None
+) -> Element:
+    """The section. own: backtests by each rule's own thresholds. columns: those of _COLUMNS that are shown of them."""
     untested = _untested(facts.backtests)
+    places = [_COLUMNS.index(name) for name in columns]
+    rows = ([row[place] for place in places] for row in _rows(own))
     return element(
         "section",
         element("h2", "Backtests", id="backtests-title"),
         element("p", _about(own), class_="about"),
-        table(_COLUMNS, _rows(own), "Backtests of every rule") if own.height else None,
+        table(columns, rows, "Backtests of every rule") if own.height else None,
         element("p", untested, class_="about") if untested else None,
-        _shown(facts),
-        _folded("What costs change", _costs(own)) if own.height else None,
-        _out_of_sample(facts, tested.filter(thresholds=WALK_FORWARD)),
+        *more,
         class_="card wide-card",
         id="backtests",
         aria_labelledby="backtests-title",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import polars as pl
 import psycopg2
 import pytest
@@ -15,12 +16,13 @@ from starlette.testclient import TestClient
 
 from breadthflow_pipelines.api.app import create_app
 from breadthflow_pipelines.api.service import Service
+from breadthflow_pipelines.evaluation.backtests import backtests
 from breadthflow_pipelines.indicators.breadth_catalogue import breadth_indicators
 from breadthflow_pipelines.indicators.conventions import CONVENTION
 from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_COLUMNS
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.signals.market import market_signals
-from breadthflow_pipelines.warehouse import breadth_store, database, verdicts
+from breadthflow_pipelines.warehouse import breadth_store, database, evaluation_store, verdicts
 from breadthflow_pipelines.warehouse.bounded import bounded, reader_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
@@ -48,6 +50,18 @@ def fill(store: Database, universes: tuple[str, ...] = UNIVERSES, sessions: int 
     breadth_store.record_signals(store, market_signals(known, indicators))
 
 
+def follow(store: Database, universe: str) -> None:
+    """Give a store backtests of a universe's signals, in members that move by chance."""
+    sessions = breadth_store.whole_indicators(store).filter(universe=universe)["session"]
+    walk = np.exp(np.cumsum(np.random.default_rng(3).normal(0.0004, 0.01, sessions.len())))
+    levels = pl.DataFrame({"session": sessions, "level": walk}).with_columns(
+        universe=pl.lit(universe), basis=pl.lit("price"), held=pl.lit("members in equal parts")
+    )
+    signals = evaluation_store.market_signals(store, "ALL").filter(universe=universe)
+    kept = backtests(signals, levels, levels.clear())
+    evaluation_store.record_backtests(store, kept.figures, kept.trades, kept.years)
+
+
 def spoil(store: Database) -> None:
     """Give a store what can be wrong: rows that were turned away or flagged, a check that fails, what it holds."""
     month = {"2023-11": verdicts.Fault(1, f"2023-11-30 has no bars {HOSTILE}", dt.date(2023, 11, 30))}
@@ -65,6 +79,7 @@ def filled(server: EmbeddedServer, fresh_database: Callable[[str], str], _templa
     """A store with two universes, one with a name that is markup; for tests that only read."""
     store = Database(fresh_database(_template), server)
     fill(store)
+    follow(store, "small")
     return store
 
 

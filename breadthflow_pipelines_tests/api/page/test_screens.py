@@ -12,7 +12,7 @@ from breadthflow_pipelines.api.page.files import static_files
 from breadthflow_pipelines.api.page.market import SESSIONS
 from breadthflow_pipelines.model.vocabulary import EVENT_KINDS, MISSED
 from breadthflow_pipelines.warehouse import screen_listing, signal_listing
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines_tests.api.page.conftest import (
     HOSTILE,
     Page,
@@ -56,6 +56,23 @@ def test_charts_are_drawn_from_two_years_or_from_everything(browser: TestClient)
     first = everything["days"].index(lately["days"][0])
     recent = {event["id"]: event["at"] + first for event in lately["events"]}
     assert recent == {event["id"]: event["at"] for event in everything["events"] if event["at"] >= first}
+
+
+def test_what_following_a_rule_was_worth_stands_beside_holding(browser: TestClient, filled: Database) -> None:
+    query = (
+        "SELECT portfolio, trades, cagr, max_drawdown FROM backtests "
+        "WHERE universe = 'small' AND thresholds = 'fixed' AND cost = 10 AND rule = 'breadth_score'"
+    )
+    stored = {row["portfolio"]: row for row in rows_of(filled, query)}
+    rule, held, same = (stored[name] for name in ("rule", "buy and hold", "same exposure"))
+    section = browser.get("/?universe=small").text.split('<section class="card wide-card" id="backtests"')[1]
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)", row) for row in re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)]
+    named = {first: dict(zip(rows[0][1:], rest, strict=True)) for first, *rest in rows[1:]}
+    shown = named["breadth_score"]
+    assert (shown["Trades"], shown["Growth a year"]) == (str(rule["trades"]), f"{rule['cagr']:.1%}")
+    assert (shown["Same exposure"], shown["Deepest fall"]) == (f"{same['cagr']:.1%}", f"{rule['max_drawdown']:.1%}")
+    assert named["buy and hold: members in equal parts"]["Growth a year"] == f"{held['cagr']:.1%}"
+    assert 'id="backtests"' not in browser.get(f"/?universe={quote(HOSTILE)}").text  # of which nothing was tested
 
 
 @pytest.mark.parametrize("path", [*PAGES, f"/?universe={quote(HOSTILE)}", f"/signals?universe={quote(HOSTILE)}"])

@@ -205,6 +205,8 @@ COPIED = ("open", "high", "low", "close", "volume", "source")
 OLD = (  # replaced 31 days ago, gone 31 days ago, done 91 days ago
     "INSERT INTO breadth_revisions SELECT 'breadth_counts', universe, segment, session, now() - '60 days'::interval, "
     "now() - '31 days'::interval, to_jsonb(c) FROM breadth_counts c LIMIT 7",
+    "INSERT INTO signal_revisions SELECT 'market_signals', signal_id, universe, session, now() - '60 days'::interval, "
+    "now() - '31 days'::interval, to_jsonb(s) FROM market_signals s LIMIT 3",
     "INSERT INTO bar_revisions (security_id, session, revised_at, run_id, old_run_id, old_ingested_at, "
     f"{', '.join(f'old_{name}, new_{name}' for name in COPIED)}) SELECT security_id, session, "
     f"now() - '31 days'::interval, 'r', 'r', now(), {', '.join(f'{name}, {name}' for name in COPIED)} "
@@ -234,7 +236,7 @@ def test_what_settings_let_go_goes_and_every_signal_is_explained_as_before(fille
     filled.execute(*OLD)
     get_settings.cache_clear()
     make_older(filled, 200)
-    assert tidy(filled.instance).endswith("; rows deleted: 14.")  # 7 and 5 replaced, 1 gone, 1 done
+    assert tidy(filled.instance).endswith("; rows deleted: 17.")  # 7, 3 and 5 replaced, 1 gone, 1 done
     assert explained(filled) == before
     assert filled.rows("DELETE FROM rejected_bars WHERE run_id = 'r' RETURNING symbol") == [("HERE",)]
     assert_same(filled.contents(), contents)
@@ -244,6 +246,8 @@ def test_what_settings_let_go_goes_and_every_signal_is_explained_as_before(fille
     moment = dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
     with pytest.raises(RequestError, match=r"^What was known before 20\S+ \S+ UTC was dropped"):
         breadth_listing.breadth(filled.database, "small", None, None, None, ["session"], moment)
+    with pytest.raises(RequestError, match=r"^What was known before 20\S+ \S+ UTC was dropped"):
+        signal_listing.signals(filled.database, None, None, "small", None, None, moment)
 
 
 def test_without_settings_the_store_loses_nothing(filled: Store) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 
 import polars as pl
 
-from breadthflow_pipelines.reports.page.backtests import backtests
+from breadthflow_pipelines.reports.page.backtests import backtests, summary
 from breadthflow_pipelines.reports.page.document import page
 from breadthflow_pipelines.reports.page.facts import Facts
 from breadthflow_pipelines.reports.page.markup import Element, written
@@ -47,6 +47,18 @@ def test_each_rule_stands_beside_holding_and_random_times() -> None:
     days = [rule["peak_session"] or "the start", rule["trough_session"], rule["recovered_session"] or "not yet"]
     assert shown["breadth_score"][12] == " ".join(map(str, days))
     assert "Cash earns nothing." in written(section(long()))
+
+
+def test_the_summary_has_the_same_figures_under_the_same_names() -> None:
+    short = summary(long())
+    assert short is not None
+    whole, brief = rows(section(long()), "Backtests of every rule"), rows(short, "Backtests of every rule")
+    assert list(brief) == list(whole)
+    named = dict(zip(whole["Portfolio"], zip(*whole.values(), strict=True), strict=True))
+    assert dict(zip(brief["Portfolio"], zip(*brief.values(), strict=True), strict=True)).items() <= named.items()
+    assert {"Growth a year", "Same exposure", "Deepest fall", "Trades"} <= {*brief["Portfolio"]}
+    assert [table.find("caption") is None for table in short.iter("table")] == [False]  # and no other table
+    assert summary(facts()) is None
 
 
 def test_what_could_not_be_tested_is_named_with_its_reason() -> None:

@@ -1,14 +1,14 @@
 """A note of a change says through which session something changed, so that what follows it need not go on to the end.
 
-Revision ID: 0033
-Revises: 0029
+Revision ID: 0031
+Revises: 0030
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0033"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
