@@ -12,7 +12,7 @@ from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.paging import KeyValue, Listing, Page, page
 from breadthflow_pipelines.warehouse.rejections import rejected_counts_source, rejected_source, rejected_where
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
-from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol, refuse_other_name
 from breadthflow_pipelines.warehouse.universe_listing import marked
 from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
 
@@ -125,7 +125,7 @@ def symbols_page(
     """Signals and technical indicators of a universe's members; of the last session where neither day is given.
 
     Raises:
-        RequestError: the universe has no such signals, or the symbol may mean several.
+        RequestError: the universe has no such signals, or the symbol may mean several, or is another one on these days.
     """
     standing.check_universe(database, universe)
     symbol = find_symbol(database, symbol)
@@ -135,7 +135,10 @@ def symbols_page(
     where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
     named = {name: _OF_MEMBERS.get(name, f'"{name}"') for name in (*columns, "synthetic")}
     whole = f"{valid_on('n', 'session')} AND {where}"
-    return page(database, SYMBOLS, named, whole, values, after=after, most=most)
+    found = page(database, SYMBOLS, named, whole, values, after=after, most=most)
+    if not found.rows and after is None:
+        refuse_other_name(database, symbol, first, last)
+    return found
 
 
 _OF_MEMBERS = {
@@ -172,11 +175,18 @@ def rejected_page(
     """Rows that broke the contract of bars, and bars that rules flag; arguments as of rejections.rejected().
 
     with_values: whether prices, volumes and evidence may be shown; else they are null.
+
+    Raises:
+        RequestError: the symbol may mean several, or is another one on these days.
     """
     listing = Listing(rejected_source(with_values=with_values), REJECTED_KEY)
-    where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
+    symbol = find_symbol(database, symbol)
+    where, values = rejected_where(first, last, source=source, symbol=symbol, reason=reason, status=status)
     named = {name: f'"{name}"' for name in columns}
-    return page(database, listing, named, where, values, after=after, most=most)
+    found = page(database, listing, named, where, values, after=after, most=most)
+    if not found.rows and after is None:
+        refuse_other_name(database, symbol, first, last)
+    return found
 
 
 def rejected_counts_page(

@@ -9,7 +9,7 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import LAPSED, PRICES
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
-from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol, refuse_other_name
 
 
 def rejected(
@@ -26,13 +26,19 @@ def rejected(
 
     reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
     lapsed or are gone.
+
+    Raises:
+        RequestError: the symbol may mean several, or is another one on these days.
     """
-    where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
-    return rows_of(database, f"{_REJECTED} WHERE {where} ORDER BY {_ORDER}", values)
+    symbol = find_symbol(database, symbol)
+    where, values = rejected_where(first, last, source=source, symbol=symbol, reason=reason, status=status)
+    rows = rows_of(database, f"{_REJECTED} WHERE {where} ORDER BY {_ORDER}", values)
+    if not rows:
+        refuse_other_name(database, symbol, first, last)
+    return rows
 
 
 def rejected_where(
-    database: Database,
     first: dt.date | None,
     last: dt.date | None,
     *,
@@ -41,8 +47,11 @@ def rejected_where(
     reason: str | None,
     status: str | None,
 ) -> tuple[str, list[object]]:
-    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values."""
-    own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
+    """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values.
+
+    symbol: as it is stored.
+    """
+    own = {"source": source, "symbol": symbol, "status": status}
     where, values = conditions(own, first, last)
     if status is None:
         where += f" AND status NOT IN ('{LAPSED}', 'gone')"

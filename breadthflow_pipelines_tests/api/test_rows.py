@@ -183,6 +183,25 @@ def test_symbols_are_those_of_the_last_session_without_days(shared: Served, view
     assert len(one) == len([day for day in SESSIONS if day >= dt.date(2023, 12, 1)])
 
 
+def test_a_member_is_asked_for_by_the_name_of_the_day(own: Served) -> None:
+    with own.owner.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE security_symbols SET valid_from = %s WHERE symbol = 'AAA' RETURNING security_id", (LAST,)
+        )
+        [(security,)] = cursor.fetchall()
+        cursor.execute("INSERT INTO security_symbols VALUES (%s, 'WAS', '2020-01-01', %s)", (security, LAST))
+    with own.client(own.viewer) as client:
+        said = f"WAS became AAA on {LAST}. Ask for "
+        answers = {
+            "/v1/symbols?universe=small&symbol=WAS": (400, f"{said}AAA."),
+            f"/v1/signals/small:WAS:{LAST}": (404, f"{said}small:AAA:{LAST}."),
+            f"/v1/rejected?symbol=WAS&from={LAST}": (400, f"{said}AAA."),
+        }
+        for path, (status, told) in answers.items():
+            found = client.get(path)
+            assert (found.status_code, found.json()["detail"]) == (status, told), found.text
+
+
 def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Served) -> None:
     client = own.client(own.viewer)
     path = "/v1/symbols?universe=small&limit=4"
