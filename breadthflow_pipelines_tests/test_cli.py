@@ -915,6 +915,8 @@ def test_symbols_have_the_record_that_such_signals_had_before_the_month(ask: Ask
         (("backtest", "--universe", "demo", "--rule", "whaley_adt5", "--threshold", "1"), "no value for each session"),
         (("backtest", "--universe", "demo", "--rule", "breadth_score", "--leave", "50"), "--threshold"),
         (("backtest", "--universe", "demo", "--rule", "breadth_score", "--from", "2030-01-01"), "No two levels"),
+        (("backtest", "--universe", "demo", "--rule", "breadth_score", "--costs", "nan"), "--costs nan cannot be used"),
+        (("backtest", "--universe", "demo", "--rule", "breadth_score", "--threshold", "inf"), "--threshold inf cannot"),
     ],
 )
 def test_what_cannot_be_judged_or_followed_is_said(ask: Ask, arguments: tuple[str, ...], said: str) -> None:

@@ -1,7 +1,8 @@
 """Options that several commands share, and the parsing of days, timestamps, names and locations."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -90,6 +91,13 @@ def check_horizon(horizon: int | None) -> None:
     """Refuse a number of sessions after which nothing is judged; None is any of them."""
     if horizon is not None and horizon not in HORIZONS:
         raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
+
+
+def check_finite(numbers: Mapping[str, float | None]) -> None:
+    """Refuse ``nan`` and ``inf``, which pass any bounds. numbers: by option; None where it is not given."""
+    for option, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            raise RequestError(f"{option} {number} cannot be used: write a number, as in {option} 5.")
 
 
 def day_range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date | None, dt.date | None]:
