@@ -12,6 +12,7 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.signals.asked import check_days, check_horizon, check_rule
 from breadthflow_pipelines.warehouse import frame_listing
 from breadthflow_pipelines.warehouse.database import open_database
 
@@ -59,7 +60,7 @@ def breadth(
         DatabaseError: the store cannot be reached.
     """
     database = open_database(get_settings())
-    rows = frame_listing.breadth_frame(database, universe, _day(start), _day(end), segment, _moment(as_of))
+    rows = frame_listing.breadth_frame(database, universe, *_days(start, end), segment, _moment(as_of))
     return rows if frames == "polars" else rows.to_pandas()
 
 
@@ -101,11 +102,12 @@ def signals(
         rule: only this one's; breadth_score and conviction have a row for every session.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
     database = open_database(get_settings())
-    rows = frame_listing.signals_frame(database, universe, _day(start), _day(end), segment, rule)
+    rows = frame_listing.signals_frame(database, universe, *_days(start, end), segment, rule)
     return rows if frames == "polars" else rows.to_pandas()
 
 
@@ -151,15 +153,16 @@ def outcomes(
         rule, horizon: only this one's; horizons are 5, 21, 63, 126 and 252 sessions.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
+    check_horizon(horizon)
     rows = frame_listing.judged_frame(
         open_database(get_settings()),
         "outcomes",
         universe,
-        _day(start),
-        _day(end),
+        *_days(start, end),
         segment=segment,
         rule=rule,
         horizon=horizon,
@@ -198,9 +201,11 @@ def accuracy(
         rule, horizon: only this one's.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
+    check_horizon(horizon)
     rows = frame_listing.judged_frame(open_database(get_settings()), "accuracy", universe, rule=rule, horizon=horizon)
     return rows if frames == "polars" else rows.to_pandas()
 
@@ -234,9 +239,10 @@ def backtests(
         rule: only this one's.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
     rows = frame_listing.judged_frame(open_database(get_settings()), "backtests", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
 
@@ -267,11 +273,18 @@ def trades(
         rule: only this one's.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
     rows = frame_listing.judged_frame(open_database(get_settings()), "trades", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
+
+
+def _days(start: Day, end: Day) -> tuple[dt.date | None, dt.date | None]:
+    first, last = _day(start), _day(end)
+    check_days(first, last)
+    return first, last
 
 
 def _day(day: Day) -> dt.date | None:

@@ -19,7 +19,6 @@ from breadthflow_pipelines.cli.options import (
     Shape,
     To,
     Universe,
-    check_rule,
     day_of,
     day_range,
     moment_of,
@@ -31,6 +30,7 @@ from breadthflow_pipelines.model.vocabulary import FINAL, KEY, MARKET_SIGNAL, PR
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.reports.records import record_line
 from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.signals.asked import check_rule
 from breadthflow_pipelines.warehouse import (
     breadth_listing,
     holds,
@@ -256,8 +256,7 @@ def signals(
     Example: breadthflow signals --universe demo --rule zweig_breadth_thrust
     """
     database = open_database(get_settings())
-    if rule is not None:
-        check_rule(rule)
+    check_rule(rule)
     rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule)
     if not rows and "market_signals" in overview.empty_tables(database):
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))

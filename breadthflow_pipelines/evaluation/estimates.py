@@ -4,6 +4,8 @@ Importing those libraries takes seconds, scipy.special alone half a second, and 
 and tests hold them against statsmodels, arch and scipy.
 """
 
+from functools import lru_cache
+from math import log, log1p
 from statistics import NormalDist
 
 import numpy as np
@@ -59,10 +61,15 @@ def binomial_tail(n: int, rate: float) -> Floats:
     hits = np.arange(n + 1)
     if rate in (0.0, 1.0):
         return np.where(hits <= n * rate, 1.0, 0.0)
-    logarithm = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # of factorials
-    ways = logarithm[n] - logarithm - logarithm[::-1]
-    just = np.exp(ways + hits * np.log(rate) + (n - hits) * np.log1p(-rate))
+    just = np.exp(_ways(n) + hits * log(rate / (1 - rate)) + n * log1p(-rate))
     return np.asarray(np.cumsum(just[::-1])[::-1])
+
+
+@lru_cache(maxsize=128)
+def _ways(n: int) -> Floats:
+    """The logarithm of how many ways there are to choose 0 to n of n."""
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    return np.asarray(factorials[n] - factorials - factorials[::-1])
 
 
 def student_tail(score: Floats, degrees: Numbers) -> Floats:

@@ -222,6 +222,13 @@ def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Serv
     assert rows == whole
 
 
+@pytest.mark.parametrize("what", ["signals", "outcomes", "accuracy", "backtests"])
+def test_a_rule_that_does_not_exist_is_refused(viewer: TestClient, what: str) -> None:
+    found = viewer.get(f"/v1/{what}?rule=nope")
+    assert found.status_code == 400
+    assert found.json()["detail"].startswith("Rule nope is unknown; there are: zweig_breadth_thrust, ")
+
+
 @pytest.mark.parametrize("what", ["outcomes", "accuracy", "backtests"])
 def test_what_became_of_signals_is_in_the_store(shared: Served, viewer: TestClient, what: str) -> None:
     table, shape = {
