@@ -14,9 +14,10 @@ from html import escape
 from itertools import groupby
 from urllib.parse import quote
 
+from breadthflow_pipelines.reports.thinning import Values, thinned
+
 WIDTH, HEIGHT = 1200, 260  # pixels as shown; coordinates are twice as fine
 UP, DOWN, FIRST, SECOND, SOFT = "#2f9e44", "#e03131", "#3b7ddd", "#e8890c", "#868e96"
-MOST_POINTS = 1200  # of a line; of a longer one the least and the greatest value of each stretch are drawn
 
 # From few to most: orange, grey, blue, which people who confuse red and green can tell apart.
 _HEAT = ("#b35806", "#e08214", "#fdb863", "#fee0b6", "#d9dde3", "#bcd7ee", "#74add1", "#4575b4", "#2c4f8f")
@@ -30,8 +31,6 @@ _SCHEME = (
     "@media(prefers-color-scheme:dark){text{fill:#c3cbd4}.b{fill:#14171c}.g{stroke:#353c45}}"
 )
 _PLAIN = "/:=,;'-_.+@"  # what an address in Markdown may hold as it is
-
-Values = Sequence[float | None]
 
 
 @dataclass(frozen=True)
@@ -303,7 +302,7 @@ def _drawn(frame: _Frame, layer: Layer) -> str:
         return _path(_steps(frame, layer.values), fill=layer.colour)
     if isinstance(layer, Shade):
         return _path(_ground(frame, layer.sessions), fill=_SHADE)
-    points = [None if v is None else (frame.x(i), frame.y(v)) for i, v in _thinned(layer.values)]
+    points = [None if v is None else (frame.x(i), frame.y(v)) for i, v in thinned(layer.values)]
     return _path(_joined(points), stroke=layer.colour, width=3, rest=" stroke-linejoin='round'")
 
 
@@ -341,24 +340,6 @@ def _joined(points: Sequence[tuple[int, int] | None]) -> str:
             data.append(("" if across < 0 else ",") + f"{across}" + ("" if down < 0 else ",") + f"{down}")
         before = point
     return "".join(data)
-
-
-def _thinned(values: Values) -> list[tuple[int, float | None]]:
-    """Numbered values: all, or of each stretch of a long line the least and the greatest, in their order."""
-    numbered = list(enumerate(values))
-    stretch = math.ceil(2 * len(values) / MOST_POINTS)
-    if stretch <= 2:
-        return numbered
-    kept: list[tuple[int, float | None]] = []
-    for start in range(0, len(values), stretch):
-        known = [(i, value) for i, value in numbered[start : start + stretch] if value is not None]
-        extremes = {min(known, key=_second), max(known, key=_second)} if known else {numbered[start]}
-        kept += sorted(extremes, key=lambda point: point[0])
-    return kept
-
-
-def _second(point: tuple[int, float]) -> float:
-    return point[1]
 
 
 def _ends(frame: _Frame, layers: Sequence[Layer]) -> list[str]:

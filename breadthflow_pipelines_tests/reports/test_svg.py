@@ -11,6 +11,7 @@ import pytest
 
 from breadthflow_pipelines.reports import svg
 from breadthflow_pipelines.reports.svg import Area, Interval, Line, Marks, Shade
+from breadthflow_pipelines.reports.thinning import MOST_POINTS
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FOLDED_FROM = 1000  # characters of Markdown that Dagster's UI hides behind a click
@@ -73,7 +74,7 @@ def test_a_long_line_is_thinned_and_keeps_its_extremes() -> None:
     values[7_003], values[9_998] = 40, -40
     picture = svg.chart("fifty-five years", days(14_000), [Line("", values)])
     (points,) = lines(picture, svg.FIRST)
-    assert len(points) <= svg.MOST_POINTS
+    assert len(points) <= MOST_POINTS
     whole = svg.chart("", days(3), [Line("", [40, -40, 0])])
     heights = {y for piece in lines(whole, svg.FIRST) for _, y in piece}
     assert {min(y for _, y in points), max(y for _, y in points)} == {min(heights), max(heights)}
