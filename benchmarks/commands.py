@@ -115,7 +115,7 @@ def _bytecode(place: Path) -> dict[str, str]:
     if "PYTHONDONTWRITEBYTECODE" not in os.environ:
         return {}
     kept = {"PYTHONPYCACHEPREFIX": str(place / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
-    everything = "import breadthflow_pipelines.cli, breadthflow_pipelines.definitions, scipy.stats"
+    everything = "import breadthflow_pipelines.cli, breadthflow_pipelines.definitions"
     subprocess.run([sys.executable, "-c", everything], env={**os.environ, **kept}, check=True, capture_output=True)
     return kept
 

@@ -12,6 +12,7 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.signals.asked import check_days, check_horizon, check_rule
 from breadthflow_pipelines.warehouse import frame_listing
 from breadthflow_pipelines.warehouse.database import open_database
 
@@ -59,7 +60,7 @@ def breadth(
         DatabaseError: the store cannot be reached.
     """
     database = open_database(get_settings())
-    rows = frame_listing.breadth_frame(database, universe, _day(start), _day(end), segment, _moment(as_of))
+    rows = frame_listing.breadth_frame(database, universe, *_days(start, end), segment, _moment(as_of))
     return rows if frames == "polars" else rows.to_pandas()
 
 
@@ -105,11 +106,13 @@ def signals(
         as_of: what the store said at that moment, instead of what it says now.
 
     Raises:
-        RequestError: nothing of the universe is stored, or no signal of it was known then; says what is, or what helps.
+        RequestError: nothing of the universe is stored, no signal of it was known then, or there is no such rule; says
+            what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
     database = open_database(get_settings())
-    rows = frame_listing.signals_frame(database, universe, _day(start), _day(end), segment, rule, _moment(as_of))
+    rows = frame_listing.signals_frame(database, universe, *_days(start, end), segment, rule, _moment(as_of))
     return rows if frames == "polars" else rows.to_pandas()
 
 
@@ -155,15 +158,16 @@ def outcomes(
         rule, horizon: only this one's; horizons are 5, 21, 63, 126 and 252 sessions.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
+    check_horizon(horizon)
     rows = frame_listing.judged_frame(
         open_database(get_settings()),
         "outcomes",
         universe,
-        _day(start),
-        _day(end),
+        *_days(start, end),
         segment=segment,
         rule=rule,
         horizon=horizon,
@@ -202,9 +206,11 @@ def accuracy(
         rule, horizon: only this one's.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
+    check_horizon(horizon)
     rows = frame_listing.judged_frame(open_database(get_settings()), "accuracy", universe, rule=rule, horizon=horizon)
     return rows if frames == "polars" else rows.to_pandas()
 
@@ -238,9 +244,10 @@ def backtests(
         rule: only this one's.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
     rows = frame_listing.judged_frame(open_database(get_settings()), "backtests", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
 
@@ -271,11 +278,18 @@ def trades(
         rule: only this one's.
 
     Raises:
-        RequestError: nothing of the universe is stored; says which there are, or what helps.
+        RequestError: nothing of the universe is stored, or there is no such rule or horizon; says what there is.
         DatabaseError: the store cannot be reached.
     """
+    check_rule(rule)
     rows = frame_listing.judged_frame(open_database(get_settings()), "trades", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
+
+
+def _days(start: Day, end: Day) -> tuple[dt.date | None, dt.date | None]:
+    first, last = _day(start), _day(end)
+    check_days(first, last)
+    return first, last
 
 
 def _day(day: Day) -> dt.date | None:

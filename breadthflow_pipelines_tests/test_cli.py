@@ -175,6 +175,36 @@ def test_a_symbol_that_looks_like_markup_is_explained_as_it_is(ask: Ask, store: 
     assert "demo:[red]:A:2026-04-10" in listed
 
 
+def test_a_name_of_another_day_leads_to_the_name_of_this_one(ask: Ask, store: dict[str, object]) -> None:
+    [row] = ask("symbols", "--universe", "demo", "--format", "csv").rows[:1]
+    begin = "UPDATE security_symbols SET valid_from = %s WHERE symbol = %s RETURNING security_id"
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT valid_from FROM security_symbols WHERE symbol = %s", (row["symbol"],))
+        [(first,)] = cursor.fetchall()
+        cursor.execute(begin, ("2026-04-01", row["symbol"]))
+        was = (cursor.fetchall()[0][0], "XWAS.SYN", first, "2026-04-01")
+        cursor.execute("INSERT INTO security_symbols VALUES (%s, %s, %s, %s)", was)
+    asked = [
+        ask("explain", "demo:XWAS-SYN:2026-04-10"),  # in another spelling
+        ask("symbols", "--universe", "demo", "--symbol", "XWAS.SYN"),
+        ask("symbols", "--universe", "demo", "--symbol", "XWAS.SYN", "--action", row["action"]),
+        ask("explain", f"demo:{row['symbol']}:2026-03-31"),
+    ]
+    before = ask("explain", "demo:XWAS.SYN:2026-03-31")
+    with psycopg2.connect(str(store["database_url"])) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM security_symbols WHERE symbol = 'XWAS.SYN'")
+        cursor.execute(begin, (first, row["symbol"]))
+    became = f"breadthflow: XWAS.SYN became {row['symbol']} on 2026-04-01. Ask for"
+    assert [(told.status, told.out, told.err) for told in asked] == [
+        (2, "", f"{became} demo:{row['symbol']}:2026-04-10.\n"),
+        (2, "", f"{became} {row['symbol']}.\n"),
+        (2, "", f"{became} {row['symbol']}.\n"),
+        (2, "", f"breadthflow: {row['symbol']} was XWAS.SYN until 2026-03-31. Ask for demo:XWAS.SYN:2026-03-31.\n"),
+    ]
+    assert before.status == 0
+    assert " demo XWAS.SYN at the close of 2026-03-31" in before.out
+
+
 def test_an_id_is_printed_as_it_is(ask: Ask) -> None:
     assert "demo:A:2026-04-10" in ask("explain", "demo:A:2026-04-10:1").err  # and :A: is not made a picture
 
@@ -910,6 +940,8 @@ def test_symbols_have_the_record_that_such_signals_had_before_the_month(ask: Ask
         (("backtest", "--universe", "demo", "--rule", "whaley_adt5", "--threshold", "1"), "no value for each session"),
         (("backtest", "--universe", "demo", "--rule", "breadth_score", "--leave", "50"), "--threshold"),
         (("backtest", "--universe", "demo", "--rule", "breadth_score", "--from", "2030-01-01"), "No two levels"),
+        (("backtest", "--universe", "demo", "--rule", "breadth_score", "--costs", "nan"), "--costs nan cannot be used"),
+        (("backtest", "--universe", "demo", "--rule", "breadth_score", "--threshold", "inf"), "--threshold inf cannot"),
     ],
 )
 def test_what_cannot_be_judged_or_followed_is_said(ask: Ask, arguments: tuple[str, ...], said: str) -> None:

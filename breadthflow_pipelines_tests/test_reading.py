@@ -130,6 +130,14 @@ def test_what_came_of_signals_is_there_by_rule_horizon_and_day(stored: Database)
     for call in (reading.outcomes, reading.accuracy, reading.backtests, reading.trades):
         with pytest.raises(RequestError, match="Universe nope is unknown"):
             call("nope")
+        with pytest.raises(RequestError, match="Rule nope is unknown; there are: zweig_breadth_thrust, "):
+            call("small", rule="nope")
+    for by_horizon in (reading.outcomes, reading.accuracy):
+        with pytest.raises(RequestError, match="No horizon has 10 sessions; there are: 5, 21, 63, 126, 252"):
+            by_horizon("small", horizon=10)
+    for of_days in (reading.outcomes, reading.signals):
+        with pytest.raises(RequestError, match="The range ends on 2022-03-01, before it begins on 2022-04-01"):
+            of_days("small", "2022-04-01", "2022-03-01")
 
 
 def _printed(*command: str) -> str:

@@ -6,9 +6,10 @@ import typer
 
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, with_reason, write_rows
-from breadthflow_pipelines.cli.options import Format, Shape, check_horizon
+from breadthflow_pipelines.cli.options import Format, Shape
 from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD, RECORD_HORIZON
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.signals.asked import check_horizon
 from breadthflow_pipelines.warehouse.accuracy_listing import symbol_accuracy
 from breadthflow_pipelines.warehouse.database import open_database
 

@@ -9,10 +9,11 @@ import typer
 
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, titled, with_reason, write_rows
-from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_horizon, check_rule, day_range
+from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_finite, day_range
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES, WHOLE
 from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import accuracy_listing, standing
 from breadthflow_pipelines.warehouse.database import Database, open_database
 from breadthflow_pipelines.warehouse.universe_listing import marked
@@ -48,8 +49,7 @@ def accuracy(
 
     Example: breadthflow accuracy --universe demo --horizon 63
     """
-    if rule is not None:
-        check_rule(rule)
+    check_rule(rule)
     check_horizon(horizon)
     database = open_database(get_settings())
     if on_benchmark:
@@ -114,6 +114,7 @@ def backtest(
     Example: breadthflow backtest --rule zweig_breadth_thrust --universe demo --costs 5
     """
     check_rule(rule)
+    check_finite({"--costs": costs, "--threshold": threshold, "--leave": leave})
     levelled = threshold is not None or walk_forward
     if levelled and rule not in SESSION_RULES:
         raise RequestError(f"{rule} has no value for each session; thresholds are for {' and '.join(SESSION_RULES)}.")

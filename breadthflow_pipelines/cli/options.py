@@ -1,7 +1,8 @@
 """Options that several commands share, and the parsing of days, timestamps, names and locations."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
-from breadthflow_pipelines.model.vocabulary import HORIZONS
+from breadthflow_pipelines.signals.asked import check_days
 from breadthflow_pipelines.spelling import did_you_mean
 
 
@@ -89,25 +90,17 @@ def as_known_at(moment: dt.datetime | None) -> str:
     return f", as known at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
-def check_rule(rule: str) -> None:
-    """Refuse the name of an unknown rule."""
-    from breadthflow_pipelines.signals.rules import RULES
-
-    if rule not in RULES:
-        raise RequestError(f"Rule {rule} is unknown; there are: {', '.join(RULES)}.")
-
-
-def check_horizon(horizon: int | None) -> None:
-    """Refuse a number of sessions after which nothing is judged; None is any of them."""
-    if horizon is not None and horizon not in HORIZONS:
-        raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
+def check_finite(numbers: Mapping[str, float | None]) -> None:
+    """Refuse ``nan`` and ``inf``, which pass any bounds. numbers: by option; None where it is not given."""
+    for option, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            raise RequestError(f"{option} {number} cannot be used: write a number, as in {option} 5.")
 
 
 def day_range(start: dt.datetime | None, end: dt.datetime | None) -> tuple[dt.date | None, dt.date | None]:
     """The days of --from and --to; a range that ends before it begins is refused."""
     first, last = day_of(start), day_of(end)
-    if first is not None and last is not None and last < first:
-        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
+    check_days(first, last)
     return first, last
 
 

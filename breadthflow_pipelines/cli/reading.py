@@ -21,7 +21,6 @@ from breadthflow_pipelines.cli.options import (
     To,
     Universe,
     as_known_at,
-    check_rule,
     day_of,
     day_range,
     moment_of,
@@ -33,6 +32,7 @@ from breadthflow_pipelines.model.vocabulary import FINAL, KEY, MARKET_SIGNAL, PR
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.reports.records import record_line
 from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.signals.asked import check_rule
 from breadthflow_pipelines.warehouse import (
     breadth_listing,
     holds,
@@ -256,8 +256,7 @@ def signals(
     """
     moment = moment_of(as_of)
     database = open_database(get_settings())
-    if rule is not None:
-        check_rule(rule)
+    check_rule(rule)
     rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule, moment, most_rows(shape))
     if not rows and "market_signals" in overview.empty_tables(database):
         raise RequestError(standing.why_nothing(database, universe, "market_signals"))

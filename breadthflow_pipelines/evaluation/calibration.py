@@ -114,7 +114,7 @@ def calibration_sums(
     for horizon in horizons:
         closes = _Closes.of(clusters.with_columns(ordinal=pl.col("ordinal") + 1 + horizon), months, horizon)
         change = prices.changes(ordinal, security, horizon)
-        told = np.isfinite(change) & (closes.month >= 0)[cluster]
+        told = np.flatnonzero(np.isfinite(change) & (closes.month >= 0)[cluster])
         moved = _Moved.of(change[told], cluster[told], clusters.height)
         parts += [_summed(measure, told, moved, closes) for measure in measures]
     summed = pl.concat(parts).select(pl.col(name).cast(kind) for name, kind in SUMS_SCHEMA.items())
@@ -249,14 +249,15 @@ class _Closes:
         return _Closes(wanted, found.cast(pl.Int64).fill_null(-1).to_numpy())
 
 
-def _summed(measure: _Measure, told: npt.NDArray[np.bool_], moved: _Moved, closes: _Closes) -> pl.DataFrame:
+def _summed(measure: _Measure, told: Numbers, moved: _Moved, closes: _Closes) -> pl.DataFrame:
     """The sums of one measure and horizon: by session first, then by month. told: of which signals moved tells."""
     code = measure.code[told]
-    among = code >= 0
+    among = np.flatnonzero(code >= 0) if (code < 0).any() else slice(None)
+    code = code[among]
     width, height = len(measure.groups), len(closes.month)
-    cell = moved.cluster[among] * width + code[among]
+    cell = moved.cluster[among] * width + code
     sell = np.array([action == SELL for action, _ in measure.groups])
-    right = np.where(sell[code[among]], moved.below[among], moved.above[among])
+    right = np.where(sell[code], moved.below[among], moved.above[among])
 
     def added(values: npt.NDArray[np.generic] | None = None) -> Floats:
         return np.bincount(cell, values, height * width).astype(np.float64).reshape(height, width)

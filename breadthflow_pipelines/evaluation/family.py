@@ -7,6 +7,7 @@ it. Whoever adds a rule, a horizon or a universe adds a version: a test holds ea
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from breadthflow_pipelines.model.vocabulary import BUY, COMBINED, HORIZONS, SELL, WHOLE, Action
 from breadthflow_pipelines.signals.rules import RULES
@@ -34,7 +35,7 @@ class Family:
     horizons: tuple[int, ...]
     universes: tuple[str, ...]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """8 hexadecimal characters that change with anything that is tried."""
         text = repr((self.claims, self.horizons, self.universes))

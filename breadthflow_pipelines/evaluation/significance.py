@@ -68,7 +68,6 @@ class Chance:
     """What chance gives for one trial. scores: of all rotations, the first being the trial itself."""
 
     p_rotation: float
-    p_mean: float
     base_matched: float
     p_matched: float
     scores: Floats
@@ -172,16 +171,20 @@ def chance(trial: Trial) -> Chance:
     """Hold a trial with events against all its rotations."""
     right = trial.right.astype(np.float64)
     expected, beyond = _matched(trial.trailing, right)
-    better = trial.change if trial.claim.side == BUY else -trial.change
-    sums = rotation.rotated_sums(trial.event, np.stack([right, better, beyond]))
+    sums = rotation.rotated_sums(trial.event, np.stack([right, beyond]))
     hits = np.rint(sums[0])  # they are counts, and what the transform adds is rounding
     return Chance(
         p_rotation=rotation.share_as_high(hits),
-        p_mean=rotation.share_as_high(sums[1]),
         base_matched=float(expected[trial.event].mean()),
-        p_matched=rotation.share_as_high(sums[2]),
+        p_matched=rotation.share_as_high(sums[1]),
         scores=rotation.studentised(hits),
     )
+
+
+def chance_of_the_mean(trial: Trial) -> float:
+    """The share of all rotations with as high a mean return, of a sell as low; it decides nothing."""
+    better = trial.change if trial.claim.side == BUY else -trial.change
+    return rotation.share_as_high(rotation.rotated_sums(trial.event, better))
 
 
 def _matched(trailing: Floats, right: Floats) -> tuple[Floats, Floats]:
@@ -309,7 +312,7 @@ def _row(trial: Trial, era: Era, judgement: Judgement) -> dict[str, Any]:
         low, high = lift_interval(trial)
         row |= {
             "p_rotation": found.p_rotation,
-            "p_mean": found.p_mean,
+            "p_mean": chance_of_the_mean(trial),
             "base_matched": found.base_matched,
             "p_matched": found.p_matched,
             "lift_low": low,

@@ -25,7 +25,10 @@ PROGRAM = "breadthflow"
 
 @dataclass(frozen=True)
 class PageFile:
-    """A page as it was made. said: today's state in one sentence. changed: whether the file held something else."""
+    """A page as it was made. said: today's state in one sentence. changed: whether the file held something else.
+
+    facts: what it is made of.
+    """
 
     universe: str
     path: Path
@@ -33,6 +36,7 @@ class PageFile:
     said: str
     synthetic: bool
     changed: bool
+    facts: Facts
 
 
 def write_page(database: Database, universe: str, path: Path, rates: pl.DataFrame | None = None) -> PageFile:
@@ -54,7 +58,7 @@ def write_page(database: Database, universe: str, path: Path, rates: pl.DataFram
             f"{path} cannot be written: {error.strerror}; let this user write there, or name another."
         )
         raise full_disk(error, path.parent) or cannot from None
-    return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed)
+    return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed, facts)
 
 
 def _facts(universe: str, contents: PageContents, rates: pl.DataFrame | None) -> Facts:

@@ -41,11 +41,11 @@ def indicator_charts(counts: Frame, indicators: Frame, synthetic: Collection[str
         "new highs less new lows": now["net_new_highs"],
         **{f"% above {window} days": now[f"pct_above_{window}"] for window in (20, 50, 200)},
     }
-    pictures = [_advances, _ad_line, _mcclellan, _participation]
+    drawings = [_advances, _ad_line, _mcclellan, _participation]
     return {
         "now": _words(title, now, parts, shown),
         "mcclellan_lately": _sparkline(f"{title}, McClellan Oscillator", whole[MCCLELLAN], (0, *_oversold())),
-        "charts": "\n\n".join(picture(rows, title) for picture in pictures),
+        "charts": "\n\n".join(draw(rows, title) for draw in drawings),
     }
 
 
@@ -165,9 +165,15 @@ def _span(sessions: pl.Series) -> str:
     return f"{months} months" if months < 36 else f"{years} years"
 
 
-def _picture(title: str, what: str, rows: Frame, layers: Sequence[svg.Layer], **options: Any) -> str:
-    heading = f"{title}: {what}, over {_span(rows['session'])}"
+def picture(title: str, what: str, rows: Frame, layers: Sequence[svg.Layer], **options: Any) -> str:
+    """Layers over the sessions of these rows, under a title that says which span they cover. options: of svg.chart."""
+    heading = heading_of(title, what, rows["session"])
     return svg.markdown(heading, svg.chart(heading, rows["session"].to_list(), layers, **options))
+
+
+def heading_of(title: str, what: str, sessions: pl.Series) -> str:
+    """What a picture shows, and over which time."""
+    return f"{title}: {what}, over {_span(sessions)}"
 
 
 def _line(name: str, values: pl.Series, colour: str = svg.FIRST) -> Line:
@@ -180,16 +186,16 @@ def _advances(rows: Frame, title: str) -> str:
         Area(ends["advances"], rows["advances"].to_list(), svg.UP),
         Area(ends["declines"], (-rows["declines"]).to_list(), svg.DOWN),
     ]
-    return _picture(title, "advances and declines", rows, layers)
+    return picture(title, "advances and declines", rows, layers)
 
 
 def _ad_line(rows: Frame, title: str) -> str:
-    return _picture(title, "A/D line", rows, [_line("A/D line", rows["ad_line"])])
+    return picture(title, "A/D line", rows, [_line("A/D line", rows["ad_line"])])
 
 
 def _mcclellan(rows: Frame, title: str) -> str:
     levels = (*_oversold(), 0, -_oversold()[0])
-    return _picture(title, "McClellan Oscillator, ratio-adjusted", rows, [_line("", rows[MCCLELLAN])], levels=levels)
+    return picture(title, "McClellan Oscillator, ratio-adjusted", rows, [_line("", rows[MCCLELLAN])], levels=levels)
 
 
 def _oversold() -> tuple[float, float]:
@@ -201,18 +207,18 @@ def _oversold() -> tuple[float, float]:
 def _participation(rows: Frame, title: str) -> str:
     windows = ((20, svg.SOFT), (50, svg.FIRST), (200, svg.SECOND))
     lines = [_line(f"{window} days", rows[f"pct_above_{window}"], colour) for window, colour in windows]
-    return _picture(title, "% of members above their mean", rows, lines, levels=(30, 50, 70), within=(0, 100))
+    return picture(title, "% of members above their mean", rows, lines, levels=(30, 50, 70), within=(0, 100))
 
 
 def _score(rows: Frame, title: str) -> str:
     line = _line("", rows["value"])
     what = f"breadth score, buy from {figure(BUY_AT)}, sell to {figure(SELL_AT)}"
-    return _picture(title, what, rows, [line], levels=(SELL_AT, BUY_AT), within=(0, 100))
+    return picture(title, what, rows, [line], levels=(SELL_AT, BUY_AT), within=(0, 100))
 
 
 def _conviction(rows: Frame, title: str) -> str:
     what = f"conviction, buy from {figure(CONVICTION_AT)} of 4"
-    return _picture(
+    return picture(
         title,
         what,
         rows,
@@ -227,7 +233,7 @@ def _zweig(rows: Frame, thrusts: Frame, title: str) -> str:
     points = [(number[session], value) for session, value in thrusts.select("session", "value").iter_rows()]
     layers: list[svg.Layer] = [_line("", rows["zweig_ema"]), Marks(points, svg.UP)]
     what = f"Zweig's average and {_counted(len(points), 'thrust')}"
-    return _picture(title, what, rows, layers, levels=tuple(RULES["zweig_breadth_thrust"].thresholds.values()))
+    return picture(title, what, rows, layers, levels=tuple(RULES["zweig_breadth_thrust"].thresholds.values()))
 
 
 def _events(rows: Frame, fired: Frame, title: str) -> str:

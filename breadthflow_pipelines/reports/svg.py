@@ -11,12 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from urllib.parse import quote
+
+from breadthflow_pipelines.reports.thinning import Values, thinned
 
 WIDTH, HEIGHT = 1200, 260  # pixels as shown; coordinates are twice as fine
 UP, DOWN, FIRST, SECOND, SOFT = "#2f9e44", "#e03131", "#3b7ddd", "#e8890c", "#868e96"
-MOST_POINTS = 1200  # of a line; of a longer one the least and the greatest value of each stretch are drawn
 
+# From few to most: orange, grey, blue, which people who confuse red and green can tell apart.
+_HEAT = ("#b35806", "#e08214", "#fdb863", "#fee0b6", "#d9dde3", "#bcd7ee", "#74add1", "#4575b4", "#2c4f8f")
+_SHADE = "#868e9655"
 _GRID = 2
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 170, 40, 28
 _LINE_HEIGHT = 17
@@ -26,8 +31,6 @@ _SCHEME = (
     "@media(prefers-color-scheme:dark){text{fill:#c3cbd4}.b{fill:#14171c}.g{stroke:#353c45}}"
 )
 _PLAIN = "/:=,;'-_.+@"  # what an address in Markdown may hold as it is
-
-Values = Sequence[float | None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,14 @@ class Marks:
     colour: str
 
 
-Layer = Line | Area | Marks
+@dataclass(frozen=True)
+class Shade:
+    """A ground, from top to bottom, of the sessions for which it is true."""
+
+    sessions: Sequence[bool]
+
+
+Layer = Line | Area | Marks | Shade
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,35 @@ def event_rows(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Seque
             parts.append(_path(dots, stroke=colour, width=14, rest=" stroke-linecap='round'"))
         parts.append(_text(WIDTH - _RIGHT + 12, y, f"{len(events)}, last {max(day for day, _ in events)}"))
     return _picture(title, height, parts)
+
+
+def heat(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Values]) -> str:
+    """SVG with a row for each name and in it the colour of each session's value, of 0 to 100; none of an unknown one.
+
+    The last value is written at the end of the row.
+    """
+    height = _TOP + _BOTTOM + _LINE_HEIGHT * max(1, len(rows))
+    left = int(20 + max((len(name) for name in rows), default=0) * _CHARACTER)
+    frame = _Frame(len(sessions), 0, 1, left, height)
+    parts, stretches = _months(frame, sessions), dict[int, str]()
+    for i, (name, values) in enumerate(rows.items()):
+        y = _TOP + _LINE_HEIGHT * (i + 0.5)
+        told = "unknown" if not values or values[-1] is None else f"{values[-1]:.0f} %"
+        parts += [_text(left - 8, y, name, anchor="end"), _text(WIDTH - _RIGHT + 12, y, told)]
+        start = 0
+        for band, same in groupby(map(_band, values)):
+            end = start + len(list(same))
+            if band is not None:
+                across = frame.x(end - 0.5) - frame.x(start - 0.5)
+                stretches[band] = stretches.get(band, "") + f"M{frame.x(start - 0.5)},{_at(y)}h{across}"
+            start = end
+    parts += [_path(data, stroke=_HEAT[band], width=_GRID * _LINE_HEIGHT - 2) for band, data in stretches.items()]
+    return _picture(title, height, parts)
+
+
+def _band(value: float | None) -> int | None:
+    """Which of _HEAT a value of 0 to 100 has."""
+    return None if value is None else min(int(value * len(_HEAT) / 100), len(_HEAT) - 1)
 
 
 def intervals(title: str, rows: Sequence[Interval]) -> str:
@@ -261,8 +300,21 @@ def _drawn(frame: _Frame, layer: Layer) -> str:
         return _path(triangles, fill=layer.colour)
     if isinstance(layer, Area):
         return _path(_steps(frame, layer.values), fill=layer.colour)
-    points = [None if v is None else (frame.x(i), frame.y(v)) for i, v in _thinned(layer.values)]
+    if isinstance(layer, Shade):
+        return _path(_ground(frame, layer.sessions), fill=_SHADE)
+    points = [None if v is None else (frame.x(i), frame.y(v)) for i, v in thinned(layer.values)]
     return _path(_joined(points), stroke=layer.colour, width=3, rest=" stroke-linejoin='round'")
+
+
+def _ground(frame: _Frame, sessions: Sequence[bool]) -> str:
+    """The outline of each stretch of sessions that are true, from top to bottom."""
+    data, start, bottom = "", 0, _at(frame.height - _BOTTOM)
+    for shaded, same in groupby(sessions):
+        end = start + len(list(same))
+        if shaded:
+            data += f"M{frame.x(start - 0.5)},{_at(_TOP)}H{frame.x(end - 0.5)}V{bottom}H{frame.x(start - 0.5)}z"
+        start = end
+    return data
 
 
 def _steps(frame: _Frame, values: Values) -> str:
@@ -288,24 +340,6 @@ def _joined(points: Sequence[tuple[int, int] | None]) -> str:
             data.append(("" if across < 0 else ",") + f"{across}" + ("" if down < 0 else ",") + f"{down}")
         before = point
     return "".join(data)
-
-
-def _thinned(values: Values) -> list[tuple[int, float | None]]:
-    """Numbered values: all, or of each stretch of a long line the least and the greatest, in their order."""
-    numbered = list(enumerate(values))
-    stretch = math.ceil(2 * len(values) / MOST_POINTS)
-    if stretch <= 2:
-        return numbered
-    kept: list[tuple[int, float | None]] = []
-    for start in range(0, len(values), stretch):
-        known = [(i, value) for i, value in numbered[start : start + stretch] if value is not None]
-        extremes = {min(known, key=_second), max(known, key=_second)} if known else {numbered[start]}
-        kept += sorted(extremes, key=lambda point: point[0])
-    return kept
-
-
-def _second(point: tuple[int, float]) -> float:
-    return point[1]
 
 
 def _ends(frame: _Frame, layers: Sequence[Layer]) -> list[str]:
@@ -335,6 +369,8 @@ def figure(value: float) -> str:
 
 
 def _values(layer: Layer) -> Values:
+    if isinstance(layer, Shade):
+        return ()
     return [value for _, value in layer.points] if isinstance(layer, Marks) else layer.values
 
 

@@ -15,7 +15,7 @@ from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row
 from breadthflow_pipelines.warehouse.recomputations import note_change
 from breadthflow_pipelines.warehouse.sql import bar_fingerprint, quoted, valid_on
-from breadthflow_pipelines.warehouse.symbol_lookup import stored_symbol
+from breadthflow_pipelines.warehouse.symbol_lookup import name_then, stored_symbol
 
 BY_HAND = "by hand"  # the rule of a bar that somebody confirmed as wrong and no rule had found
 
@@ -67,7 +67,9 @@ def decide_bar(database: Database, symbol: str, session: dt.date, status: str, b
         )
         found = cursor.fetchone()
         if found is None:
-            raise RequestError(f"Nobody was called {symbol} on {session}; symbols are written as the source does.")
+            then = name_then(cursor, symbol, session, session)
+            hint = f"{then.said} Write {then.symbol}." if then else "Symbols are written as the source does."
+            raise RequestError(f"Nobody was called {symbol} on {session}. {hint}")
         if not found["priced"]:
             raise RequestError(f"{symbol} has no bar on {session}, so there is nothing to decide.")
         values["security_id"] = found["security_id"]

@@ -13,7 +13,7 @@ from breadthflow_pipelines.warehouse.change_listing import check_unchanged
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.paging import KeyValue, Listing, Page, page
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
-from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol, refuse_other_name
 from breadthflow_pipelines.warehouse.universe_listing import marked
 from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
 
@@ -176,7 +176,8 @@ def symbols_page(
     """Signals and technical indicators of a universe's members; of the last session where neither day is given.
 
     Raises:
-        RequestError: the universe has no such signals, the symbol may mean several, or something changed since as_of.
+        RequestError: the universe has no such signals, the symbol may mean several or is another one on these days, or
+            something changed since as_of.
     """
     standing.check_universe(database, universe)
     symbol = find_symbol(database, symbol)
@@ -191,6 +192,8 @@ def symbols_page(
     found = page(database, SYMBOLS, named, whole, values, after=after, most=most)
     if as_of is not None:
         check_unchanged(database, _OF_SYMBOLS, as_of, _INSTEAD[SYMBOLS.source])
+    if not found.rows and after is None:
+        refuse_other_name(database, symbol, first, last)
     return found
 
 
@@ -232,9 +235,10 @@ def rejected_page(
     with_values: whether prices, volumes and evidence may be shown; else they are null.
 
     Raises:
-        RequestError: there is no such universe, the symbol may mean several, or rows that were there at as_of have been
-            dropped.
+        RequestError: there is no such universe, the symbol may mean several or is another one on these days, or rows
+            that were there at as_of have been dropped.
     """
+    symbol = find_symbol(database, symbol)
     asked = {"universe": universe, "source": source, "symbol": symbol, "reason": reason, "status": status}
     where, values = rejections.rejected_where(database, first, last, **asked)
     if as_of is None:
@@ -243,7 +247,10 @@ def rejected_page(
         given, behind = rejections.rejected_as_of(database, as_of, with_values=with_values), rejections.THEN
     named = {name: f'"{name}"' for name in columns}
     listing = Listing(behind, REJECTED_KEY)
-    return page(database, listing, named, where, values, after=after, most=most, given=given)
+    found = page(database, listing, named, where, values, after=after, most=most, given=given)
+    if not found.rows and after is None:
+        refuse_other_name(database, symbol, first, last)
+    return found
 
 
 def rejected_counts_page(

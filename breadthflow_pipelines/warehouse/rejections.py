@@ -13,7 +13,7 @@ from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, quoted, valid_on
 from breadthflow_pipelines.warehouse.standing import check_universe
 from breadthflow_pipelines.warehouse.store_retention import check_kept
-from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol, refuse_other_name
 
 
 def rejected(
@@ -31,9 +31,16 @@ def rejected(
 
     reason: any part of one. status: ``rejected``, ``gone`` or one of the quarantine's; without it all but those that
     lapsed or are gone. most: the last so many rows.
+
+    Raises:
+        RequestError: the symbol may mean several, or is another one on these days.
     """
+    symbol = find_symbol(database, symbol)
     where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
-    return last_rows_of(database, f"{_REJECTED} WHERE {where}", values, _ORDER, most)
+    rows = last_rows_of(database, f"{_REJECTED} WHERE {where}", values, _ORDER, most)
+    if not rows:
+        refuse_other_name(database, symbol, first, last)
+    return rows
 
 
 def rejected_where(
@@ -49,12 +56,12 @@ def rejected_where(
 ) -> tuple[str, list[object]]:
     """The condition on rejected_source() that these arguments mean, as rejected() has them, and its values.
 
-    universe: only of symbols that are or were members of it.
+    universe: only of symbols that are or were members of it. symbol: as it is stored.
 
     Raises:
         RequestError: there is no such universe; says which there are.
     """
-    own = {"source": source, "symbol": find_symbol(database, symbol), "status": status}
+    own = {"source": source, "symbol": symbol, "status": status}
     where, values = conditions(own, first, last)
     if status is None:
         where += f" AND coalesce(status, '') NOT IN ('{LAPSED}', '{Status.GONE}')"

@@ -12,7 +12,7 @@ from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
-from breadthflow_pipelines.warehouse.symbol_lookup import find_symbol
+from breadthflow_pipelines.warehouse.symbol_lookup import find_name_then, find_symbol, refuse_other_name
 from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
 
 BETWEEN = ":"  # no name of a universe has one, and no day; a symbol may
@@ -94,6 +94,8 @@ def symbol_signals(
         "s.session, strength DESC, symbol",
         most,
     )
+    if not rows:
+        refuse_other_name(database, symbol, first, last)
     if not rows and symbol is not None and action is None:
         raise RequestError(f"{symbol} has no signal as a member of {universe} from {first} through {last}.")
     return [_shown(row) for row in rows]
@@ -125,7 +127,7 @@ def symbol_signal(database: Database, address: Address, *, with_close: bool = Tr
         [universe, session, symbol],
     )
     if not rows:
-        raise _no_signal(database, address)
+        raise _no_signal(database, address._replace(symbol=symbol or address.symbol))
     return _shown(rows[0])
 
 
@@ -158,6 +160,9 @@ def _no_signal(database: Database, address: Address) -> RequestError:
     first, last = reach(database, universe)
     if not first <= session <= last:
         return RequestError(f"Members of {universe} have signals from {first} through {last}, and none on {session}.")
+    then = find_name_then(database, symbol, session, session)
+    if then is not None:
+        return RequestError(f"{then.said} Ask for {address._replace(symbol=then.symbol)}.")
     rows = rows_of(
         database,
         "SELECT symbol FROM symbol_signals s JOIN security_symbols n USING (security_id) "

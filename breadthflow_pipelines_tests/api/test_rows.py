@@ -311,6 +311,25 @@ def test_symbols_of_a_segment_are_its_sector_s_members(shared: Served, viewer: T
     assert viewer.get("/v1/symbols?universe=small&segment=ALL").json()["rows"] == whole
 
 
+def test_a_member_is_asked_for_by_the_name_of_the_day(own: Served) -> None:
+    with own.owner.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE security_symbols SET valid_from = %s WHERE symbol = 'AAA' RETURNING security_id", (LAST,)
+        )
+        [(security,)] = cursor.fetchall()
+        cursor.execute("INSERT INTO security_symbols VALUES (%s, 'WAS', '2020-01-01', %s)", (security, LAST))
+    with own.client(own.viewer) as client:
+        said = f"WAS became AAA on {LAST}. Ask for "
+        answers = {
+            "/v1/symbols?universe=small&symbol=WAS": (400, f"{said}AAA."),
+            f"/v1/signals/small:WAS:{LAST}": (404, f"{said}small:AAA:{LAST}."),
+            f"/v1/rejected?symbol=WAS&from={LAST}": (400, f"{said}AAA."),
+        }
+        for path, (status, told) in answers.items():
+            found = client.get(path)
+            assert (found.status_code, found.json()["detail"]) == (status, told), found.text
+
+
 def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Served) -> None:
     client = own.client(own.viewer)
     path = "/v1/symbols?universe=small&limit=4"
@@ -329,6 +348,13 @@ def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Serv
         page = client.get(f"{path}&cursor={following}").json()
         rows, following = rows + page["rows"], page["next"]
     assert rows == whole
+
+
+@pytest.mark.parametrize("what", ["signals", "outcomes", "accuracy", "backtests"])
+def test_a_rule_that_does_not_exist_is_refused(viewer: TestClient, what: str) -> None:
+    found = viewer.get(f"/v1/{what}?rule=nope")
+    assert found.status_code == 400
+    assert found.json()["detail"].startswith("Rule nope is unknown; there are: zweig_breadth_thrust, ")
 
 
 @pytest.mark.parametrize("what", ["outcomes", "accuracy", "backtests"])

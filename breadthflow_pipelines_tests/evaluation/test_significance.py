@@ -20,6 +20,7 @@ from breadthflow_pipelines.evaluation.significance import (
     Judgement,
     accuracy,
     chance,
+    chance_of_the_mean,
     judged,
     judged_alone,
     lift_interval,
@@ -81,7 +82,7 @@ def test_p_values_are_those_of_a_loop_over_rotations(claim: Claim) -> None:
     found = chance(one)
     assert found.p_rotation == np.mean(np.array(hits) >= hits[0] - 1e-12)
     as_far = np.array(means) >= means[0] - 1e-12 if claim.side == "buy" else np.array(means) <= means[0] + 1e-12
-    assert found.p_mean == np.mean(as_far)
+    assert chance_of_the_mean(one) == np.mean(as_far)
     assert found.scores[0] == pytest.approx((hits[0] - right.mean()) / np.std(hits))
 
 

@@ -28,10 +28,8 @@ def lasting(dice: np.random.Generator, length: int, memory: float) -> Floats:
     return scores
 
 
-def sums_of(
-    seed: int, length: int, memory: float, edge: float = 0.0, horizons: tuple[int, ...] = (5, 21)
-) -> pl.DataFrame:
-    """The sums of a market with moods. edge: what a member with a score of 1 gains on the next sessions, each."""
+def market_of(seed: int, length: int, memory: float, edge: float = 0.0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Signals and bars of a market with moods. edge: what a member with a score of 1 gains on each session after."""
     dice = np.random.default_rng(seed)
     scores = [lasting(dice, length, memory) for _ in range(7)]
     moves = dice.normal(0, 0.01, (length, 1)) * dice.normal(1, 0.4, MEMBERS) + dice.normal(0, 0.015, (length, MEMBERS))
@@ -47,9 +45,16 @@ def sums_of(
     }
     signals = pl.DataFrame({**key, **said, **votes}).with_columns(universe=pl.lit("u"))
     bars = pl.DataFrame({**key, "close": np.exp(np.cumsum(moves, axis=0)).ravel()})
+    return signals, bars.with_columns(close_adjusted=pl.lit(None, pl.Float64))
+
+
+def sums_of(
+    seed: int, length: int, memory: float, edge: float = 0.0, horizons: tuple[int, ...] = (5, 21)
+) -> pl.DataFrame:
+    """The sums of such a market."""
+    signals, bars = market_of(seed, length, memory, edge)
     ever = (made.day(0), made.day(length))
-    whole = bars.with_columns(close_adjusted=pl.lit(None, pl.Float64))
-    return calibration_sums(signals, whole, made.sessions(length), ever, horizons)
+    return calibration_sums(signals, bars, made.sessions(length), ever, horizons)
 
 
 def verdicts(sums: pl.DataFrame) -> pl.DataFrame:
@@ -145,6 +150,29 @@ def test_a_record_is_of_windows_that_closed_before_the_month(long: pl.DataFrame)
     for name, of in (("record_hit_rate", "hit_rate"), ("record_base_rate", "base_rate")):
         assert got[name].to_list() == pytest.approx(wanted[of].to_list())
     assert got["verdict"].to_list() == wanted["verdict"].to_list()
+
+
+def test_a_record_is_what_its_signals_and_bars_say_by_hand() -> None:
+    """The same market, signal by signal: what had closed before the month, and nothing else."""
+    signals, bars = market_of(5, 900, 0.95, 0.0005)
+    close = bars["close"].to_numpy().reshape(-1, MEMBERS)
+    said = signals["action"].to_numpy().reshape(-1, MEMBERS)
+    records = symbol_records(sums_of(5, 900, 0.95, 0.0005, horizons=(5, 63))).filter(rule="combined")
+    assert records.height > 10
+    for row in records.iter_rows(named=True):
+        hits, others, count = 0, 0.0, 0
+        for i in range(900 - 64):
+            if made.day(i + 64) >= row["month"]:
+                break
+            beside = close[i + 64] / close[i + 1] - 1
+            beside -= beside.mean()
+            right = beside > 0 if row["action"] == "buy" else beside < 0
+            own = said[i] == row["action"]
+            hits, count = hits + int(right[own].sum()), count + int(own.sum())
+            others += own.sum() * right.mean()
+        assert row["record_n"] == count
+        assert row["record_hit_rate"] == pytest.approx(hits / count)
+        assert row["record_base_rate"] == pytest.approx(others / count)
 
 
 def test_what_comes_later_changes_no_record(long: pl.DataFrame) -> None:

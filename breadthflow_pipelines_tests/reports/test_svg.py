@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from breadthflow_pipelines.reports import svg
-from breadthflow_pipelines.reports.svg import Area, Interval, Line, Marks
+from breadthflow_pipelines.reports.svg import Area, Interval, Line, Marks, Shade
+from breadthflow_pipelines.reports.thinning import MOST_POINTS
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FOLDED_FROM = 1000  # characters of Markdown that Dagster's UI hides behind a click
@@ -73,7 +74,7 @@ def test_a_long_line_is_thinned_and_keeps_its_extremes() -> None:
     values[7_003], values[9_998] = 40, -40
     picture = svg.chart("fifty-five years", days(14_000), [Line("", values)])
     (points,) = lines(picture, svg.FIRST)
-    assert len(points) <= svg.MOST_POINTS
+    assert len(points) <= MOST_POINTS
     whole = svg.chart("", days(3), [Line("", [40, -40, 0])])
     heights = {y for piece in lines(whole, svg.FIRST) for _, y in piece}
     assert {min(y for _, y in points), max(y for _, y in points)} == {min(heights), max(heights)}
@@ -186,3 +187,31 @@ def test_intervals_lie_on_one_scale_with_their_values_and_levels() -> None:
         assert row.name in texts(picture)
     levels = [x(re.findall(r"\d+", path["d"])[0]) for path in paths if path.get("stroke") == svg.SOFT]
     assert levels == pytest.approx([0.6, 0.5], abs=0.002)
+
+
+def test_a_heat_map_has_a_stretch_for_each_run_of_a_colour() -> None:
+    rows = {"Energy": [0.0, 5.0, 100.0, None, 100.0], "A & B": [None, 50.0, 50.0, 50.0, None]}
+    picture = svg.heat("title", days(5), rows)
+    written = texts(picture)
+    assert (written["Energy"][1], written["A & B"][1]) == (written["100 %"][1], written["unknown"][1])
+    of_colour = {
+        path.attrib["stroke"]: path.attrib["d"]
+        for path in ElementTree.fromstring(picture).iter(f"{NAMESPACE}path")  # noqa: S314 - our own
+        if "h" in path.attrib["d"]
+    }
+    # two sessions of few, two single ones of most, three of the middle
+    assert sorted(data.count("M") for data in of_colour.values()) == [1, 1, 2]
+    lengths = sorted(int(length) for data in of_colour.values() for length in re.findall(r"h(\d+)", data))
+    one = lengths[0]
+    assert [round(length / one) for length in lengths] == [1, 1, 2, 3]
+    assert svg.heat("none", days(5), {})
+
+
+def test_a_shade_covers_its_sessions_from_top_to_bottom() -> None:
+    picture = svg.chart("title", days(6), [Shade([False, True, True, False, False, True]), Line("x", [1.0] * 6)])
+    [ground] = re.findall(r"<path d='([^']*)' fill='#868e9655'", picture)
+    spans = [tuple(map(int, found)) for found in re.findall(r"M(\d+),\d+H(\d+)V", ground)]
+    widths = [right - left for left, right in spans]
+    assert len(spans) == 2
+    assert widths[0] == pytest.approx(2 * widths[1], abs=2)
+    assert spans[1][1] == 2 * (svg.WIDTH - 170)  # to the right edge, in half pixels

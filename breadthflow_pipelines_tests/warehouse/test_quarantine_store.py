@@ -180,7 +180,8 @@ def test_proposals_are_decided_together_or_by_rule(held: Database) -> None:
     ("symbol", "day", "decision", "words"),
     [
         ("ZZZ", D2, "released", "Nobody was called ZZZ on 2024-01-03"),
-        ("AX", D2, "released", "Nobody was called AX on 2024-01-03"),  # its name from the fourth on
+        # its name from the fourth on
+        ("AX", D2, "released", "Nobody was called AX on 2024-01-03. AX was AAA until 2024-01-03. Write AAA."),
         ("AAA", dt.date(2023, 12, 29), "confirmed", "AAA has no bar on 2023-12-29"),
         ("BBB", D2, "released", "No rule flags BBB on 2024-01-03"),
     ],

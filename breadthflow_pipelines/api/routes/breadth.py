@@ -14,7 +14,7 @@ from breadthflow_pipelines.api.problems import Problem
 from breadthflow_pipelines.api.service import Serving
 from breadthflow_pipelines.api.shapes import BREADTH, SIGNAL, SYMBOL
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.signals.rules import RULES
+from breadthflow_pipelines.signals.asked import check_rule
 from breadthflow_pipelines.warehouse import page_listing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 
@@ -117,13 +117,3 @@ def symbols(request: Request, service: Serving, _who: Viewer, given: Annotated[a
         lambda columns, after: page_listing.symbols_page(service.store, columns, *which, after=after, most=given.limit),
         stored=page_listing.symbol_columns,
     )
-
-
-def check_rule(rule: str | None) -> None:
-    """Refuse the name of an unknown rule.
-
-    Raises:
-        RequestError: says which there are.
-    """
-    if rule is not None and rule not in RULES:
-        raise RequestError(f"Rule {rule} is unknown; there are: {', '.join(RULES)}.")

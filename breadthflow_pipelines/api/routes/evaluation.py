@@ -10,6 +10,7 @@ from breadthflow_pipelines.api.answers import page_of
 from breadthflow_pipelines.api.openapi import rows_of
 from breadthflow_pipelines.api.service import Service, Serving
 from breadthflow_pipelines.api.shapes import ACCURACY, BACKTEST, OUTCOME, Shape
+from breadthflow_pipelines.signals.asked import check_rule
 from breadthflow_pipelines.warehouse import page_listing
 from breadthflow_pipelines.warehouse.paging import Listing
 
@@ -43,6 +44,7 @@ def _page(
     *filters: str,
 ) -> Response:
     equal = {name: getattr(given, name) for name in ("universe", "rule", *filters)}
+    check_rule(equal["rule"])
     first, last = getattr(given, "start", None), getattr(given, "end", None)
     return page_of(
         request,

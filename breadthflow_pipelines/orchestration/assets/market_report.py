@@ -1,5 +1,7 @@
 """A page for each universe, in the store's home: what the signals say today. What is on it: reports/page/."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import polars as pl
 
@@ -9,8 +11,9 @@ from breadthflow_pipelines.orchestration.holdings import interest
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import PagesWritten
 from breadthflow_pipelines.orchestration.ui_metadata import shown
-from breadthflow_pipelines.publishing.pages import write_page
+from breadthflow_pipelines.publishing.pages import PageFile, write_page
 from breadthflow_pipelines.publishing.places import page_path
+from breadthflow_pipelines.reports.page.pictures import pictures
 from breadthflow_pipelines.warehouse.contents_listing import universes
 
 
@@ -46,8 +49,17 @@ def market_report(market: Market) -> dg.MaterializeResult:  # type: ignore[type-
     ]
     return dg.MaterializeResult(
         metadata={
+            **_charts(made),
             **{f"page of {page.universe}": dg.MetadataValue.path(page.path) for page in made},
             "today": shown(pl.DataFrame(rows)),
             **written.to_metadata(),
         }
     )
+
+
+def _charts(made: Sequence[PageFile]) -> dict[str, dg.MetadataValue]:
+    """The charts of the page with the latest session; of several, of a real universe before an invented one."""
+    if not made:
+        return {}
+    newest = max(reversed(made), key=lambda page: (page.facts.now["session"], not page.synthetic))
+    return {f"charts of {newest.universe}": dg.MetadataValue.md(pictures(newest.facts))}

@@ -91,14 +91,18 @@ def _pane(series: Series, shown: Sequence[Series]) -> int:
 
 def _heat(facts: Facts) -> dict[str, Any] | None:
     """Sectors, and of each its values in whole per cent, by session; None where the universe has none."""
+    found = sectors(facts, facts.breadth.select("session"))
+    return {"rows": list(found), "values": [_rounded(own, 0) for own in found.values()]} if found else None
+
+
+def sectors(facts: Facts, sessions: pl.DataFrame) -> dict[str, pl.Series]:
+    """By sector, by name, what the heat map shows of each of these sessions; empty where nothing of it is known."""
     if not facts.sectors["pct_above_50"].count():
-        return None
-    sessions = facts.breadth.select("session")
-    by_sector = {
-        str(sector): _rounded(sessions.join(own, on="session", how="left", maintain_order="left")["pct_above_50"], 0)
+        return {}
+    return {
+        str(sector): sessions.join(own, on="session", how="left", maintain_order="left")["pct_above_50"]
         for (sector,), own in sorted(facts.sectors.group_by("segment"), key=lambda part: str(part[0]))
     }
-    return {"rows": list(by_sector), "values": list(by_sector.values())}
 
 
 def _rounded(values: pl.Series, decimals: int) -> list[float | None]:
