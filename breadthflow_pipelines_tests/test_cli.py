@@ -764,6 +764,16 @@ def test_table_of_few_rows_says_nothing_of_others(ask: Ask) -> None:
     assert "last" not in shown.err
 
 
+def test_review_prints_what_would_be_sent_and_sends_nothing(ask: Ask, inbox: Inbox) -> None:
+    answer = ask("review", alert_urls=inbox.url)
+    assert answer.status == 0, answer.err
+    first, *lines = answer.out.splitlines()
+    assert first.endswith(" to look after")  # what, depends on when the packages of today were tested
+    assert any(line.startswith("  - demo (synthetic): ") and " members, changed on " in line for line in lines)
+    assert lines[-1].startswith("Next: ")
+    assert inbox.texts == []
+
+
 READING: dict[str, set[str]] = {  # what it may import of the heavy ones: rules and indicators are polars expressions
     "breadth --universe demo": set(),
     "symbols --universe demo": set(),

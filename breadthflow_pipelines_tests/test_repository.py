@@ -98,7 +98,8 @@ def test_the_wheel_holds_what_the_package_reads_at_run_time(tmp_path: Path) -> N
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    read = {"breadthflow_pipelines/dagster.yaml", "breadthflow_pipelines/workspace.yaml", f"{MIGRATIONS}/env.py"}
+    shipped = {f"breadthflow_pipelines/{name}" for name in ("dagster.yaml", "workspace.yaml", "uv.lock")}
+    read = shipped | {f"{MIGRATIONS}/env.py"}
     versions = {f"{MIGRATIONS}/versions/{path.name}" for path in (ROOT / MIGRATIONS / "versions").glob("[0-9]*.py")}
     assert versions
     assert read | versions <= names

@@ -85,6 +85,20 @@ def digest() -> None:
         out.print(as_text(instance, Market()), markup=False, soft_wrap=True)
 
 
+@app.command()
+def review() -> None:
+    """Print the monthly review as it would be sent now: how old packages are, how the lists of members are kept.
+
+    Sends nothing, and asks no network.
+
+    Example: breadthflow review
+    """
+    from breadthflow_pipelines.orchestration.automation.review import as_text
+    from breadthflow_pipelines.orchestration.resources import Market
+
+    out.print(as_text(Market()), markup=False, soft_wrap=True)
+
+
 @database_app.command("upgrade")
 def database_upgrade() -> None:
     """Bring the tables of both databases to this program's version, and grant the roles what they need."""

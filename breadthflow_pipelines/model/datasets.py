@@ -11,7 +11,7 @@ PUBLISHED_JOB = "import_published_counts"
 CHECKS_JOB = "run_checks"
 WEEKLY_JOB = "rerun_events"
 BACKUP_JOB, DRILL_JOB, UPKEEP_JOB = "back_up", "restore_drill", "look_after_databases"
-DIGEST_JOB = "send_digest"
+DIGEST_JOB, REVIEW_JOB = "send_digest", "send_review"
 LATE_CHECK = "last_session_in"  # of each of WATCHED; judged by the clock
 
 CALENDAR = "calendar"  # no asset, and other datasets follow it: a change in it changes which session was the one before

@@ -20,11 +20,13 @@ from breadthflow_pipelines.orchestration.assets.symbol_calibration import symbol
 from breadthflow_pipelines.orchestration.assets.symbol_signals import symbol_signals_asset
 from breadthflow_pipelines.orchestration.assets.universe_returns import universe_returns_asset
 from breadthflow_pipelines.orchestration.automation.digest import digest_job
+from breadthflow_pipelines.orchestration.automation.review import review_job
 from breadthflow_pipelines.orchestration.automation.schedules import (
     daily_schedule,
     digest_schedule,
     jobs,
     nightly_schedule,
+    review_schedule,
     upkeep_schedules,
     weekly_schedule,
 )
@@ -44,7 +46,7 @@ def build(settings: Settings) -> dg.Definitions:
     """Everything that Dagster shows and runs, for these settings."""
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     months = monthly(settings, calendar)
-    all_jobs, upkeep, digest = jobs(), upkeep_jobs(), digest_job()
+    all_jobs, upkeep, digest, review = jobs(), upkeep_jobs(), digest_job(), review_job()
     assets = [
         securities,
         universe_members,
@@ -69,13 +71,14 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=with_freshness(assets, calendar),
         asset_checks=[*dg.load_asset_checks_from_package_module(checks), *SUITE_CHECKS, *late_checks()],
-        jobs=[*all_jobs, *upkeep, digest],
+        jobs=[*all_jobs, *upkeep, digest, review],
         schedules=[
             daily_schedule(all_jobs.daily, settings, calendar, first_day_due_or_recent),
             nightly_schedule(all_jobs.checks, calendar),
             weekly_schedule(all_jobs.weekly, calendar),
             *upkeep_schedules(upkeep, calendar, settings),
             digest_schedule(digest, calendar),
+            review_schedule(review, calendar),
         ],
         sensors=[*sensors(all_jobs.daily, all_jobs.checks, settings), tidy_records()],
         resources={"market": Market()},

@@ -4,15 +4,15 @@ The headline says first whether somebody must act. The parts follow from what ma
 """
 
 import datetime as dt
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from breadthflow_pipelines.model.gates import GATES, described, remedy
+from breadthflow_pipelines.reports import bulletin
+from breadthflow_pipelines.reports.bulletin import Part, few, number
 
 Row = Mapping[str, Any]
-SHOWN = 5  # lines of one part
 ALL_IS_WELL = "all is well"
 EMPTY = "the store is empty"
 
@@ -74,22 +74,13 @@ class Digest:
         return [check for check in self.checks if check["severity"] != "error"]
 
 
-@dataclass(frozen=True)
-class Part:
-    """One subject: its name, what there is to say of it, and details line by line."""
-
-    name: str
-    said: str
-    lines: Sequence[str] = ()
-
-
 def headline(digest: Digest) -> str:
     """Whether somebody must act, in a few words: all is well, or what is not."""
     troubles = [
-        f"{_number(len(digest.failed), 'run')} failed" if digest.failed else "",
+        f"{number(len(digest.failed), 'run')} failed" if digest.failed else "",
         f"session {digest.due} is late" if digest.late else "",
         f"held by {', '.join(sorted({hold['gate'] for hold in digest.holds}))}" if digest.holds else "",
-        f"{_number(len(digest.errors), 'check')} failing" if digest.errors else "",
+        f"{number(len(digest.errors), 'check')} failing" if digest.errors else "",
     ]
     said = ", ".join(filter(None, troubles)) or (EMPTY if digest.held is None else ALL_IS_WELL)
     return f"{said} (synthetic market)" if digest.synthetic else said
@@ -115,19 +106,12 @@ def parts(digest: Digest) -> list[Part]:
 
 def plain(digest: Digest) -> str:
     """The parts as text, for a message and the terminal."""
-    return "\n".join(
-        "\n".join([f"{part.name}: {part.said}", *(f"  - {line}" for line in part.lines)]) for part in parts(digest)
-    )
+    return bulletin.plain(parts(digest))
 
 
 def markdown(digest: Digest) -> str:
     """The same with its headline, for the UI."""
-    told = [
-        "\n".join([f"**{part.name}**: {_verbatim(part.said)}", "", *(f"- {_verbatim(line)}" for line in part.lines)])
-        for part in parts(digest)
-    ]
-    top = f"**{digest.day}: {_verbatim(headline(digest))}**"
-    return "\n\n".join([top, *told, f"**Next**: {_verbatim(next_command(digest))}"])
+    return bulletin.markdown(f"{digest.day}: {headline(digest)}", parts(digest), next_command(digest))
 
 
 def _runs(digest: Digest) -> Part:
@@ -141,7 +125,7 @@ def _runs(digest: Digest) -> Part:
     ]
     lines = [f"run {run.run_id[:8]} of {run.job} failed: {run.error}" for run in digest.failed]
     said = ", ".join(filter(None, ended)) or "none"
-    return Part(f"Runs since {digest.since.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC", said, _few(lines))
+    return Part(f"Runs since {digest.since.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC", said, few(lines))
 
 
 def _freshness(digest: Digest) -> Part:
@@ -161,7 +145,7 @@ def _holds(digest: Digest) -> Part:
     for hold in digest.holds:
         by_gate.setdefault(hold["gate"], []).append(hold)
     lines = [f"{gate}: {described(holds)}" for gate, holds in by_gate.items()]
-    return Part("Holds", _number(len({hold["session"] for hold in digest.holds}), "session"), _few(lines))
+    return Part("Holds", number(len({hold["session"] for hold in digest.holds}), "session"), few(lines))
 
 
 def _checks(digest: Digest) -> Part:
@@ -170,8 +154,8 @@ def _checks(digest: Digest) -> Part:
         for checks, mark in ((digest.errors, ""), (digest.warnings, " (warning)"))
         for check in checks
     ]
-    said = f"{_number(len(digest.errors), 'error')}, {_number(len(digest.warnings), 'warning')}"
-    return Part("Failing checks", said, _few(lines))
+    said = f"{number(len(digest.errors), 'error')}, {number(len(digest.warnings), 'warning')}"
+    return Part("Failing checks", said, few(lines))
 
 
 def _rows(digest: Digest) -> Part:
@@ -182,7 +166,7 @@ def _rows(digest: Digest) -> Part:
     for row in digest.rows:
         of = f" of {row['source']}" if row["source"] else ""
         lines.append(f"{row['what']}{of}{' (synthetic)' if row['synthetic'] else ''}: {row['reason']}, {row['rows']:,}")
-    return Part("Rows of these runs", ", ".join(f"{count:,} {what}" for what, count in totals.items()), _few(lines))
+    return Part("Rows of these runs", ", ".join(f"{count:,} {what}" for what, count in totals.items()), few(lines))
 
 
 def _server(digest: Digest) -> list[Part]:
@@ -201,17 +185,3 @@ def _server(digest: Digest) -> list[Part]:
 
 def _growth(size: Size) -> str:
     return "growth unknown" if size.before is None else f"{size.now - size.before:+,.1f} MB"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
-
-
-def _few(lines: Sequence[str]) -> list[str]:
-    more = [f"and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
-    return [*lines[:SHOWN], *more]
-
-
-def _verbatim(text: str) -> str:
-    """Text that Markdown shows as it is: an error may hold anything."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", text)

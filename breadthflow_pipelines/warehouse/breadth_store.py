@@ -11,9 +11,10 @@ from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, with_formula_columns
 from breadthflow_pipelines.warehouse.history import keep_revisions
 from breadthflow_pipelines.warehouse.holds import settling, unheld
+from breadthflow_pipelines.warehouse.sql import columns_of
 
 
 def record_published(database: Database, counts: pl.DataFrame, exchange: str, run_id: str) -> Merged:
@@ -65,13 +66,14 @@ def settling_coverage(gate: float, start: dt.date, end: dt.date, run_id: str) ->
 
 def counts(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     """The stored counts of every universe from start through end."""
-    query = "SELECT * FROM breadth_counts WHERE session BETWEEN $1 AND $2"
-    return fetch(database, query, (start, end)).drop("computed_at")
+    columns = columns_of(tables.breadth_counts, "computed_at")
+    return fetch(database, f"SELECT {columns} FROM breadth_counts WHERE session BETWEEN $1 AND $2", (start, end))
 
 
 def published(database: Database) -> pl.DataFrame:
     """All published counts of every exchange, as published, and what the guards said of them."""
-    return fetch(database, "SELECT * FROM exchange_breadth ORDER BY exchange, session").drop("run_id", "ingested_at")
+    columns = columns_of(tables.exchange_breadth, "run_id", "ingested_at")
+    return fetch(database, f"SELECT {columns} FROM exchange_breadth ORDER BY exchange, session")
 
 
 def all_counts(database: Database) -> pl.DataFrame:
@@ -102,9 +104,10 @@ def record_indicators(
     return merge(database, table, indicators, scope=scope, parameters=parameters, **keep)
 
 
-def indicators(database: Database) -> pl.DataFrame:
-    """Every indicator of every universe."""
-    return fetch(database, "SELECT * FROM breadth_indicators ORDER BY universe, segment, session").drop("computed_at")
+def indicators(database: Database, formulas: Sequence[FormulaColumn]) -> pl.DataFrame:
+    """Every indicator of every universe, of these formulas."""
+    columns = columns_of(with_formula_columns(tables.breadth_indicators, formulas), "computed_at")
+    return fetch(database, f"SELECT {columns} FROM breadth_indicators ORDER BY universe, segment, session")
 
 
 def whole_indicators(database: Database) -> pl.DataFrame:

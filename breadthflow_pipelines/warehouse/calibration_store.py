@@ -10,6 +10,7 @@ from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.holds import unheld
+from breadthflow_pipelines.warehouse.sql import columns_of
 
 
 def signals(database: Database, votes: Sequence[str], stretches: Sequence[tuple[dt.date, dt.date]]) -> pl.DataFrame:
@@ -52,8 +53,8 @@ def record_sums(
 
 def sums(database: Database) -> pl.DataFrame:
     """The sums of all months and universes, in order of their key."""
-    query = f"SELECT * FROM symbol_calibration ORDER BY {', '.join(_KEY)}"
-    return fetch(database, query).drop("computed_at")
+    columns = columns_of(tables.symbol_calibration, "computed_at")
+    return fetch(database, f"SELECT {columns} FROM symbol_calibration ORDER BY {', '.join(_KEY)}")
 
 
 _KEY = [column.name for column in tables.symbol_calibration.primary_key]

@@ -12,6 +12,7 @@ from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.history import keep_revisions
 from breadthflow_pipelines.warehouse.holds import unheld
+from breadthflow_pipelines.warehouse.sql import columns_of
 
 OUTCOME_KEY = ("signal_id", "horizon")
 OUTCOME_FIGURES = ("return", "base_return", "excess", "drawdown", "hit", "basis")
@@ -36,8 +37,9 @@ def record_returns(
 
 def returns(database: Database, segment: str | None = None) -> pl.DataFrame:
     """Every return of every universe counted from members (or of one segment), by universe, segment and session."""
-    query = f"SELECT * FROM universe_returns WHERE {_of(segment)} ORDER BY universe, segment, session"
-    return fetch(database, query, (segment,) if segment else ()).drop("computed_at")
+    columns = columns_of(tables.universe_returns, "computed_at")
+    query = f"SELECT {columns} FROM universe_returns WHERE {_of(segment)} ORDER BY universe, segment, session"
+    return fetch(database, query, (segment,) if segment else ())
 
 
 def _of(segment: str | None) -> str:
@@ -102,7 +104,7 @@ def record_accuracy(database: Database, accuracy: pl.DataFrame) -> Merged:
 
 def accuracy(database: Database) -> pl.DataFrame:
     """Every stored record of a rule."""
-    return fetch(database, "SELECT * FROM signal_accuracy").drop("computed_at")
+    return fetch(database, f"SELECT {columns_of(tables.signal_accuracy, 'computed_at')} FROM signal_accuracy")
 
 
 def record_backtests(database: Database, figures: pl.DataFrame, trades: pl.DataFrame, years: pl.DataFrame) -> Merged:

@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 
 from breadthflow_pipelines.warehouse import views
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import HEAD, Database, revision
 from breadthflow_pipelines.warehouse.roles import let_read
 
 
@@ -47,8 +47,11 @@ def with_formula_columns(table: sa.Table, formulas: Sequence[FormulaColumn]) -> 
 def fit(database: Database, table: sa.Table, formulas: Sequence[FormulaColumn]) -> sa.Table:
     """Make the stored table have exactly these columns of formulas, and views over it show them; returns the table.
 
-    The caller holds ``exclusive`` of the table. Where nothing has to change, nothing is locked.
+    The caller holds ``exclusive`` of the table. Where nothing has to change, nothing is locked. The tables of a newer
+    program stay as they are: it has been upgraded while this one's run was under way, and its columns are not ours.
     """
+    if (found := revision(database)) is not None and found > HEAD:
+        return with_formula_columns(table, formulas)
     with database.connect() as connection, connection.cursor() as cursor:
         stored = _stored(cursor, table)
         gone = [name for name in stored if name not in {formula.name for formula in formulas}]

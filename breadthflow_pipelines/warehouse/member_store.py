@@ -16,7 +16,7 @@ from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.recomputations import merge_notes, session_notes
-from breadthflow_pipelines.warehouse.sql import any_of, spaced
+from breadthflow_pipelines.warehouse.sql import any_of, columns_of, spaced
 
 
 def prepare_price_indicators(
@@ -61,7 +61,8 @@ def indicators_of(database: Database, formulas: Sequence[FormulaColumn], start: 
 
 def medians(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     """universe, session, median_roc that the stored indicators from start through end were held against."""
-    return fetch(database, "SELECT * FROM universe_medians WHERE session BETWEEN $1 AND $2", (start, end))
+    columns = columns_of(tables.universe_medians)
+    return fetch(database, f"SELECT {columns} FROM universe_medians WHERE session BETWEEN $1 AND $2", (start, end))
 
 
 def record_medians(database: Database, medians: pl.DataFrame, days: tuple[dt.date, dt.date]) -> Merged:

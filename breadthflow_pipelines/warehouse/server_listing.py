@@ -14,6 +14,11 @@ def size(database: Database) -> int:
     return int(rows_of(database, "SELECT pg_database_size(current_database()) AS bytes")[0]["bytes"])
 
 
+def version(database: Database) -> str:
+    """The version of the server, as it writes it."""
+    return str(rows_of(database, "SELECT current_setting('server_version') AS version")[0]["version"])
+
+
 def table_sizes(database: Database) -> list[Row]:
     """Of each table, its partitions included: bytes, index_bytes among them, rows and dead_rows; the largest first.
 

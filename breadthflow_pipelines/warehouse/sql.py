@@ -3,10 +3,16 @@
 A driver that binds no lists is given them as text, numbers and days with a space between them (``spaced``).
 """
 
+from __future__ import annotations
+
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from breadthflow_pipelines.model.vocabulary import PRICES
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 def quoted(values: Iterable[str]) -> str:
@@ -27,6 +33,11 @@ def array(mark: str, kind: str) -> str:
 def any_of(column: str, mark: str, kind: str) -> str:
     """A condition: the column is one of the values that are bound to ``mark`` as spaced() text. kind: their type."""
     return f"{column} = ANY({array(mark, kind)})"
+
+
+def columns_of(table: sa.Table, *without: str) -> str:
+    """The columns of a table as this version knows them: an upgrade that goes on beside it may have added some."""
+    return ", ".join(column.name for column in table.columns if column.name not in without)
 
 
 def conditions(

@@ -258,7 +258,7 @@ def test_jobs_say_what_they_are_for() -> None:
     jobs = [job for job in DEFINITIONS.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
     assert sorted(job.name for job in jobs) == [
         *("back_up", "bring_up_to_date", "import_published_counts", "look_after_databases", "rerun_events"),
-        *("restore_drill", "run_checks", "send_digest"),
+        *("restore_drill", "run_checks", "send_digest", "send_review"),
     ]
     assert not [job.name for job in jobs if len(job.description or "") < 30]
 

@@ -167,7 +167,7 @@ def test_indicators_are_replaced_whole_and_rewritten_only_where_they_differ(data
     second = pl.concat([indicators("2024-01-02", ad_line=a_third), indicators("2024-01-04", ad_line=2.0)])
     assert figures(breadth_store.record_indicators(database, second, MEASURES)) == (1, 0, 1, 1)
     assert fetch(database, stamps).rows()[0] == before[0]
-    assert_frame_equal(breadth_store.indicators(database), second, check_column_order=False, check_exact=True)
+    assert_frame_equal(breadth_store.indicators(database, MEASURES), second, check_column_order=False, check_exact=True)
 
 
 def signals(evidence: object, **changes: object) -> pl.DataFrame:

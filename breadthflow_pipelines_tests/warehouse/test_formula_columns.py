@@ -94,3 +94,13 @@ def test_partitioned_tables_take_columns_too(database: Database) -> None:
             "INSERT INTO price_indicators (universe, session, security_id, convention, rsi) "
             "VALUES ('u', '2024-01-02', 1, 2, 50)",
         )
+
+
+def test_the_columns_of_a_newer_program_are_left_alone(database: Database) -> None:
+    """Its upgrade came while a run of this one was under way, which must not undo it."""
+    fit(database, tables.breadth_indicators, [LINE, SHARE])
+    execute(database, "UPDATE alembic_version SET version_num = '9999'")
+    before = columns(database, "breadth_indicators"), columns(database, "breadth")
+    ours = fit(database, tables.breadth_indicators, [FormulaColumn("ad_line", "said in another way")])
+    assert (columns(database, "breadth_indicators"), columns(database, "breadth")) == before
+    assert "zweig_ema" not in ours.columns

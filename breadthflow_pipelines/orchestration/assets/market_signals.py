@@ -10,6 +10,7 @@ from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
+from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_COLUMNS
 from breadthflow_pipelines.orchestration.holds import holds_of, refuse_held
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
@@ -47,7 +48,7 @@ def market_signals(context: dg.AssetExecutionContext, market: Market) -> dg.Mate
     with market.store.exclusive("market_signals"):
         holds = holds_of(market, "market_signals")
         counts = holds.without_held(breadth_store.all_counts(market.store))
-        indicators = holds.without_held(breadth_store.indicators(market.store))
+        indicators = holds.without_held(breadth_store.indicators(market.store, BREADTH_COLUMNS))
         signals = require(contracts.SIGNALS, compute_signals(counts, indicators))
         changed = changed_signals(holds.without_held(breadth_store.signal_actions(market.store)), signals)
         merged = breadth_store.record_signals(market.store, signals, holds.first_sessions)

@@ -21,7 +21,8 @@ SESSION_TAG = "session"
 MOST_ROWS = 3  # of a check's table
 LONGEST_FIGURE = 300
 NO_REASON = "It ended without saying why."
-# A run sends the digest beside the daemon, and it does not count among an hour's alerts: each has its own memory.
+# Runs send digests and reviews beside the daemon, and they do not count among an hour's alerts: they have a memory of
+# their own.
 ALERTS, DIGESTS = MEMORIES = ("alerts", "digests")
 
 
@@ -116,14 +117,12 @@ def unreadable_files(folder: str, reasons: Mapping[str, str]) -> Alert:
 
 def daily_digest(run: dg.DagsterRun, headline: str, text: str, command: str) -> Alert:
     """The digest that a run made; the run shows all of it where the message is cut."""
-    return Alert(
-        title=f"BreadthFlow digest: {headline}",
-        what=text,
-        where=_place(run, []),
-        command=command,
-        kind=("digest", _root(run)),
-        occasion=f"run {_root(run)}",
-    )
+    return _bulletin("digest", run, headline, text, command)
+
+
+def monthly_review(run: dg.DagsterRun, headline: str, text: str, command: str) -> Alert:
+    """The review that a run made, in the same way."""
+    return _bulletin("review", run, headline, text, command)
 
 
 def evaluations_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
@@ -131,6 +130,17 @@ def evaluations_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.Ass
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         if entry.dagster_event is not None:
             yield entry.dagster_event.asset_check_evaluation_data
+
+
+def _bulletin(what: str, run: dg.DagsterRun, headline: str, text: str, command: str) -> Alert:
+    return Alert(
+        title=f"BreadthFlow {what}: {headline}",
+        what=text,
+        where=_place(run, []),
+        command=command,
+        kind=(what, _root(run)),
+        occasion=f"run {_root(run)}",
+    )
 
 
 def _errors_only(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[dg.AssetCheckEvaluation]:

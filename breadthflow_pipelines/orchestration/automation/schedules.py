@@ -34,6 +34,7 @@ AT_NIGHT = "30 3 * * *"  # when nobody waits for the database
 AFTER_MIDNIGHT = "30 1 * * *"  # before the checks of the night
 ON_SATURDAYS = "30 6 * * 6"  # the week's last session is in
 FIRST_OF_THE_MONTH = "30 7 1 * *"
+AFTER_THE_DRILL = "0 8 1 * *"
 IN_THE_MORNING = "15 8 * * *"  # after all that runs at night, and before people begin
 MISSED_AFTER = dt.timedelta(minutes=15)  # a tick that comes later than that was missed: the daemon was off
 AFTER_CLOSE = f"{EVENING.minute} {EVENING.hour} * * *"
@@ -131,6 +132,12 @@ def digest_schedule(job: dg.JobDefinition, calendar: ExchangeCalendar) -> dg.Sch
     """Every morning, also when all is well: a digest that does not come says that nothing runs."""
     about = "Says every morning what ran, failed, was rejected or is late since the last digest."
     return _by_the_clock("daily_digest", IN_THE_MORNING, job, calendar, about)
+
+
+def review_schedule(job: dg.JobDefinition, calendar: ExchangeCalendar) -> dg.ScheduleDefinition:
+    """Every month: what nobody looks at from day to day."""
+    about = "Says every month how old the packages are, and how the lists of members are kept."
+    return _by_the_clock("monthly_review", AFTER_THE_DRILL, job, calendar, about)
 
 
 def upkeep_schedules(

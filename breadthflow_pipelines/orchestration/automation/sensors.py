@@ -1,4 +1,4 @@
-"""All sensors: new files are run, what is missing is asked for, checks are shown, and what breaks is alerted.
+"""All sensors: new files are run, what is missing is asked for, checks are shown, what breaks is alerted, or retried.
 
 Each is thin: what it decides is in file_arrivals.py, planning.py and alert_messages.py (docs/operations.md).
 """
@@ -10,6 +10,7 @@ from breadthflow_pipelines.orchestration.automation.alert_sensors import alert_f
 from breadthflow_pipelines.orchestration.automation.catch_up import catch_up
 from breadthflow_pipelines.orchestration.automation.check_sensors import check_lights, late_sessions
 from breadthflow_pipelines.orchestration.automation.file_sensor import new_files
+from breadthflow_pipelines.orchestration.automation.lost_retries import lost_retries
 from breadthflow_pipelines.settings import Settings
 
 
@@ -27,4 +28,5 @@ def sensors(
         check_lights(checks),
         alert_failed_runs(settings),
         alert_failed_checks(settings),
+        lost_retries(),
     ]

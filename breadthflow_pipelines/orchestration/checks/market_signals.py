@@ -3,7 +3,7 @@
 import dagster as dg
 
 from breadthflow_pipelines.contracts import breadth as contracts
-from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_BOUNDS
+from breadthflow_pipelines.orchestration.catalogue_columns import BREADTH_BOUNDS, BREADTH_COLUMNS
 from breadthflow_pipelines.orchestration.checks.judging import contract_result
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import breadth_store
@@ -12,7 +12,7 @@ from breadthflow_pipelines.warehouse import breadth_store
 @dg.asset_check(asset="breadth_indicators", blocking=True)
 def indicators_keep_contract(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every indicator is finite or null, and within the bounds that its formula allows."""
-    rows = breadth_store.indicators(market.store)
+    rows = breadth_store.indicators(market.store, BREADTH_COLUMNS)
     return contract_result(context, market, contracts.indicators(BREADTH_BOUNDS), rows)
 
 

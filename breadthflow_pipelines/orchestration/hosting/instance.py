@@ -26,12 +26,22 @@ CODE_LOCATION = "breadthflow"
 
 
 def configuration_file(name: str) -> Path:
-    """``dagster.yaml`` or ``workspace.yaml``: in the package if it is installed, in the repository's root otherwise."""
+    """``dagster.yaml`` or ``workspace.yaml``, wherever they are.
+
+    Raises:
+        RequestError: the installation lacks it.
+    """
+    place = shipped_file(name)
+    if place is None:
+        package = Path(breadthflow_pipelines.__file__).parent
+        raise RequestError(f"{name} is missing from {package.parent}; reinstall breadthflow.")
+    return place
+
+
+def shipped_file(name: str) -> Path | None:
+    """A file of the repository's root: in the package if that is installed, else in the root; None if in neither."""
     package = Path(breadthflow_pipelines.__file__).parent
-    for place in (package, package.parent):
-        if (place / name).is_file():
-            return place / name
-    raise RequestError(f"{name} is missing from {package.parent}; reinstall breadthflow.")
+    return next((place / name for place in (package, package.parent) if (place / name).is_file()), None)
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

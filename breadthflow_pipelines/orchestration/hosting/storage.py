@@ -45,7 +45,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             self._mark_as_up_to_date()
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, MAX_OVERFLOW)
-        _remember_columns(self.event_log_storage)
+        _remember_what_is_there(self.event_log_storage)
         _plan_together(self.event_log_storage)
         note_past_the_queue(self.run_storage)
 
@@ -77,17 +77,26 @@ def open_to_roles(url: str) -> None:
         grant_dagster(cursor, [name for metadata in _METADATA for name in metadata.tables])
 
 
-def _remember_columns(event_log: Any) -> None:
-    """Let Dagster ask once for each optional column of its assets: it asks PostgreSQL's catalogue at every event."""
-    ask = event_log._has_asset_key_col_on_connection
-    there: set[str] = set()
+def _remember_what_is_there(event_log: Any) -> None:
+    """Let Dagster ask PostgreSQL's catalogue once for each optional column and table of its own.
 
-    def has(connection: Any, column: str) -> bool:
-        if column not in there and ask(connection, column):
-            there.add(column)
-        return column in there
+    It asks at every event, and for a table beside the transaction of the event: on one more connection each time.
+    """
+    ask_for_column, ask_for_table = event_log._has_asset_key_col_on_connection, event_log.has_table
+    columns: set[str] = set()
+    tables: set[str] = set()
 
-    event_log._has_asset_key_col_on_connection = has
+    def has_column(connection: Any, name: str) -> bool:
+        if name not in columns and ask_for_column(connection, name):
+            columns.add(name)
+        return name in columns
+
+    def has_table(name: str) -> bool:
+        if name not in tables and ask_for_table(name):
+            tables.add(name)
+        return name in tables
+
+    event_log._has_asset_key_col_on_connection, event_log.has_table = has_column, has_table
 
 
 def _plan_together(event_log: Any) -> None:
