@@ -11,7 +11,7 @@ from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, Statement, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, with_formula_columns
+from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.history import keep_revisions
 from breadthflow_pipelines.warehouse.holds import settling, unheld
 from breadthflow_pipelines.warehouse.sql import columns_of
@@ -105,8 +105,10 @@ def record_indicators(
 
 
 def indicators(database: Database, formulas: Sequence[FormulaColumn]) -> pl.DataFrame:
-    """Every indicator of every universe, of these formulas."""
-    columns = columns_of(with_formula_columns(tables.breadth_indicators, formulas), "computed_at")
+    """Every indicator of every universe, of these formulas, as far as they were ever computed."""
+    new = new_columns(database, tables.breadth_indicators, formulas)
+    known = [formula for formula in formulas if formula.name not in new]
+    columns = columns_of(with_formula_columns(tables.breadth_indicators, known), "computed_at")
     return fetch(database, f"SELECT {columns} FROM breadth_indicators ORDER BY universe, segment, session")
 
 

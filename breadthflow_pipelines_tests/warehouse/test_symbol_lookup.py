@@ -61,6 +61,15 @@ def test_lists_of_what_was_refused_say_so_too(named: Database) -> None:
         rejections.rejected(named, dt.date(2021, 1, 1), None, **asked)
     with pytest.raises(RequestError, match=r"MID became NEW on 2020-01-02. Ask for NEW."):
         page_listing.rejected_page(
-            named, ["session"], dt.date(2021, 1, 1), None, **asked, with_values=True, after=None, most=5
+            named,
+            ["session"],
+            dt.date(2021, 1, 1),
+            None,
+            **asked,
+            universe=None,
+            as_of=None,
+            with_values=True,
+            after=None,
+            most=5,
         )
     assert rejections.rejected(named, since, None, **asked) == []
