@@ -1,18 +1,15 @@
-"""Estimates that statistics libraries have too: adjusted p-values, intervals, resamples, tails of distributions.
+"""Estimates that statistics libraries have too: adjusted p-values, intervals, resamples, the power of a test.
 
-Importing those libraries takes seconds, scipy.special alone half a second, and every run judges. So they stand here,
-and tests hold them against statsmodels, arch and scipy.
+Importing those libraries takes seconds, and every run judges. So they stand here, and tests hold them against
+statsmodels, arch and scipy.
 """
 
-from functools import lru_cache
-from math import log, log1p
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
 
 
 def holm(p: Floats) -> Floats:
@@ -32,7 +29,7 @@ def wilson(rate: float, n: int, level: float) -> tuple[float, float]:
     return centre - reach, centre + reach
 
 
-def stationary_bootstrap(size: int, block: int, resamples: int, seed: int) -> Numbers:
+def stationary_bootstrap(size: int, block: int, resamples: int, seed: int) -> npt.NDArray[np.int64]:
     """Which observations each resample is made of, one row each: blocks in their order, round the end to the beginning.
 
     Of geometric length, ``block`` on average (Politis and Romano, The Stationary Bootstrap, 1994).
@@ -46,45 +43,13 @@ def stationary_bootstrap(size: int, block: int, resamples: int, seed: int) -> Nu
     return np.asarray((starts + at - begun) % size)
 
 
-def smallest_told(n: Numbers, base_rate: Floats, level: float) -> Floats:
+def smallest_told(n: npt.NDArray[np.int64], base_rate: Floats, level: float) -> Floats:
     """The smallest hit rate of n that a one-sided binomial test tells from the base rate; nan where none."""
-    told = np.full(len(n), np.nan)
-    for i, (size, rate) in enumerate(zip(n.tolist(), base_rate.tolist(), strict=True)):
-        enough = np.flatnonzero(binomial_tail(size, rate) <= level)
-        if size and len(enough):
-            told[i] = enough[0] / size
-    return told
+    from scipy.special import bdtrc
 
-
-def binomial_tail(n: int, rate: float) -> Floats:
-    """The probability of at least so many hits of n, for 0 to n hits."""
-    hits = np.arange(n + 1)
-    if rate in (0.0, 1.0):
-        return np.where(hits <= n * rate, 1.0, 0.0)
-    just = np.exp(_ways(n) + hits * log(rate / (1 - rate)) + n * log1p(-rate))
-    return np.asarray(np.cumsum(just[::-1])[::-1])
-
-
-@lru_cache(maxsize=128)
-def _ways(n: int) -> Floats:
-    """The logarithm of how many ways there are to choose 0 to n of n."""
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    return np.asarray(factorials[n] - factorials - factorials[::-1])
-
-
-def student_tail(score: Floats, degrees: Numbers) -> Floats:
-    """The probability of as high a score, or a higher one, of Student's t; nan of nan.
-
-    degrees: of freedom, whole numbers from 1 on; for these the distribution is a finite sum (26.7.3 and 26.7.4 in
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 1964).
-    """
-    angle = np.arctan(score / np.sqrt(degrees))
-    cosine, odd, terms = np.cos(angle), degrees % 2, degrees // 2
-    term = np.where(odd, cosine, 1.0)
-    total = np.where(terms > 0, term, 0.0)
-    for i in range(1, int(terms.max(initial=0))):
-        term = term * cosine**2 * ((2 * i - 1 + odd) / (2 * i + odd))
-        total += np.where(i < terms, term, 0.0)
-    within = np.sin(angle) * total
-    beyond = (1 - np.where(odd, 2 / np.pi * (angle + within), within)) / 2
-    return np.asarray(beyond.clip(0, 1))  # rounding may leave them
+    low, high = np.zeros(len(n), np.int64), n + 1  # low hits are too few; high are enough, or more than there are
+    while (open_ := high - low > 1).any():
+        middle = (low + high) // 2
+        told = bdtrc(middle - 1, n, base_rate) <= level  # the probability of as many hits or more
+        low, high = np.where(open_ & ~told, middle, low), np.where(open_ & told, middle, high)
+    return np.where((high <= n) & (n > 0), high / np.maximum(n, 1), np.nan)

@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 
 from breadthflow_pipelines.evaluation.calibration import GROUP, SUMS, rates
-from breadthflow_pipelines.evaluation.estimates import student_tail
 from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
 from breadthflow_pipelines.evaluation.significance import LEVEL
 from breadthflow_pipelines.model.vocabulary import BY_ALL, CHANCE, NOT_JUDGED, RECORD_HORIZON, SUGGESTIVE, SURVIVES
@@ -111,8 +110,10 @@ def symbol_records(sums: pl.DataFrame) -> pl.DataFrame:
 
 def _beyond(score: pl.Series, windows: pl.Series) -> pl.Series:
     """How often chance gives as high a score, null where there is none."""
-    degrees = np.maximum(windows.cast(pl.Int64).to_numpy() - 1, 1)
-    return pl.Series(student_tail(score.cast(pl.Float64).to_numpy(), degrees), nan_to_null=True)
+    from scipy.special import stdtr
+
+    p = 1 - stdtr(np.maximum(windows.to_numpy() - 1, 1), score.cast(pl.Float64).to_numpy())
+    return pl.Series(p, nan_to_null=True)
 
 
 def _with_holm(known: pl.DataFrame, family: Sequence[str]) -> pl.DataFrame:
