@@ -22,8 +22,8 @@ from breadthflow_pipelines.warehouse.recomputations import Change, Some
 class Reach:
     """How far a change goes, for an asset whose rows do not rest on all that was before them.
 
-    bars: how many sound bars of its own security a row rests on besides that of its session. sessions: the same of
-    sessions, of whomever.
+    One of the two is given. bars: how many sound bars of its own security a row rests on besides that of its session.
+    sessions: the same of sessions, of whomever.
     """
 
     bars: int | None = None
@@ -34,15 +34,14 @@ class Reach:
         return max((self._end_of(market, change, last) for change in changes), default=last)
 
     def _end_of(self, market: Market, change: Change, last: dt.date) -> dt.date:
-        if change.through is None or (self.bars is not None and change.securities is None):
+        if change.through is None:
             return last
-        ends = [change.through]
-        if self.bars is not None and change.securities is not None:
-            ends.append(bar_store.after_bars(market.store, change.securities, change.through, self.bars) or last)
         if self.sessions is not None:
             later = market.calendar.between(change.through, last)
-            ends.append(later[self.sessions] if len(later) > self.sessions else last)
-        return min(max(ends), last)
+            return later[self.sessions] if len(later) > self.sessions else last
+        if self.bars is None or change.securities is None:
+            return last
+        return min(last, bar_store.after_bars(market.store, change.securities, change.through, self.bars) or last)
 
 
 @dataclass(frozen=True)

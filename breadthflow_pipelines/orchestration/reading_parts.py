@@ -1,6 +1,7 @@
 """A source's answer read by the workers of a cluster: each reads, judges and stores its parts of the files.
 
-How one process reads it chunk by chunk: ingest.py. What a piece of work is: piecework.py.
+What is done with each chunk is the same there and here. How one process reads them all: ingest.py. What a piece of work
+is: piecework.py.
 """
 
 from collections.abc import Iterator, Sequence

@@ -27,6 +27,11 @@ def plain(parts: Sequence[Part]) -> str:
     )
 
 
+def text(headline: str, parts: Sequence[Part], command: str) -> str:
+    """The same after the headline and before what to run next, as a command prints it."""
+    return f"{headline}\n{plain(parts)}\nNext: {command}"
+
+
 def markdown(headline: str, parts: Sequence[Part], command: str) -> str:
     """The same for the UI, after the headline and before what to run next."""
     told = [

@@ -109,6 +109,11 @@ def plain(digest: Digest) -> str:
     return bulletin.plain(parts(digest))
 
 
+def text(digest: Digest) -> str:
+    """The same with its headline, for the terminal."""
+    return bulletin.text(f"{digest.day}: {headline(digest)}", parts(digest), next_command(digest))
+
+
 def markdown(digest: Digest) -> str:
     """The same with its headline, for the UI."""
     return bulletin.markdown(f"{digest.day}: {headline(digest)}", parts(digest), next_command(digest))

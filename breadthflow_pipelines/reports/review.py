@@ -73,6 +73,11 @@ def plain(review: Review) -> str:
     return bulletin.plain(parts(review))
 
 
+def text(review: Review) -> str:
+    """The same with its headline, for the terminal."""
+    return bulletin.text(f"{review.day}: {headline(review)}", parts(review), next_command(review))
+
+
 def markdown(review: Review) -> str:
     """The same with its headline, for the UI."""
     return bulletin.markdown(f"{review.day}: {headline(review)}", parts(review), next_command(review))

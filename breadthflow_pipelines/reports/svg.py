@@ -8,13 +8,16 @@ show, and in which words, is in charts.py.
 import datetime as dt
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
+from typing import TypeVar
 from urllib.parse import quote
 
 from breadthflow_pipelines.reports.thinning import Values, thinned
+
+Value = TypeVar("Value")
 
 WIDTH, HEIGHT = 1200, 260  # pixels as shown; coordinates are twice as fine
 UP, DOWN, FIRST, SECOND, SOFT = "#2f9e44", "#e03131", "#3b7ddd", "#e8890c", "#868e96"
@@ -165,13 +168,10 @@ def heat(title: str, sessions: Sequence[dt.date], rows: Mapping[str, Values]) ->
         y = _TOP + _LINE_HEIGHT * (i + 0.5)
         told = "unknown" if not values or values[-1] is None else f"{values[-1]:.0f} %"
         parts += [_text(left - 8, y, name, anchor="end"), _text(WIDTH - _RIGHT + 12, y, told)]
-        start = 0
-        for band, same in groupby(map(_band, values)):
-            end = start + len(list(same))
+        for band, start, end in _stretches(map(_band, values)):
             if band is not None:
                 across = frame.x(end - 0.5) - frame.x(start - 0.5)
                 stretches[band] = stretches.get(band, "") + f"M{frame.x(start - 0.5)},{_at(y)}h{across}"
-            start = end
     parts += [_path(data, stroke=_HEAT[band], width=_GRID * _LINE_HEIGHT - 2) for band, data in stretches.items()]
     return _picture(title, height, parts)
 
@@ -308,13 +308,20 @@ def _drawn(frame: _Frame, layer: Layer) -> str:
 
 def _ground(frame: _Frame, sessions: Sequence[bool]) -> str:
     """The outline of each stretch of sessions that are true, from top to bottom."""
-    data, start, bottom = "", 0, _at(frame.height - _BOTTOM)
-    for shaded, same in groupby(sessions):
-        end = start + len(list(same))
+    data, bottom = "", _at(frame.height - _BOTTOM)
+    for shaded, start, end in _stretches(sessions):
         if shaded:
             data += f"M{frame.x(start - 0.5)},{_at(_TOP)}H{frame.x(end - 0.5)}V{bottom}H{frame.x(start - 0.5)}z"
-        start = end
     return data
+
+
+def _stretches(values: Iterable[Value]) -> Iterator[tuple[Value, int, int]]:
+    """Each run of equal values: what they are, the place of the first one, and the place behind the last."""
+    start = 0
+    for value, same in groupby(values):
+        end = start + len(list(same))
+        yield value, start, end
+        start = end
 
 
 def _steps(frame: _Frame, values: Values) -> str:

@@ -106,7 +106,4 @@ def _nothing_then(database: Database, universe: str, as_of: dt.datetime) -> Requ
     standing.check_universe(database, universe)
     first = history.first_known(database, "breadth_indicators", universe)
     assert first is not None  # noqa: S101 - the universe has some
-    return RequestError(
-        f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no such breadth of {universe} was known; the store's first is of "
-        f"{first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
-    )
+    return history.not_known_yet(as_of, f"no such breadth of {universe}", first)

@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from psycopg2 import sql
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.datasets import SIGNAL_REVISIONS, WITH_HISTORY
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse.database import Database, rows_of
@@ -64,6 +65,14 @@ def first_known(database: Database, table: str, universe: str | None) -> dt.date
     )
     first: dt.datetime | None = rows_of(database, query, [universe, universe])[0]["first"]
     return first
+
+
+def not_known_yet(as_of: dt.datetime, what: str, first: dt.datetime) -> RequestError:
+    """The refusal of a moment before the first of these rows was known. what: no ... of ..., in words."""
+    return RequestError(
+        f"At {as_of:%Y-%m-%d %H:%M:%S %Z} {what} was known; the store's first is of "
+        f"{first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
+    )
 
 
 def _rows_as_of(table: str) -> sql.SQL:

@@ -84,10 +84,7 @@ def check_known(database: Database, universe: str | None, as_of: dt.datetime) ->
     """
     first = history.first_known(database, "market_signals", universe)
     if first is not None and as_of < first:
-        raise RequestError(
-            f"At {as_of:%Y-%m-%d %H:%M:%S %Z} no signal{f' of {universe}' if universe else ''} was known; the store's "
-            f"first is of {first.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC."
-        )
+        raise history.not_known_yet(as_of, f"no signal{f' of {universe}' if universe else ''}", first)
 
 
 def latest_signals(database: Database, events: int, universe: str | None = None) -> list[Row]:

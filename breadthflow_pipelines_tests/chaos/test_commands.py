@@ -14,7 +14,7 @@ import pytest
 from breadthflow_pipelines_tests.chaos.deployment import PATIENCE, Deployment, deployment
 from breadthflow_pipelines_tests.chaos.faults import OF_COMMANDS, Attack, Fault, possible
 from breadthflow_pipelines_tests.chaos.telling import FAULTS, SEED, say, summary
-from breadthflow_pipelines_tests.orchestration.small_market import FIRST, SESSIONS
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, SESSIONS, Row
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -86,6 +86,12 @@ def left_behind(place: Deployment) -> str:
     return ""
 
 
+def _begin_again(place: Deployment, rows: dict[str, list[Row]]) -> None:
+    """Let the store be what it was at first, and the market hold these rows, as it did then."""
+    place.market.rows.update({symbol: list(own) for symbol, own in rows.items()})
+    place.back_to_base()
+
+
 def test_nothing_is_lost_and_nobody_is_needed(
     undisturbed: tuple[Deployment, bool, list[dict[str, str]], float], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,8 +102,7 @@ def test_nothing_is_lost_and_nobody_is_needed(
     for number in range(FAULTS):
         step = number % len(STEPS)
         if step == 0:
-            place.market.rows.update({symbol: list(rows) for symbol, rows in original.items()})
-            place.back_to_base()
+            _begin_again(place, original)
         if not order:
             order = dice.sample(faults, len(faults))  # each as often as the others
         fault = order.pop()
@@ -110,8 +115,7 @@ def test_nothing_is_lost_and_nobody_is_needed(
         say(capsys, f"{number + 1:4} {STEPS[step]} {fault.name}: {wrong or 'survived'}")
         if wrong:
             lost.append(f"{STEPS[step]}, {fault.name}: {wrong}")
-            place.market.rows.update({symbol: list(rows) for symbol, rows in original.items()})
-            place.back_to_base()
+            _begin_again(place, original)
             for earlier in range(step + 1):
                 feed(place, earlier)
             place.do("backfill", "--from", FIRST, "--to", STEPS[step])

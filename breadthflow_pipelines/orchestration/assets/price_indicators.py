@@ -148,9 +148,12 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
         return NOTHING
     members = security_store.members(market.store)
     sessions = market.calendar.frame().filter(pl.col("session").is_between(*span.days))
-    stored = member_store.medians(market.store, *span.days)
-    medians = _medians_where_changed(market, scope, stored, members, sessions)
-    moved = [] if some is None else _moved(stored, medians)
+    if some is None:
+        medians, moved = _medians(market, span, members, sessions), list[dt.date]()
+    else:
+        stored = member_store.medians(market.store, *span.days)
+        medians = _medians_where_changed(market, scope, stored, members, sessions)
+        moved = _moved(stored, medians)
     all_of = partial(_of_everybody, market, scope, members, sessions, medians)
     member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, span.days)
     if some is None or len(moved) > MANY_MOVED:
@@ -251,8 +254,6 @@ def _medians_where_changed(
 ) -> pl.DataFrame:
     """The medians of all that is left: computed where a change may have moved them, and else those that are stored."""
     span = scope.left
-    if scope.some is None:
-        return _medians(market, span, members, sessions)
     last = Reach(bars=ROC_LONG).end(market, scope.changes, span.end)
     stretches = [Span(span.start, last, span.through)]
     stretches += [Span(max(days.start, last + _DAY), days.end, span.through) for days in scope.own_days]

@@ -19,7 +19,7 @@ from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.planning import UNFINISHED, held_sessions, lacking
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.stored_text import StoredText
-from breadthflow_pipelines.reports.digest import Digest, FailedRun, Size, headline, markdown, next_command, plain
+from breadthflow_pipelines.reports.digest import Digest, FailedRun, Size, headline, markdown, next_command, plain, text
 from breadthflow_pipelines.sessions import due_session
 from breadthflow_pipelines.warehouse import digest_listing, verdicts
 from breadthflow_pipelines.warehouse.backups import targets
@@ -59,8 +59,7 @@ def digest_job() -> dg.JobDefinition:
 def as_text(instance: dg.DagsterInstance, market: Market) -> str:
     """The digest as it would be sent now. Sends nothing, and the next one still reaches back as far."""
     digest = collect(instance, market, sessions.present())
-    text = f"{digest.day}: {headline(digest)}\n{plain(digest)}\nNext: {next_command(digest)}"
-    return Redactor(market.settings.secrets)(text)
+    return Redactor(market.settings.secrets)(text(digest))
 
 
 def collect(instance: dg.DagsterInstance, market: Market, now: dt.datetime) -> Digest:

@@ -23,6 +23,7 @@ from breadthflow_pipelines.reports.review import (
     markdown,
     next_command,
     plain,
+    text,
 )
 from breadthflow_pipelines.warehouse import review_listing, server_listing
 
@@ -52,9 +53,7 @@ def review_job() -> dg.JobDefinition:
 
 def as_text(market: Market) -> str:
     """The review as it would be sent now. Sends nothing."""
-    review = collect(market)
-    text = f"{review.day}: {headline(review)}\n{plain(review)}\nNext: {next_command(review)}"
-    return Redactor(market.settings.secrets)(text)
+    return Redactor(market.settings.secrets)(text(collect(market)))
 
 
 def collect(market: Market) -> Review:
