@@ -257,6 +257,25 @@ class Table:
             raise UnreadableError(f"not all of its lines are accounted for: {counts}")
 
 
+def is_plain(text: bytes) -> bool:
+    """Whether a text has nothing but ASCII, no quotation mark, and no line that ends in an unusual way."""
+    return text.isascii() and b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
+
+
+def plain_rows(
+    text: bytes, width: int, wanted: Sequence[int], expected: Mapping[int, pa.DataType]
+) -> pl.DataFrame | None:
+    """The rows of a plain text without a header, in the expected types; None where a line or a cell is something else.
+
+    Empty lines are no rows: the caller compares the number of rows with that of lines.
+    """
+    parsed = _parse(text, width, wanted, {str(column): kind for column, kind in expected.items() if column in wanted})
+    if parsed is None or parsed[1]:
+        return None
+    numbers = (column for column in parsed[0].iter_columns() if column.dtype == pl.Float64)
+    return parsed[0] if all(math.isfinite(column.sum()) for column in numbers) else None
+
+
 def _parse(
     data: bytes, width: int, wanted: Sequence[int], expected: Mapping[str, pa.DataType] = _AS_TEXT
 ) -> tuple[pl.DataFrame, list[RejectedLine]] | None:

@@ -14,7 +14,8 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
-from breadthflow_pipelines.sources.layout import Options, column_index
+from breadthflow_pipelines.sources.alike import portions
+from breadthflow_pipelines.sources.layout import Layout, Options, column_index
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.stamp import stamp
 from breadthflow_pipelines.sources.tables import Table
@@ -92,15 +93,28 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
     named: dict[int, str] = {}
     accounts: dict[int, Account] = {}
     with tree.Reader() as reader:
-        for number, file in enumerate(found.tables):
-            with noting_failure(number, found.unusable), reader.open(file) as stream:
-                table = Table(stream, file, options)
-                found.headers.update(table.names)
-                contents.append(_contents(number, table))
-                accounts[number] = table.account
-                found.unused.update(table.layout.unused)
-                if table.layout.own_name is not None:
-                    named[number] = table.layout.own_name
+
+        def note(number: int, layout: Layout, account: Account) -> None:
+            accounts[number] = account
+            found.unused.update(layout.unused)
+            if layout.own_name is not None:
+                named[number] = layout.own_name
+
+        for portion in portions(reader, enumerate(found.tables), options):
+            keys = portion.symbols_and_sessions()
+            if keys is not None:
+                contents.append(_contents_of(keys))
+                for plain, account in zip(portion.together, portion.accounts, strict=True):
+                    found.headers.update(plain.names)
+                    note(plain.number, plain.layout, account)
+                continue
+            for number in portion.numbers:
+                file = found.tables[number]
+                with noting_failure(number, found.unusable), reader.open(file) as stream:
+                    table = Table(stream, file, options)
+                    found.headers.update(table.names)
+                    contents.append(_contents(number, table))
+                    note(number, table.layout, table.account)
     _check_columns(found, path, options)
     found.unusable.update(_ambiguous_names({number: found.tables[number] for number in named}, named))
     usable = pl.concat([found.contents, *contents]).filter(~pl.col("table").is_in(list(found.unusable)))
@@ -197,6 +211,22 @@ def _contents(number: int, table: Table) -> pl.DataFrame:
         last="last",
         rows=pl.col("rows").cast(pl.Int64),
         reach=pl.lit(reach),
+    )
+
+
+def _contents_of(keys: pl.DataFrame) -> pl.DataFrame:
+    """The same of tables that were read together. keys: symbol, session, table; each session is known, and has come."""
+    day = pl.col("session")
+    found = keys.group_by("table", "symbol", year=day.dt.year()).agg(first=day.min(), last=day.max(), rows=pl.len())
+    return found.sort("table", "year").select(
+        "table",
+        written=pl.lit(None, pl.String),
+        symbol="symbol",
+        year="year",
+        first="first",
+        last="last",
+        rows=pl.col("rows").cast(pl.Int64),
+        reach=pl.col("last").max().over("table"),
     )
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import parsing, tree
+from breadthflow_pipelines.sources.alike import portions
 from breadthflow_pipelines.sources.file_batches import Batch, Days
 from breadthflow_pipelines.sources.file_index import Index, session_known
 from breadthflow_pipelines.sources.layout import Options
@@ -86,8 +87,13 @@ class Part:
         self, reader: tree.Reader, wanted: list[str] | None, unreadable: dict[int, str]
     ) -> Iterator[pl.DataFrame]:
         frames = []
-        for number in self.files:
-            if number not in unreadable:
+        readable = [(number, file) for number, file in self.files.items() if number not in unreadable]
+        for portion in portions(reader, readable, self.options):
+            together = portion.bars()
+            if together is not None:
+                frames.append(self._asked(together.drop("table"), wanted, pl.col("session")))
+                continue
+            for number in portion.numbers:
                 with noting_failure(number, unreadable):
                     frames += list(self._rows(reader, number, wanted))
         bars = pl.concat(frames) if frames else pl.DataFrame()
@@ -99,19 +105,27 @@ class Part:
 
     def _rows(self, reader: tree.Reader, number: int, wanted: list[str] | None) -> Iterator[pl.DataFrame]:
         """The requested rows of a table, in READ_SCHEMA; with ``placed``, the day they are cut by, if they are."""
-        (start, _), (_, end) = self.chunks[0], self.chunks[-1]
         placed = session_known().fill_null(self.reach[number])
-        asked = placed.is_between(start, end)
-        if wanted is not None:
-            asked &= pl.col("symbol").is_in(wanted) | no_symbol()
         with reader.open(self.files[number]) as stream:
             table = Table(stream, self.files[number], self.options)
-            for bars in table.bars(start, end):
+            for bars in table.bars(*self._days):
                 ours = _with_our_symbols(bars, self.clashes) if table.layout.by_column else bars
-                # Nearly always all of a small file is asked for, and thousands of them come.
-                if wanted is not None or not _lies_within(bars["session"], start, end):
-                    ours = ours.filter(asked)
-                yield ours.with_columns(placed=placed) if len(self.chunks) > 1 else ours
+                yield self._asked(ours, wanted, placed)
+
+    @property
+    def _days(self) -> Days:
+        """From the first day of its chunks through the last."""
+        return self.chunks[0][0], self.chunks[-1][1]
+
+    def _asked(self, bars: pl.DataFrame, wanted: list[str] | None, placed: pl.Expr) -> pl.DataFrame:
+        """Those of the rows that are asked for. placed: the day that a row is cut by."""
+        # Nearly always all of a small file is asked for.
+        if wanted is not None or not _lies_within(bars["session"], *self._days):
+            asked = placed.is_between(*self._days)
+            if wanted is not None:
+                asked &= pl.col("symbol").is_in(wanted) | no_symbol()
+            bars = bars.filter(asked)
+        return bars.with_columns(placed=placed) if len(self.chunks) > 1 else bars
 
 
 def no_symbol() -> pl.Expr:

@@ -91,7 +91,7 @@ class Layout:
             )
         self.by_column = "symbol" in self._columns
         self.own_name: str | None = None
-        self._own = None if self.by_column else self._own_symbol()
+        self.symbol = None if self.by_column else self._own_symbol()
         self._stooq = any(name.startswith("<") for name in names)
         self._period = next((at for at, name in enumerate(names) if self._stooq and key(name) == "per"), None)
         self.unread_day = ""
@@ -116,6 +116,11 @@ class Layout:
             for ours, at in self._columns.items()
             if ours != "symbol"
         }
+
+    @property
+    def of_one_symbol(self) -> bool:
+        """Whether each row is a daily bar of the table's own symbol, on the day that the row has."""
+        return not self.by_column and self._period is None and self.day is not None
 
     @property
     def day(self) -> int | None:
@@ -222,7 +227,7 @@ class Layout:
                 return
             self._companies = self._columns.pop("symbol")
             self.by_column = False
-            self._own = self._own_symbol()
+            self.symbol = self._own_symbol()
         companies = {*named, *([self._company] if self._company else [])}
         if len(companies) > 1:
             several = ", ".join(sorted(companies)[:2])
@@ -236,7 +241,7 @@ class Layout:
     def _where(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         """The symbol and the session of each row."""
         at = self._columns.get("symbol")
-        symbol = parsing.symbol(str(at)) if at is not None else pl.repeat(self._own, pl.len(), dtype=pl.String)
+        symbol = parsing.symbol(str(at)) if at is not None else pl.repeat(self.symbol, pl.len(), dtype=pl.String)
         if at is not None and self._stooq:
             symbol = naming.symbol_of_stooq_column(symbol, self._options.markets)
         at = self._columns.get("session")
