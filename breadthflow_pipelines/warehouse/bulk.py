@@ -4,7 +4,7 @@ Connections: arrow_connections.py.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -289,11 +289,26 @@ def _differing(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], co
 
 def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
     """Write rows of which the table has none, without comparing them first: in half the time."""
-    cursor.adbc_ingest(table.name, _arrow(table, frame), mode="append")
+    for name, rows in _places(table, frame):
+        cursor.adbc_ingest(name, _arrow(table, rows), mode="append")
     session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
     return Merged(frame.height, changes, _securities(frame))
+
+
+def _places(table: sa.Table, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Where the rows belong: in the table, or each in the partition of its year.
+
+    Through a divided table whose triggers see what is written, PostgreSQL writes one row after another; into a
+    partition, many at a time (docs/decisions/references.md).
+    """
+    if not table.dialect_options["postgresql"]["partition_by"]:
+        yield table.name, frame
+        return
+    for year in sorted(years_of(frame)):
+        rows = frame.filter(pl.col("session").is_between(dt.date(year, 1, 1), dt.date(year, 12, 31)))
+        yield f"{table.name}_{year:04}", rows
 
 
 def _securities(written: pl.DataFrame) -> frozenset[int] | None:

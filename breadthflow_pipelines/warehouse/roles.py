@@ -68,6 +68,8 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
         )
         _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version", AUDIT], PIPELINE)
         cursor.execute(f"GRANT INSERT ({', '.join(_ADDED)}) ON {AUDIT} TO {PIPELINE}")
+        if partitions := _partitions(cursor):  # it names them when it writes; all else it does through their tables
+            _execute(cursor, "GRANT INSERT ON {} TO {}", partitions, PIPELINE)
         cursor.execute(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {_schema(cursor)} TO {PIPELINE}")  # for backups
         for routine in _ROUTINES:
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")
@@ -149,6 +151,14 @@ def _schema(cursor: Cursor) -> str:
     cursor.execute("SELECT quote_ident(current_schema())")
     (schema,) = cursor.fetchone() or ("public",)
     return str(schema)
+
+
+def _partitions(cursor: Cursor) -> list[str]:
+    cursor.execute(
+        "SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' "
+        "AND relnamespace = current_schema()::regnamespace ORDER BY 1"
+    )
+    return [name for (name,) in cursor.fetchall()]
 
 
 def _columns(cursor: Cursor, relation: str, without: Collection[str]) -> list[str]:

@@ -89,6 +89,9 @@ ATTEMPTS = {  # what is tried, and who succeeds
     "SELECT count(*) FROM breadth": {"owner", "pipeline", "reader"},
     "SELECT count(*) FROM bars_2024": {"owner"},  # through the table it belongs to, and not past it
     f"INSERT INTO bars ({BAR}, 's', 'r')": {"owner", "pipeline"},
+    f"INSERT INTO bars_2024 ({BAR}, 's', 'r')": {"owner", "pipeline"},  # it writes many rows at a time like this
+    f"INSERT INTO bars_2024 ({BAR.replace('(1,', '(77,')}, 's', 'r')": set(),  # of nobody
+    "UPDATE bars_2024 SET source = 'x'": {"owner"},
     "UPDATE securities SET name = 'x'": {"owner", "pipeline"},
     "DELETE FROM holds": {"owner", "pipeline"},
     "INSERT INTO audit (action, what, via, host) VALUES ('erased', 'x', 'y', 'z')": {"owner", "pipeline"},

@@ -498,6 +498,36 @@ def test_one_row_of_nobody_among_many_is_found(held: psycopg2.extensions.connect
 
 
 @pytest.mark.parametrize("table", LARGE)
+def test_a_row_of_nobody_is_found_in_a_partition_that_is_named(
+    held: psycopg2.extensions.connection, table: str
+) -> None:
+    row = GOOD[table] | {"security_id": 77}
+    year = int(str(row["session"])[:4])
+    columns, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    with held.cursor() as cursor:
+        cursor.execute("CALL add_yearly_partition(%s, %s)", (table, year))
+        with pytest.raises(UNKNOWN, match=f"^{table}_{year}: there is no security 77"):
+            cursor.execute(f"INSERT INTO {table}_{year} ({columns}) VALUES ({marks})", [*row.values()])
+    held.rollback()
+
+
+@pytest.mark.parametrize("table", LARGE)
+def test_what_is_written_into_a_partition_counts_as_a_change_of_its_table(
+    held: psycopg2.extensions.connection, table: str
+) -> None:
+    row = GOOD[table]
+    year = int(str(row["session"])[:4])
+    columns, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    with held.cursor() as cursor:
+        cursor.execute("CALL add_yearly_partition(%s, %s)", (table, year))
+        cursor.execute("DELETE FROM store_changes")
+        cursor.execute(f"INSERT INTO {table}_{year} ({columns}) VALUES ({marks})", [*row.values()])
+        cursor.execute("SELECT relation FROM store_changes")
+        assert cursor.fetchall() == [(table,)]
+    held.rollback()
+
+
+@pytest.mark.parametrize("table", LARGE)
 def test_a_row_cannot_move_to_nobody(held: psycopg2.extensions.connection, table: str) -> None:
     row = GOOD[table]
     with held.cursor() as cursor:
