@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines import cli
-from breadthflow_pipelines.cli import judging
+from breadthflow_pipelines.cli import display, judging, reading
 from breadthflow_pipelines.evaluation.family import FAMILY
 from breadthflow_pipelines.evaluation.walk_forward import walk_forward
 from breadthflow_pipelines.indicators.breadth_catalogue import INDICATOR_COLUMNS
@@ -138,6 +138,27 @@ def test_symbols_prints_members_of_the_last_session_strongest_first(ask: Ask) ->
     sells = ask("symbols", "--universe", "demo", "--action", "sell", "--format", "csv").rows
     assert sells == [row for row in rows if row["action"] == "sell"]
     assert "synthetic: demo" in ask("symbols", "--universe", "demo").out
+
+
+def test_of_too_many_rows_a_table_shows_the_strongest_of_the_newest_sessions(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(display, "ROWS_SHOWN", 3)
+    monkeypatch.setattr(reading, "ROWS_SHOWN", 3)
+    everybody = ask("symbols", "--universe", "demo", "--format", "csv").rows
+    shown = ask("symbols", "--universe", "demo")
+    table = [row["symbol"] for row in everybody if row["symbol"] in shown.out.split()]
+    assert table == [row["symbol"] for row in everybody[:3]]
+    assert "These are the newest and strongest 3 rows; --format csv has all of them." in shown.err
+    assert f"breadthflow explain '{everybody[0]['signal_id']}'" in shown.err
+    month = ask("symbols", "--universe", "demo", *MONTH, "--format", "csv").rows
+    strongest = next(row for row in month if row["session"] == "2026-03-31")
+    days = ask("symbols", "--universe", "demo", *MONTH)
+    assert f"breadthflow explain '{strongest['signal_id']}'" in days.err
+    assert "2026-03-31" in days.out
+    assert "2026-03-30" not in days.out
+    alone = ask("symbols", "--universe", "demo", *MONTH, "--symbol", strongest["symbol"]).out
+    assert list(dict.fromkeys(re.findall(r"2026-03-\d\d", alone))) == ["2026-03-27", "2026-03-30", "2026-03-31"]
 
 
 def test_a_member_s_signal_is_explained_by_the_id_that_symbols_prints(ask: Ask) -> None:

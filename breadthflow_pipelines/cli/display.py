@@ -38,9 +38,18 @@ def most_rows(shape: Format) -> int | None:
 
 
 def write_rows(
-    rows: Sequence[dict[str, Any]], columns: Sequence[str], short: Sequence[str], shape: Format, title: str
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[str],
+    short: Sequence[str],
+    shape: Format,
+    title: str,
+    *,
+    last: str = "last",
 ) -> None:
-    """Write rows to stdout: these columns as CSV or JSON, the short list of them as a table."""
+    """Write rows to stdout: these columns as CSV or JSON, the short list of them as a table.
+
+    last: what the last of too many rows are, which are those that the table shows.
+    """
     if shape is Format.CSV:
         tables.write_csv(rows, columns, sys.stdout)
     elif shape is Format.JSON:
@@ -48,7 +57,7 @@ def write_rows(
     elif rows:
         out.print(tables.table(title, marked(rows[-ROWS_SHOWN:]), short))
         if len(rows) > ROWS_SHOWN:
-            err.print(f"These are the last {ROWS_SHOWN} rows; --format csv has all of them.")
+            err.print(f"These are the {last} {ROWS_SHOWN} rows; --format csv has all of them.")
 
 
 def marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from breadthflow_pipelines.cli.app import app
-from breadthflow_pipelines.cli.display import err, marked, most_rows, out, print_filled, say_held, titled, write_rows
+from breadthflow_pipelines.cli.display import (
+    ROWS_SHOWN,
+    err,
+    marked,
+    most_rows,
+    out,
+    print_filled,
+    say_held,
+    titled,
+    write_rows,
+)
 from breadthflow_pipelines.cli.options import (
     Action,
     AsOf,
@@ -192,9 +202,11 @@ def symbols(
         err.print("No signal matches.")
     columns = [*_SYMBOL_KEY, *(name for name in (rows[0] if rows else {}) if name not in _SYMBOL_KEY)]
     rows = [{**row, "record": record_line(row)} for row in rows]
-    write_rows(rows, columns, _SYMBOL_SHORT, shape, titled(f"Members of {universe}", [universe], database))
+    title = titled(f"Members of {universe}", [universe], database)
+    write_rows(rows, columns, _SYMBOL_SHORT, shape, title, last="newest and strongest")
     if rows and shape is Format.TABLE:
-        err.print(f"Why:   breadthflow explain '{rows[-1]['signal_id']}'", markup=False, soft_wrap=True)
+        strongest = next(row for row in rows[-ROWS_SHOWN:] if row["session"] == rows[-1]["session"])
+        err.print(f"Why:   breadthflow explain '{strongest['signal_id']}'", markup=False, soft_wrap=True)
     say_held(database, universe, "symbol_signals")
 
 

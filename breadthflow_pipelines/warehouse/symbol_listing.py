@@ -10,7 +10,7 @@ from typing import NamedTuple
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
 from breadthflow_pipelines.warehouse.sql import conditions, valid_on
 from breadthflow_pipelines.warehouse.symbol_lookup import find_name_then, find_symbol, refuse_other_name
 from breadthflow_pipelines.warehouse.views import RECORD_OF_MEMBERS
@@ -74,7 +74,9 @@ def symbol_signals(
 ) -> list[Row]:
     """Signals and technical indicators of a universe's members, and the record that such signals had before the month.
 
-    Of the last session where neither day is given. most: the last so many. signal_id: the address of each, as text.
+    By session, the strongest of each first; of the last session where neither day is given. most: so many of the
+    strongest of the newest sessions, of which the one that would be left out next comes first. signal_id: the address
+    of each, as text.
 
     Raises:
         RequestError: the universe or the symbol has no signal at all; says what there is.
@@ -85,15 +87,17 @@ def symbol_signals(
         _, first = reach(database, universe)
         last = first
     where, values = conditions({"s.universe": universe, "symbol": symbol, "s.action": action}, first, last)
-    rows = last_rows_of(
+    strongest = "strength DESC, symbol"
+    rows = rows_of(
         database,
         f"SELECT symbol, s.*, p.*, synthetic, {_RECORD} FROM symbol_signals s "
         f"JOIN price_indicators p USING (universe, session, security_id) {NAMED} {RECORD_OF_MEMBERS} "
-        f"WHERE {valid_on('n', 'session')} AND {where}",
+        f"WHERE {valid_on('n', 'session')} AND {where} ORDER BY "
+        + (f"s.session, {strongest}" if most is None else f"s.session DESC, {strongest} LIMIT {most:d}"),
         values,
-        "s.session, strength DESC, symbol",
-        most,
     )
+    if most is not None:
+        rows = [*rows[most - 1 :], *sorted(rows[: most - 1], key=lambda row: row["session"])]
     if not rows:
         refuse_other_name(database, symbol, first, last)
     if not rows and symbol is not None and action is None:
