@@ -71,7 +71,7 @@ class Scope:
     @property
     def is_unchanged(self) -> bool:
         """Whether all of the span is known to be right as it is stored."""
-        return self.left.is_empty and self.unchanged > 0
+        return self.left.is_empty and not self.span.is_empty
 
     def metadata(self, merged: Merged) -> dict[str, Any]:
         """The days that were computed, and how many sessions had rows before that changed or are gone.

@@ -1,4 +1,6 @@
-"""By which transactions rows were written, month by month: what tells that none was changed, without reading values.
+"""By which transactions rows were written: what tells that none was changed, without reading values.
+
+Month by month, and session by session of the newest months.
 
 Every row of PostgreSQL bears the number of the transaction that wrote it. Where the same transactions wrote the same
 number of a month's rows, no row was added, changed or removed, by whomever. What follows from that, and what a month is
@@ -11,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Statement, execute, fetch, fetch_together
 from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.sql import array, spaced
 
-Months = Mapping[dt.date, str]
+ByDay = Mapping[dt.date, str]  # by the first day of a month, or by session
 
 # The columns too: one that was dropped and is there again is null in all rows, whose writers are the same.
 _HASH = (
@@ -27,13 +30,19 @@ def columns_of(name: str) -> set[str]:
     return set(tables.metadata.tables[name].c.keys())
 
 
-def writers_by_month(database: Database, names: Sequence[str], through: dt.date) -> list[Months]:
+def writers_by_month(database: Database, names: Sequence[str], through: dt.date) -> list[ByDay]:
     """Of each of these tables: by the first day of each month through a day that has rows, a hash of their writers.
 
     A table has sessions or months.
     """
     found = fetch_together(database, [(_by_month(name), (through,)) for name in names])
     return [dict(frame.select("month", "writers").iter_rows()) for frame in found]
+
+
+def writers_by_session(database: Database, names: Sequence[str], start: dt.date, end: dt.date) -> list[ByDay]:
+    """The same by session from start through end; of a table that has months, of each session's month."""
+    found = fetch_together(database, [(_by_session(name), (start, end)) for name in names])
+    return [dict(frame.select("session", "writers").iter_rows()) for frame in found]
 
 
 def writers(database: Database, name: str) -> str:
@@ -59,6 +68,43 @@ def record(database: Database, asset: str, months: Mapping[dt.date, tuple[str, s
         for month, known in sorted(months.items())
     ]
     execute(database, note)
+
+
+def recorded_sessions(database: Database, asset: str, start: dt.date, end: dt.date) -> dict[dt.date, tuple[str, str]]:
+    """As recorded(), by session from start through end."""
+    query = "SELECT session, made_of, writers FROM computed_sessions WHERE asset = $1 AND session BETWEEN $2 AND $3"
+    return {session: (made_of, by) for session, made_of, by in fetch(database, query, (asset, start, end)).iter_rows()}
+
+
+def record_sessions(database: Database, asset: str, sessions: Mapping[dt.date, tuple[str, str]]) -> None:
+    """Note the same of sessions, which follow each other; what was noted of sessions before them is forgotten."""
+    if not sessions:
+        return
+    days = sorted(sessions)
+    execute(
+        database,
+        [
+            ("DELETE FROM computed_sessions WHERE asset = $1 AND session <= $2", (asset, days[-1])),
+            (
+                "INSERT INTO computed_sessions (asset, session, made_of, writers) "
+                f"SELECT $1, * FROM unnest({array('$2', 'date')}, {array('$3', 'text')}, {array('$4', 'text')})",
+                (asset, spaced(days), *(spaced(sessions[day][at] for day in days) for at in range(2))),
+            ),
+        ],
+    )
+
+
+def _by_session(name: str) -> str:
+    if "month" in columns_of(name):
+        return (
+            "SELECT day::date AS session, writers FROM generate_series($1::date, $2::date, '1 day') AS day "
+            f"JOIN ({_by_month(name).replace('$1', '$2')}) m ON month = date_trunc('month', day)::date"
+        )
+    return (
+        f"SELECT session, {_HASH.format(table=name)} AS writers FROM ("
+        f"SELECT session, xmin, count(*) AS rows FROM {name} WHERE session BETWEEN $1 AND $2 GROUP BY session, xmin) w "
+        "GROUP BY session"
+    )
 
 
 def _by_month(name: str) -> str:

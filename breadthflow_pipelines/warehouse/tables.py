@@ -258,6 +258,16 @@ computed_months = sa.Table(
     comment="Months whose rows were found to be what their inputs give; where neither changed, nothing is computed",
 )
 
+computed_sessions = sa.Table(
+    "computed_sessions",
+    metadata,
+    _column("asset", sa.Text(), "whose rows", primary_key=True),
+    _column("session", sa.Date(), "the exchange's own date", primary_key=True),
+    _column("made_of", sa.Text(), "hash of all that the session was computed from"),
+    _column("writers", sa.Text(), "hash of which transactions wrote how many of its rows"),
+    comment="The same as computed_months of the sessions of the newest months, for daily runs",
+)
+
 universe_medians = sa.Table(
     "universe_medians",
     metadata,

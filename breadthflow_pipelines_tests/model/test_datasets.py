@@ -32,6 +32,7 @@ INTERNAL = {
     "recomputations": "whoever changes what others follow",
     "calendar_changes": "each run that finds the calendar changed",
     "computed_months": "with each asset that keeps to what changed",
+    "computed_sessions": "with each asset that keeps to what changed",
     "source_readings": "with bars, and the command that ran them",
     "recursion_states": "with price_indicators",
     "universe_medians": "with price_indicators",

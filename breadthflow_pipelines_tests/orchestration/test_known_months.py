@@ -8,7 +8,7 @@ from breadthflow_pipelines.orchestration import known_months
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
-from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST
+from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
 
 ASKING = ("quarantined_bars", "price_indicators", "symbol_signals", "symbol_calibration")
 WHOLE = Span(FIRST, LAST, LAST)
@@ -125,11 +125,108 @@ def test_what_is_due_is_computed_though_its_rows_are_as_they_were(known: Store) 
     assert left_of(known, "price_indicators", due) == due.replace(day=1)
 
 
-def test_a_few_months_are_computed_without_asking(known: Store) -> None:
-    october, december = dt.date(2023, 10, 1), dt.date(2023, 12, 1)
-    assert left_of(known, "price_indicators", first=october) == october
-    assert left_of(known, "price_indicators", first=dt.date(2023, 9, 1)) is None
-    assert left_of(known, "price_indicators", first=december) == december
+OCTOBER, NOVEMBER, DECEMBER = (dt.date(2023, month, 1) for month in (10, 11, 12))
+LAST_BUT_ONE = max(session for session in SESSIONS if session < LAST)
+
+
+def test_of_a_few_months_the_sessions_of_the_newest_two_are_known(known: Store) -> None:
+    assert left_of(known, "price_indicators", first=dt.date(2023, 9, 1)) is None  # four months, asked by month
+    for asset in ("price_indicators", "symbol_signals", "symbol_calibration"):
+        assert left_of(known, asset, first=OCTOBER) == OCTOBER
+        assert left_of(known, asset, first=NOVEMBER) is None
+        assert left_of(known, asset, first=DECEMBER) is None
+    # Whether a bar is right is seen in those after it, so it is asked every day.
+    assert left_of(known, "quarantined_bars", first=DECEMBER) == DECEMBER
+
+
+@pytest.mark.parametrize(
+    ("asset", "by_hand", "first_left"),
+    [
+        pytest.param(
+            "price_indicators",
+            f"UPDATE price_indicators SET rsi_14 = rsi_14 WHERE session = '2023-12-05' AND security_id = {SOME}",
+            dt.date(2023, 12, 5),
+            id="a value",
+        ),
+        pytest.param(
+            "price_indicators",
+            "UPDATE universe_medians SET median_roc = 0 WHERE session = '2023-11-14'",
+            dt.date(2023, 11, 14),
+            id="what they were held against",
+        ),
+        pytest.param(
+            "symbol_signals",
+            "DELETE FROM symbol_signals WHERE session = '2023-12-05'",
+            dt.date(2023, 12, 5),
+            id="rows that are gone",
+        ),
+        pytest.param(
+            "price_indicators",
+            "UPDATE bars SET close = close WHERE session = '2023-12-04' AND security_id = 1",
+            dt.date(2023, 12, 4),
+            id="a bar",
+        ),
+        pytest.param(
+            "symbol_signals",
+            "UPDATE market_signals SET value = value WHERE rule = 'breadth_score' AND session = '2023-11-15'",
+            dt.date(2023, 11, 15),
+            id="a row that others are made of",
+        ),
+        pytest.param(
+            "symbol_calibration",
+            "UPDATE symbol_calibration SET hits = 0 WHERE month = '2023-12-01'",
+            dt.date(2023, 12, 1),
+            id="sums of a month",
+        ),
+        pytest.param(
+            "symbol_signals",
+            "UPDATE universe_members SET valid_to = valid_to WHERE valid_to IS NOT NULL",
+            NOVEMBER,
+            id="who is a member",
+        ),
+        pytest.param(
+            "price_indicators",
+            "ALTER TABLE price_indicators DROP COLUMN rsi_14; ALTER TABLE price_indicators ADD rsi_14 double precision",
+            NOVEMBER,
+            id="a column that is another one of the same name",
+        ),
+        pytest.param("price_indicators", "DELETE FROM computed_sessions", NOVEMBER, id="nothing is known"),
+        pytest.param(
+            "price_indicators",
+            "DELETE FROM computed_sessions WHERE session = '2023-11-03'",
+            dt.date(2023, 11, 3),
+            id="of one session nothing is known",
+        ),
+    ],
+)
+def test_a_change_by_hand_leaves_its_session_and_those_after_it_to_a_daily_run(
+    asset: str, by_hand: str, first_left: dt.date, known: Store
+) -> None:
+    assert left_of(known, asset, first=NOVEMBER) is None
+    known.execute(by_hand)
+    assert left_of(known, asset, first=NOVEMBER) == first_left
+
+
+def test_a_new_session_alone_is_left_to_a_daily_run(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    known.execute(f"DELETE FROM computed_sessions WHERE session = '{LAST}'")
+    assert left_of(known, "symbol_signals", first=DECEMBER) == LAST
+    due = dt.date(2023, 12, 6)
+    assert left_of(known, "symbol_signals", due, first=DECEMBER) == due
+    monkeypatch.setattr(known_months, "program", lambda: "other formulas")
+    assert left_of(known, "symbol_signals", first=DECEMBER) == DECEMBER
+
+
+def test_daily_runs_compute_new_sessions_and_make_good_what_was_changed_by_hand(
+    store: Store, one_shot: Contents
+) -> None:
+    assert store.run(last=LAST_BUT_ONE).exit_status == 0
+    store.execute("UPDATE price_indicators SET relative_strength = 0 WHERE session = '2023-12-05'")
+    assert store.daily(LAST).exit_status == 0
+    assert store.metadata("price_indicators")["computed"].startswith("2023-12-05 to ")
+    assert_same(store.contents(), one_shot)
+    assert store.daily(LAST).rows_changed == 0
+    for asset in ("price_indicators", "symbol_signals", "symbol_calibration"):
+        assert (store.metadata(asset)["computed"], store.metadata(asset)["rows_read"]) == ("nothing", 0)
 
 
 def test_of_a_month_only_the_days_that_were_computed_are_known(known: Store) -> None:
