@@ -21,7 +21,8 @@ from breadthflow_pipelines.sources.unreadable import noting_failure
 
 SMALL = 2**20  # bytes of a table; what a larger one costs is its rows
 AT_ONCE = 8 * 2**20  # bytes
-MOST_TABLES = 64  # where one of them is odd, all are read one by one
+MOST_TABLES = 64
+FEWEST = 8  # that are read together once more without others, where something is odd in one of all
 
 
 class _Plain(NamedTuple):
@@ -40,6 +41,12 @@ class Portion:
 
     numbers: list[int]
     together: Sequence[_Plain] = ()
+
+    @property
+    def halves(self) -> "list[Portion]":
+        """The same in two parts."""
+        middle = len(self.together) // 2
+        return [_portion(self.together[:middle]), _portion(self.together[middle:])]
 
     @property
     def layouts(self) -> list[Layout]:
@@ -100,8 +107,30 @@ class Portion:
         return found.with_columns(of_rows)
 
 
+def read_together(
+    reader: tree.Reader,
+    files: Iterable[tuple[int, TableFile]],
+    options: Options,
+    read: Callable[[Portion], pl.DataFrame | None],
+) -> Iterator[tuple[Portion, pl.DataFrame | None]]:
+    """All of these tables, in their order, and what ``read`` gives of each portion; None: to be read one by one."""
+    for portion in portions(reader, files, options):
+        yield from _read_in_halves(portion, read)
+
+
+def _read_in_halves(
+    portion: Portion, read: Callable[[Portion], pl.DataFrame | None]
+) -> Iterator[tuple[Portion, pl.DataFrame | None]]:
+    found = read(portion)
+    if found is None and len(portion.together) >= 2 * FEWEST:
+        for half in portion.halves:
+            yield from _read_in_halves(half, read)
+    else:
+        yield portion, found
+
+
 def portions(reader: tree.Reader, files: Iterable[tuple[int, TableFile]], options: Options) -> Iterator[Portion]:
-    """All of these tables, in their order."""
+    """All of these tables, in their order, as many together as may be."""
     gathered: list[_Plain] = []
     held = 0
     for number, file in files:
@@ -123,7 +152,7 @@ def portions(reader: tree.Reader, files: Iterable[tuple[int, TableFile]], option
         yield _portion(gathered)
 
 
-def _portion(gathered: list[_Plain]) -> Portion:
+def _portion(gathered: Sequence[_Plain]) -> Portion:
     return Portion([plain.number for plain in gathered], gathered if len(gathered) > 1 else ())
 
 

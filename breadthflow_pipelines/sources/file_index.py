@@ -14,7 +14,7 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
-from breadthflow_pipelines.sources.alike import portions
+from breadthflow_pipelines.sources.alike import Portion, read_together
 from breadthflow_pipelines.sources.layout import Layout, Options, column_index
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.stamp import stamp
@@ -100,8 +100,8 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
             if layout.own_name is not None:
                 named[number] = layout.own_name
 
-        for portion in portions(reader, enumerate(found.tables), options):
-            keys = portion.symbols_and_sessions()
+        everything = read_together(reader, enumerate(found.tables), options, Portion.symbols_and_sessions)
+        for portion, keys in everything:
             if keys is not None:
                 contents.append(_contents_of(keys))
                 for plain, account in zip(portion.together, portion.accounts, strict=True):

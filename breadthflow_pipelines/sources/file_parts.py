@@ -13,7 +13,7 @@ import polars as pl
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import parsing, tree
-from breadthflow_pipelines.sources.alike import portions
+from breadthflow_pipelines.sources.alike import Portion, read_together
 from breadthflow_pipelines.sources.file_batches import Batch, Days
 from breadthflow_pipelines.sources.file_index import Index, session_known
 from breadthflow_pipelines.sources.layout import Options
@@ -88,8 +88,7 @@ class Part:
     ) -> Iterator[pl.DataFrame]:
         frames = []
         readable = [(number, file) for number, file in self.files.items() if number not in unreadable]
-        for portion in portions(reader, readable, self.options):
-            together = portion.bars()
+        for portion, together in read_together(reader, readable, self.options, Portion.bars):
             if together is not None:
                 frames.append(self._asked(together.drop("table"), wanted, pl.col("session")))
                 continue

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.sources import alike, tree
-from breadthflow_pipelines.sources.alike import portions
+from breadthflow_pipelines.sources.alike import Portion, portions, read_together
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import READ_SCHEMA, Outcome, Reading
@@ -149,6 +149,18 @@ def test_ordinary_tables_are_read_together_and_odd_ones_alone(tmp_path: Path) ->
         (number, f"A{number}", len(DAYS)) for number in range(3)
     ]
     assert [account.lines for account in found[0].accounts] == [len(DAYS) + 1] * 3
+
+
+@pytest.mark.parametrize("odd", [[5], [0, 63], list(range(64))])
+def test_where_one_is_odd_few_are_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: list[int]) -> None:
+    for number in range(64):
+        (tmp_path / f"A{number:02}.csv").write_text(plain(number) + (ODD["a word"] if number in odd else ""))
+    with tree.Reader() as reader:
+        read = list(read_together(reader, tables(tmp_path), Options(), Portion.bars))
+    assert [number for portion, _ in read for number in portion.numbers] == list(range(64))
+    alone = [number for portion, bars in read if bars is None for number in portion.numbers]
+    assert alone == [number for number in range(64) if number // alike.FEWEST in {one // alike.FEWEST for one in odd}]
+    assert_same_alone(tmp_path, monkeypatch)
 
 
 def test_no_more_are_read_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
