@@ -35,6 +35,21 @@ class MadeMarket:
             with path.open("a") as file:
                 file.write(line)
 
+    def newest(self, directory: Path, sessions: int) -> "MadeMarket":
+        """The same symbols in another directory, with no more than so many sessions, the last one among them."""
+        days = self.sessions[-sessions:]
+        files = directory / "files"
+        files.mkdir(parents=True)
+        written = 0
+        for path in sorted(self.files.iterdir()):
+            header, *lines = path.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if line >= f"{days[0]}"]
+            written += len(kept)
+            if kept or path in self.last_lines:
+                (files / path.name).write_text(header + "".join(kept))
+        last_lines = {files / path.name: line for path, line in self.last_lines.items()}
+        return MadeMarket(files, self.universe, len(list(files.iterdir())), written, days, last_lines)
+
     def correct(self, session: dt.date) -> str:
         """Give one bar of that session another close, inside the bar; whose it was."""
         for path in sorted(self.last_lines):
