@@ -770,13 +770,25 @@ def test_digest_prints_what_would_be_sent_and_sends_nothing(ask: Ask, inbox: Inb
     assert inbox.texts == []
 
 
-@pytest.mark.parametrize("asked", [("signals",), ("symbols", "--universe", "demo", "--from", "2025-01-02")])
-def test_table_has_the_last_rows_of_what_the_machine_formats_have(ask: Ask, asked: tuple[str, ...]) -> None:
-    every = [row["signal_id"] for row in ask(*asked, "--format", "csv").rows]
-    shown = ask(*asked)
+def test_table_has_the_last_rows_of_what_the_machine_formats_have(ask: Ask) -> None:
+    every = [row["signal_id"] for row in ask("signals", "--format", "csv").rows]
+    shown = ask("signals")
     lines = [line.split() for line in shown.out.splitlines()[2:]]
     assert [line[-1] for line in lines] == every[-100:]
     assert "These are the last 100 rows; --format csv has all of them." in shown.err
+
+
+def test_table_of_members_has_the_strongest_of_the_last_sessions(ask: Ask) -> None:
+    asked = ("symbols", "--universe", "demo", "--from", "2025-01-02")
+    by_session: dict[str, list[str]] = {}
+    for row in ask(*asked, "--format", "csv").rows:
+        by_session.setdefault(row["session"], []).append(row["signal_id"])
+    *_, before, last = by_session.values()  # each from the strongest to the weakest
+    assert len(last) < 100 < len(before) + len(last)
+    shown = ask(*asked)
+    lines = [line.split() for line in shown.out.splitlines()[2:]]
+    assert [line[-1] for line in lines] == [*before[: 100 - len(last)], *last]
+    assert "These are the newest and strongest 100 rows; --format csv has all of them." in shown.err
 
 
 def test_table_of_few_rows_says_nothing_of_others(ask: Ask) -> None:

@@ -162,7 +162,7 @@ def _plain(reader: tree.Reader, number: int, file: TableFile, options: Options) 
     with noting_failure(number, failed), reader.open(file) as stream:
         text = b"" if tree.is_parquet(stream) else stream.read(SMALL + 1)
         header, _, body = text.partition(b"\n")
-        if not body or len(text) > SMALL or not delimited.is_plain(text):
+        if not body or len(text) > SMALL or not _is_plain(text):
             return None
         if not body.endswith(b"\n"):
             body += b"\n"
@@ -170,6 +170,11 @@ def _plain(reader: tree.Reader, number: int, file: TableFile, options: Options) 
         layout = Layout(names, file, options)
         return _Plain(number, names, body, body.count(b"\n"), layout) if layout.of_one_symbol else None
     return None
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether a text has nothing but ASCII, no quotation mark, and no line that ends in an unusual way."""
+    return text.isascii() and b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
 
 
 @lru_cache(maxsize=64)

@@ -257,11 +257,6 @@ class Table:
             raise UnreadableError(f"not all of its lines are accounted for: {counts}")
 
 
-def is_plain(text: bytes) -> bool:
-    """Whether a text has nothing but ASCII, no quotation mark, and no line that ends in an unusual way."""
-    return text.isascii() and b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
-
-
 def plain_rows(
     text: bytes, width: int, wanted: Sequence[int], expected: Mapping[int, pa.DataType]
 ) -> pl.DataFrame | None:
