@@ -764,7 +764,8 @@ def test_digest_prints_what_would_be_sent_and_sends_nothing(ask: Ask, inbox: Inb
     answer = ask("digest", alert_urls=inbox.url)
     assert answer.status == 0, answer.err
     first, *lines = answer.out.splitlines()
-    assert first.endswith(" is late (synthetic market)")  # the store ends in April 2026
+    # The store ends in April 2026; where slow tests ran before, some of their runs failed.
+    assert re.search(r" is late\b.*\(synthetic market\)$", first)
     assert any(line.startswith("Freshness: session ") for line in lines)
     assert lines[-1].startswith("Next: breadthflow ")
     assert inbox.texts == []
