@@ -34,6 +34,11 @@ class _Plain(NamedTuple):
     rows: int
     layout: Layout
 
+    @property
+    def account(self) -> Account:
+        """Where its lines went: all but the header are rows."""
+        return Account(lines=self.rows + 1, rows=self.rows, headers=1)
+
 
 @dataclass(frozen=True)
 class Portion:
@@ -47,19 +52,6 @@ class Portion:
         """The same in two parts."""
         middle = len(self.together) // 2
         return [_portion(self.together[:middle]), _portion(self.together[middle:])]
-
-    @property
-    def layouts(self) -> list[Layout]:
-        """The layouts of tables that are read together."""
-        return [plain.layout for plain in self.together]
-
-    @property
-    def accounts(self) -> list[Account]:
-        """Where the lines of those went: all but the header are rows."""
-        return [
-            Account(lines=plain.rows + 1, rows=plain.rows, rejected=0, blank=0, headers=1, continued=0)
-            for plain in self.together
-        ]
 
     def symbols_and_sessions(self) -> pl.DataFrame | None:
         """symbol, session and table of every row; None where the tables are to be read alone."""
@@ -83,7 +75,7 @@ class Portion:
 
     def _rows(self, wanted: Sequence[int]) -> pl.DataFrame | None:
         """All rows, where each line is one of the expected types, with a day that has come."""
-        layout, width = self.layouts[0], len(self.together[0].names)
+        layout, width = self.together[0].layout, len(self.together[0].names)
         text = b"".join(plain.body for plain in self.together)
         rows = delimited.plain_rows(text, width, wanted, layout.expected)
         if rows is None or rows.height != sum(plain.rows for plain in self.together):
@@ -97,7 +89,7 @@ class Portion:
         """The rows with the symbols and the numbers of their tables."""
         tables = pl.DataFrame(
             {
-                "symbol": [layout.symbol for layout in self.layouts],
+                "symbol": [plain.layout.symbol for plain in self.together],
                 "table": self.numbers,
                 "rows": [plain.rows for plain in self.together],
             },

@@ -104,9 +104,9 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
         for portion, keys in everything:
             if keys is not None:
                 contents.append(_contents_of(keys))
-                for plain, account in zip(portion.together, portion.accounts, strict=True):
+                for plain in portion.together:
                     found.headers.update(plain.names)
-                    note(plain.number, plain.layout, account)
+                    note(plain.number, plain.layout, plain.account)
                 continue
             for number in portion.numbers:
                 file = found.tables[number]

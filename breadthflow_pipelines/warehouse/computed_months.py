@@ -98,7 +98,7 @@ def _by_session(name: str) -> str:
     if "month" in columns_of(name):
         return (
             "SELECT day::date AS session, writers FROM generate_series($1::date, $2::date, '1 day') AS day "
-            f"JOIN ({_by_month(name).replace('$1', '$2')}) m ON month = date_trunc('month', day)::date"
+            f"JOIN ({_by_month(name, '$2')}) m ON month = date_trunc('month', day)::date"
         )
     return (
         f"SELECT session, {_HASH.format(table=name)} AS writers FROM ("
@@ -107,7 +107,7 @@ def _by_session(name: str) -> str:
     )
 
 
-def _by_month(name: str) -> str:
+def _by_month(name: str, through: str = "$1") -> str:
     month, day = "date_trunc('month', session::timestamp)::date", "session"
     if "month" in columns_of(name):
         month, day = "month", "month"
@@ -115,6 +115,6 @@ def _by_month(name: str) -> str:
     return (
         f"SELECT month, {_HASH.format(table=name)} AS writers FROM ("
         f"SELECT {month} AS month, xmin, sum(rows) AS rows FROM ("
-        f"SELECT {day}, xmin, count(*) AS rows FROM {name} WHERE {day} <= $1 GROUP BY {day}, xmin) days "
+        f"SELECT {day}, xmin, count(*) AS rows FROM {name} WHERE {day} <= {through} GROUP BY {day}, xmin) days "
         "GROUP BY 1, xmin) writers GROUP BY month"
     )

@@ -5,7 +5,7 @@ not here but made by formula_columns.py. Bars, price_indicators and symbol_signa
 key (migration 0012, docs/decisions/references.md). Reading and writing is elsewhere in this room.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
@@ -248,13 +248,18 @@ recomputations = sa.Table(
     comment="Sessions of assets to recompute because of a change below them; empty after a complete run",
 )
 
+
+def _what_is_known(of: str) -> Iterator["sa.Column[Any]"]:
+    yield _column("made_of", sa.Text(), f"hash of all that the {of} was computed from")
+    yield _column("writers", sa.Text(), "hash of which transactions wrote how many of its rows")
+
+
 computed_months = sa.Table(
     "computed_months",
     metadata,
     _column("asset", sa.Text(), "whose rows", primary_key=True),
     _column("month", sa.Date(), "first day of the month that the rows are of", primary_key=True),
-    _column("made_of", sa.Text(), "hash of all that the month was computed from"),
-    _column("writers", sa.Text(), "hash of which transactions wrote how many of its rows"),
+    *_what_is_known("month"),
     comment="Months whose rows were found to be what their inputs give; where neither changed, nothing is computed",
 )
 
@@ -263,8 +268,7 @@ computed_sessions = sa.Table(
     metadata,
     _column("asset", sa.Text(), "whose rows", primary_key=True),
     _column("session", sa.Date(), "the exchange's own date", primary_key=True),
-    _column("made_of", sa.Text(), "hash of all that the session was computed from"),
-    _column("writers", sa.Text(), "hash of which transactions wrote how many of its rows"),
+    *_what_is_known("session"),
     comment="The same as computed_months of the sessions of the newest months, for daily runs",
 )
 

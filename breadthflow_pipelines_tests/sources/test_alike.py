@@ -148,7 +148,7 @@ def test_ordinary_tables_are_read_together_and_odd_ones_alone(tmp_path: Path) ->
     assert first.group_by("table", "symbol", maintain_order=True).len().rows() == [
         (number, f"A{number}", len(DAYS)) for number in range(3)
     ]
-    assert [account.lines for account in found[0].accounts] == [len(DAYS) + 1] * 3
+    assert [table.account.lines for table in found[0].together] == [len(DAYS) + 1] * 3
 
 
 @pytest.mark.parametrize("odd", [[5], [0, 63], list(range(64))])
