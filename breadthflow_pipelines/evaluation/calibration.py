@@ -7,12 +7,15 @@ how the signals are made in signals/symbols.py, levels of rules for other univer
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from breadthflow_pipelines.evaluation.member_windows import Floats, Numbers, member_prices
+from breadthflow_pipelines.evaluation.member_windows import Floats, MemberPrices, Numbers, member_prices
+from breadthflow_pipelines.evaluation.returns import on_sessions
 from breadthflow_pipelines.model.vocabulary import (
     ACTIONS,
     BUY,
@@ -46,6 +49,7 @@ SUMS_SCHEMA = pl.Schema(
     }
 )
 SUMS = tuple(SUMS_SCHEMA)[SUMS_SCHEMA.names().index("sessions") :]
+PARTS_SCHEMA = pl.Schema({**SUMS_SCHEMA, "signalled": pl.Date()})  # the first day of the month of the signals
 
 
 def sessions_closing(
@@ -95,30 +99,67 @@ def calibration_sums(
     - sums over sessions of squares and products of signals, of the lift (hits less expected) and of relative, from
       which the errors follow: a session's rows fall and rise together.
     """
-    if signals.is_empty() or bars.is_empty():
+    if bars.is_empty():
         return SUMS_SCHEMA.to_frame()
+    last: dt.date = bars["session"].max()  # type: ignore[assignment]
     prices = member_prices(bars, sessions)
+    return added_up(calibration_parts(signals, prices, sessions, (exits[0], min(exits[1], last)), horizons))
+
+
+def added_up(parts: pl.DataFrame) -> pl.DataFrame:
+    """The sums of months of signals, PARTS_SCHEMA, as one: SUMS_SCHEMA, sorted. They are added in the months' order."""
+    key = ("universe", "month", *GROUP)
+    sums = parts.sort(*key, "signalled").group_by(key, maintain_order=True).agg(pl.col(SUMS).sum())
+    return sums.select(pl.col(name).cast(kind) for name, kind in SUMS_SCHEMA.items())
+
+
+def calibration_parts(
+    signals: pl.DataFrame,
+    prices: MemberPrices,
+    sessions: pl.DataFrame,
+    exits: tuple[dt.date, dt.date],
+    horizons: Sequence[int] = HORIZONS,
+) -> pl.DataFrame:
+    """The same by the month of the signals, too: PARTS_SCHEMA. Of other months of signals they come out alike.
+
+    So signals can be taken some whole months at a time, and ``added_up`` gives the very digits of all at once.
+
+    prices: from the first entry through the last exit. exits: the last one no later than the last bar of anybody, which
+    may lie beyond these prices.
+
+    Raises:
+        BreadthFlowError: a signal lies on a day that is not among the sessions.
+    """
+    days = sessions.filter(pl.col("session").is_between(*exits))
+    if signals.is_empty() or days.is_empty():
+        return PARTS_SCHEMA.to_frame()
     rows = (
-        signals.join(sessions.select("session", pl.col("ordinal").cast(pl.Int64)), on="session")
+        on_sessions(signals, sessions, "signals")
         .sort(MEMBER_KEY)
-        .with_columns(_tenth().over("universe", "session").alias("tenth"))
+        .with_columns(_tenth().over("universe", "session").alias("tenth"), pl.col("ordinal").cast(pl.Int64))
         .with_columns(cluster=pl.struct("universe", "session").rle_id().cast(pl.Int64))
     )
-    days = sessions.filter(pl.col("session").is_between(*exits), pl.col("ordinal") <= prices.last)
-    if days.is_empty():
-        return SUMS_SCHEMA.to_frame()
-    clusters = rows.group_by("cluster", maintain_order=True).agg(pl.col("universe", "ordinal").first())
+    clusters = rows.group_by("cluster", maintain_order=True).agg(pl.col("universe", "session", "ordinal").first())
     cluster, ordinal, security = (rows[name].to_numpy() for name in ("cluster", "ordinal", "security_id"))
     measures, months = list(_measures(rows)), days.select("ordinal", month=pl.col("session").dt.truncate("1mo"))
-    parts: list[pl.DataFrame] = []
+    groups = pl.concat([measure.named for measure in measures])
+    firsts = list(accumulate((measure.named.height for measure in measures[:-1]), initial=0))
+    closing: list[pl.DataFrame] = []
+    cells: list[_Cells] = []
     for horizon in horizons:
         closes = _Closes.of(clusters.with_columns(ordinal=pl.col("ordinal") + 1 + horizon), months, horizon)
         change = prices.changes(ordinal, security, horizon)
         told = np.flatnonzero(np.isfinite(change) & (closes.month >= 0)[cluster])
         moved = _Moved.of(change[told], cluster[told], clusters.height)
-        parts += [_summed(measure, told, moved, closes) for measure in measures]
-    summed = pl.concat(parts).select(pl.col(name).cast(kind) for name, kind in SUMS_SCHEMA.items())
-    return summed.sort("universe", "month", *GROUP)
+        before = sum(part.height for part in closing)
+        for measure, first in zip(measures, firsts, strict=True):
+            month, group, totals = _summed(measure, told, moved, closes)
+            cells.append(_Cells(before + month, first + group, totals))
+        closing.append(closes.groups)
+    month, group, totals = (np.concatenate(part, axis=-1) for part in zip(*cells, strict=True))
+    sums = pl.DataFrame(totals.T, schema=dict.fromkeys(SUMS, pl.Float64))
+    found = pl.concat([pl.concat(closing)[month], groups[group], sums], how="horizontal")
+    return found.select(pl.col(name).cast(kind) for name, kind in PARTS_SCHEMA.items())
 
 
 def calibration(sums: pl.DataFrame) -> pl.DataFrame:
@@ -184,6 +225,21 @@ class _Measure:
     code: Numbers
     confidence: Floats | None = None
 
+    @property
+    def named(self) -> pl.DataFrame:
+        """rule, grouped_by, action and bin of each group."""
+        names = ("rule", "grouped_by", "action", "bin")
+        rows = [(self.rule, self.grouped_by, *group) for group in self.groups]
+        return pl.DataFrame(rows, schema={name: SUMS_SCHEMA[name] for name in names}, orient="row")
+
+
+class _Cells(NamedTuple):
+    """Sums of months and groups, those that have any signals: which month and group each is of, and SUMS by cell."""
+
+    month: Numbers
+    group: Numbers
+    totals: Floats
+
 
 def _measures(rows: pl.DataFrame) -> Iterator[_Measure]:
     action = rows["action"].replace_strict({name: i for i, name in enumerate(ACTIONS)}, return_dtype=pl.Int64)
@@ -233,7 +289,7 @@ class _Moved:
 class _Closes:
     """In which month the windows of each session (cluster) close.
 
-    groups: universe, month, horizon. month: by cluster, which of them it belongs to; -1: none that is asked for.
+    groups: universe, month, signalled, horizon. month: by cluster, which of them it belongs to; -1: none of them.
     """
 
     groups: pl.DataFrame
@@ -241,15 +297,17 @@ class _Closes:
 
     @staticmethod
     def of(exits: pl.DataFrame, months: pl.DataFrame, horizon: int) -> "_Closes":
-        """exits: universe and ordinal of each cluster's exit, in order. months: ordinal, month, of those asked for."""
-        placed = exits.join(months, on="ordinal", how="left", maintain_order="left").select("universe", "month")
-        groups = placed.drop_nulls("month").unique().sort("universe", "month").with_row_index("place")
-        found = placed.join(groups, on=["universe", "month"], how="left", maintain_order="left")["place"]
-        wanted = groups.select("universe", "month", horizon=pl.lit(horizon, pl.Int32))
+        """exits: universe and session of each cluster, and ordinal of its exit, in order. months: ordinal, month."""
+        key = ("universe", "month", "signalled")
+        placed = exits.with_columns(signalled=pl.col("session").dt.truncate("1mo"))
+        placed = placed.join(months, on="ordinal", how="left", maintain_order="left").select(key)
+        groups = placed.drop_nulls("month").unique().sort(key).with_row_index("place")
+        found = placed.join(groups, on=key, how="left", maintain_order="left")["place"]
+        wanted = groups.select(*key, horizon=pl.lit(horizon, pl.Int32))
         return _Closes(wanted, found.cast(pl.Int64).fill_null(-1).to_numpy())
 
 
-def _summed(measure: _Measure, told: Numbers, moved: _Moved, closes: _Closes) -> pl.DataFrame:
+def _summed(measure: _Measure, told: Numbers, moved: _Moved, closes: _Closes) -> _Cells:
     """The sums of one measure and horizon: by session first, then by month. told: of which signals moved tells."""
     code = measure.code[told]
     among = np.flatnonzero(code >= 0) if (code < 0).any() else slice(None)
@@ -276,13 +334,7 @@ def _summed(measure: _Measure, told: Numbers, moved: _Moved, closes: _Closes) ->
     counted = closes.month >= 0
     target = (closes.month[counted][:, None] * width + np.arange(width)).ravel()
     size = closes.groups.height * width
-    totals = np.stack([np.bincount(target, matrix[counted].ravel(), size) for matrix in by_session])
+    totals: Floats = np.stack([np.bincount(target, matrix[counted].ravel(), size) for matrix in by_session])
     some = np.flatnonzero(totals[SUMS.index("signals")])
     month, group = np.divmod(some, width)
-    named = pl.DataFrame(
-        [(measure.rule, measure.grouped_by, *names) for names in measure.groups],
-        schema={name: SUMS_SCHEMA[name] for name in ("rule", "grouped_by", "action", "bin")},
-        orient="row",
-    )
-    added_up = pl.DataFrame(totals[:, some].T, schema=dict.fromkeys(SUMS, pl.Float64))
-    return pl.concat([closes.groups[month], named[group], added_up], how="horizontal")
+    return _Cells(month, group, totals[:, some])

@@ -5,6 +5,7 @@ calibration.py.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +19,18 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class MemberPrices:
-    """Closes by session (rows, from the ordinal ``first`` on) and security (columns, in the order of ``securities``).
-
-    last_bar: by session and security, the row of the last bar through that session, -1 before the first.
-    """
+    """Closes by session (rows, from the ordinal ``first`` on) and security (columns, as ``securities`` says)."""
 
     first: int
     securities: Numbers
     close: Floats
     adjusted: Floats
-    last_bar: Numbers
 
-    @property
-    def last(self) -> int:
-        """The ordinal of the last session that has a bar."""
-        return self.first + len(self.close) - 1
+    @cached_property
+    def last_bar(self) -> npt.NDArray[np.int32]:
+        """By session and security, the row of the last bar through that session, -1 before the first."""
+        rows = np.where(np.isfinite(self.close), np.arange(len(self.close), dtype=np.int32)[:, None], np.int32(-1))
+        return np.maximum.accumulate(rows, axis=0)
 
     def changes(self, ordinal: Numbers, security: Numbers, horizon: int) -> Floats:
         """The return of each security after each session, a fraction; nan where it cannot be told.
@@ -53,21 +51,38 @@ class MemberPrices:
         found[told] = np.where(np.isfinite(total), total, price) - 1
         return found
 
+    def followed_by(self, later: "MemberPrices", first: int) -> "MemberPrices":
+        """This table from the ordinal ``first`` on, and then the next one, which begins where this ends."""
+        kept = slice(max(0, first - self.first), None)
+        return MemberPrices(
+            max(first, self.first),
+            self.securities,
+            np.concatenate([self.close[kept], later.close]),
+            np.concatenate([self.adjusted[kept], later.adjusted]),
+        )
 
-def member_prices(bars: pl.DataFrame, sessions: pl.DataFrame) -> MemberPrices:
+
+def member_prices(
+    bars: pl.DataFrame,
+    sessions: pl.DataFrame,
+    securities: Numbers | None = None,
+    through: tuple[int, int] | None = None,
+) -> MemberPrices:
     """The table of these bars.
 
-    bars: security_id, session, close, close_adjusted (or null), at least one. sessions: session, ordinal.
+    bars: security_id, session, close, close_adjusted (or null). sessions: session, ordinal. securities: the columns, in
+    order, all of the bars' among them; through: the ordinals of the first and the last row. Without these two it has
+    what there are bars of, at least one.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
     """
     placed = on_sessions(bars, sessions, "bars")
     ordinal, security = placed["ordinal"].to_numpy().astype(np.int64), placed["security_id"].to_numpy()
-    first, securities = int(ordinal.min()), np.unique(security)
-    at = (ordinal - first, np.searchsorted(securities, security))
-    close = np.full((int(ordinal.max()) - first + 1, len(securities)), np.nan)
+    first, last = through or (int(ordinal.min()), int(ordinal.max()))
+    columns = np.unique(security) if securities is None else securities
+    at = (ordinal - first, np.searchsorted(columns, security))
+    close = np.full((last - first + 1, len(columns)), np.nan)
     adjusted = close.copy()
     close[at], adjusted[at] = placed["close"].to_numpy(), placed["close_adjusted"].cast(pl.Float64).to_numpy()
-    rows = np.where(np.isfinite(close), np.arange(len(close))[:, None], -1)
-    return MemberPrices(first, securities, close, adjusted, np.maximum.accumulate(rows, axis=0))
+    return MemberPrices(first, columns, close, adjusted)

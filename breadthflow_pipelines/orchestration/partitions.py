@@ -69,6 +69,14 @@ class Span:
             if not self.is_empty
         ]
 
+    @property
+    def by_month(self) -> list[Days]:
+        """The span cut by calendar month."""
+        firsts = [_first_day(month) for month in self.months]
+        return [
+            Days(max(self.start, first), min(self.end, _next_month(first) - dt.timedelta(days=1))) for first in firsts
+        ]
+
     def pieces(self, securities: int) -> list[Days]:
         """The years, or parts of years of equal length where so many securities have more than PIECE_BARS in one."""
         months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= PIECE_BARS), 1)

@@ -124,7 +124,7 @@ def test_signals_that_a_run_of_their_month_changes_are_followed_a_year_on(prepar
 def test_pieces_of_any_size_give_the_same_rows(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     before = filled.contents()
     filled.execute("DELETE FROM symbol_calibration")
-    monkeypatch.setattr(symbol_calibration, "PIECE_BARS", 1)  # a month at a time
+    monkeypatch.setattr(symbol_calibration, "PIECE_SIGNALS", 1)  # a month at a time
     assert filled.run().trouble is None
     assert_same(filled.contents(), before)
 

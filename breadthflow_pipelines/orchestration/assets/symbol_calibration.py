@@ -4,8 +4,9 @@ The mathematics is in evaluation/.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import NamedTuple
 
 import dagster as dg
@@ -13,16 +14,24 @@ import polars as pl
 
 from breadthflow_pipelines.contracts import calibration as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.evaluation.calibration import calibration, calibration_sums, sessions_closing
+from breadthflow_pipelines.evaluation.calibration import (
+    PARTS_SCHEMA,
+    added_up,
+    calibration,
+    calibration_parts,
+    sessions_closing,
+)
 from breadthflow_pipelines.evaluation.family import SYMBOL_FAMILY
+from breadthflow_pipelines.evaluation.member_windows import MemberPrices, member_prices
 from breadthflow_pipelines.evaluation.symbol_record import judged
 from breadthflow_pipelines.evaluation.symbol_record import symbol_records as records_of_symbols
 from breadthflow_pipelines.model.vocabulary import HORIZONS, RECORD_HORIZON, VERDICTS
+from breadthflow_pipelines.observability.memory import give_back
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.holds import refuse_held
 from breadthflow_pipelines.orchestration.overlap import overlapped
-from breadthflow_pipelines.orchestration.partitions import SESSIONS_OF_A_MONTH, Span, span_of
+from breadthflow_pipelines.orchestration.partitions import Days, Span, span_of
 from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope, with_pending_changes
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
@@ -33,8 +42,7 @@ from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-PIECE_BARS = 400_000  # of all securities at a time: some 300 MB; of a month at a time it takes four times as long
-_LOOK_BACK = max(HORIZONS) // SESSIONS_OF_A_MONTH + 1  # months before the exits that a piece needs, too
+PIECE_SIGNALS = 300_000  # at a time, of months that stay whole: some 150 MB, and a year of closes
 _REACH = Reach(sessions=max(HORIZONS) + 1)  # a signal is followed from the session after it
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
@@ -86,83 +94,100 @@ def symbol_calibration(context: dg.AssetExecutionContext, market: Market) -> dg.
 
 
 class _Piece(NamedTuple):
-    """First and last day of some whole months, and what the sums of windows that close in them are made of."""
+    """Signals of some whole months, those that are followed; and closes from the first entry to the last exit."""
 
-    first: dt.date
-    last: dt.date
     signals: pl.DataFrame
-    bars: pl.DataFrame
+    prices: MemberPrices
 
 
 def _add_up(market: Market, scope: Scope) -> Merged:
     """The sums of all months that the scope touches; months are made whole, for their sums are."""
-    merged, calendar = NOTHING, market.calendar.frame()
+    if scope.left.is_empty:
+        return NOTHING
+    span, calendar = scope.left.of_whole_months(), market.calendar.frame()
+    followed = sessions_closing(calendar, span.days)
+    last = calibration_store.last_close(market.store, followed[0][0], span.end) if followed else None
+    parts = [PARTS_SCHEMA.to_frame()]
+    if last is not None:
+        exits = (span.start, last)
+        pieces = _pieces(market, [Days(*stretch) for stretch in followed if stretch[0] <= last])
+
+        def summed(piece: _Piece) -> pl.DataFrame:
+            return calibration_parts(piece.signals, piece.prices, calendar, exits)
+
+        for part in overlapped(_read(market, pieces, last), summed):
+            parts.append(part)
+            done = len(parts) - 1
+            advance("symbol calibration", done / len(pieces), f"signals through {pieces[done - 1][-1].end}")
+            give_back()
+    sums = require(contracts.SUMS, added_up(pl.concat(parts)))
     held = {universe: session.replace(day=1) for universe, session in scope.holds.first_sessions.items()}
-    held_from = pl.col("universe").replace_strict(held, default=dt.date.max, return_dtype=pl.Date)
-
-    def summed(piece: _Piece) -> tuple[dt.date, Merged]:
-        months = (piece.first, piece.last)
-        sums = require(contracts.SUMS, calibration_sums(piece.signals, piece.bars, calendar, months))
-        if held:
-            sums = sums.filter(pl.col("month") < held_from)
-        return piece.last, calibration_store.record_sums(market.store, sums, *months, held)
-
-    for last, stored in overlapped(_read(market, scope.left, calendar), summed):
-        merged += stored
-        advance("symbol calibration", _share(scope.left, last), f"through {min(last, scope.left.end)}")
-    return merged
+    if held:
+        held_from = pl.col("universe").replace_strict(held, default=dt.date.max, return_dtype=pl.Date)
+        sums = sums.filter(pl.col("month") < held_from)
+    return calibration_store.record_sums(market.store, sums, *span.days, held)
 
 
-def _read(market: Market, span: Span, calendar: pl.DataFrame) -> Iterator[_Piece]:
-    """Piece by piece. Each row is read once, though it may enter the sums of a year of months."""
-    pieces = list(_pieces(span.of_whole_months(), security_store.how_many(market.store)))
-    closes = _Moving(lambda start, end: calibration_store.closes(market.store, start, end))
-    signals = _Moving(lambda start, end: calibration_store.signals(market.store, VOTE_COLUMNS, [(start, end)]))
-    for first, last in pieces:
-        stretches = sessions_closing(calendar, (first, last))
-        if not stretches:
-            continue
-        if len(pieces) == 1:  # no other piece needs what lies between the stretches
-            with ThreadPoolExecutor() as beside:
-                priced = beside.submit(closes.between, stretches[0][0], last)
-                spoken = calibration_store.signals(market.store, VOTE_COLUMNS, stretches)
-            yield _Piece(first, last, spoken, priced.result())
-            continue
-        within = pl.any_horizontal(pl.col("session").is_between(*stretch) for stretch in stretches)
-        spoken = signals.between(stretches[0][0], stretches[-1][1]).filter(within)
-        yield _Piece(first, last, spoken, closes.between(stretches[0][0], last))
+def _read(market: Market, pieces: Sequence[Sequence[Days]], last: dt.date) -> Iterator[_Piece]:
+    """Piece by piece. last: the last session with a bar of anybody."""
+    closes = _Closes(market, last)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        for stretches in pieces:
+            prices = beside.submit(closes.of, stretches[0].start, stretches[-1].end)
+            yield _Piece(calibration_store.signals(market.store, VOTE_COLUMNS, stretches), prices.result())
 
 
-class _Moving:
-    """The rows of a stretch of days that moves on: what it still covers is kept, and only the rest is read."""
+class _Closes:
+    """The closes that windows need, as one moves on: each is read once, in stretches that end with a half-year.
 
-    def __init__(self, read: Callable[[dt.date, dt.date], pl.DataFrame]) -> None:
-        self._read = read
-        self._rows: pl.DataFrame | None = None
-        self._through = dt.date.min
+    The store has bars by year, not by session: for each stretch it looks through the bars of its year.
+    """
 
-    def between(self, start: dt.date, end: dt.date) -> pl.DataFrame:
-        """The rows from start through end; neither lies before that of the call before."""
-        rest = self._read(max(start, self._through + dt.timedelta(days=1)), end)
-        if self._rows is not None:
-            rest = pl.concat([self._rows.filter(pl.col("session") >= start), rest])
-        self._rows, self._through = rest, end
-        return rest
+    def __init__(self, market: Market, last: dt.date) -> None:
+        self._market, self._last = market, last
+        self._calendar = market.calendar.frame()
+        self._members = security_store.members(market.store)["security_id"].unique().sort().to_numpy()
+        self._prices: MemberPrices | None = None
+        self._through: dt.date | None = None
+
+    def of(self, first: dt.date, last: dt.date) -> MemberPrices:
+        """From a session through the last exit of another one; neither lies before that of the call before."""
+        ahead = self._market.calendar.between(last, self._last)[: max(HORIZONS) + 2]
+        through = ahead[-1] if ahead else self._last
+        if self._prices is None or self._through is None:
+            self._prices, self._through = self._stretch(first)
+        while self._through < through:
+            later, self._through = self._stretch(self._through + dt.timedelta(days=1))
+            self._prices = self._prices.followed_by(later, self._ordinal(first))
+        return self._prices
+
+    def _stretch(self, start: dt.date) -> tuple[MemberPrices, dt.date]:
+        """The closes from a day through the end of its half-year, and what day that is."""
+        end = min(dt.date(start.year, 6, 30) if start.month <= 6 else dt.date(start.year, 12, 31), self._last)
+        rows = (self._ordinal(start), self._ordinal(end + dt.timedelta(days=1)) - 1)
+        closes = calibration_store.closes(self._market.store, start, end)
+        return member_prices(closes, self._calendar, self._members, rows), end
+
+    def _ordinal(self, day: dt.date) -> int:
+        """Of the first session from a day on."""
+        return int(self._calendar["session"].search_sorted(day))
 
 
-def _pieces(span: Span, securities: int) -> Iterator[tuple[dt.date, dt.date]]:
-    """First and last day of as many whole months at a time as fit into PIECE_BARS, with what lies before them."""
-    if span.is_empty:
-        return
-    size = max(1, PIECE_BARS // (max(1, securities) * SESSIONS_OF_A_MONTH) - _LOOK_BACK)
-    months = [dt.date.fromisoformat(f"{month}-01") for month in span.months]
-    for i in range(0, len(months), size):
-        part = months[i : i + size]
-        yield part[0], Span(part[0], part[-1], span.through).of_whole_months().end
-
-
-def _share(span: Span, day: dt.date) -> float:
-    return min(1.0, ((day - span.start).days + 1) / ((span.end - span.start).days + 1))
+def _pieces(market: Market, followed: Sequence[Days]) -> list[list[Days]]:
+    """These stretches of days cut by whole months, at least one, and as many of them as have PIECE_SIGNALS."""
+    parts = [part for stretch in followed for part in Span(*stretch, stretch.end).by_month]
+    securities = security_store.how_many(market.store)
+    pieces: list[list[Days]] = []
+    size = 0
+    for _, same_month in groupby(parts, lambda part: part.start.replace(day=1)):
+        of_month = list(same_month)
+        signals = securities * sum(len(market.calendar.between(*part)) for part in of_month)
+        if not pieces or size + signals > PIECE_SIGNALS:
+            pieces.append([])
+            size = 0
+        pieces[-1] += of_month
+        size += signals
+    return pieces
 
 
 @stored_asset(
