@@ -1,7 +1,12 @@
-"""Moments that people ask for: how one is written, and what is refused. When sessions close is in sessions.py."""
+"""Days and moments that people ask for: how a moment is written, and what is refused. Sessions are in sessions.py.
+
+Commands that read load this and start fast: sessions.py brings polars along.
+"""
 
 import datetime as dt
 import re
+
+from breadthflow_pipelines.errors import RequestError
 
 # Not all that fromisoformat takes: it reads 1712010400000, milliseconds since 1970, as a day of 1712.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([+-]\d\d:?\d\d|Z)?)?", re.ASCII)
@@ -23,6 +28,16 @@ def utc_moment(asked: str | dt.datetime) -> dt.datetime:
     if moment > dt.datetime.now(dt.UTC):
         raise ValueError(f"{asked} lies in the future")
     return moment
+
+
+def check_days(first: dt.date | None, last: dt.date | None) -> None:
+    """Refuse a range that ends before it begins; None is an open end.
+
+    Raises:
+        RequestError: it does.
+    """
+    if first is not None and last is not None and last < first:
+        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
 
 
 def _parsed(text: str) -> dt.datetime:

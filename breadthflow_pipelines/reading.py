@@ -11,9 +11,9 @@ import polars as pl
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
-from breadthflow_pipelines.moments import utc_moment
+from breadthflow_pipelines.moments import check_days, utc_moment
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.signals.asked import check_days, check_horizon, check_rule
+from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import frame_listing
 from breadthflow_pipelines.warehouse.database import open_database
 

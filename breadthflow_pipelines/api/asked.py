@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from breadthflow_pipelines.model.vocabulary import HORIZONS, Action, State, Status
-from breadthflow_pipelines.moments import utc_moment
+from breadthflow_pipelines.moments import check_days, utc_moment
 
 USUAL_ROWS, MOST_ROWS = 1000, 5000
 
@@ -62,8 +62,7 @@ class OfDays(Paged):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.start is not None and self.end is not None and self.end < self.start:
-            raise ValueError(f"the range ends on {self.end}, before it begins on {self.start}")
+        check_days(self.start, self.end)
         return self
 
 

@@ -12,8 +12,7 @@ import typer
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
-from breadthflow_pipelines.moments import utc_moment
-from breadthflow_pipelines.signals.asked import check_days
+from breadthflow_pipelines.moments import check_days, utc_moment
 from breadthflow_pipelines.spelling import did_you_mean
 
 

@@ -358,6 +358,12 @@ def test_a_moment_that_is_none_is_refused_by_its_name_and_a_day_is_its_midnight(
     assert (early.status_code, early.json()["detail"][:26]) == (400, "At 2020-01-01 00:00:00 UTC")
 
 
+def test_a_range_that_ends_before_it_begins_is_refused_as_everywhere(viewer: TestClient) -> None:
+    found = viewer.get("/v1/signals?from=2023-02-02&to=2023-02-01")
+    assert found.status_code == 400
+    assert found.json()["detail"] == "The range ends on 2023-02-01, before it begins on 2023-02-02."
+
+
 @pytest.mark.parametrize("what", ["signals", "outcomes", "accuracy", "backtests"])
 def test_a_rule_that_does_not_exist_is_refused(viewer: TestClient, what: str) -> None:
     found = viewer.get(f"/v1/{what}?rule=nope")
