@@ -11,8 +11,9 @@ import polars as pl
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL
+from breadthflow_pipelines.moments import check_days, utc_moment
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.signals.asked import check_days, check_horizon, check_rule
+from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import frame_listing
 from breadthflow_pipelines.warehouse.database import open_database
 
@@ -302,9 +303,9 @@ def _day(day: Day) -> dt.date | None:
 
 
 def _moment(moment: Moment) -> dt.datetime | None:
-    if isinstance(moment, str):
-        try:
-            moment = dt.datetime.fromisoformat(moment)
-        except ValueError:
-            raise RequestError(f"{moment} is not a moment; write it as 2024-03-01T22:00-05:00.") from None
-    return moment.replace(tzinfo=dt.UTC) if moment is not None and moment.tzinfo is None else moment
+    if moment is None:
+        return None
+    try:
+        return utc_moment(moment)
+    except ValueError as error:
+        raise RequestError(f"as_of cannot be used: {error}.") from None

@@ -20,6 +20,7 @@ import polars as pl
 
 from breadthflow_pipelines.calendar_file import CLOSED, OPEN, Change, read_changes, refused
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.moments import check_days
 
 NEW_YORK = "XNYS"
 FIRST_YEAR = 1950  # of other exchanges: earlier rules exist, earlier data does not
@@ -100,9 +101,8 @@ def check_within_history(first: dt.date, last: dt.date, start: dt.date, calendar
     Raises:
         RequestError: it is empty, begins before history does, or has no session that has closed.
     """
+    check_days(first, last)
     closed = calendar.last_closed()
-    if last < first:
-        raise RequestError(f"The range ends on {last}, before it begins on {first}.")
     if first < start:
         raise RequestError(
             f"{first} lies before the first month of history, {start:%Y-%m}; set BREADTHFLOW_START={first:%Y-%m}."

@@ -640,7 +640,7 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["explain", "demo:AAPL:2026-04-13"], {}, 2, "through 2026-04-10, and none on 2026-04-13"),
         (["explain", "demo:AAPL:2026-04-05"], {}, 2, "No member of demo has a signal on 2026-04-05; it may be no"),
         (["explain", "demo:AAPL:2026-04-31"], {}, 2, "is universe:symbol:session, as in sp500:AAPL:2024-03-01"),
-        (["breadth", "--universe", "demo", "--as-of", "yesterday"], {}, 2, "write it as 2024-03-01T22:00"),
+        (["breadth", "--universe", "demo", "--as-of", "yesterday"], {}, 2, "--as-of cannot be used: yesterday is not"),
         (["breadth", "--universe", "demo", "--as-of", "2999-01-01"], {}, 2, "lies in the future"),
         (["breadth", "--universe", "nope", "--as-of", "2020-01-01"], {}, 2, "Universe nope is unknown"),
         (["release", "NOPE", "2026-03-02", "--reason", "x"], {}, 2, "Nobody was called NOPE on 2026-03-02"),

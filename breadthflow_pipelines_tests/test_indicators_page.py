@@ -1,6 +1,5 @@
 """docs/indicators.md is what the code says, complete and in order, and its examples are what real data gives."""
 
-import importlib.util
 import json
 import math
 import re
@@ -15,6 +14,7 @@ from breadthflow_pipelines.indicators.score import COMPONENTS
 from breadthflow_pipelines.indicators.technical import TECHNICAL_COLUMNS
 from breadthflow_pipelines.signals.rules import CALIBRATED, RULES
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES
+from breadthflow_pipelines_tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "indicators.md").read_text()
@@ -37,13 +37,7 @@ UNTOLD = {
 
 @pytest.fixture(scope="module")
 def make_indicators() -> ModuleType:
-    """The script, which belongs to no package."""
-    spec = importlib.util.spec_from_file_location("make_indicators", ROOT / "docs" / "make_indicators.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("make_indicators")
 
 
 def section(title: str) -> str:

@@ -191,7 +191,8 @@ def test_signals_have_the_record_of_then_wherever_they_are_read(stored: Database
         ({"universe": "small", "start": "May"}, "May is not a day; write it as 2024-03-01"),
         ({"universe": "small", "start": "2030-01-01"}, "the store holds 2022-01-03 through 2022-06-01"),
         ({"universe": "small", "segment": "Energy"}, "has no segment Energy; there are: ALL"),
-        ({"universe": "small", "as_of": "then"}, "then is not a moment"),
+        ({"universe": "small", "as_of": "then"}, "as_of cannot be used: then is not a moment; write it as 2024-03-01"),
+        ({"universe": "small", "as_of": "2999-01-01"}, "2999-01-01 lies in the future"),
         ({"universe": "small", "as_of": "2020-01-01"}, "At 2020-01-01 00:00:00 UTC no such breadth"),
     ],
 )

@@ -1,6 +1,5 @@
 """docs/record.md is what its figures say; that these are what real data gives is tested in e2e/test_market_data.py."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -8,19 +7,14 @@ import pytest
 
 from breadthflow_pipelines.evaluation.family import FAMILY, SYMBOL_FAMILY
 from breadthflow_pipelines.model.vocabulary import HORIZONS
+from breadthflow_pipelines_tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def make_record() -> ModuleType:
-    """The script, which belongs to no package."""
-    spec = importlib.util.spec_from_file_location("make_record", ROOT / "docs" / "make_record.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("make_record")
 
 
 def test_the_page_is_what_the_figures_say(make_record: ModuleType) -> None:

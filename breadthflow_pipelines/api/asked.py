@@ -8,11 +8,11 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from breadthflow_pipelines.model.vocabulary import HORIZONS, Action, State, Status
+from breadthflow_pipelines.moments import check_days, utc_moment
 
 USUAL_ROWS, MOST_ROWS = 1000, 5000
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([ +-]\d\d:?\d\d|Z)?", re.ASCII)
 _UNCODED_PLUS = re.compile(r" (?=\d\d:?\d\d$)")  # what a plus that was not encoded becomes in an address
 
 
@@ -26,17 +26,7 @@ def _day(value: Any) -> Any:
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if not _MOMENT.fullmatch(value):
-        raise ValueError("write it as 2024-03-01T22:00Z or 2024-03-01T22:00-05:00")
-    text = value[:11] + _UNCODED_PLUS.sub("+", value[11:])
-    moment = dt.datetime.fromisoformat(text)
-    try:
-        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    except OverflowError:
-        raise ValueError("in UTC it lies outside the years 1 to 9999") from None
-    if moment > dt.datetime.now(dt.UTC):
-        raise ValueError("it lies in the future")
-    return moment
+    return utc_moment(value[:11] + _UNCODED_PLUS.sub("+", value[11:]))
 
 
 Day = Annotated[dt.date, BeforeValidator(_day)]
@@ -72,8 +62,7 @@ class OfDays(Paged):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.start is not None and self.end is not None and self.end < self.start:
-            raise ValueError(f"the range ends on {self.end}, before it begins on {self.start}")
+        check_days(self.start, self.end)
         return self
 
 

@@ -12,7 +12,7 @@ import typer
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
-from breadthflow_pipelines.signals.asked import check_days
+from breadthflow_pipelines.moments import check_days, utc_moment
 from breadthflow_pipelines.spelling import did_you_mean
 
 
@@ -74,15 +74,9 @@ def moment_of(text: str | None) -> dt.datetime | None:
     if text is None:
         return None
     try:
-        moment = dt.datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        raise RequestError(
-            f"--as-of {text} is not a moment; write it as 2024-03-01T22:00 or 2024-03-01T22:00-05:00."
-        ) from None
-    if moment > dt.datetime.now(dt.UTC):
-        raise RequestError(f"--as-of {moment:%Y-%m-%d %H:%M} UTC lies in the future.")
-    return moment
+        return utc_moment(text)
+    except ValueError as error:
+        raise RequestError(f"--as-of cannot be used: {error}.") from None
 
 
 def as_known_at(moment: dt.datetime | None) -> str:

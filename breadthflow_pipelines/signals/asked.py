@@ -1,9 +1,7 @@
-"""Names of rules, horizons and days that people ask for: what does not exist is refused, with what does.
+"""Names of rules and horizons that people ask for: what does not exist is refused, with what does.
 
 Loads the rules where a name is to be looked up: commands that ask for none start without them.
 """
-
-import datetime as dt
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import HORIZONS
@@ -31,13 +29,3 @@ def check_horizon(horizon: int | None) -> None:
     """
     if horizon is not None and horizon not in HORIZONS:
         raise RequestError(f"No horizon has {horizon} sessions; there are: {', '.join(map(str, HORIZONS))}.")
-
-
-def check_days(first: dt.date | None, last: dt.date | None) -> None:
-    """Refuse a range that ends before it begins; None is an open end.
-
-    Raises:
-        RequestError: it does.
-    """
-    if first is not None and last is not None and last < first:
-        raise RequestError(f"The range ends on {last}, before it begins on {first}.")

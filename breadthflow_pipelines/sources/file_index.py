@@ -103,7 +103,7 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
         everything = read_together(reader, enumerate(found.tables), options, Portion.symbols_and_sessions)
         for portion, keys in everything:
             if keys is not None:
-                contents.append(_contents_of(keys))
+                contents.append(_contents_of_several(keys))
                 for plain in portion.together:
                     found.headers.update(plain.names)
                     note(plain.number, plain.layout, plain.account)
@@ -113,7 +113,7 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
                 with noting_failure(number, found.unusable), reader.open(file) as stream:
                     table = Table(stream, file, options)
                     found.headers.update(table.names)
-                    contents.append(_contents(number, table))
+                    contents.append(_contents_of_one(number, table))
                     note(number, table.layout, table.account)
     _check_columns(found, path, options)
     found.unusable.update(_ambiguous_names({number: found.tables[number] for number in named}, named))
@@ -183,7 +183,7 @@ def _nothing_usable(found: Index, path: Path) -> str:
     return f"None of the {len(others) + 1} file(s) in {where} can be read. {first.removeprefix(f'{where}/')}."
 
 
-def _contents(number: int, table: Table) -> pl.DataFrame:
+def _contents_of_one(number: int, table: Table) -> pl.DataFrame:
     """The rows of one table in Index.contents; rows without a date count in the year of its last session."""
     day = session_known()
     blocks = [
@@ -202,32 +202,26 @@ def _contents(number: int, table: Table) -> pl.DataFrame:
         unread = table.layout.unread_day
         raise UnreadableError(f"not a single date can be read in it{f', as in {unread}' if unread else ''}")
     by_column = table.layout.by_column
-    return found.select(
-        table=pl.lit(number, pl.Int64),
-        written="written" if by_column else pl.lit(None, pl.String),
-        symbol=parsing.spelled_column("written") if by_column else "written",
-        year=pl.col("year").fill_null(reach.year),
-        first="first",
-        last="last",
-        rows=pl.col("rows").cast(pl.Int64),
-        reach=pl.lit(reach),
+    return _contents(
+        found.with_columns(
+            table=number,
+            written="written" if by_column else None,
+            symbol=parsing.spelled_column("written") if by_column else "written",
+            year=pl.col("year").fill_null(reach.year),
+            reach=reach,
+        )
     )
 
 
-def _contents_of(keys: pl.DataFrame) -> pl.DataFrame:
+def _contents_of_several(keys: pl.DataFrame) -> pl.DataFrame:
     """The same of tables that were read together. keys: symbol, session, table; each session is known, and has come."""
     day = pl.col("session")
     found = keys.group_by("table", "symbol", year=day.dt.year()).agg(first=day.min(), last=day.max(), rows=pl.len())
-    return found.sort("table", "year").select(
-        "table",
-        written=pl.lit(None, pl.String),
-        symbol="symbol",
-        year="year",
-        first="first",
-        last="last",
-        rows=pl.col("rows").cast(pl.Int64),
-        reach=pl.col("last").max().over("table"),
-    )
+    return _contents(found.sort("table", "year").with_columns(written=None, reach=pl.col("last").max().over("table")))
+
+
+def _contents(found: pl.DataFrame) -> pl.DataFrame:
+    return found.select(_CONTENTS.names()).cast(_CONTENTS)
 
 
 def _clashes(contents: pl.DataFrame) -> dict[str, str]:

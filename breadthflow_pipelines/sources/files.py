@@ -17,8 +17,8 @@ from breadthflow_pipelines.sources.file_batches import batches
 from breadthflow_pipelines.sources.file_index import Index, remembered_index
 from breadthflow_pipelines.sources.file_parts import Part, no_symbol
 from breadthflow_pipelines.sources.layout import Options
+from breadthflow_pipelines.sources.listing import members_by_bars, securities_of
 from breadthflow_pipelines.sources.protocol import (
-    MEMBER_SCHEMA,
     READ_SCHEMA,
     Chunk,
     Description,
@@ -28,9 +28,6 @@ from breadthflow_pipelines.sources.protocol import (
 )
 from breadthflow_pipelines.sources.stamp import stamp
 from breadthflow_pipelines.sources.tree import TableFile
-from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
-
-STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
 
 
 class Files:
@@ -87,35 +84,11 @@ class Files:
 
     def securities(self) -> pl.DataFrame:
         """One row per symbol, sorted, valid without limits, the symbol as its key; name and sector as far as known."""
-        known = read_instruments(self.instruments) if self.instruments else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
-        return (
-            self._symbols.to_frame("symbol")
-            .join(known, on="symbol", how="left", maintain_order="left")
-            .select(
-                pl.col("symbol").alias("source_key"),
-                "symbol",
-                pl.lit(None, pl.Date).alias("valid_from"),
-                pl.lit(None, pl.Date).alias("valid_to"),
-                "name",
-                "sector",
-            )
-        )
+        return securities_of(self._symbols, self.instruments)
 
     def members(self) -> pl.DataFrame:
         """Universe ``all``: each symbol from its first bar until the day after its last; open if that is recent."""
-        spans = self._index.contents.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
-        gone = pl.col("last") < pl.col("last").max() - STILL_LISTED
-        return (
-            spans.drop_nulls()
-            .select(
-                pl.lit("all").alias("universe"),
-                "symbol",
-                pl.col("first").alias("valid_from"),
-                pl.when(gone).then(pl.col("last").dt.offset_by("1d")).alias("valid_to"),
-            )
-            .cast(MEMBER_SCHEMA)
-            .sort("symbol")
-        )
+        return members_by_bars(self._index.contents)
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
         """Bars as Source.bars says; a last chunk without bars settles the symbols that gave none, and names problems.

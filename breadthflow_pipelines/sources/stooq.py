@@ -24,11 +24,11 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming
 from breadthflow_pipelines.sources.delimited import lines
 from breadthflow_pipelines.sources.layout import Options
+from breadthflow_pipelines.sources.listing import members_by_bars, securities_of
 from breadthflow_pipelines.sources.naming import STOOQ_MARKETS as MARKETS
 from breadthflow_pipelines.sources.protocol import (
     MEMBER_SCHEMA,
     READ_SCHEMA,
-    SECURITY_SCHEMA,
     Account,
     Chunk,
     Description,
@@ -37,14 +37,12 @@ from breadthflow_pipelines.sources.protocol import (
 )
 from breadthflow_pipelines.sources.tables import Table
 from breadthflow_pipelines.sources.tree import TableFile, opened
-from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 from breadthflow_pipelines.sources.unreadable import UnreadableError, noting_failure
 from breadthflow_pipelines.sources.web import Web, is_page
 
 CHUNK_ROWS = 300_000
 CHUNK_MEMBERS = 500
 MEMBER_BYTES = 64 * 2**20  # IBM since 1962 has 700 kB, a day of all markets some 3 MB
-STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
 
 _OF_SYMBOL = re.compile(r"(?P<ticker>[a-z0-9^_.-]+)\.(?P<market>[a-z]{2})\.txt")
 _OF_DAY = re.compile(r"(\d{8}|data)_d(_[a-z]+)?\.txt")
@@ -125,21 +123,7 @@ class Stooq:
 
     def securities(self) -> pl.DataFrame:
         """One row per symbol, sorted, valid without limits, the symbol as its key; name and sector as far as known."""
-        known = read_instruments(self.instruments) if self.instruments else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
-        listed = pl.DataFrame({"symbol": self._symbols}, schema={"symbol": pl.String})
-        never = pl.lit(None, pl.Date)
-        return (
-            listed.join(known, on="symbol", how="left", maintain_order="left")
-            .select(
-                pl.col("symbol").alias("source_key"),
-                "symbol",
-                never.alias("valid_from"),
-                never.alias("valid_to"),
-                "name",
-                "sector",
-            )
-            .cast(SECURITY_SCHEMA)
-        )
+        return securities_of(self._symbols, self.instruments)
 
     def members(self) -> pl.DataFrame:
         """Universe ``all``: each symbol from its first bar until the day after its last; open if that is recent.
@@ -154,21 +138,7 @@ class Stooq:
             .agg(first=pl.col("session").min(), last=pl.col("session").max())
             for bars in self._read(self._files, None, progress)
         ]
-        if not spans:
-            return pl.DataFrame(schema=MEMBER_SCHEMA)
-        whole = pl.concat(spans).group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
-        gone = pl.col("last") < pl.col("last").max() - STILL_LISTED
-        return (
-            whole.drop_nulls()
-            .select(
-                pl.lit("all").alias("universe"),
-                "symbol",
-                pl.col("first").alias("valid_from"),
-                pl.when(gone).then(pl.col("last").dt.offset_by("1d")).alias("valid_to"),
-            )
-            .cast(MEMBER_SCHEMA)
-            .sort("symbol")
-        )
+        return members_by_bars(pl.concat(spans)) if spans else pl.DataFrame(schema=MEMBER_SCHEMA)
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
         """Bars as Source.bars says; a last chunk without bars settles the symbols that gave none, and names problems.

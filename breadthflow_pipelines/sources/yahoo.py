@@ -20,16 +20,15 @@ from yfinance.exceptions import YFException, YFRateLimitError
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.journal import Journal
+from breadthflow_pipelines.sources.listing import securities_of
 from breadthflow_pipelines.sources.protocol import (
     BAR_SCHEMA,
     MEMBER_SCHEMA,
-    SECURITY_SCHEMA,
     Chunk,
     Description,
     Outcome,
 )
 from breadthflow_pipelines.sources.throttle import StopAskingError, Throttle
-from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 from breadthflow_pipelines.sources.yahoo_client import (
     ChangedAnswerError,
     NoAnswerError,
@@ -113,17 +112,7 @@ class Yahoo:
 
     def securities(self) -> pl.DataFrame:
         """One row per symbol, valid without limits, the symbol as its key; name and sector as far as known."""
-        known = read_instruments(self.instruments) if self.instruments else pl.DataFrame(schema=INSTRUMENT_SCHEMA)
-        listed = pl.DataFrame({"symbol": self.symbols}).join(known, on="symbol", how="left", maintain_order="left")
-        never = pl.lit(None, pl.Date)
-        return listed.select(
-            pl.col("symbol").alias("source_key"),
-            "symbol",
-            never.alias("valid_from"),
-            never.alias("valid_to"),
-            "name",
-            "sector",
-        ).cast(SECURITY_SCHEMA)
+        return securities_of(self.symbols, self.instruments)
 
     def members(self) -> pl.DataFrame:
         """Universe ``symbols``: all of them, from the first day of history on; empty without ``members_from``.

@@ -65,16 +65,7 @@ def breadth_query(
     where, values = conditions({"universe": universe, "segment": segment}, first, last)
     shown = sql.SQL(", ").join(map(sql.Identifier, columns))
     query = sql.SQL("SELECT {} FROM breadth WHERE {}").format(shown, sql.SQL(where))
-    return (query if as_of is None else tables_as_of(database, as_of) + query), values
-
-
-def tables_as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
-    """What stands before a query of breadth as it was at a moment.
-
-    Raises:
-        RequestError: what was known then has been dropped.
-    """
-    return history.tables_as_of(database, as_of, BREADTH_REVISIONS, ("all_counts", "breadth"))
+    return history.tables_as_of(database, as_of, BREADTH_REVISIONS) + query, values
 
 
 def nothing(

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import polars as pl
 from psycopg2 import sql
 
-from breadthflow_pipelines.warehouse import breadth_listing, signal_listing, standing
+from breadthflow_pipelines.model.datasets import SIGNAL_REVISIONS
+from breadthflow_pipelines.warehouse import breadth_listing, history, signal_listing, standing
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.sql import conditions
@@ -78,9 +79,8 @@ def signals_frame(
     """
     standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
-    query: sql.Composable = sql.SQL(signal_listing.signals_query(where))
-    if as_of is not None:
-        query = signal_listing.tables_as_of(database, as_of) + query
+    given = history.tables_as_of(database, as_of, SIGNAL_REVISIONS)
+    query = given + sql.SQL(signal_listing.signals_query(where))
     rows = fetch(database, _bound(database, query, values))
     if rows.is_empty() and as_of is not None:
         signal_listing.check_known(database, universe, as_of)

@@ -5,16 +5,18 @@ Which datasets keep their history is said in model/datasets.py; how long it is k
 """
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import TypedDict
 
 from psycopg2 import sql
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.datasets import SIGNAL_REVISIONS, WITH_HISTORY
+from breadthflow_pipelines.model.datasets import BREADTH_REVISIONS, SIGNAL_REVISIONS, WITH_HISTORY
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.store_retention import check_kept
+
+# By where old rows are kept, the views over the tables whose rows they are, in the order in which they can be made.
+_VIEWS = {BREADTH_REVISIONS: ("all_counts", "breadth"), SIGNAL_REVISIONS: ("signals_with_record",)}
 
 
 class BeforeChanges(TypedDict):
@@ -36,15 +38,18 @@ def keep_revisions(table: str) -> BeforeChanges:
     return {"before_update": keep + "{changed}", "before_delete": keep + "{gone}"}
 
 
-def tables_as_of(database: Database, as_of: dt.datetime, kept_in: str, views: Sequence[str]) -> sql.Composed:
-    """Tables and views under their own names, as they were at a moment: the views of now, over the rows of then.
+def tables_as_of(database: Database, as_of: dt.datetime | None, kept_in: str) -> sql.Composed:
+    """What stands before a query of tables and views as they were at a moment; nothing where they are to be as now.
 
-    kept_in: where the tables' old rows are. views: those over these tables, in the order in which they can be made.
+    It gives them their own names: the views of now, over the rows of then. kept_in: where the tables' old rows are.
 
     Raises:
         RequestError: what was known then has been dropped.
     """
+    if as_of is None:
+        return sql.Composed([])
     check_kept(database, kept_in, as_of)
+    views = _VIEWS[kept_in]
     query = "SELECT name, pg_get_viewdef(name::regclass) AS query FROM unnest(%s) AS name"
     queries = {row["name"]: row["query"] for row in rows_of(database, query, [list(views)])}
     moment = sql.Literal(as_of)

@@ -7,8 +7,16 @@ as_of, everywhere: a moment with a zone; rows as the store had them then, or a r
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from breadthflow_pipelines.model.datasets import BREADTH_REVISIONS, SIGNAL_REVISIONS
 from breadthflow_pipelines.model.vocabulary import ALL, SIGNAL_RECORD
-from breadthflow_pipelines.warehouse import breadth_listing, rejections, signal_listing, standing, symbol_listing
+from breadthflow_pipelines.warehouse import (
+    breadth_listing,
+    history,
+    rejections,
+    signal_listing,
+    standing,
+    symbol_listing,
+)
 from breadthflow_pipelines.warehouse.change_listing import check_unchanged
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.paging import KeyValue, Listing, Page, page
@@ -125,7 +133,7 @@ def breadth_page(
     """
     standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment}, first, last)
-    given = None if as_of is None else breadth_listing.tables_as_of(database, as_of)
+    given = history.tables_as_of(database, as_of, BREADTH_REVISIONS)
     named = {name: f'"{name}"' for name in columns}
     found = page(database, BREADTH, named, where, values, after=after, most=most, given=given)
     if not found.rows and after is None and as_of is not None:
@@ -150,7 +158,7 @@ def signals_page(
         RequestError: there is no such universe, or no signal (of it) was known then; says what there is.
     """
     where, values = _where(database, equal, first, last)
-    given = None if as_of is None else signal_listing.tables_as_of(database, as_of)
+    given = history.tables_as_of(database, as_of, SIGNAL_REVISIONS)
     named = {name: f'"{name}"' for name in columns}
     found = page(database, SIGNALS, named, where, values, after=after, most=most, given=given)
     if not found.rows and as_of is not None:

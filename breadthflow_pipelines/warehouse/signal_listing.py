@@ -59,21 +59,12 @@ def signals(
         standing.check_universe(database, universe)
     where, values = conditions({"universe": universe, "segment": segment, "rule": rule}, first, last)
     order = "session, universe, segment, rule"
-    given = sql.Composed([]) if as_of is None else tables_as_of(database, as_of)
+    given = history.tables_as_of(database, as_of, SIGNAL_REVISIONS)
     query = given + sql.SQL(f"SELECT {LISTED} FROM signals_with_record WHERE {where}")
     rows = last_rows_of(database, query, values, order, most)
     if not rows and as_of is not None:
         check_known(database, universe, as_of)
     return marked(database, rows)
-
-
-def tables_as_of(database: Database, as_of: dt.datetime) -> sql.Composed:
-    """What stands before a query of signals_with_record as it was at a moment.
-
-    Raises:
-        RequestError: what was known then has been dropped.
-    """
-    return history.tables_as_of(database, as_of, SIGNAL_REVISIONS, ("signals_with_record",))
 
 
 def check_known(database: Database, universe: str | None, as_of: dt.datetime) -> None:

@@ -1,6 +1,5 @@
 """The OpenAPI document is complete, and both pages made of it say what it says."""
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from breadthflow_pipelines.api.app import openapi_document
 from breadthflow_pipelines_tests.api.conftest import Served
+from breadthflow_pipelines_tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = openapi_document()
@@ -47,12 +47,7 @@ def test_every_route_and_parameter_says_what_it_is(path: str, method: str) -> No
 
 
 def test_the_page_in_the_repository_is_what_the_code_says() -> None:
-    spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert (ROOT / "docs" / "api.md").read_text() == script.page(), "run .venv/bin/python docs/make_api.py"
+    assert (ROOT / "docs" / "api.md").read_text() == script("make_api").page(), "run .venv/bin/python docs/make_api.py"
 
 
 def test_the_page_on_the_port_needs_no_token_and_nothing_from_elsewhere(shared: Served) -> None:

@@ -350,6 +350,20 @@ def test_pages_of_the_last_session_stay_with_it_when_another_one_comes(own: Serv
     assert rows == whole
 
 
+def test_a_moment_that_is_none_is_refused_by_its_name_and_a_day_is_its_midnight(viewer: TestClient) -> None:
+    refused = viewer.get("/v1/signals?as_of=yesterday")
+    assert refused.status_code == 422
+    assert "query.as_of: Value error, yesterday is not a moment; write it as 2024-03-01, " in refused.json()["detail"]
+    early = viewer.get("/v1/signals?universe=small&as_of=2020-01-01")
+    assert (early.status_code, early.json()["detail"][:26]) == (400, "At 2020-01-01 00:00:00 UTC")
+
+
+def test_a_range_that_ends_before_it_begins_is_refused_as_everywhere(viewer: TestClient) -> None:
+    found = viewer.get("/v1/signals?from=2023-02-02&to=2023-02-01")
+    assert found.status_code == 400
+    assert found.json()["detail"] == "The range ends on 2023-02-01, before it begins on 2023-02-02."
+
+
 @pytest.mark.parametrize("what", ["signals", "outcomes", "accuracy", "backtests"])
 def test_a_rule_that_does_not_exist_is_refused(viewer: TestClient, what: str) -> None:
     found = viewer.get(f"/v1/{what}?rule=nope")
