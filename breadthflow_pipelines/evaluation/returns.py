@@ -6,7 +6,7 @@ Lives here: one number per session. What followed a signal is in outcomes.py. Kn
 import polars as pl
 
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.indicators.counts import roster
+from breadthflow_pipelines.indicators.counts import memberships, present
 from breadthflow_pipelines.model.vocabulary import ALL, KEY, MIXED_RETURN, PRICE_RETURN, TOTAL_RETURN
 
 YEAR = 252  # sessions
@@ -14,7 +14,9 @@ LONGEST_GAP = 21  # sessions, a month; a close older than that is no base, for w
 PARTS = 10**12  # returns are added up as whole parts of this, so that no mean depends on the order of its members
 
 _KINDS = ("contributing", "missing", "first", "gap")
+_WITH_BAR = ("contributing", "first", "gap")
 _SUMMED = ("adjusted", "parts", "opened", "intraday_parts")
+_PART = ("universe", "session", "sector")
 RETURN_COLUMNS = ("return", "intraday", "members", *_KINDS, "adjusted")
 LEVEL_SCHEMA = pl.Schema(
     {
@@ -29,7 +31,14 @@ LEVEL_SCHEMA = pl.Schema(
 
 
 def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """The equal-weight return of each universe's members: KEY and RETURN_COLUMNS, sorted by KEY.
+    """The equal-weight return of each universe's members: returns_of the only part there is."""
+    return returns_of(partial_returns(bars, members, sessions))
+
+
+def partial_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """What these securities add to the returns: universe, session, sector, and sums in whole numbers.
+
+    Parts of disjoint securities add up (``added``), in any order, to the very digits of the whole.
 
     bars: security_id, session, open and close_adjusted (or null), close, in any order, each security's from one bar
     before the first counted session on, where it has one. members: universe, security_id, sector (or null), valid_from,
@@ -46,25 +55,44 @@ def member_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataF
       (Shumway, The Delisting Bias in CRSP Data, 1997: some 30 %).
     - ``first`` have their first bar, and ``gap`` their last one more than LONGEST_GAP sessions ago: nothing either.
 
-    ``return``, a fraction, is the mean of those contributing; null without any. ``intraday`` is theirs from the open of
-    the session to its close, for those who enter at an open; null where not all opens are known. Trap: a mean
-    rebalanced every session gains on prices that bounce (Blume and Stambaugh 1983): a yardstick, and not what a fund
-    earns.
-
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
     """
     spans = sessions.filter("counted").join(sessions.select(pl.col("ordinal") + 1, held="session"), on="ordinal")
-    held = roster(members, spans.select(session="held")).rename({"session": "held"})
-    marks = held.join(spans.select("session", "held"), on="held").join(
-        _own_returns(bars, sessions), on=["security_id", "session"], how="left"
+    spans = spans.select("session", "held")
+    own = _own_returns(bars, sessions).join(spans, on="session").rename({"session": "on", "held": "session"})
+    sums = (
+        memberships(own, members)
+        .group_by("universe", "sector", session="on")
+        .agg(
+            *((pl.col("kind") == name).sum().cast(pl.Int64).alias(name) for name in _WITH_BAR),
+            *(pl.col(name).sum().cast(pl.Int64) for name in _SUMMED),
+        )
     )
-    kind = pl.col("kind").fill_null("missing")
-    sectors = marks.group_by("universe", "session", segment="sector").agg(
-        pl.len().cast(pl.Int64).alias("members"),
-        *((kind == name).sum().cast(pl.Int64).alias(name) for name in _KINDS),
-        *(pl.col(name).sum().cast(pl.Int64) for name in _SUMMED),
+    return (
+        present(members, spans.get_column("held"))
+        .join(spans, left_on="session", right_on="held")
+        .select("universe", "sector", "members", session="session_right")
+        .join(sums, on=_PART, how="left", nulls_equal=True)
+        .with_columns(pl.col(*_WITH_BAR, *_SUMMED).fill_null(0))
+        .select(*_PART, "members", *_WITH_BAR, *_SUMMED, missing=pl.col("members") - pl.sum_horizontal(_WITH_BAR))
     )
+
+
+def added(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Two parts, as partial_returns gives them, as one."""
+    return pl.concat([one, other]).group_by(_PART).agg(pl.col("members", *_KINDS, *_SUMMED).sum())
+
+
+def returns_of(parts: pl.DataFrame) -> pl.DataFrame:
+    """The returns of each universe, its sectors and the whole: KEY and RETURN_COLUMNS, sorted by KEY.
+
+    parts: of all its securities, added up. ``return``, a fraction, is the mean of those contributing; null without any.
+    ``intraday`` is theirs from the open of the session to its close, for those who enter at an open; null where not all
+    opens are known. Trap: a mean rebalanced every session gains on prices that bounce (Blume and Stambaugh 1983): a
+    yardstick, and not what a fund earns.
+    """
+    sectors = parts.rename({"sector": "segment"})
     summed = pl.col("members", *_KINDS, *_SUMMED).sum()
     whole = sectors.group_by("universe", "session").agg(summed, segment=pl.lit(ALL))
     some, opened = pl.col("contributing") > 0, pl.col("opened") == pl.col("contributing")

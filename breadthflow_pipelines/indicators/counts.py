@@ -89,11 +89,11 @@ def partial_counts(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataF
     part = members.select("universe", "sector").unique().with_row_index("part")
     numbered = members.join(part, on=["universe", "sector"], nulls_equal=True)
     sums = pl.concat([_sums(marks, intervals) for intervals in _one_by_one(numbered)])
-    days = sessions.filter("counted").get_column("session").sort()
+    days = sessions.filter("counted").get_column("session")
+    added_up = sums.group_by("part", "session").agg(pl.col(*_MARKS).sum()).join(part, on="part").drop("part")
     return (
-        _present(numbered, days)
-        .join(sums.group_by("part", "session").agg(pl.col(*_MARKS).sum()), on=["part", "session"], how="left")
-        .join(part, on="part", maintain_order="left")
+        present(members, days)
+        .join(added_up, on=_PART, how="left", nulls_equal=True)
         .select(*_PART, "members", pl.col(*_MARKS).fill_null(0))
     )
 
@@ -124,20 +124,23 @@ def _sums(marks: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _present(members: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
-    """How many members each part has on these days, which are in order; without those on which it has none."""
+def present(members: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
+    """universe, sector, session and how many ``members``, on these days; without those on which there are none."""
     import numpy as np  # here, because commands that list indicators import this module
 
-    part = members.get_column("part").to_numpy()
-    came = days.search_sorted(members.get_column("valid_from")).to_numpy()
-    gone = days.search_sorted(members.get_column("valid_to").fill_null(dt.date.max)).to_numpy()
-    changes = np.zeros((members.get_column("part").n_unique(), days.len() + 1), dtype=np.int64)
+    days, parts = days.sort(), members.select("universe", "sector").unique().with_row_index("part")
+    numbered = members.join(parts, on=["universe", "sector"], nulls_equal=True)
+    part = numbered.get_column("part").to_numpy()
+    came = days.search_sorted(numbered.get_column("valid_from")).to_numpy()
+    gone = days.search_sorted(numbered.get_column("valid_to").fill_null(dt.date.max)).to_numpy()
+    changes = np.zeros((parts.height, days.len() + 1), dtype=np.int64)
     np.add.at(changes, (part, came), 1)
     np.add.at(changes, (part, gone), -1)
-    present = changes.cumsum(axis=1)
-    where = present[:, :-1].nonzero()
-    columns = {"part": where[0].astype(np.uint32), "session": days.gather(where[1]), "members": present[where]}
-    return pl.DataFrame(columns)
+    counted = changes.cumsum(axis=1)
+    where = counted[:, :-1].nonzero()
+    return parts[where[0]].select(
+        "universe", "sector", session=days.gather(where[1]), members=pl.Series(counted[where])
+    )
 
 
 def added(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
@@ -215,6 +218,12 @@ def coverage_lost() -> pl.Expr:
     """Whether a row's coverage is far below the usual coverage of its series, in order of sessions."""
     usual = pl.col("coverage").rolling_median(OUTAGE_SESSIONS).shift(1)
     return pl.col("coverage") < OUTAGE_SHARE * usual
+
+
+def memberships(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """Rows of security_id and session, once for each universe that it was in that day, with its sector there."""
+    told = rows.join(members.select("security_id", "universe", "sector", "valid_from", "valid_to"), on="security_id")
+    return told.filter(_belongs()).drop("valid_from", "valid_to")
 
 
 def roster(members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

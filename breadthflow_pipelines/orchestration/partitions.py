@@ -11,7 +11,9 @@ from breadthflow_pipelines.model.run_tags import FORMAT, PARTITION_TAG, RANGE_EN
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 
-PIECE_BARS = 300_000  # of all securities at a time: frames of some 100 MB
+PIECE_BARS = 150_000  # of all securities at a time, with many columns: frames of some 50 MB, and several of them
+# The same of few columns: some 100 MB. The store has bars by year, and looks through those of a year for each piece.
+LONG_PIECE_BARS = 900_000
 SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 
@@ -77,9 +79,9 @@ class Span:
             Days(max(self.start, first), min(self.end, _next_month(first) - dt.timedelta(days=1))) for first in firsts
         ]
 
-    def pieces(self, securities: int) -> list[Days]:
-        """The years, or parts of years of equal length where so many securities have more than PIECE_BARS in one."""
-        months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= PIECE_BARS), 1)
+    def pieces(self, securities: int, most: int = PIECE_BARS) -> list[Days]:
+        """The years, or parts of years of equal length where so many securities have more than ``most`` bars in one."""
+        months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= most), 1)
         pieces: list[Days] = []
         for start, end in self.years:
             while start <= end:
@@ -88,14 +90,6 @@ class Span:
                 pieces.append(Days(start, piece_end))
                 start = piece_end + dt.timedelta(days=1)
         return pieces
-
-    def long_pieces(self, securities: int) -> list[Days]:
-        """As ``pieces``, but as many years at a time as have PIECE_BARS: for work that makes little of a bar."""
-        at_once = PIECE_BARS // (max(1, securities) * SESSIONS_OF_A_MONTH * 12)
-        if at_once < 2:
-            return self.pieces(securities)
-        parts = [self.years[i : i + at_once] for i in range(0, len(self.years), at_once)]
-        return [Days(part[0].start, part[-1].end) for part in parts]
 
 
 def months_between(first: dt.date, last: dt.date) -> list[str]:

@@ -1,10 +1,15 @@
 """Securities in portions of so many bars, so that memory does not grow with the market. What is done: assets/."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import polars as pl
 
+from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.overlap import overlapped
+from breadthflow_pipelines.orchestration.partitions import Days
+from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.warehouse import bar_store
 from breadthflow_pipelines.warehouse.bar_store import EVERYBODY
 
 SHARD_BARS = 75_000  # counted or computed at a time, with those that only warm up; up to five exist, some 60 MB each
@@ -49,3 +54,28 @@ def shards(sizes: pl.DataFrame, most: int) -> Iterator[Shard]:
         last = EVERYBODY[1] if part is parts[-1] else int(part["security_id"][-1])
         yield Shard(first, last, part["security_id"].to_list(), int(part["bars"].sum()))
         first = last + 1
+
+
+def parts_of_members(
+    market: Market,
+    days: Days,
+    warm_up: int,
+    what: str,
+    read: Callable[[Shard], pl.DataFrame],
+    part: Callable[[Shard, pl.DataFrame], pl.DataFrame],
+) -> Iterator[pl.DataFrame]:
+    """What ``part`` makes of the bars of all members, shard by shard; while it works on one, the next is read.
+
+    warm_up: bars of each security that are read before the days. what: is said of the progress.
+    """
+    sizes = bar_store.bars_of_members(market.store, *days).with_columns(pl.col("bars") + warm_up)
+    whole, done = max(1, int(sizes["bars"].sum())), 0
+
+    def made(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, pl.DataFrame]:
+        shard, bars = piece
+        return shard.bars, part(shard, bars)
+
+    for bars, found in overlapped(((shard, read(shard)) for shard in shards(sizes, SHARD_BARS)), made):
+        yield found
+        done += bars
+        advance(what, 0.9 * done / whole, f"{done:,} bars")

@@ -10,12 +10,12 @@ that history that are right; all of them, those of crises included, must pass.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
-from breadthflow_pipelines.indicators.price import HISTORY, by_history
+from breadthflow_pipelines.indicators.price import HISTORY, by_history, in_order
 from breadthflow_pipelines.model.vocabulary import PRICES
 
 SPIKE = "spike"
@@ -69,11 +69,29 @@ SILENT_SHARE = (
 )
 SILENT_BARS = 5  # fewer say nothing about a session
 
+PORTION_BARS = 75_000  # of whole securities at a time, each with thirty columns: some 20 MB
+
 WARM_UP_BARS = VOLUME_BARS  # own bars of each security that must precede the first judged one, where it has them
 LATER_BARS = RUN_BARS  # and that must follow the last one, for its verdict to be complete
 
 _close, _volume = pl.col("close"), pl.col("volume")
 _FOUND = ("security_id", "session", "rule", "evidence")
+
+
+def flagged(bars: pl.DataFrame, most: int = PORTION_BARS) -> pl.DataFrame:
+    """Every bar that is implausible or doubtful: the rows of both, for many securities.
+
+    bars: as implausible() takes them. most: how many are looked at at a time, of whole securities; what the session's
+    other bars say of the market is taken from all of them before.
+    """
+    ordered = in_order(bars)
+    market = _market(ordered)
+    found = []
+    for part in _portions(ordered, most):
+        rows = _with_neighbours(part, market)
+        spiked = spikes(rows)
+        found += [_broken(rows, spiked), _doubted(part, rows, spiked)]
+    return pl.concat(found)
 
 
 def implausible(bars: pl.DataFrame) -> pl.DataFrame:
@@ -84,9 +102,9 @@ def implausible(bars: pl.DataFrame) -> pl.DataFrame:
     and rule; a bar that breaks two rules has two rows. A rule finds a bar once all bars it needs are there: a spike is
     found when the bar that returns is known.
     """
-    rows = _with_neighbours(bars)
-    found = [rule(rows) for rule in (spikes, decimal_points, stray_prices, stale, volume_units)]
-    return pl.concat(found).sort("security_id", "session", "rule")
+    ordered = in_order(bars)
+    rows = _with_neighbours(ordered, _market(ordered))
+    return _broken(rows, spikes(rows))
 
 
 def doubtful(bars: pl.DataFrame) -> pl.DataFrame:
@@ -97,8 +115,23 @@ def doubtful(bars: pl.DataFrame) -> pl.DataFrame:
     first; a price that has jumped and not returned yet is doubted until it does. LONG_SILENCE: the security has no bar
     in the LONGEST_SILENCE days before, so that another company may have its symbol.
     """
-    spiked = spikes(_with_neighbours(bars)).select("security_id", "session")
-    unspiked = _with_bar_before(bars.join(spiked, on=["security_id", "session"], how="anti"))
+    ordered = in_order(bars)
+    rows = _with_neighbours(ordered, _market(ordered))
+    return _doubted(ordered, rows, spikes(rows))
+
+
+def _broken(rows: pl.DataFrame, spiked: pl.DataFrame) -> pl.DataFrame:
+    """What implausible() gives. rows: as _with_neighbours gives them; spiked: spikes of these."""
+    found = [spiked, *(rule(rows) for rule in (decimal_points, stray_prices, stale, volume_units))]
+    return pl.concat(found).sort("security_id", "session", "rule")
+
+
+def _doubted(bars: pl.DataFrame, rows: pl.DataFrame, spiked: pl.DataFrame) -> pl.DataFrame:
+    """What doubtful() gives. bars: in order; the others as _broken takes them."""
+    if spiked.is_empty():
+        unspiked = rows
+    else:
+        unspiked = _with_bar_before(bars.join(spiked, on=["security_id", "session"], how="anti", maintain_order="left"))
     silent = pl.col("days_before") > LONGEST_SILENCE
     apart = (pl.col("low") > pl.col("high_before")) | (pl.col("high") < pl.col("low_before"))
     jump = (_close / pl.col("close_before")).log().abs()
@@ -258,11 +291,27 @@ def _with_bar_before(bars: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_neighbours(bars: pl.DataFrame) -> pl.DataFrame:
-    """The same with the next close, the level, the usual volume, and the market's reach.
+def _portions(ordered: pl.DataFrame, most: int) -> Iterator[pl.DataFrame]:
+    """The bars, in order, in parts of some whole securities of about so many bars; at least one part."""
+    sizes = ordered.group_by("security_id", maintain_order=True).len()
+    number = ((sizes["len"].cum_sum() - 1) // most).rle_id()
+    lengths = sizes.group_by(number.alias("part"), maintain_order=True).agg(pl.col("len").sum())["len"].to_list()
+    start = 0
+    for length in lengths or [0]:
+        yield ordered.slice(start, length)
+        start += length
 
-    The latter comes from the session's bars that have a previous one: their number, and the median of their reach.
-    """
+
+def _market(ordered: pl.DataFrame) -> pl.DataFrame:
+    """session, bars_of_session, median_reach: how many bars have a previous one, and the median of their reach."""
+    own = pl.col("security_id") == pl.col("security_id").shift(1)
+    before = ordered.select("session", "low", "high", "close", close_before=pl.when(own).then(_close.shift(1)))
+    reach = before.drop_nulls("close_before").select("session", reach=pl.max_horizontal(_REACH.values()))
+    return reach.group_by("session").agg(bars_of_session=pl.len(), median_reach=pl.col("reach").median().round(4))
+
+
+def _with_neighbours(bars: pl.DataFrame, market: pl.DataFrame) -> pl.DataFrame:
+    """The same with the next close, the level, the usual volume, and what ``market`` says of the session."""
     own = {
         "close_after": _close.shift(-1),
         "level": _close.rolling_median(LEVEL_BARS, min_samples=1).shift(1),
@@ -270,9 +319,9 @@ def _with_neighbours(bars: pl.DataFrame) -> pl.DataFrame:
         "recent_volume": _volume.rolling_median(VOLUME_BARS, min_samples=LEVEL_BARS).shift(1),
     }
     rows = _with_bar_before(bars).with_columns(value.over(HISTORY).alias(name) for name, value in own.items())
-    reach = pl.when(pl.col("close_before").is_not_null()).then(pl.max_horizontal(_REACH.values()))
-    sessions = rows.group_by("session").agg(bars_of_session=reach.count(), median_reach=reach.median().round(4))
-    return rows.join(sessions, on="session", how="left", maintain_order="left")
+    return rows.join(market, on="session", how="left", maintain_order="left").with_columns(
+        pl.col("bars_of_session").fill_null(0)
+    )
 
 
 def _moved_decimal_point(factor: pl.Expr) -> pl.Expr:

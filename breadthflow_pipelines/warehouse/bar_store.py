@@ -88,9 +88,14 @@ def bars_to_count(
     )
 
 
-def bars_to_return(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """security_id, session, open, close, close_adjusted of members' sound bars, and of each the last one before."""
-    return _with_warm_up(database, ("open", "close", "close_adjusted"), start, end, 1, EVERYBODY)
+def bars_to_return(
+    database: Database, start: dt.date, end: dt.date, securities: tuple[int, int] = EVERYBODY
+) -> pl.DataFrame:
+    """security_id, session, open, close, close_adjusted of members' sound bars, and of each the last one before.
+
+    securities: the first and the last number of those asked for.
+    """
+    return _with_warm_up(database, ("open", "close", "close_adjusted"), start, end, 1, securities)
 
 
 def after_bars(database: Database, securities: Collection[int], day: dt.date, bars: int) -> dt.date | None:

@@ -140,28 +140,13 @@ def test_history_may_begin_long_ago(start: str) -> None:
 )
 def test_a_large_market_is_taken_in_parts_of_years(securities: int, months: int) -> None:
     """By hand: 300,000 bars are 14,285 months of 21 sessions, so 12 months of 1,190 securities and 2 of 7,142."""
-    pieces = Span(day("2020-02-10"), day("2022-08-05"), day("2022-08-05")).pieces(securities)
+    pieces = Span(day("2020-02-10"), day("2022-08-05"), day("2022-08-05")).pieces(securities, 300_000)
     assert (pieces[0][0], pieces[-1][1]) == (day("2020-02-10"), day("2022-08-05"))
     assert all(end + dt.timedelta(days=1) == start for (_, end), (start, _) in pairwise(pieces))
     assert [len(months_between(start, end)) for start, end in pieces[1:-1]] == [months] * len(pieces[1:-1])
     assert all(start.year == end.year for start, end in pieces)
 
 
-@pytest.mark.parametrize(
-    ("securities", "years"),
-    [
-        (65, [2020]),  # by hand: 18 years of 65 securities are 294,840 bars
-        (595, [2020, 2022]),  # 300,000 bars are two years of 595 securities, with some to spare
-        (596, [2020, 2021, 2022]),
-    ],
-)
-def test_a_small_market_is_taken_some_years_at_a_time(securities: int, years: list[int]) -> None:
-    pieces = Span(day("2020-02-10"), day("2022-08-05"), day("2022-08-05")).long_pieces(securities)
-    assert (pieces[0][0], pieces[-1][1]) == (day("2020-02-10"), day("2022-08-05"))
-    assert all(end + dt.timedelta(days=1) == start for (_, end), (start, _) in pairwise(pieces))
-    assert [start.year for start, _ in pieces] == years
-
-
 def test_a_span_without_a_day_has_no_piece() -> None:
     empty = Span(day("2024-03-01"), day("2024-02-29"), day("2024-02-29"))
-    assert empty.pieces(10) == empty.long_pieces(10) == []
+    assert empty.pieces(10) == []

@@ -24,6 +24,7 @@ from breadthflow_pipelines.trust.bar_rules import (
     VOLUME_UNIT,
     WARM_UP_BARS,
     doubtful,
+    flagged,
     implausible,
     silent_sessions,
 )
@@ -368,6 +369,18 @@ def test_order_of_rows_and_other_securities_change_nothing() -> None:
     assert implausible(bars.sample(fraction=1, shuffle=True, seed=4)).equals(whole)
     alone = pl.concat([implausible(bars.filter(security_id=n)) for n in (1, 2, 3)])
     assert alone.equals(whole)
+
+
+@pytest.mark.parametrize("most", [1, 100, 1_000])
+def test_many_securities_are_looked_at_in_portions_and_nothing_is_found_otherwise(most: int) -> None:
+    """What a session says of its market is taken from all of them: 2010-01-20 is calm only beside the quiet ones."""
+    stray = with_bar((50.0, 50.5, 20.0, 50.0, 5e6))
+    quiet_ones = frame(*(quiet() for _ in range(5))).with_columns(pl.col("security_id") + 1)
+    bars = pl.concat([noisy().with_columns(pl.col("security_id") + 10), stray, quiet_ones])
+    whole = pl.concat([implausible(bars), doubtful(bars)]).sort("security_id", "session", "rule")
+    assert {STRAY, SPIKE, SCALE} <= set(whole["rule"])
+    got = flagged(bars.sample(fraction=1, shuffle=True, seed=5), most)
+    assert got.sort("security_id", "session", "rule").equals(whole)
 
 
 def test_a_rule_knows_a_few_later_bars_and_no_more() -> None:

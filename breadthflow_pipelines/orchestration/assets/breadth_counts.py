@@ -1,6 +1,6 @@
 """Counts of each universe and sector, made from bars. Indicators made from them are in breadth_indicators.py."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -17,12 +17,11 @@ from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_a
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holdings import index_closes
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards
+from breadthflow_pipelines.orchestration.shards import Shard, parts_of_members
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, breadth_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
@@ -101,25 +100,14 @@ def _parts(market: Market, days: Days, calendar: pl.DataFrame) -> pl.DataFrame:
     """What all members add to the counts of the days; shard by shard, so that memory does not grow with the market."""
     members = security_store.members(market.store)
     sessions = calendar.with_columns(counted=pl.col("session").is_between(*days))
-    sizes = bar_store.bars_of_members(market.store, *days)
-    sizes = sizes.with_columns(pl.col("bars") + WARM_UP_BARS)
 
-    def read() -> Iterator[tuple[Shard, pl.DataFrame]]:
-        for shard in shards(sizes, SHARD_BARS):
-            yield shard, bar_store.bars_to_count(market.store, *days, WARM_UP_BARS, shard.ends)
+    def read(shard: Shard) -> pl.DataFrame:
+        return bar_store.bars_to_count(market.store, *days, WARM_UP_BARS, shard.ends)
 
-    def count(piece: tuple[Shard, pl.DataFrame]) -> tuple[int, pl.DataFrame]:
-        shard, bars = piece
-        return shard.bars, partial_counts(bars, shard.of(members), sessions)
+    def count(shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:
+        return partial_counts(bars, shard.of(members), sessions)
 
-    def counted() -> Iterator[pl.DataFrame]:
-        whole, done = max(1, int(sizes["bars"].sum())), 0
-        for bars, part in overlapped(read(), count):
-            yield part
-            done += bars
-            advance("breadth counts", 0.9 * done / whole, f"{done:,} bars")
-
-    return reduce(added, counted())
+    return reduce(added, parts_of_members(market, days, WARM_UP_BARS, "breadth counts", read, count))
 
 
 def _coverage(market: Market, scope: Scope) -> pl.DataFrame:

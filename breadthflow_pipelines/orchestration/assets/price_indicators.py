@@ -12,7 +12,7 @@ import polars as pl
 from breadthflow_pipelines.contracts import breadth as contracts
 from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.indicators.conventions import CONVENTION
-from breadthflow_pipelines.indicators.counts import roster
+from breadthflow_pipelines.indicators.counts import memberships, roster
 from breadthflow_pipelines.indicators.price import by_history
 from breadthflow_pipelines.indicators.relative import MEDIAN, RELATIVE_STRENGTH, median_returns, relative_strength
 from breadthflow_pipelines.indicators.technical import (
@@ -33,7 +33,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
 )
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, Span
 from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -267,15 +267,15 @@ def _medians_where_changed(
 def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The median return of each universe on each session, piece by piece: a median takes all members at once."""
     found, before = [], pl.DataFrame()
-    for start, end in span.pieces(security_store.how_many(market.store)):
+    for start, end in span.pieces(security_store.how_many(market.store), LONG_PIECE_BARS):
         # The bars before the first piece are asked for; those before another are the last ones of the pieces before it.
         warm_up = 0 if before.width else ROC_LONG
         bars = pl.concat([before, bar_store.closes(market.store, start, end, warm_up)], how="diagonal")
         bars = by_history(bars)
         change = roc(pl.col("close"), ROC_LONG).alias(f"roc_{ROC_LONG}")
         returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
-        present = roster(members, sessions.filter(pl.col("session").is_between(start, end))).select(_OF_MEMBERS)
-        found.append(median_returns(present.join(returns, on=["security_id", "session"])))
+        counted = returns.join(sessions.select("session"), on="session", how="semi")
+        found.append(median_returns(memberships(counted, members)))
         before = bars.drop("history", "bar").group_by("security_id").tail(ROC_LONG)
     return pl.concat(found)
 

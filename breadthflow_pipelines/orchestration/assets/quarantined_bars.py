@@ -17,7 +17,7 @@ from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.fanout import spread
-from breadthflow_pipelines.orchestration.partitions import Days
+from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, Days
 from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -28,8 +28,7 @@ from breadthflow_pipelines.trust.bar_rules import (
     LONG_SILENCE,
     RULES,
     WARM_UP_BARS,
-    doubtful,
-    implausible,
+    flagged,
 )
 from breadthflow_pipelines.trust.quarantine import excessive, settle, turned, undecided
 from breadthflow_pipelines.warehouse import quarantine_store, security_store
@@ -75,8 +74,7 @@ class _OfDays:
         return quarantine_store.bars_to_judge(market.store, *days, WARM_UP_BARS, LATER_BARS)
 
     def _found(self, market: Market, days: Days, bars: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG002
-        found = pl.concat([implausible(bars), doubtful(bars)])
-        return found.filter(pl.col("session").is_between(*days))
+        return flagged(bars).filter(pl.col("session").is_between(*days))
 
 
 def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
@@ -84,7 +82,7 @@ def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     span = scope.left.with_month_before()
     if span.is_empty:
         return NOTHING
-    pieces = span.pieces(security_store.how_many(market.store))
+    pieces = span.pieces(security_store.how_many(market.store), LONG_PIECE_BARS)
     by_days = dict(spread(market, "quarantined_bars", _OfDays(), pieces))
     found = pl.concat([by_days[days] for days in pieces])
     stored = quarantine_store.findings(market.store, span.start, span.end)

@@ -1,15 +1,19 @@
 """The returns that signals are held against, made from bars. What followed each signal is in signal_outcomes.py."""
 
+from functools import reduce
+
 import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.contracts import evaluation as contracts
 from breadthflow_pipelines.contracts.verdict import require
-from breadthflow_pipelines.evaluation.returns import member_returns
+from breadthflow_pipelines.evaluation.returns import added, partial_returns, returns_of
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
+from breadthflow_pipelines.orchestration.partitions import Days
 from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.shards import Shard, parts_of_members
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, evaluation_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
@@ -44,20 +48,29 @@ def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
 
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
     """What the members of each universe and sector returned in equal parts; a member without a bar adds nothing."""
-    span = scope.left
-    members = security_store.members(market.store)
-    calendar = market.calendar.frame()
-    merged = NOTHING
-    pieces = span.long_pieces(security_store.how_many(market.store))
-    for done, (start, end) in enumerate(pieces, 1):
-        bars = bar_store.bars_to_return(market.store, start, end)
-        sessions = calendar.with_columns(counted=pl.col("session").is_between(start, end))
-        computed = require(contracts.RETURNS, member_returns(bars, members, sessions))
-        merged += evaluation_store.record_returns(
-            market.store, scope.holds.without_held(computed), start, end, scope.holds.first_sessions
-        )
-        advance("universe returns", done / len(pieces), f"through {end}")
+    span, merged = scope.left, NOTHING
+    if span.is_empty:
+        return merged
+    computed = scope.holds.without_held(require(contracts.RETURNS, returns_of(_parts(market, span.days))))
+    for start, end in span.years:
+        of_year = computed.filter(pl.col("session").is_between(start, end))
+        merged += evaluation_store.record_returns(market.store, of_year, start, end, scope.holds.first_sessions)
+    advance("universe returns", 1, f"through {span.end}")
     return merged
+
+
+def _parts(market: Market, days: Days) -> pl.DataFrame:
+    """What all members add to the returns of the days; shard by shard, so that memory does not grow with the market."""
+    members = security_store.members(market.store)
+    sessions = market.calendar.frame().with_columns(counted=pl.col("session").is_between(*days))
+
+    def read(shard: Shard) -> pl.DataFrame:
+        return bar_store.bars_to_return(market.store, *days, shard.ends)
+
+    def part(shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:
+        return partial_returns(bars, shard.of(members), sessions)
+
+    return reduce(added, parts_of_members(market, days, 1, "universe returns", read, part))
 
 
 def _totals(market: Market, scope: Scope) -> pl.DataFrame:
