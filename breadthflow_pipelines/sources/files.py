@@ -41,9 +41,10 @@ class Files:
 
     A row with a cell that cannot be read is delivered with its text, to be rejected. A row without a date counts at its
     table's last session: it comes with the call and the chunk whose range holds that session, so that a history fetched
-    in pieces shows it once. Blank lines are not rows.
+    in pieces shows it once; where a table reaches beyond ``last``, at that day. Blank lines are not rows.
 
     path: where to read. instruments: a CSV with symbol, name, sector. ignored: files below path that hold no bars.
+    last: the last day that is ever asked for, the last closed session; later rows are not asked for yet.
     """
 
     name = "files"
@@ -55,8 +56,10 @@ class Files:
         options: Options | None = None,
         instruments: Path | None = None,
         ignored: Collection[Path] = (),
+        last: dt.date = dt.date.max,
     ) -> None:
         self.path = path
+        self.last = last
         self.options = options or Options()
         self.instruments = instruments
         self._ignored = [*ignored, *([instruments] if instruments else [])]
@@ -131,7 +134,7 @@ class Files:
         return self._settled(self._index.contents, None, start, everything)
 
     def _parts(self, contents: pl.DataFrame, start: dt.date, end: dt.date) -> Iterator[Part]:
-        for batch in batches(contents, start, end):
+        for batch in batches(contents.with_columns(pl.col("reach").clip(upper_bound=self.last)), start, end):
             yield Part.of(batch, self._index, self._reach, self.options)
 
     def _settled(self, contents: pl.DataFrame, wanted: list[str] | None, start: dt.date, taken: Taken) -> Chunk:
@@ -148,8 +151,9 @@ class Files:
 
     @cached_property
     def _reach(self) -> dict[int, dt.date]:
-        """The last session of each table."""
-        return dict(self._index.contents.select("table", "reach").unique().iter_rows())
+        """The session of each table at which its rows without a date count."""
+        reach = self._index.contents.select("table", pl.col("reach").clip(upper_bound=self.last))
+        return dict(reach.unique().iter_rows())
 
     @cached_property
     def _index(self) -> Index:

@@ -112,7 +112,8 @@ def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:
             "Download it first."
         )
     ignored = [settings.universe_file] if settings.universe_file else []
-    return Files(settings.source_path, file_options(settings, calendar), _instruments(settings), ignored)
+    last = calendar.last_closed()
+    return Files(settings.source_path, file_options(settings, calendar), _instruments(settings), ignored, last)
 
 
 def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -47,11 +48,10 @@ def run(command: Sequence[str | Path], url: str, place: Path, feed: Callable[[IO
         DiskFullError: because there was no space.
     """
     given = subprocess.PIPE if feed else subprocess.DEVNULL
-    with _started([command[0], *_target(url), *command[1:]], url, stdin=given) as process:
+    with _started([command[0], *_target(url), *command[1:]], url, stdin=given) as (process, said):
         if feed:
             _feed(process, feed)
-        _, said = process.communicate()
-        _refuse(command, process.returncode, said, place)
+        _refuse(command, process.wait(), said, place)
 
 
 @contextmanager
@@ -61,10 +61,10 @@ def output_of(command: Sequence[str | Path], url: str, place: Path) -> Iterator[
     Raises:
         BreadthFlowError: it failed; says why in its own words.
     """
-    with _started([command[0], *_target(url), *command[1:]], url, stdout=subprocess.PIPE) as process:
+    with _started([command[0], *_target(url), *command[1:]], url, stdout=subprocess.PIPE) as (process, said):
         assert process.stdout is not None  # noqa: S101 - for the type checker; it was asked for
         yield process.stdout
-        _, said = process.communicate()
+        process.communicate()  # what the block left
         _refuse(command, process.returncode, said, place)
 
 
@@ -78,22 +78,32 @@ def listing(archive: Path, major: int, feed: Callable[[IO[bytes]], None] | None)
     for option in ("--file=/dev/null", "--list"):
         command = [program("pg_restore", major, newer=True), option, *source]
         given = subprocess.PIPE if feed else subprocess.DEVNULL
-        with _started(command, "", stdin=given, stdout=subprocess.PIPE) as process:
+        with TemporaryFile() as listed, _started(command, "", stdin=given, stdout=listed) as (process, said):
             if feed:
                 _feed(process, feed)
-            listed, said = process.communicate()
-            _refuse(command, process.returncode, said, archive)
-    return listed.decode()
+            _refuse(command, process.wait(), said, archive)
+            listed.seek(0)
+            found = listed.read().decode()
+    return found
 
 
 @contextmanager
-def _started(command: Sequence[str | Path], url: str, **streams: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _started(
+    command: Sequence[str | Path], url: str, **streams: int | IO[bytes]
+) -> "Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]":
+    """A program, and the file into which it says what went wrong.
+
+    What it writes while it is fed must go into files: a pipe that nobody empties holds 64 KB, and then it waits.
+    """
     secret = unquote(urlsplit(url).password or "")
     environment = {**os.environ, "LC_MESSAGES": "C", **({"PGPASSWORD": secret} if secret else {})}
     words = [str(word) for word in command]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, env=environment, **streams) as process:  # type: ignore[call-overload]  # noqa: S603
+    with (
+        TemporaryFile() as said,
+        subprocess.Popen(words, stderr=said, env=environment, **streams) as process,  # type: ignore[call-overload]  # noqa: S603
+    ):
         try:
-            yield process
+            yield process, said
         finally:
             process.kill()
 
@@ -115,10 +125,11 @@ def _target(url: str) -> list[str]:
     return ["--no-password", f"--dbname={urlunsplit(parts._replace(netloc=user.partition(':')[0] + at + host))}"]
 
 
-def _refuse(command: Sequence[str | Path], status: int, said: bytes, place: Path) -> None:
+def _refuse(command: Sequence[str | Path], status: int, said: IO[bytes], place: Path) -> None:
     if status == 0:
         return
-    lines = said.decode(errors="replace").strip().splitlines() or [f"it ended with status {status}"]
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines() or [f"it ended with status {status}"]
     if any(says_full(line) for line in lines):
         raise disk_full(place)
     raise BreadthFlowError(f"{Path(command[0]).name} failed: {lines[0].partition('error: ')[2] or lines[0]}")

@@ -1035,3 +1035,21 @@ def test_a_part_is_not_read_from_another_file(tmp_path: Path, otherwise: str) ->
         os.utime(path, ns=(written, written + 10**9))
     with pytest.raises(RequestError, match=r"aaa\.us\.txt is not the file that the run reads"):
         list(Files(tmp_path).read(part, Taken()))
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_rows_without_a_date_come_with_the_last_day_that_is_asked_for_where_a_later_row_is_there_already(
+    tmp_path: Path, files: int
+) -> None:
+    """A file that was fetched while the market was open has a row of today, which nobody asks for yet."""
+    today = dt.datetime.now(dt.UTC).date()
+    sound, odd = "1,3,0.5,2,100\n", "2026-02-30,1,3,0.5,2,100\n"
+    for number in range(files):
+        write(tmp_path / f"S{number}.csv", f"{ORDINARY}2026-02-26,{sound}2026-02-27,{sound}{odd}{today},{sound}")
+    closed = dt.date(2026, 2, 27)
+    source = Files(tmp_path, last=closed)
+    for start in (dt.date(2026, 1, 1), closed):
+        found = read(source, start, closed)
+        assert found.filter(pl.col("session").is_null())["raw"].str.contains("2026-02-30").to_list() == [True] * files
+        assert set(found["session"].drop_nulls()) <= {dt.date(2026, 2, 26), closed}
+    assert read(source, dt.date(2026, 1, 1), dt.date(2026, 2, 26))["fault"].null_count() == files  # they count later

@@ -118,6 +118,20 @@ def test_a_store_that_was_destroyed_comes_back_row_by_row(
     assert {each.name: each.kept_as for each in restored} == dict.fromkeys(map(database_name, urls.values()))
 
 
+def test_an_encrypted_store_of_many_tables_is_backed_up_and_its_contents_are_listed(
+    urls: dict[str, str], tmp_path: Path, key: Key
+) -> None:
+    """The list of a store with many years is longer than a pipe holds, and is written while the archive is read."""
+    table = f"CREATE TABLE {'t' * 50}"
+    execute(urls[MARKET], f"DO $$ BEGIN FOR i IN 1..1200 LOOP EXECUTE '{table}' || i || ' ()'; END LOOP; END $$")
+    made = back_up(urls, tmp_path / "backups", key, None)
+    dump = made.dumps[MARKET]
+    archive = made.path / dump.file
+    listed = postgres_programs.listing(archive, dump.server, lambda to: key.open(archive, to))
+    assert len(listed) > 2 * 65_536
+    assert listed.count(" TABLE public tttt") == 1200
+
+
 def test_an_encrypted_archive_is_opened_by_its_key_alone_and_holds_nothing_in_the_clear(
     urls: dict[str, str], tmp_path: Path, key: Key
 ) -> None:
