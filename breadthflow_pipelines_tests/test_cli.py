@@ -699,6 +699,10 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
     assert answer.out == ""
 
 
+TODAY = dt.datetime.now(dt.UTC).date()
+SATURDAY = TODAY + dt.timedelta(days=12 - TODAY.weekday())  # of next week
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "words"),
     [
@@ -707,6 +711,9 @@ def test_what_cannot_be_done_is_one_clear_line_and_a_status(
         (["backfill", "--from", "2099-01-01", "--to", "2099-01-31"], {}, "after the last closed session"),
         (["backfill", "--from", "2025-01-04", "--to", "2025-01-05"], {}, "no session"),  # a weekend
         (["run", "--date", "2099-01-05"], {}, "has not closed yet"),
+        (["run", "--date", f"{SATURDAY}"], {}, f"{SATURDAY} is no session of XNYS"),
+        (["run", "--date", "2015-01-05"], {}, "2015-01-05 lies before the first month of history"),
+        (["db", "backup", ""], {}, "Say where the backup goes"),  # "$UNSET" in a crontab
         (["run"], {"source": "files"}, "BREADTHFLOW_SOURCE_PATH"),
         (["run"], {"source": "files", "source_path": "/nowhere"}, "/nowhere"),
         (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),

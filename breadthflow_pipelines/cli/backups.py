@@ -14,7 +14,7 @@ from breadthflow_pipelines.settings import Settings, get_settings
 @database_app.command("backup")
 def backup(
     folder: Annotated[
-        Path | None, typer.Argument(help="Where it goes; BREADTHFLOW_BACKUP_FOLDER without it.", show_default=False)
+        str | None, typer.Argument(help="Where it goes; BREADTHFLOW_BACKUP_FOLDER without it.", show_default=False)
     ] = None,
     keep: Annotated[
         int | None, typer.Option(min=1, help="Then remove all but that many of the newest there.", show_default=False)
@@ -29,8 +29,8 @@ def backup(
     from breadthflow_pipelines.warehouse.presence import unfinished_runs
 
     settings = get_settings()
-    where = folder.absolute() if folder else settings.backup_folder
-    if where is None:
+    where = settings.backup_folder if folder is None else folder and Path(folder).absolute()
+    if not where:  # an empty folder is a variable that is not set; as a path it would be the working directory
         raise RequestError("Say where the backup goes: breadthflow db backup FOLDER, on another disk than the store.")
     key = key_of(settings)
     open_database(settings)  # a backup has the tables of this version

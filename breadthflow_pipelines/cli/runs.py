@@ -59,7 +59,11 @@ def run(
     closed = calendar.last_closed()
     through = day_of(date) or closed
     if through > closed:
-        raise RequestError(f"{through} has not closed yet; the last closed session is {closed}.")
+        known = bool(calendar.between(through, dt.date.max))  # the calendar ends in a year
+        what = (
+            f"is no session of {calendar.name}" if known and not calendar.is_session(through) else "has not closed yet"
+        )
+        raise RequestError(f"{through} {what}; the last closed session is {closed}.")
     source = configured_source(settings, calendar)
     inputs = inputs_of(settings, source, store, through)
     about = f"{label(source)}, through {through}"
@@ -70,7 +74,7 @@ def run(
     with orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import planning, runs
 
-        check_within_history(settings.start_date, through, settings.start_date, calendar)
+        check_within_history(min(settings.start_date, through), through, settings.start_date, calendar)
         first = planning.first_day_due(instance, market, through)
         report = watched(lambda: runs.run_months(instance, first, through, through), about)
         if inputs is not None and report.exit_status == 0 and not report.problems:

@@ -160,7 +160,7 @@ def _checks(digest: Digest) -> Part:
         for check in checks
     ]
     said = f"{number(len(digest.errors), 'error')}, {number(len(digest.warnings), 'warning')}"
-    return Part("Failing checks", said, few(lines))
+    return Part("Failing checks besides holds" if digest.holds else "Failing checks", said, few(lines))
 
 
 def _rows(digest: Digest) -> Part:

@@ -72,6 +72,11 @@ def test_every_part_is_there_on_a_quiet_day() -> None:
     ]
 
 
+def test_a_gate_that_holds_is_no_check_that_passes() -> None:
+    text = plain(replace(QUIET, holds=[HOLD], checks=[ERROR, WARNING]))
+    assert "Failing checks besides holds: no errors, 1 warning\n" in text
+
+
 def test_figures_of_a_full_day() -> None:
     rows = [
         {"what": "rejected", "source": "files", "reason": "high below low", "synthetic": None, "rows": 1},
