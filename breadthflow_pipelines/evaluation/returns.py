@@ -75,7 +75,8 @@ def partial_returns(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.Data
         .select("universe", "sector", "members", session="session_right")
         .join(sums, on=_PART, how="left", nulls_equal=True)
         .with_columns(pl.col(*_WITH_BAR, *_SUMMED).fill_null(0))
-        .select(*_PART, "members", *_WITH_BAR, *_SUMMED, missing=pl.col("members") - pl.sum_horizontal(_WITH_BAR))
+        .with_columns(missing=pl.col("members") - pl.sum_horizontal(_WITH_BAR))
+        .select(*_PART, "members", *_KINDS, *_SUMMED)
     )
 
 

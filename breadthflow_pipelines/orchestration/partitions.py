@@ -12,8 +12,8 @@ from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 
 PIECE_BARS = 150_000  # of all securities at a time, with many columns: frames of some 50 MB, and several of them
-# The same of few columns: some 100 MB. The store has bars by year, and looks through those of a year for each piece.
-LONG_PIECE_BARS = 900_000
+# The same of few columns: some 50 MB. The store has bars by year, and looks through those of a year for each piece.
+LONG_PIECE_BARS = 450_000
 SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
 

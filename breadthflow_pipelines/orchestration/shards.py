@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from breadthflow_pipelines.observability.memory import give_back
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Days
@@ -79,3 +80,4 @@ def parts_of_members(
         yield found
         done += bars
         advance(what, 0.9 * done / whole, f"{done:,} bars")
+        give_back()

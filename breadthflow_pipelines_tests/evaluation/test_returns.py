@@ -1,6 +1,7 @@
 import datetime as dt
 import random
 from collections.abc import Iterator
+from functools import reduce
 
 import polars as pl
 import pytest
@@ -11,10 +12,13 @@ from polars.testing import assert_frame_equal
 from breadthflow_pipelines.errors import BreadthFlowError
 from breadthflow_pipelines.evaluation.returns import (
     LEVEL_SCHEMA,
+    added,
     benchmark_levels,
     index_levels,
     levels,
     member_returns,
+    partial_returns,
+    returns_of,
     risk_free,
     universe_levels,
 )
@@ -115,6 +119,32 @@ def test_a_level_says_when_only_some_of_it_is_total_return() -> None:
     bars = [bar | {"close_adjusted": 1.0} for bar in flat_bars([10.0, 5.0])] + flat_bars([10.0, 11.0], 2)
     got = universe_levels(returns(bars, [ALWAYS | {"security_id": i} for i in (1, 2)], 2))
     assert got["basis"].item() == MIXED_RETURN
+
+
+def test_parts_of_the_securities_add_up_to_the_whole_in_any_order() -> None:
+    """Four parts, one of them of somebody without a bar; sectors, a member of two universes, and one that is not in."""
+    dice = random.Random(5)  # noqa: S311 - which bars, nothing secret
+    bars = [
+        bar
+        for security in range(1, 7)
+        for bar in flat_bars([dice.uniform(5, 50) for _ in range(12)], security)
+        if dice.random() > 0.1
+    ]
+    opened = bars_frame(bars).with_columns(open=pl.col("close") * 1.01)
+    listed = [ALWAYS | {"security_id": i, "sector": dice.choice([None, "a", "b"])} for i in (1, 2, 3, 4, 5, 7)]
+    listed += [{"universe": "v", "sector": "a", "security_id": 2, "valid_from": day(3), "valid_to": day(8)}]
+    members = members_frame(listed)
+
+    def part(*ids: int) -> pl.DataFrame:
+        of = pl.col("security_id").is_in(ids)
+        return partial_returns(opened.filter(of), members.filter(of), sessions(12))
+
+    whole = member_returns(opened, members, sessions(12))
+    assert set(whole["universe"]) == {"u", "v"}
+    parts = [part(1, 2), part(3, 6), part(4, 5), part(7)]
+    for _ in range(3):
+        dice.shuffle(parts)
+        assert_frame_equal(returns_of(reduce(added, parts)), whole, check_exact=True)
 
 
 def test_a_bar_off_the_calendar_is_refused() -> None:
