@@ -42,7 +42,7 @@ from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-PIECE_SIGNALS = 300_000  # at a time, of months that stay whole: some 150 MB, and a year of closes
+PIECE_SIGNALS = 150_000  # at a time, of months that stay whole: some 75 MB, and a year of closes
 _REACH = Reach(sessions=max(HORIZONS) + 1)  # a signal is followed from the session after it
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
