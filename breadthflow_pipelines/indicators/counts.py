@@ -86,8 +86,7 @@ def partial_counts(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataF
     """
     moves = price.with_extremes(price.with_participation(price.with_direction(price.own_bars(bars, sessions))))
     marks = moves.select("security_id", "session", "counted", **_MARKS)
-    part = members.select("universe", "sector").unique().with_row_index("part")
-    numbered = members.join(part, on=["universe", "sector"], nulls_equal=True)
+    part, numbered = _numbered(members)
     sums = pl.concat([_sums(marks, intervals) for intervals in _one_by_one(numbered)])
     days = sessions.filter("counted").get_column("session")
     added_up = sums.group_by("part", "session").agg(pl.col(*_MARKS).sum()).join(part, on="part").drop("part")
@@ -96,6 +95,12 @@ def partial_counts(bars: pl.DataFrame, members: pl.DataFrame, sessions: pl.DataF
         .join(added_up, on=_PART, how="left", nulls_equal=True)
         .select(*_PART, "members", pl.col(*_MARKS).fill_null(0))
     )
+
+
+def _numbered(members: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The universes and sectors that there are, each with a number, ``part``; and the members with that of theirs."""
+    parts = members.select("universe", "sector").unique().with_row_index("part")
+    return parts, members.join(parts, on=["universe", "sector"], nulls_equal=True)
 
 
 def _one_by_one(members: pl.DataFrame) -> list[pl.DataFrame]:
@@ -128,8 +133,7 @@ def present(members: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
     """universe, sector, session and how many ``members``, on these days; without those on which there are none."""
     import numpy as np  # here, because commands that list indicators import this module
 
-    days, parts = days.sort(), members.select("universe", "sector").unique().with_row_index("part")
-    numbered = members.join(parts, on=["universe", "sector"], nulls_equal=True)
+    days, (parts, numbered) = days.sort(), _numbered(members)
     part = numbered.get_column("part").to_numpy()
     came = days.search_sorted(numbered.get_column("valid_from")).to_numpy()
     gone = days.search_sorted(numbered.get_column("valid_to").fill_null(dt.date.max)).to_numpy()

@@ -9,6 +9,8 @@ computed from its window alone. Hence sums by doubling instead of a running sum,
 before the window (windows.py, which is imported where it is used: numpy would delay commands that list indicators).
 """
 
+from itertools import pairwise
+
 import polars as pl
 
 from breadthflow_pipelines.errors import BreadthFlowError
@@ -39,6 +41,16 @@ def in_order(bars: pl.DataFrame) -> pl.DataFrame:
     security, session = pl.col("security_id"), pl.col("session")
     later = (security > security.shift(1)) | ((security == security.shift(1)) & (session >= session.shift(1)))
     return bars if bars.select(later.all()).item() else bars.sort("security_id", "session")
+
+
+def portions(bars: pl.DataFrame, most: int) -> list[pl.DataFrame]:
+    """Bars in order, cut into parts of about so many, of whole securities; at least one part, which may be empty."""
+    import numpy as np  # here, because commands that list indicators import this module
+
+    security = bars["security_id"].to_numpy()
+    begin = np.flatnonzero(np.diff(security, prepend=security[:1] - 1))  # the first row of each
+    cut = begin[np.flatnonzero(np.diff(begin // most, prepend=0))].tolist()
+    return [bars[start:end] for start, end in pairwise([0, *cut, bars.height])]
 
 
 def earlier(values: pl.Expr, bars: int) -> pl.Expr:

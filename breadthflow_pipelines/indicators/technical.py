@@ -13,7 +13,6 @@ import hashlib
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -21,7 +20,7 @@ import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
 from breadthflow_pipelines.indicators.definition import Indicator
-from breadthflow_pipelines.indicators.price import bar_number, by_history, earlier, in_order, windowed
+from breadthflow_pipelines.indicators.price import bar_number, by_history, earlier, in_order, portions, windowed
 from breadthflow_pipelines.indicators.recursions import ROW, STATE, Recursion, followed
 from breadthflow_pipelines.indicators.series import share
 from breadthflow_pipelines.indicators.windows import Numbers, greatest, least, means, squares
@@ -611,13 +610,9 @@ def _in_parts(bars: pl.DataFrame, of_part: Callable[[pl.DataFrame], _Found]) -> 
 
     On as many threads as Polars has here.
     """
-    ordered = in_order(bars)
-    security = ordered["security_id"].to_numpy()
-    begin = np.flatnonzero(np.diff(security, prepend=security[:1] - 1))  # the first row of each
-    cut = begin[np.flatnonzero(np.diff(begin // PART_BARS, prepend=0))].tolist()
-    parts = [ordered[start:end] for start, end in pairwise([0, *cut, ordered.height])]
+    parts = portions(in_order(bars), PART_BARS)
     if len(parts) == 1:
-        return [of_part(ordered)]
+        return [of_part(parts[0])]
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
         return list(pool.map(of_part, parts))
 

@@ -104,7 +104,7 @@ class Files:
             return
         found = self._index
         wanted = None if symbols is None else list(symbols)
-        contents = found.contents
+        contents = self._contents
         if wanted is not None:
             contents = contents.filter(pl.col("symbol").is_in(wanted) | no_symbol())
         taken = Taken(unreadable=dict(found.unusable))
@@ -115,7 +115,7 @@ class Files:
 
     def parts(self, start: dt.date, end: dt.date) -> list[Part]:
         """All that lies in the range, in parts that other processes can read; together they give each row once."""
-        return [part.to_send(self.path) for part in self._parts(self._index.contents, start, end)]
+        return [part.to_send(self.path) for part in self._parts(self._contents, start, end)]
 
     def read(self, part: Part, taken: Taken) -> Iterator[Chunk]:
         """The bars of one of the parts(), where their files lie at this source's path.
@@ -131,10 +131,10 @@ class Files:
         everything = Taken(unreadable=dict(self._index.unusable))
         for some in taken:
             everything.add(some)
-        return self._settled(self._index.contents, None, start, everything)
+        return self._settled(self._contents, None, start, everything)
 
     def _parts(self, contents: pl.DataFrame, start: dt.date, end: dt.date) -> Iterator[Part]:
-        for batch in batches(contents.with_columns(pl.col("reach").clip(upper_bound=self.last)), start, end):
+        for batch in batches(contents, start, end):
             yield Part.of(batch, self._index, self._reach, self.options)
 
     def _settled(self, contents: pl.DataFrame, wanted: list[str] | None, start: dt.date, taken: Taken) -> Chunk:
@@ -152,8 +152,12 @@ class Files:
     @cached_property
     def _reach(self) -> dict[int, dt.date]:
         """The session of each table at which its rows without a date count."""
-        reach = self._index.contents.select("table", pl.col("reach").clip(upper_bound=self.last))
-        return dict(reach.unique().iter_rows())
+        return dict(self._contents.select("table", "reach").unique().iter_rows())
+
+    @cached_property
+    def _contents(self) -> pl.DataFrame:
+        """Index.contents; no table reaches beyond the last day that is ever asked for."""
+        return self._index.contents.with_columns(pl.col("reach").clip(upper_bound=self.last))
 
     @cached_property
     def _index(self) -> Index:

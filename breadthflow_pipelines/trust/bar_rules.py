@@ -10,12 +10,12 @@ that history that are right; all of them, those of crises included, must pass.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import polars as pl
 
 from breadthflow_pipelines.indicators.conventions import LONGEST_SILENCE
-from breadthflow_pipelines.indicators.price import HISTORY, by_history, in_order
+from breadthflow_pipelines.indicators.price import HISTORY, by_history, in_order, portions
 from breadthflow_pipelines.model.vocabulary import PRICES
 
 SPIKE = "spike"
@@ -87,7 +87,7 @@ def flagged(bars: pl.DataFrame, most: int = PORTION_BARS) -> pl.DataFrame:
     ordered = in_order(bars)
     market = _market(ordered)
     found = []
-    for part in _portions(ordered, most):
+    for part in portions(ordered, most):
         rows = _with_neighbours(part, market)
         spiked = spikes(rows)
         found += [_broken(rows, spiked), _doubted(part, rows, spiked)]
@@ -289,17 +289,6 @@ def _with_bar_before(bars: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(**before).with_columns(
         days_before=(pl.col("session") - pl.col("session_before")).dt.total_days()
     )
-
-
-def _portions(ordered: pl.DataFrame, most: int) -> Iterator[pl.DataFrame]:
-    """The bars, in order, in parts of some whole securities of about so many bars; at least one part."""
-    sizes = ordered.group_by("security_id", maintain_order=True).len()
-    number = ((sizes["len"].cum_sum() - 1) // most).rle_id()
-    lengths = sizes.group_by(number.alias("part"), maintain_order=True).agg(pl.col("len").sum())["len"].to_list()
-    start = 0
-    for length in lengths or [0]:
-        yield ordered.slice(start, length)
-        start += length
 
 
 def _market(ordered: pl.DataFrame) -> pl.DataFrame:

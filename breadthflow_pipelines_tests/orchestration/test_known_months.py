@@ -34,6 +34,73 @@ def test_what_did_not_change_is_not_computed_and_the_run_says_so(known: Store) -
         assert (said["months_unchanged"], said["computed"], said["rows_read"]) == (MONTHS, "nothing", 0)
 
 
+@pytest.mark.parametrize(
+    ("asset", "by_hand", "first_left"),
+    [
+        pytest.param(
+            "price_indicators",
+            f"UPDATE price_indicators SET rsi_14 = 1 WHERE session = '2023-06-05' AND security_id = {SOME}",
+            dt.date(2023, 6, 1),
+            id="a value",
+        ),
+        pytest.param(
+            "price_indicators",
+            f"UPDATE price_indicators SET rsi_14 = rsi_14 WHERE session = '2023-06-05' AND security_id = {SOME}",
+            dt.date(2023, 6, 1),
+            id="written again with the same value",
+        ),
+        pytest.param(
+            "symbol_signals",
+            "DELETE FROM symbol_signals WHERE session = '2023-12-05'",
+            dt.date(2023, 12, 1),
+            id="rows that are gone",
+        ),
+        pytest.param(
+            "price_indicators",
+            "ALTER TABLE price_indicators DROP COLUMN rsi_14; ALTER TABLE price_indicators ADD rsi_14 double precision",
+            FIRST,
+            id="a column that is another one of the same name",
+        ),
+        pytest.param(
+            "price_indicators",
+            "UPDATE recursion_states SET states[1] = 1 WHERE session >= '2023-10-01'",
+            dt.date(2023, 11, 1),
+            id="what recursions go on from",
+        ),
+        pytest.param(
+            "symbol_calibration",
+            "UPDATE symbol_calibration SET hits = 0 WHERE month = '2023-11-01'",
+            dt.date(2023, 11, 1),
+            id="sums of a month",
+        ),
+        pytest.param(
+            "symbol_signals",
+            "UPDATE market_signals SET value = value WHERE rule = 'breadth_score' AND session = '2023-09-05'",
+            dt.date(2023, 9, 1),
+            id="a row that others are made of",
+        ),
+        pytest.param(
+            "price_indicators",
+            "UPDATE universe_members SET valid_to = valid_to WHERE valid_to IS NOT NULL",
+            FIRST,
+            id="who is a member",
+        ),
+        pytest.param(
+            "quarantined_bars",
+            "UPDATE bars SET close = close WHERE session = '2023-12-04'",
+            FIRST,
+            id="a later bar decides whether one before it was right",
+        ),
+    ],
+)
+def test_a_change_by_hand_leaves_its_month_and_those_after_it(
+    asset: str, by_hand: str, first_left: dt.date, known: Store
+) -> None:
+    assert left_of(known, asset) is None
+    known.execute(by_hand)
+    assert left_of(known, asset) == first_left
+
+
 @pytest.mark.slow
 def test_rows_that_were_changed_by_hand_are_made_good_by_a_backfill(known: Store, one_shot: Contents) -> None:
     known.execute(
@@ -73,102 +140,71 @@ def test_of_a_few_months_the_sessions_of_the_newest_two_are_known(known: Store) 
 
 
 @pytest.mark.parametrize(
-    ("asset", "by_hand", "month", "session"),
+    ("asset", "by_hand", "first_left"),
     [
         pytest.param(
             "price_indicators",
-            f"UPDATE price_indicators SET rsi_14 = 1 WHERE session = '2023-11-14' AND security_id = {SOME}",
-            NOVEMBER,
-            dt.date(2023, 11, 14),
+            f"UPDATE price_indicators SET rsi_14 = rsi_14 WHERE session = '2023-12-05' AND security_id = {SOME}",
+            dt.date(2023, 12, 5),
             id="a value",
         ),
         pytest.param(
             "price_indicators",
-            f"UPDATE price_indicators SET rsi_14 = rsi_14 WHERE session = '2023-12-05' AND security_id = {SOME}",
-            DECEMBER,
-            dt.date(2023, 12, 5),
-            id="written again with the same value",
+            "UPDATE universe_medians SET median_roc = 0 WHERE session = '2023-11-14'",
+            dt.date(2023, 11, 14),
+            id="what they were held against",
         ),
         pytest.param(
             "symbol_signals",
             "DELETE FROM symbol_signals WHERE session = '2023-12-05'",
-            DECEMBER,
             dt.date(2023, 12, 5),
             id="rows that are gone",
         ),
         pytest.param(
             "price_indicators",
-            "ALTER TABLE price_indicators DROP COLUMN rsi_14; ALTER TABLE price_indicators ADD rsi_14 double precision",
-            FIRST,
-            NOVEMBER,
-            id="a column that is another one of the same name",
-        ),
-        pytest.param(
-            "price_indicators",
-            "UPDATE recursion_states SET states[1] = 1 WHERE session = '2023-11-30'",
-            NOVEMBER,
-            dt.date(2023, 11, 30),
-            id="what recursions go on from",
-        ),
-        pytest.param(
-            "price_indicators",
-            "UPDATE universe_medians SET median_roc = 0 WHERE session = '2023-11-14'",
-            NOVEMBER,
-            dt.date(2023, 11, 14),
-            id="what they were held against",
-        ),
-        pytest.param(
-            "price_indicators",
             "UPDATE bars SET close = close WHERE session = '2023-12-04' AND security_id = 1",
-            DECEMBER,
             dt.date(2023, 12, 4),
             id="a bar",
         ),
         pytest.param(
-            "symbol_calibration",
-            "UPDATE symbol_calibration SET hits = 0 WHERE month = '2023-12-01'",
-            DECEMBER,
-            DECEMBER,
-            id="sums of a month",
-        ),
-        pytest.param(
             "symbol_signals",
             "UPDATE market_signals SET value = value WHERE rule = 'breadth_score' AND session = '2023-11-15'",
-            NOVEMBER,
             dt.date(2023, 11, 15),
             id="a row that others are made of",
         ),
         pytest.param(
-            "price_indicators",
+            "symbol_calibration",
+            "UPDATE symbol_calibration SET hits = 0 WHERE month = '2023-12-01'",
+            dt.date(2023, 12, 1),
+            id="sums of a month",
+        ),
+        pytest.param(
+            "symbol_signals",
             "UPDATE universe_members SET valid_to = valid_to WHERE valid_to IS NOT NULL",
-            FIRST,
             NOVEMBER,
             id="who is a member",
         ),
-        pytest.param("price_indicators", "DELETE FROM computed_sessions", None, NOVEMBER, id="no session is known"),
+        pytest.param(
+            "price_indicators",
+            "ALTER TABLE price_indicators DROP COLUMN rsi_14; ALTER TABLE price_indicators ADD rsi_14 double precision",
+            NOVEMBER,
+            id="a column that is another one of the same name",
+        ),
+        pytest.param("price_indicators", "DELETE FROM computed_sessions", NOVEMBER, id="nothing is known"),
         pytest.param(
             "price_indicators",
             "DELETE FROM computed_sessions WHERE session = '2023-11-03'",
-            None,
             dt.date(2023, 11, 3),
-            id="one session is not known",
+            id="of one session nothing is known",
         ),
     ],
 )
-def test_a_change_by_hand_leaves_its_month_to_a_backfill_and_its_session_to_a_daily_run_with_all_after_it(
-    asset: str, by_hand: str, month: dt.date | None, session: dt.date, known: Store
+def test_a_change_by_hand_leaves_its_session_and_those_after_it_to_a_daily_run(
+    asset: str, by_hand: str, first_left: dt.date, known: Store
 ) -> None:
-    assert (left_of(known, asset), left_of(known, asset, first=NOVEMBER)) == (None, None)
+    assert left_of(known, asset, first=NOVEMBER) is None
     known.execute(by_hand)
-    assert (left_of(known, asset), left_of(known, asset, first=NOVEMBER)) == (month, session)
-
-
-def test_a_bar_that_was_changed_leaves_every_month_for_it_decides_whether_those_before_it_were_right(
-    known: Store,
-) -> None:
-    assert left_of(known, "quarantined_bars") is None
-    known.execute("UPDATE bars SET close = close WHERE session = '2023-12-04'")
-    assert left_of(known, "quarantined_bars") == FIRST
+    assert left_of(known, asset, first=NOVEMBER) == first_left
 
 
 def test_a_new_session_alone_is_left_to_a_daily_run(known: Store, monkeypatch: pytest.MonkeyPatch) -> None:

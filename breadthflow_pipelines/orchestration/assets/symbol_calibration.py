@@ -115,10 +115,9 @@ def _add_up(market: Market, scope: Scope) -> Merged:
         def summed(piece: _Piece) -> pl.DataFrame:
             return calibration_parts(piece.signals, piece.prices, calendar, exits)
 
-        for part in overlapped(_read(market, pieces, last), summed):
+        for stretches, part in zip(pieces, overlapped(_read(market, pieces, last), summed), strict=True):
+            advance("symbol calibration", len(parts) / len(pieces), f"signals through {stretches[-1].end}")
             parts.append(part)
-            done = len(parts) - 1
-            advance("symbol calibration", done / len(pieces), f"signals through {pieces[done - 1][-1].end}")
             give_back()
     sums = require(contracts.SUMS, added_up(pl.concat(parts)))
     held = {universe: session.replace(day=1) for universe, session in scope.holds.first_sessions.items()}
