@@ -1,7 +1,7 @@
 """Why a signal says what it says: the evidence stored with it, and its explanation in words.
 
-The JSON of evidence is written by ``encoded`` and read by ``evidence_of``, and nowhere else. What is put into it is
-decided in market.py and conviction.py.
+The JSON of evidence is written by ``encoded`` and ``encoded_scores``, and read by ``evidence_of``; nowhere else.
+What is put into it is decided in market.py and conviction.py.
 """
 
 import datetime as dt
@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
+
+import polars as pl
 
 from breadthflow_pipelines.model.vocabulary import ARMED_SESSION, BREADTH_SCORE, CONVICTION, HELD_BACK, LEVELS
 from breadthflow_pipelines.signals.rules import RULES, Rule
@@ -86,11 +88,6 @@ class ScoreEvidence:
     weight: float
     held_back: str | None = None
 
-    def facts(self) -> dict[str, object]:
-        """What is stored, beside ``held_back``."""
-        parts = {name: {"z": z, "value": value, "weight": own} for name, (value, own, z) in self.components.items()}
-        return {"components": _in_order(parts), "weight": self.weight}
-
 
 class LastThrust(NamedTuple):
     """The session on which a dimension last had a thrust, and the rules that fired then."""
@@ -117,10 +114,10 @@ class ConvictionEvidence:
 
 Evidence = EventEvidence | ScoreEvidence | ConvictionEvidence
 
-_json = json.JSONEncoder(default=str).encode  # one for all: a score has a row for every session
+_json = json.JSONEncoder(default=str).encode
 
 
-def encoded(evidence: Evidence) -> str:
+def encoded(evidence: EventEvidence | ConvictionEvidence) -> str:
     """The JSON text that is stored, letter by letter as PostgreSQL gives it back, so that texts can be compared.
 
     Save tiny numbers, which are 4e-05 here and 0.00004 there; the database compares those.
@@ -131,7 +128,25 @@ def encoded(evidence: Evidence) -> str:
     return _json(_in_order(facts))
 
 
-def _in_order(facts: Mapping[str, object]) -> dict[str, object]:
+def encoded_scores(rows: pl.DataFrame, weights: Mapping[str, float]) -> pl.Series:
+    """The ScoreEvidence of each row as ``encoded`` would write it; by columns, for a score has a row for every session.
+
+    rows: ``weight``, ``held_back``, and for each component ``NAME`` and ``NAME_z``. weights: of the components.
+    """
+    parts = {
+        name: pl.struct(**_in_order({"value": pl.col(name), "weight": pl.lit(own), "z": pl.col(f"{name}_z")}))
+        for name, own in weights.items()
+    }
+    facts = {"components": pl.struct(**_in_order(parts)), "weight": pl.col("weight")}
+    whole, withheld = (
+        pl.struct(**_in_order(some)).struct.json_encode() for some in (facts, {**facts, HELD_BACK: pl.col(HELD_BACK)})
+    )
+    compact = pl.when(pl.col(HELD_BACK).is_null()).then(whole).otherwise(withheld)
+    spaced = compact.str.replace_all('":', '": ', literal=True).str.replace_all(',"', ', "', literal=True)
+    return rows.select(spaced.alias("evidence")).to_series()
+
+
+def _in_order(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts in the order of PostgreSQL's JSONB: shorter names first, those of a length by alphabet."""
     return {name: facts[name] for name in _ordered(tuple(facts))}
 

@@ -6,7 +6,7 @@ history that ends with any signal gives the same signal.
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -33,10 +33,8 @@ from breadthflow_pipelines.signals.explanation import (
     Armed,
     Calibration,
     EventEvidence,
-    Evidence,
-    ScoreEvidence,
-    ScorePart,
     encoded,
+    encoded_scores,
 )
 from breadthflow_pipelines.signals.rules import BUY_AT, CONVICTION_AT, EVENTS, RULES, SELL_AT, levels
 
@@ -167,7 +165,7 @@ def _events(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(
         strength=_strength(),
         calibrated=published | pl.col("stretch").is_not_null(),
-        evidence=_encoded(map(_event_evidence, _rounded(found).iter_rows(named=True))),
+        evidence=pl.Series(map(_encoded_event, _rounded(found).iter_rows(named=True)), dtype=pl.String),
     ).select(_FOUND)
 
 
@@ -188,10 +186,10 @@ def _strength() -> pl.Expr:
     )
 
 
-def _event_evidence(event: Mapping[str, Any]) -> EventEvidence:
+def _encoded_event(event: Mapping[str, Any]) -> str:
     rule, stretch = RULES[event["rule"]], event["stretch"]
     thrust = rule.thrust if stretch is None else stretched(rule, stretch)
-    return EventEvidence(
+    evidence = EventEvidence(
         margin=event["margin"],
         levels={name: round(level, DECIMALS) for name, level in (levels(thrust) if thrust else {}).items()},
         armed=Armed(event["armed_session"], event["gap"], event["extreme"]) if event["armed_session"] else None,
@@ -199,6 +197,7 @@ def _event_evidence(event: Mapping[str, Any]) -> EventEvidence:
         calibration=None if stretch is None else Calibration(**{name: event[name] for name in CHOSEN}),
         held_back=event["held_back"],
     )
+    return encoded(evidence)
 
 
 def _conviction(indicators: pl.DataFrame, events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -236,16 +235,8 @@ def _scores(counts: pl.DataFrame, indicators: pl.DataFrame, known: pl.DataFrame)
     )
     found = _held_back(scores, known)
     facts = _rounded(found.select(*COMPONENTS, *(f"{name}_z" for name in COMPONENTS), "weight", "held_back"))
-    return found.with_columns(evidence=_encoded(map(_score_evidence, facts.iter_rows(named=True)))).select(_FOUND)
-
-
-def _score_evidence(row: Mapping[str, Any]) -> ScoreEvidence:
-    parts = {name: ScorePart(row[name], part.weight, row[f"{name}_z"]) for name, part in COMPONENTS.items()}
-    return ScoreEvidence(parts, row["weight"], row["held_back"])
-
-
-def _encoded(evidence: Iterable[Evidence]) -> pl.Series:
-    return pl.Series(map(encoded, evidence), dtype=pl.String)
+    weights = {name: part.weight for name, part in COMPONENTS.items()}
+    return found.with_columns(encoded_scores(facts, weights)).select(_FOUND)
 
 
 def _rounded(rows: pl.DataFrame) -> pl.DataFrame:

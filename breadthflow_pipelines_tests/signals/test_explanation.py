@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 
+import polars as pl
 import pytest
 
 from breadthflow_pipelines.reports.tables import text
@@ -18,6 +19,7 @@ from breadthflow_pipelines.signals.explanation import (
     ScoreEvidence,
     ScorePart,
     encoded,
+    encoded_scores,
     evidence_of,
     explanation,
 )
@@ -53,6 +55,7 @@ SCORE = ScoreEvidence(
     },
     weight=0.85,
 )
+SCORE_HELD_BACK = ScoreEvidence({"up_volume_trend": ScorePart(100.0, 0.1, -0.5)}, weight=0.1, held_back="sell")
 CONVINCED = ConvictionEvidence(
     ["advances", "highs", "up_volume"],
     {
@@ -99,20 +102,39 @@ STORED: list[tuple[str, Evidence, str]] = [
         '["new_high_surge"]}}, "held_back": "buy"}',
     ),
     ("conviction", NOTHING_ON, '{"computable": ["advances", "highs"], "on": {}}'),
+    (
+        "breadth_score",
+        SCORE_HELD_BACK,
+        '{"components": {"up_volume_trend": {"value": 100.0, "weight": 0.1, "z": -0.5}}, "weight": 0.1, "held_back": '
+        '"sell"}',
+    ),
 ]
+
+
+def written(evidence: Evidence) -> str:
+    if not isinstance(evidence, ScoreEvidence):
+        return encoded(evidence)
+    values = {name: part.value for name, part in evidence.components.items()}
+    z = {f"{name}_z": part.z for name, part in evidence.components.items()}
+    schema = {**dict.fromkeys((*values, *z, "weight"), pl.Float64), "held_back": pl.String}
+    rows = pl.DataFrame(
+        [{**values, **z, "weight": evidence.weight, "held_back": evidence.held_back}, dict.fromkeys(schema)],
+        schema=schema,
+    )
+    return encoded_scores(rows, {name: part.weight for name, part in evidence.components.items()})[0]
 
 
 @pytest.mark.parametrize(("rule", "evidence", "stored"), STORED)
 def test_evidence_says_what_it_always_said_and_is_read_back(rule: str, evidence: Evidence, stored: str) -> None:
-    assert json.loads(encoded(evidence)) == json.loads(stored)
+    assert json.loads(written(evidence)) == json.loads(stored)
     assert evidence_of(rule, json.loads(stored)) == evidence
 
 
 def test_evidence_is_written_letter_by_letter_as_postgresql_gives_it_back(database: Database) -> None:
     """So that unchanged signals are known as such without being sent to the store."""
     for _, evidence, _ in STORED:
-        given_back = rows_of(database, "SELECT %s::jsonb::text AS text", (encoded(evidence),))[0]["text"]
-        assert given_back == encoded(evidence)
+        given_back = rows_of(database, "SELECT %s::jsonb::text AS text", (written(evidence),))[0]["text"]
+        assert given_back == written(evidence)
 
 
 def test_evidence_of_another_rule_is_refused() -> None:
