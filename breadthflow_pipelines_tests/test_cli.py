@@ -612,6 +612,30 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
             2,
             "is not a known count or indicator",
         ),
+        (
+            ["breadth", "--universe", "demo", "--columns", ""],
+            {},
+            2,
+            "--columns is empty: leave it out, or give it a val",
+        ),
+        (["breadth", "--universe", "demo", "--columns", ""], {}, 2, "as priced,advances,trin; see breadthflow indica"),
+        (
+            ["breadth", "--universe", "demo", "--columns", ","],
+            {},
+            2,
+            "',' names no count or indicator; there are univer",
+        ),
+        (["breadth", "--universe", ""], {}, 2, "--universe is empty: give it a value (Name of a universe)."),
+        (
+            ["signals", "--universe="],
+            {},
+            2,
+            "--universe is empty: leave it out, or give it a value (Name of a universe",
+        ),
+        (["signals", "--rule", " "], {}, 2, "--rule is empty: leave it out, or give it a value (Name of a rule, such"),
+        (["calibration", "--universe", "demo", "--rule", ""], {}, 2, "--rule is empty"),
+        (["indicators", "--family", ""], {}, 2, "--family is empty"),
+        (["token", "list", "--format", ""], {}, 2, "is not one of"),
         (["indicators", "--family", "nope"], {}, 2, "No family is called nope; there are: Advances and declines"),
         (["symbols", "--universe", "nope"], {}, 2, "Universe nope is unknown; there are: demo"),
         (["symbols", "--universe", "demo", "--symbol", "NOPE"], {}, 2, "NOPE has no signal as a member of demo"),
@@ -1077,7 +1101,7 @@ def test_audit_lists_what_was_done_and_privacy_exports_and_erases_a_name(ask: As
     launched = ask("audit", "--action", "launched", "--format", "csv").rows
     assert (launched[0]["who"], launched[0]["via"]) == (me, "command")
     assert launched[0]["what"].startswith("bring_up_to_date, 2025-01 to ")
-    assert ask("audit", "--user", "nobody").err == "Nothing was done.\n"
+    assert ask("audit", "--user", "nobody").err == "No entry matches.\n"
     unknown = ask("audit", "--action", "deleted")
     assert (unknown.status, "there are: launched, released" in unknown.err) == (2, True)
 

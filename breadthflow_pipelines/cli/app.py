@@ -2,23 +2,59 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from breadthflow_pipelines.cli.display import err
-from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.settings import get_settings
 
-app = typer.Typer(
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command that refuses options with an empty text, as of a variable of the shell that is not set."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As click does; an empty option would be taken for none, or for a name that nothing has.
+
+        Raises:
+            RequestError: an option is empty; says what it takes.
+        """
+        left = super().parse_args(ctx, args)
+        for option in self.params:
+            value = ctx.params.get(option.name)
+            empty = option.param_type_name == "option" and isinstance(value, str) and not value.strip()
+            source = ctx.get_parameter_source(option.name)
+            # Why a reason is needed, whoever asks for one says.
+            if empty and option.name != "reason" and source is not None and source.name == "COMMANDLINE":
+                leave = "" if option.required else "leave it out, or "
+                takes = str(getattr(option, "help", None) or "").rstrip(".")
+                raise RequestError(
+                    f"{option.opts[-1]} is empty: {leave}give it a value{f' ({takes})' if takes else ''}."
+                )
+        return left
+
+
+class Application(typer.Typer):
+    """Commands, each a Command."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
+        """As Typer's."""
+        return super().command(name, **{"cls": Command, **options})
+
+
+app = Application(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Market breadth, from daily bars to signals that can be explained.",
 )
-database_app = typer.Typer(no_args_is_help=True, help="The database itself.")
+database_app = Application(no_args_is_help=True, help="The database itself.")
 app.add_typer(database_app, name="db")
 
 _debugging = {"on": False}

@@ -178,7 +178,7 @@ def accept_hole(
     by: DecidedBy = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take an acceptance back: the hole holds again.")] = False,
 ) -> None:
-    """Build on although bars are missing: a session, or every hole through --to. Lapses when they come.
+    """Build on although bars are missing or rejected: a session, or every hole through --to. Lapses when they come.
 
     Example: breadthflow accept-hole 1970-11-16 --reason "the vendor has no bar of that day"
     """

@@ -12,6 +12,7 @@ import typer
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.locations import location
 from breadthflow_pipelines.model import vocabulary
+from breadthflow_pipelines.model.gates import listed
 from breadthflow_pipelines.moments import check_days, utc_moment
 from breadthflow_pipelines.spelling import did_you_mean
 
@@ -57,6 +58,8 @@ def names_in(
 ) -> list[str]:
     """The names in a list like A,B; empty if it is not given. to_come: names that the next run will add."""
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
+        raise RequestError(f"{text!r} names no {what}; there are {listed(known)}: {help_}.")
     for name in names:
         if name not in known and name in to_come():
             raise RequestError(f"{name} is not computed in this store yet.{NEXT_LINE}breadthflow run")

@@ -116,7 +116,10 @@ def breadth(
     end: To = None,
     segment: Segment = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Counts and indicators to print; see breadthflow indicators.")
+        str | None,
+        typer.Option(
+            metavar="A,B", help="Counts and indicators to print, as priced,advances,trin; see breadthflow indicators."
+        ),
     ] = None,
     as_of: AsOf = None,
     shape: Shape = Format.TABLE,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.app import Application, app
 from breadthflow_pipelines.cli.display import err, out, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, day_of
 from breadthflow_pipelines.errors import RequestError
@@ -13,7 +13,7 @@ from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import dagster_url, open_database
 
-privacy_app = typer.Typer(no_args_is_help=True, help="What is stored of a user, and erasing it.")
+privacy_app = Application(no_args_is_help=True, help="What is stored of a user, and erasing it.")
 app.add_typer(privacy_app, name="privacy")
 
 User = Annotated[str, typer.Argument(help="The user's name as breadthflow audit shows it.")]
@@ -34,10 +34,11 @@ def audit(
     from breadthflow_pipelines.warehouse.audit_listing import COLUMNS, audited
 
     if action is not None and action not in AUDITED:
-        raise RequestError(f"Nothing is called {action}; there are: {', '.join(AUDITED)}.")
+        raise RequestError(f"There is no action {action}; there are: {', '.join(AUDITED)}.")
     rows = audited(open_database(get_settings()), day_of(since), user, action)
     if not rows:
-        err.print("Nothing was done.")
+        asked = [since, user, action]
+        err.print("No entry matches." if any(option is not None for option in asked) else "Nothing is recorded yet.")
     short = ("done_at", "who", "action", "what", "reason", "via", "host")
     write_rows(rows, COLUMNS, short, shape, "What was done, by whom")
 

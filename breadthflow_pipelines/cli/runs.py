@@ -27,7 +27,7 @@ from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import readings
 from breadthflow_pipelines.warehouse.database import dagster_url, open_database
-from breadthflow_pipelines.warehouse.problems import last_problems
+from breadthflow_pipelines.warehouse.problems import last_problems, rejected_now
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -179,17 +179,22 @@ def stability() -> None:
 def problems() -> None:
     """Print what the last runs could not read, and why, one line for each; nothing where all could be read.
 
+    Rows that were read and broke the contract are counted; breadthflow rejected lists them.
+
     Example: breadthflow problems
     """
     settings = get_settings()
-    open_database(settings)
+    database = open_database(settings)
     rows = last_problems(dagster_url(settings))
     if rows is None:
         raise RequestError(f"No run has read anything yet.{NEXT_LINE}breadthflow run")
     if not rows:
-        err.print("The last runs could read everything.")
+        err.print("The last runs could read every file and every symbol.")
     for row in rows:
         out.print(row, markup=False, soft_wrap=True)
+    if rejected := rejected_now(database):
+        what = "row is" if rejected == 1 else "rows are"
+        err.print(f"{rejected:,} {what} rejected: breadthflow rejected shows which, and why.")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from breadthflow_pipelines.cli.app import app
+from breadthflow_pipelines.cli.app import Application, app
 from breadthflow_pipelines.cli.display import err, say, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, day_of
 from breadthflow_pipelines.cli.service import API_PORT, LOOPBACK
@@ -16,7 +16,7 @@ from breadthflow_pipelines.warehouse.database import open_database
 
 LONGEST_NAME = 100
 
-token_app = typer.Typer(no_args_is_help=True, help="Tokens that let people and programs use the API.")
+token_app = Application(no_args_is_help=True, help="Tokens that let people and programs use the API.")
 app.add_typer(token_app, name="token")
 
 

@@ -92,9 +92,10 @@ def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date |
     if check in ACCEPTABLE:
         look = f"breadthflow rejected{days}; when the source is mended: " if check == REJECTED else ""
         lower = ", or set a lower BREADTHFLOW_COVERAGE_GATE" if check == THIN else ""
-        return f"{look}{again}; if the source has no more: {accepting(*hole)}{lower}"
+        if_not = "to go on without these rows" if check == REJECTED else "if the source has no more"
+        return f"{look}{again}; {if_not}: {accepting(*hole)}{lower}"
     if check == "every_symbol_answered":
-        return f"breadthflow sources (does it answer?), then {again}"
+        return f"breadthflow problems (what could not be read, and why); when that is mended: {again}"
     return _REMEDIES.get(check) or _OF_ASSETS.get(asset) or again
 
 

@@ -66,11 +66,20 @@ def _show_progress(span: Span, report: IngestReport) -> None:
 def _settle_rejected(intake: Intake, span: Span, report: IngestReport) -> None:
     """Broken rows that the source no longer has hold nothing any more: the file was mended, or taken away."""
     answered = {symbol for symbol, outcome in report.outcomes.items() if outcome is not Outcome.FAILED}
+    behind = {symbol for symbol, outcome in report.outcomes.items() if outcome is Outcome.NOT_YET}
+    latest = span.end >= intake.market.calendar.last_closed()
     unfinished = _is_unfinished(intake.market.source)
     whole = len(answered) == len(report.outcomes) and not report.problems and not unfinished
     days = (span.start, span.end)
     rejection_store.settle_rejected_bars(
-        intake.market.store, intake.source, days, list(report.rejected_keys), answered, whole=whole
+        intake.market.store,
+        intake.source,
+        days,
+        list(report.rejected_keys),
+        answered,
+        whole=whole,
+        latest=latest,
+        behind=behind,
     )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from breadthflow_pipelines.sources import delimited, tree
+from breadthflow_pipelines.sources import delimited, parsing, tree
 from breadthflow_pipelines.sources.layout import Layout, Options
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.tree import TableFile
@@ -82,7 +82,7 @@ class Portion:
             return None
         days = rows[str(layout.day)]
         last = days.max()
-        have_come = isinstance(last, dt.date) and last <= dt.datetime.now(dt.UTC).date()
+        have_come = isinstance(last, dt.date) and last <= parsing.today(layout.zone)
         return rows if have_come and not days.null_count() else None
 
     def _each_its_own(self, found: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import naming, parsing, tree
 from breadthflow_pipelines.sources.alike import Portion, read_together
 from breadthflow_pipelines.sources.layout import Layout, Options, column_index
+from breadthflow_pipelines.sources.listing import Sessions
 from breadthflow_pipelines.sources.protocol import Account
 from breadthflow_pipelines.sources.stamp import stamp
 from breadthflow_pipelines.sources.tables import Table
@@ -30,6 +31,8 @@ _CONTENTS = pl.Schema(
         "year": pl.Int32,
         "first": pl.Date,
         "last": pl.Date,
+        "opened": pl.Date,
+        "closed": pl.Date,
         "rows": pl.Int64,
         "reach": pl.Date,  # the table's last session
     }
@@ -40,11 +43,12 @@ _CONTENTS = pl.Schema(
 class Index:
     """What lies in the files. Tables are numbered by their file in ``tables``.
 
-    contents: one row for each symbol and year of a table: table, written, symbol, year, first, last, rows, reach;
-    symbol is null where it cannot be read or clashes. unusable: by number of a table, why it cannot be used; unopened:
-    the same of paths in which no table could be found. others: names of files that are not read. clashes: symbols that
-    columns write both in capitals and in small letters, and how. headers: the names of all columns. unused: columns
-    that look like ours and are not used, and in how many tables.
+    contents: one row for each symbol and year of a table: table, written, symbol, year, first, last, opened, closed,
+    rows, reach; symbol is null where it cannot be read or clashes. opened and closed are the first and the last of its
+    rows that may be a bar: a whole line, on a session (listing.Sessions); null where it has none. unusable: by number
+    of a table, why it cannot be used; unopened: the same of paths in which no table could be found. others: names of
+    files that are not read. clashes: symbols that columns write both in capitals and in small letters, and how.
+    headers: the names of all columns. unused: columns that look like ours and are not used, and in how many tables.
     """
 
     tables: list[TableFile] = field(default_factory=list)
@@ -63,17 +67,17 @@ class Index:
         return tuple(f"{name}: {why}" for name, why in named.items())
 
 
-def remembered_index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
+def remembered_index(path: Path, options: Options, ignored: Collection[Path], sessions: Sessions) -> Index:
     """The index of a place, made once for as long as its files, and the day, stay as they are: a run asks twice.
 
     Raises:
         RequestError: as index().
     """
-    key = (str(path), repr(options), sorted(map(str, ignored)), stamp(path), dt.datetime.now(dt.UTC).date())
+    key = (str(path), repr(options), sorted(map(str, ignored)), stamp(path), sessions)
     for known, found in _remembered:
         if known == key:
             return found
-    found = index(path, options, ignored)
+    found = index(path, options, ignored, sessions)
     # What could not be read may be readable next time, and its stamp need not tell.
     _remembered[:] = [] if found.unusable or found.unopened else [(key, found)]
     return found
@@ -82,8 +86,10 @@ def remembered_index(path: Path, options: Options, ignored: Collection[Path]) ->
 _remembered: list[tuple[object, Index]] = []  # the last one alone: a process has one source
 
 
-def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
-    """Search a file or a directory for tables and find out what each of them holds. ignored: files that are no bars.
+def index(path: Path, options: Options, ignored: Collection[Path], sessions: Sessions) -> Index:
+    """Search a file or a directory for tables and find out what each of them holds.
+
+    ignored: files that are no bars. sessions: the days on which there may be one.
 
     Raises:
         RequestError: there is nothing to read, or the options name a column that no table has.
@@ -103,7 +109,7 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
         everything = read_together(reader, enumerate(found.tables), options, Portion.symbols_and_sessions)
         for portion, keys in everything:
             if keys is not None:
-                contents.append(_contents_of_several(keys))
+                contents.append(_contents_of_several(keys, sessions))
                 for plain in portion.together:
                     found.headers.update(plain.names)
                     note(plain.number, plain.layout, plain.account)
@@ -113,7 +119,7 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
                 with noting_failure(number, found.unusable), reader.open(file) as stream:
                     table = Table(stream, file, options)
                     found.headers.update(table.names)
-                    contents.append(_contents_of_one(number, table))
+                    contents.append(_contents_of_one(number, table, sessions))
                     note(number, table.layout, table.account)
     _check_columns(found, path, options)
     found.unusable.update(_ambiguous_names({number: found.tables[number] for number in named}, named))
@@ -124,12 +130,6 @@ def index(path: Path, options: Options, ignored: Collection[Path]) -> Index:
     found.clashes = _clashes(usable)
     found.contents = usable.with_columns(symbol=pl.when(~pl.col("symbol").is_in(list(found.clashes))).then("symbol"))
     return found
-
-
-def session_known() -> pl.Expr:
-    """The session, or null where it lies in the future. Tomorrow counts: in some time zone it has begun."""
-    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
-    return pl.when(pl.col("session") <= tomorrow).then("session")
 
 
 def _tables(path: Path, ignored: Collection[Path]) -> Index:
@@ -183,22 +183,23 @@ def _nothing_usable(found: Index, path: Path) -> str:
     return f"None of the {len(others) + 1} file(s) in {where} can be read. {first.removeprefix(f'{where}/')}."
 
 
-def _contents_of_one(number: int, table: Table) -> pl.DataFrame:
+def _contents_of_one(number: int, table: Table, sessions: Sessions) -> pl.DataFrame:
     """The rows of one table in Index.contents; rows without a date count in the year of its last session."""
-    day = session_known()
-    blocks = [
-        found.group_by(written="symbol", year=day.dt.year()).agg(first=day.min(), last=day.max(), rows=pl.len())
-        for found in table.symbols_and_sessions()
-    ]
+    day = parsing.session_come(table.layout.zone)
+    blocks = [_spans(found, sessions, day, pl.col("symbol").alias("written")) for found in table.symbols_and_sessions()]
     found = pl.concat(blocks) if blocks else pl.DataFrame()
     if found.is_empty():
         hours = "it has bars of hours or minutes, and none of a day"
         raise UnreadableError(hours if table.layout.passed_over else "it holds no rows")
     if len(blocks) > 1:
         same = found.group_by("written", "year", maintain_order=True)
-        found = same.agg(pl.col("first").min(), pl.col("last").max(), pl.col("rows").sum())
+        found = same.agg(
+            pl.col("first", "opened").min(), pl.col("last", "closed", "latest").max(), pl.col("rows").sum()
+        )
     reach = found["last"].max()
     if not isinstance(reach, dt.date):
+        if isinstance(latest := found["latest"].max(), dt.date):
+            raise UnreadableError(f"all of its days lie in the future, as {latest}")
         unread = table.layout.unread_day
         raise UnreadableError(f"not a single date can be read in it{f', as in {unread}' if unread else ''}")
     by_column = table.layout.by_column
@@ -213,11 +214,27 @@ def _contents_of_one(number: int, table: Table) -> pl.DataFrame:
     )
 
 
-def _contents_of_several(keys: pl.DataFrame) -> pl.DataFrame:
-    """The same of tables that were read together. keys: symbol, session, table; each session is known, and has come."""
-    day = pl.col("session")
-    found = keys.group_by("table", "symbol", year=day.dt.year()).agg(first=day.min(), last=day.max(), rows=pl.len())
+def _contents_of_several(keys: pl.DataFrame, sessions: Sessions) -> pl.DataFrame:
+    """The same of tables that were read together; keys has ``table`` as well. Each session is known, and has come."""
+    found = _spans(keys, sessions, pl.col("session"), pl.col("table"), pl.col("symbol"))
     return _contents(found.sort("table", "year").with_columns(written=None, reach=pl.col("last").max().over("table")))
+
+
+def _spans(keys: pl.DataFrame, sessions: Sessions, day: pl.Expr, *by: pl.Expr) -> pl.DataFrame:
+    """From when to when there are rows, by these and by the year of ``day``. keys: symbol, session, whole of each row.
+
+    latest: their last session, whether it has come or not. The other columns are those of Index.contents.
+    """
+    # Nearly always the first and the last row of a year are bars, and need not be searched for among its rows.
+    found = keys.group_by(*by, year=day.dt.year()).agg(first=day.min(), last=day.max(), rows=pl.len())
+    if sessions.hold(found["first"]) and sessions.hold(found["last"]) and keys["whole"].all():
+        return found.with_columns(opened="first", closed="last", latest="last")
+    bar, session = pl.col("bar"), pl.col("session")
+    may_be_bar = sessions.include(keys["session"]) & keys["whole"]
+    closer = keys.with_columns(bar=pl.when(may_be_bar).then("session")).group_by(*by, year=day.dt.year())
+    return closer.agg(
+        first=day.min(), last=day.max(), rows=pl.len(), opened=bar.min(), closed=bar.max(), latest=session.max()
+    )
 
 
 def _contents(found: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sources import parsing, tree
 from breadthflow_pipelines.sources.alike import Portion, read_together
 from breadthflow_pipelines.sources.file_batches import Batch, Days
-from breadthflow_pipelines.sources.file_index import Index, session_known
+from breadthflow_pipelines.sources.file_index import Index
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import Chunk, Outcome, Taken
 from breadthflow_pipelines.sources.tables import Table
@@ -104,7 +104,7 @@ class Part:
 
     def _rows(self, reader: tree.Reader, number: int, wanted: list[str] | None) -> Iterator[pl.DataFrame]:
         """The requested rows of a table, in READ_SCHEMA; with ``placed``, the day they are cut by, if they are."""
-        placed = session_known().fill_null(self.reach[number])
+        placed = parsing.session_come(self.options.zone).fill_null(self.reach[number])
         with reader.open(self.files[number]) as stream:
             table = Table(stream, self.files[number], self.options)
             for bars in table.bars(*self._days):
@@ -119,7 +119,7 @@ class Part:
     def _asked(self, bars: pl.DataFrame, wanted: list[str] | None, placed: pl.Expr) -> pl.DataFrame:
         """Those of the rows that are asked for. placed: the day that a row is cut by."""
         # Nearly always all of a small file is asked for.
-        if wanted is not None or not _lies_within(bars["session"], *self._days):
+        if wanted is not None or not _lies_within(bars["session"], *self._days, self.options.zone):
             asked = placed.is_between(*self._days)
             if wanted is not None:
                 asked &= pl.col("symbol").is_in(wanted) | no_symbol()
@@ -141,12 +141,12 @@ def _stamp(path: Path) -> Stamp | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _lies_within(sessions: pl.Series, start: dt.date, end: dt.date) -> bool:
+def _lies_within(sessions: pl.Series, start: dt.date, end: dt.date, zone: str) -> bool:
     """Whether all of them are known and from start through end, and none lies in the future."""
     first, last = sessions.min(), sessions.max()
     if not isinstance(first, dt.date) or not isinstance(last, dt.date) or sessions.null_count():
         return False
-    return start <= first and last <= min(end, dt.datetime.now(dt.UTC).date())
+    return start <= first and last <= min(end, parsing.today(zone))
 
 
 def _with_our_symbols(bars: pl.DataFrame, clashes: Mapping[str, str]) -> pl.DataFrame:

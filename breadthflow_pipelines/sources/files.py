@@ -12,12 +12,13 @@ from pathlib import Path
 import polars as pl
 
 from breadthflow_pipelines.locations import shown
+from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources import naming, parsing, tree
 from breadthflow_pipelines.sources.file_batches import batches
 from breadthflow_pipelines.sources.file_index import Index, remembered_index
 from breadthflow_pipelines.sources.file_parts import Part, no_symbol
 from breadthflow_pipelines.sources.layout import Options
-from breadthflow_pipelines.sources.listing import members_by_bars, securities_of
+from breadthflow_pipelines.sources.listing import Sessions, members_by_bars, securities_of
 from breadthflow_pipelines.sources.protocol import (
     READ_SCHEMA,
     Chunk,
@@ -37,14 +38,16 @@ class Files:
     ``symbol, session, open, high, low, close, volume[, close_adjusted]``; Stooq's ``Date,Open,High,Low,Close,Volume,
     OpenInt`` and ``<TICKER>,<PER>,<DATE>,...``; Yahoo's ``Date,High,Low,Open,Close,Volume,Adj Close,Name``. Where no
     column holds the symbol, a directory such as ``symbol=AAA`` does, or the file's name: ``brk-b.us.txt`` is BRK-B.
-    Dates are YYYY-MM-DD, YYYYMMDD, moments, Parquet Date or Timestamp; dates in the future count for nothing here.
+    Dates are YYYY-MM-DD, YYYYMMDD, moments, Parquet Date or Timestamp.
 
-    A row with a cell that cannot be read is delivered with its text, to be rejected. A row without a date counts at its
-    table's last session: it comes with the call and the chunk whose range holds that session, so that a history fetched
-    in pieces shows it once; where a table reaches beyond ``last``, at that day. Blank lines are not rows.
+    A row with a cell that cannot be read is delivered with its text, to be rejected. A row without a date, or of a day
+    after today, counts at its table's last session: it comes with the call and the chunk whose range holds that
+    session, so that a history fetched in pieces shows it once; where a table reaches beyond ``last``, at that day.
+    Blank lines are not rows.
 
     path: where to read. instruments: a CSV with symbol, name, sector. ignored: files below path that hold no bars.
-    last: the last day that is ever asked for, the last closed session; later rows are not asked for yet.
+    last: the last day that is ever asked for, the last closed session; later rows through today are not asked for yet.
+    calendar: the exchange's; without it, any day may have a bar.
     """
 
     name = "files"
@@ -57,8 +60,10 @@ class Files:
         instruments: Path | None = None,
         ignored: Collection[Path] = (),
         last: dt.date = dt.date.max,
+        calendar: ExchangeCalendar | None = None,
     ) -> None:
         self.path = path
+        self.calendar = calendar
         self.last = last
         self.options = options or Options()
         self.instruments = instruments
@@ -90,7 +95,10 @@ class Files:
         return securities_of(self._symbols, self.instruments)
 
     def members(self) -> pl.DataFrame:
-        """Universe ``all``: each symbol from its first bar until the day after its last; open if that is recent."""
+        """Universe ``all``: each symbol from its first bar until the day after its last; open if that is recent.
+
+        As members_by_bars() says: rows that can be no bar, for their day or for their cells' number, do not count.
+        """
         return members_by_bars(self._index.contents)
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
@@ -161,7 +169,8 @@ class Files:
 
     @cached_property
     def _index(self) -> Index:
-        return remembered_index(self.path, self.options, self._ignored)
+        sessions = Sessions(parsing.today(self.options.zone), self.calendar)
+        return remembered_index(self.path, self.options, self._ignored, sessions)
 
     def _outcomes(
         self,

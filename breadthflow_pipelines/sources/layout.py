@@ -123,6 +123,11 @@ class Layout:
         return not self.by_column and self._period is None and self.day is not None
 
     @property
+    def zone(self) -> str:
+        """The time zone of the exchange."""
+        return self._options.zone
+
+    @property
     def day(self) -> int | None:
         """The index of the column with days."""
         return self._columns.get("session")
@@ -144,12 +149,15 @@ class Layout:
         return pl.concat([bars, self._lines(rejected)]) if rejected else bars
 
     def symbols_and_sessions(self, rows: pl.DataFrame, rejected: Sequence[RejectedLine] = ()) -> pl.DataFrame:
-        """Only symbol and session of the same."""
+        """Only symbol and session of the same, and ``whole``: that a row is no rejected line."""
         rows = self._wanted_of(rows)
         found = rows.select_seq(**self._where(rows))
         if found["session"].null_count():
             found = found.with_columns(session=self._moments(rows, found))
-        return pl.concat([found, self._lines(rejected).select("symbol", "session")]) if rejected else found
+        found = found.with_columns(whole=pl.lit(value=True))
+        if not rejected:
+            return found
+        return pl.concat([found, self._lines(rejected).select("symbol", "session", whole=pl.lit(value=False))])
 
     def _found(self) -> dict[str, int]:
         """The index of each of our columns that the table has."""
@@ -183,21 +191,26 @@ class Layout:
         if self._options.symbol:
             found = naming.symbol_by_setting(self._file, self._options.symbol)
             if found is None:
-                raise UnreadableError(f"its path is not as BREADTHFLOW_SOURCE_SYMBOL={self._options.symbol} says")
+                long = parsing.too_long(self._file.stem) if self._options.symbol == naming.FILE_NAME else ""
+                raise UnreadableError(
+                    long or f"its path is not as BREADTHFLOW_SOURCE_SYMBOL={self._options.symbol} says"
+                )
             return found
         said = self._in_directory("symbol")
         if said is not None:
             return parsing.spelled(said)
         if directory := naming.directory_of_something(self._file):
             raise UnreadableError(
-                f"no column holds the symbol; if the directory {printable(directory)} does, set "
+                parsing.too_long(directory.partition("=")[2])
+                or f"no column holds the symbol; if the directory {printable(directory)} does, set "
                 f"BREADTHFLOW_SOURCE_COLUMNS=symbol={printable(directory.split('=')[0])}, and if the file's name does, "
                 f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME}"
             )
         found = naming.symbol_of_file(self._file, self._names, self._options.markets)
         if found is None:
             raise UnreadableError(
-                "no column holds the symbol, and the file's name is none; if it is one all the same, set "
+                parsing.too_long(self._file.stem)
+                or "no column holds the symbol, and the file's name does not look like one; if it is one, set "
                 f"BREADTHFLOW_SOURCE_SYMBOL={naming.FILE_NAME}"
             )
         self.own_name = found if found == parsing.spelled(self._file.stem) else None  # else Stooq says what it is
@@ -297,7 +310,9 @@ class Layout:
         }
         faults = unread.select(
             fault=pl.concat_str(
-                [pl.when(wrong).then(pl.lit(ours)) for ours, wrong in faulty.items()], separator=", ", ignore_nulls=True
+                [pl.when(wrong).then(parsing.unread(ours)) for ours, wrong in faulty.items()],
+                separator=", ",
+                ignore_nulls=True,
             ),
             raw=pl.concat_str([pl.format(f"{ours}={{}}", ours) for ours in written], separator=", ", ignore_nulls=True),
         )

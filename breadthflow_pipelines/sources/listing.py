@@ -2,14 +2,51 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources.protocol import MEMBER_SCHEMA, SECURITY_SCHEMA
 from breadthflow_pipelines.sources.universe_file import INSTRUMENT_SCHEMA, read_instruments
 
 STILL_LISTED = dt.timedelta(days=10)  # a symbol whose last bar is no older than this against the newest is listed
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The days on which there may be a bar: sessions of an exchange through today; without a calendar, any day.
+
+    today: the day at the exchange; its session may not have closed.
+    """
+
+    today: dt.date
+    calendar: ExchangeCalendar | None = None
+
+    def hold(self, days: Iterable[dt.date | None]) -> bool:
+        """Whether each of a few days is one of them."""
+        calendar, today = self.calendar, self.today
+        return all(day and day <= today and (calendar is None or calendar.is_session(day)) for day in days)
+
+    def include(self, days: pl.Series) -> pl.Series:
+        """Whether each of the days, Date, is one of them; never null."""
+        if self.calendar is None:
+            return (days <= self.today).fill_null(value=False)
+        first, known = self._known
+        at = days.to_physical().cast(pl.Int64).fill_null(first - 1).to_numpy() - first
+        return pl.Series(known[np.clip(at, -1, len(known) - 1)])
+
+    @cached_property
+    def _known(self) -> tuple[int, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+        """The first session, in days since 1970, and whether it and each day after it is one; the last one is not."""
+        sessions = self.calendar.between(dt.date.min, self.today) if self.calendar else []
+        at = np.array(sessions, dtype="datetime64[D]").astype(np.int64)
+        known = np.zeros(at[-1] - at[0] + 2, dtype=np.bool_)
+        known[at - at[0]] = True
+        return int(at[0]), known
 
 
 def securities_of(symbols: Iterable[str], instruments: Path | None) -> pl.DataFrame:
@@ -33,17 +70,19 @@ def securities_of(symbols: Iterable[str], instruments: Path | None) -> pl.DataFr
 def members_by_bars(spans: pl.DataFrame) -> pl.DataFrame:
     """MEMBER_SCHEMA: universe ``all``, each symbol from its first bar until the day after its last; open if recent.
 
-    spans: symbol, first, last, of parts of its history; null where nothing is known.
+    spans: symbol, opened, closed, of parts of its history: the first and the last row that may be a bar, as Sessions
+    says; null where there is none. A symbol without any is no member. Prices are not known here: a row whose prices the
+    contract rejects counts, so that a member may begin, or be nothing but, such rows. Its sessions lower the coverage.
     """
-    whole = spans.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
-    gone = pl.col("last") < pl.col("last").max() - STILL_LISTED
+    whole = spans.group_by("symbol").agg(pl.col("opened").min(), pl.col("closed").max())
+    gone = pl.col("closed") < pl.col("closed").max() - STILL_LISTED
     return (
         whole.drop_nulls()
         .select(
             universe=pl.lit("all"),
             symbol="symbol",
-            valid_from="first",
-            valid_to=pl.when(gone).then(pl.col("last").dt.offset_by("1d")),
+            valid_from="opened",
+            valid_to=pl.when(gone).then(pl.col("closed").dt.offset_by("1d")),
         )
         .cast(MEMBER_SCHEMA)
         .sort("symbol")

@@ -61,11 +61,19 @@ class Table:
             filled = rows.filter(pl.any_horizontal(pl.all().is_not_null()))
             self._read += rows.height
             self._blank += rows.height - filled.height
-            yield filled.filter(_is_near(str(day), start, end)) if filled.schema.get(str(day)) == pl.Date else filled
+            yield (
+                filled.filter(self._is_near(str(day), start, end)) if filled.schema.get(str(day)) == pl.Date else filled
+            )
         if self._read != self._file.metadata.num_rows:
             raise UnreadableError(
                 f"of the {self._file.metadata.num_rows:,} rows that it says it has, {self._read:,} are there"
             )
+
+    def _is_near(self, day: str, start: dt.date, end: dt.date) -> pl.Expr:
+        """Whether a row may be requested: also without a day, and with a day in the future."""
+        since = pl.col(day).to_physical()
+        first, last, today = ((one - dt.date(1970, 1, 1)).days for one in (start, end, parsing.today(self._zone)))
+        return since.is_null() | since.is_between(first, last) | (since > today)
 
     def _column(self, values: pa.Array, column: int) -> pl.Series:
         """The cells as text, numbers or days. Types that end Polars' process never reach it."""
@@ -145,10 +153,3 @@ def _dates(days: pl.Series, name: str) -> pl.Series:
     if known.all():
         return dates
     return dates.cast(pl.String).zip_with(known, days.cast(pl.String) + " days since 1970").alias(name)
-
-
-def _is_near(day: str, start: dt.date, end: dt.date) -> pl.Expr:
-    """Whether a row may be requested: also without a day, and with a day in the future."""
-    since = pl.col(day).to_physical()
-    first, last, today = ((one - dt.date(1970, 1, 1)).days for one in (start, end, dt.datetime.now(dt.UTC).date()))
-    return since.is_null() | since.is_between(first, last) | (since > today)

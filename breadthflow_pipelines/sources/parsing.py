@@ -2,10 +2,14 @@
 
 import datetime as dt
 from unicodedata import category
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from breadthflow_pipelines.errors import printable
+
 LONGEST_SYMBOL = 40
+SHOWN = 12  # characters of what is too long for a symbol
 MISSING = ("", "-", "--", "#n/a", "n/a", "n.a.", "na", "nan", "nil", "none", "null")  # texts for a missing value
 # The first and the last day that a Python date can have, in days since 1970.
 FIRST_DAY, LAST_DAY = ((day - dt.date(1970, 1, 1)).days for day in (dt.date.min, dt.date.max))
@@ -68,6 +72,21 @@ def is_symbol(written: str) -> bool:
     return visible and 1 <= len(written) <= LONGEST_SYMBOL
 
 
+def too_long(written: str) -> str:
+    """What to say of a text that has too many characters for a symbol; empty where it has not."""
+    if len(written) <= LONGEST_SYMBOL:
+        return ""
+    return f"'{printable(written[:SHOWN])}...' has {len(written):,} characters, and a symbol at most {LONGEST_SYMBOL}"
+
+
+def unread(ours: str) -> pl.Expr:
+    """How a fault names an unreadable cell; the column ``ours`` has its text."""
+    if ours != "symbol":
+        return pl.lit(ours)
+    long = f"symbol of more than {LONGEST_SYMBOL} characters"
+    return pl.when(pl.col(ours).str.len_chars() > LONGEST_SYMBOL).then(pl.lit(long)).otherwise(pl.lit(ours))
+
+
 def spelled(written: str) -> str:
     """A vendor's symbol in our spelling: letters keep their case, but a symbol in lower case is put in upper case.
 
@@ -80,6 +99,16 @@ def spelled_column(column: str) -> pl.Expr:
     """``spelled`` of each symbol of a column."""
     written = pl.col(column)
     return pl.when(written == written.str.to_lowercase()).then(written.str.to_uppercase()).otherwise(written)
+
+
+def today(zone: str) -> dt.date:
+    """The day that it is now in that time zone, the exchange's."""
+    return dt.datetime.now(ZoneInfo(zone)).date()
+
+
+def session_come(zone: str) -> pl.Expr:
+    """The column ``session``, null where the day has not yet come at the exchange, whose zone this is."""
+    return pl.when(pl.col("session") <= today(zone)).then("session")
 
 
 def within_dates(days: pl.Expr) -> pl.Expr:

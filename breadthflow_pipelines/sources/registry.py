@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.demo import DemoMarket
@@ -113,12 +114,18 @@ def _files(settings: Settings, calendar: ExchangeCalendar) -> Source:
         )
     ignored = [settings.universe_file] if settings.universe_file else []
     last = calendar.last_closed()
-    return Files(settings.source_path, file_options(settings, calendar), _instruments(settings), ignored, last)
+    return Files(
+        settings.source_path, file_options(settings, calendar), _instruments(settings), ignored, last, calendar
+    )
 
 
 def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:
     if isinstance(settings.source_path, Path):
-        raise RequestError("BREADTHFLOW_SOURCE=yahoo reads no files; unset BREADTHFLOW_SOURCE_PATH.")
+        raise RequestError(
+            f"BREADTHFLOW_SOURCE=yahoo reads no files. To read {shown(settings.source_path)}, set "
+            "BREADTHFLOW_SOURCE=files; to ask Yahoo, leave BREADTHFLOW_SOURCE_PATH out and name symbols, as in "
+            "BREADTHFLOW_SYMBOLS=AAPL,SPY."
+        )
     symbols = _needed_symbols(settings)
     if not symbols:
         raise RequestError(
@@ -139,7 +146,7 @@ def _yahoo(settings: Settings, calendar: ExchangeCalendar) -> Source:
     )
 
 
-def _stooq(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: ARG001 - as every maker
+def _stooq(settings: Settings, calendar: ExchangeCalendar) -> Source:
     if settings.source_path is None:
         raise RequestError(
             "BREADTHFLOW_SOURCE=stooq needs BREADTHFLOW_SOURCE_PATH: its archive (.zip), a path or an address."
@@ -152,6 +159,7 @@ def _stooq(settings: Settings, calendar: ExchangeCalendar) -> Source:  # noqa: A
         Web(throttle(settings)),
         workspace(settings, "stooq"),
         _instruments(settings),
+        calendar,
     )
 
 

@@ -21,10 +21,11 @@ import polars as pl
 
 from breadthflow_pipelines.errors import RequestError, SourceError, printable
 from breadthflow_pipelines.locations import shown
-from breadthflow_pipelines.sources import naming
+from breadthflow_pipelines.sessions import ExchangeCalendar
+from breadthflow_pipelines.sources import naming, parsing
 from breadthflow_pipelines.sources.delimited import lines
 from breadthflow_pipelines.sources.layout import Options
-from breadthflow_pipelines.sources.listing import members_by_bars, securities_of
+from breadthflow_pipelines.sources.listing import Sessions, members_by_bars, securities_of
 from breadthflow_pipelines.sources.naming import STOOQ_MARKETS as MARKETS
 from breadthflow_pipelines.sources.protocol import (
     MEMBER_SCHEMA,
@@ -81,7 +82,8 @@ class Stooq:
 
     location: what to read. markets: those wanted; symbols of the first have no suffix (AAPL), those of others
     keep their market (BP.UK). directory: where an archive from an address is kept, to be updated by the next run.
-    instruments: a CSV with symbol, name, sector.
+    instruments: a CSV with symbol, name, sector. calendar: the exchange's; without it, any day may have a
+    bar, also one on which the exchange has not closed yet.
     """
 
     name = "stooq"
@@ -94,6 +96,7 @@ class Stooq:
         web: Web,
         directory: Path,
         instruments: Path | None = None,
+        calendar: ExchangeCalendar | None = None,
     ) -> None:
         unknown = [market for market in markets if market not in MARKETS]
         if unknown or not markets:
@@ -104,6 +107,9 @@ class Stooq:
         self.location = location
         self.markets = tuple(markets)
         self.instruments = instruments
+        self.calendar = calendar
+        zone = calendar.timezone if calendar else Options.zone
+        self._options = Options(markets=self.markets, only_markets=True, zone=zone)
         self._web = web
         self._directory = directory
 
@@ -130,13 +136,12 @@ class Stooq:
 
         Reads the whole archive; with a universe file that is not necessary.
         """
-        progress = _Progress()
-        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)  # in some time zone it has begun
+        sessions = Sessions(parsing.today(self._options.zone), self.calendar)
         spans = [
-            bars.filter(pl.col("session") <= tomorrow)
+            bars.filter(sessions.include(bars["session"]) & bars["fault"].is_null())
             .group_by("symbol")
-            .agg(first=pl.col("session").min(), last=pl.col("session").max())
-            for bars in self._read(self._files, None, progress)
+            .agg(opened=pl.col("session").min(), closed=pl.col("session").max())
+            for bars in self._read(self._files, None, _Progress())
         ]
         return members_by_bars(pl.concat(spans)) if spans else pl.DataFrame(schema=MEMBER_SCHEMA)
 
@@ -149,11 +154,14 @@ class Stooq:
         wanted = None if symbols is None else set(symbols)
         files = [file for file in self._files if wanted is None or file.symbol is None or file.symbol in wanted]
         progress = _Progress()
+        latest = self.calendar.last_closed() if self.calendar else dt.date.max
         for together in self._read(files, wanted, progress):
-            # A row without a date counts at the end of its file, so that exactly one of many calls delivers it.
-            ending = [symbol for symbol, last in progress.reach.items() if start <= last <= end]
-            undated = pl.col("session").is_null() & pl.col("symbol").is_in(ending)
-            bars = together.filter(pl.col("session").is_between(start, end) | undated)
+            # A row without a date, or of a day to come, counts at the end of its file, and where that is not asked for
+            # yet, at the last session that is: exactly one of many calls delivers it.
+            ending = [symbol for symbol, last in progress.reach.items() if start <= min(last, latest) <= end]
+            come = parsing.session_come(self._options.zone)
+            undated = come.is_null() & pl.col("symbol").is_in(ending)
+            bars = together.filter(come.is_between(start, end) | undated)
             if bars.is_empty():
                 continue
             here = set(bars["symbol"].drop_nulls().unique())
@@ -192,8 +200,8 @@ class Stooq:
             if is_page(content):
                 raise UnreadableError("it is a web page, not a table")
             if content.strip():
-                options = Options(markets=self.markets, only_markets=True)
-                table = Table(io.BufferedReader(io.BytesIO(content)), TableFile(Path(file.name)), options, file.symbol)
+                about = TableFile(Path(file.name))
+                table = Table(io.BufferedReader(io.BytesIO(content)), about, self._options, file.symbol)
                 frames += table.bars(dt.date.min, dt.date.max)
                 progress.account += table.account
             else:  # symbols that are new have empty files
@@ -206,7 +214,8 @@ class Stooq:
                 progress.failed.add(file.symbol)
             return frames[0]
         bars = pl.concat(frames)
-        for symbol, last in bars.group_by("symbol").agg(pl.col("session").max()).drop_nulls().iter_rows():
+        lasts = bars.group_by("symbol").agg(parsing.session_come(self._options.zone).max())
+        for symbol, last in lasts.drop_nulls().iter_rows():
             progress.reach[symbol] = max(last, progress.reach.get(symbol, last))
         return bars
 

@@ -39,7 +39,7 @@ class Table:
             yield self.layout.bars(rows, rejected)
 
     def symbols_and_sessions(self) -> Iterator[pl.DataFrame]:
-        """Symbol and session of every row."""
+        """symbol, session and whole of every row, as Layout.symbols_and_sessions says."""
         for rows, rejected in self._rows(dt.date.min, dt.date.max, self.layout.key_columns):
             yield self.layout.symbols_and_sessions(rows, rejected)
 

@@ -77,7 +77,7 @@ class Throttle:
         if wanted is None:
             wait = min(LONGEST_BACKOFF, FIRST_WAIT * 2**attempt) * (0.5 + self._jitter() / 2)
         elif wanted > LONGEST_WAIT:
-            raise StopAskingError(f"it wants to be left alone for {wanted:.0f} seconds; run again after that")
+            raise StopAskingError(f"it asks for no requests for {wanted:.0f} seconds; run again after that")
         else:
             wait = wanted
         self._sleep(wait)

@@ -119,6 +119,8 @@ def _member(line: int, row: Sequence[str]) -> _Member:
 def _symbol(text: str) -> str:
     if not text:
         raise ValueError("no symbol")
+    if said := parsing.too_long(text):
+        raise ValueError(f"symbol {said}")
     if not parsing.is_symbol(text):
         raise ValueError(f"symbol {_quoted(text)} cannot be one")
     return parsing.spelled(text)

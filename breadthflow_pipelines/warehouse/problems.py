@@ -42,6 +42,14 @@ def last_problems(dagster_url: str) -> list[str] | None:
     return found
 
 
+def rejected_now(database: Database) -> int:
+    """How many broken rows of bars the sources still have, and how many lines of published counts were refused."""
+    bars = "SELECT count(*) FROM rejected_bars WHERE gone_at IS NULL"
+    query = f"SELECT ({bars}) + (SELECT count(*) FROM rejected_counts) AS n"
+    found: int = rows_of(database, query, [])[0]["n"]
+    return found
+
+
 def _last_metadata(database: Database, asset: str) -> dict[str, Any] | None:
     """The values that are JSON in the metadata of an asset's last run."""
     found = rows_of(database, _LAST, {"key": json.dumps([asset])})

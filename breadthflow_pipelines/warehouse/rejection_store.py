@@ -32,22 +32,29 @@ def settle_rejected_bars(
     answered: Collection[str],
     *,
     whole: bool,
+    latest: bool = False,
+    behind: Collection[str] = (),
 ) -> None:
     """Mark broken rows of these days, and those without a day, that the source did not give again; others are back.
 
     seen: fingerprints of the rows that it just gave. answered: symbols that were read. whole: everything was, so that
-    rows of symbols which the source has no more are gone as well.
+    rows of symbols which the source has no more are gone as well. latest: no later day can be asked for, so that rows
+    of days to come were given, too. behind: symbols whose history ends before these days; their rows without a day, or
+    of days to come, were not asked for.
     """
     gone = (
         "UPDATE rejected_bars SET gone_at = now() WHERE gone_at IS NULL AND source = $1 "
-        f"AND (session IS NULL OR session BETWEEN $2 AND $3) AND NOT {any_of('fingerprint', '$4', 'text')} "
+        "AND (session BETWEEN $2 AND $3 OR ((session IS NULL OR ($7 AND session > $3)) AND (symbol IS NULL "
+        "OR symbol NOT IN (SELECT jsonb_array_elements_text(($8::text)::jsonb))))) "
+        f"AND NOT {any_of('fingerprint', '$4', 'text')} "
         "AND ($5 OR symbol IN (SELECT jsonb_array_elements_text(($6::text)::jsonb)))"
     )
     back = (
         f"UPDATE rejected_bars SET gone_at = NULL WHERE gone_at IS NOT NULL AND {any_of('fingerprint', '$1', 'text')}"
     )
     names = spaced(seen)
-    execute(database, [(gone, (source, *days, names, whole, json.dumps(sorted(answered)))), (back, (names,))])
+    listed = json.dumps(sorted(answered)), json.dumps(sorted(behind))
+    execute(database, [(gone, (source, *days, names, whole, listed[0], latest, listed[1])), (back, (names,))])
 
 
 def rejected_bars(database: Database, source: str, start: dt.date, end: dt.date) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, 
 
 HELD = dt.date(2023, 6, 15)
 AFTER = dt.date(2023, 6, 16)
+ALL_READ = "could read every file and every symbol.\n1 row is rejected: breadthflow rejected shows which, and why."
 EMPTY = "The store is empty.\nNext: breadthflow run"
 BROKEN = (  # three rows of each of 14 symbols
     "42 of 294 rows rejected (14.3 %, allowed 1 %) in 2022-11 (bars_keep_contract).\n"
@@ -100,7 +101,12 @@ SAYS: dict[str, tuple[tuple[int, str], ...]] = {
     "members --universe small --without-bars": ((2, EMPTY), *[(0, "VANISHED")] * 3),
     "rejected": ((2, EMPTY), *[(0, "high below low")] * 3),
     "holes": ((0, "Nothing is held."), (0, "bars_keep_contract"), (0, f"accept-hole {HELD}"), (0, "Nothing is held.")),
-    "problems": ((2, "No run has read anything yet.\nNext: breadthflow run"), *[(0, "could read everything")] * 3),
+    "problems": (
+        (2, "No run has read anything yet.\nNext: breadthflow run"),
+        (0, "42 rows are rejected: breadthflow rejected"),
+        (0, ALL_READ),
+        (0, "3 rows are rejected: breadthflow rejected"),
+    ),
     "status": ((0, EMPTY), (0, BROKEN), (0, f"no bars on {HELD}"), (0, "Universes")),
     "indicators --family mcclellan": ((0, "mcclellan_oscillator"),) * 4,
     "sources": ((0, "files"),) * 4,

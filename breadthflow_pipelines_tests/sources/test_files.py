@@ -20,7 +20,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.sources import file_batches, file_index
+from breadthflow_pipelines.sessions import exchange_calendar
+from breadthflow_pipelines.sources import file_batches, file_index, parsing
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.layout import Options
 from breadthflow_pipelines.sources.protocol import (
@@ -243,7 +244,7 @@ def test_where_no_file_can_be_read_the_source_does_not_answer(tmp_path: Path) ->
 
 
 NAMELESS = (
-    "no column holds the symbol, and the file's name is none; if it is one all the same, set "
+    "no column holds the symbol, and the file's name does not look like one; if it is one, set "
     "BREADTHFLOW_SOURCE_SYMBOL=filename"
 )
 
@@ -373,6 +374,64 @@ def test_description_and_members_take_no_notice_of_dates_in_the_future(tmp_path:
         ("all", "NEW", dt.date(2020, 3, 9), None),
         ("all", "OLD", dt.date(2020, 1, 2), dt.date(2020, 2, 28)),
     ]
+
+
+@pytest.mark.parametrize("packed", [False, True])  # tables read together, and each alone
+def test_membership_begins_and_ends_with_rows_that_may_be_bars(tmp_path: Path, *, packed: bool) -> None:
+    days = ["2020-02-27", "2020-02-28", "2020-03-09"]
+    files = {
+        "old.csv": stooq("1776-07-04", *days[:2]),  # before there was an exchange
+        "sunday.csv": stooq("2020-02-23", *days, "2020-03-15"),
+        "only.csv": stooq("2020-02-22"),  # a Saturday
+        "short.csv": stooq(*days).replace(f"{days[0]},1,3,", f"{days[0]},1,"),  # a cell less
+        "zero.csv": stooq(*days).replace(f"{days[0]},1,3,", f"{days[0]},0,0,"),  # the contract rejects it, later
+    }
+    many = "symbol,date,open,high,low,close,volume\nMANY,2020-02-29,1,3,0.5,2,9\nMANY,2020-03-02,1,3,0.5,2,9\n"
+    for name, text in files.items():
+        write(tmp_path / f"{name}.gz", gzip.compress(text.encode())) if packed else write(tmp_path / name, text)
+    write(tmp_path / "many.csv", many + "NEVER,2020-03-07,1,3,0.5,2,9\nNEVER,2020-03-09\n")
+    source = Files(tmp_path, calendar=exchange_calendar("XNYS"))
+    first, second = dt.date(2020, 2, 27), dt.date(2020, 2, 28)
+    assert {symbol: (begin, end) for _, symbol, begin, end in source.members().iter_rows()} == {
+        "OLD": (first, None),  # ten days before the last session, and more before that Sunday
+        "SUNDAY": (first, None),
+        "SHORT": (second, None),
+        "ZERO": (first, None),
+        "MANY": (dt.date(2020, 3, 2), None),
+    }
+    assert sorted(source.securities()["symbol"]) == ["MANY", "NEVER", "OLD", "ONLY", "SHORT", "SUNDAY", "ZERO"]
+    assert load(source, start=dt.date(1700, 1, 1))[0].height == 19  # every row is given, to be rejected with its reason
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("chunk_rows", [300_000, 1])
+def test_rows_of_days_to_come_are_given_with_the_last_session_and_those_of_today_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, chunk_rows: int
+) -> None:
+    """A day to come is a slip of the pen; one of today is in a file that was fetched while the market was open."""
+    monkeypatch.setattr(file_batches, "CHUNK_ROWS", chunk_rows)
+    today = parsing.today(Options.zone)
+    closed, tomorrow = today - dt.timedelta(days=1), today + dt.timedelta(days=1)
+    days = [dt.date(2020, 1, 2), closed, today, tomorrow, dt.date(2919, 3, 10)]
+    if kind == "csv":
+        write(tmp_path / "a.csv", ORDINARY + "".join(f"{day},1,3,0.5,2,100\n" for day in days))
+    else:
+        numbers = {name: [1.0] * 5 for name in ("open", "high", "low", "close", "volume")}
+        pl.DataFrame({"date": days} | numbers).write_parquet(tmp_path / "a.parquet")
+    source = Files(tmp_path, last=closed)
+
+    def given(first: dt.date, last: dt.date) -> list[dt.date]:
+        return sorted(read(source, first, last)["session"])
+
+    assert given(dt.date(2000, 1, 1), closed) == [*days[:2], *days[3:]]
+    assert given(closed, closed) == [closed, *days[3:]]  # the daily run, each day: to be kept once
+    assert given(dt.date(2000, 1, 1), dt.date(2020, 12, 31)) == days[:1]
+
+
+def test_a_file_with_nothing_but_days_to_come_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "new.csv", stooq("2919-03-10", "2919-03-11"))
+    with pytest.raises(RequestError, match="all of its days lie in the future, as 2919-03-11"):
+        Files(tmp_path).describe()
 
 
 @pytest.mark.slow
@@ -887,6 +946,24 @@ def test_what_stands_behind_the_numbers_of_a_broken_line_is_not_taken_for_a_symb
     )
     found = read(Files(tmp_path)).filter(pl.col("fault").is_not_null())
     assert found.select("symbol", "session").rows() == [(None, dt.date(2020, 1, 2))]
+
+
+LONG = "L" * 41
+
+
+def test_a_symbol_that_is_too_long_is_refused_with_the_limit(tmp_path: Path) -> None:
+    told = "'LLLLLLLLLLLL...' has 41 characters, and a symbol at most 40"
+    write(tmp_path / "a.csv", f"symbol,date,open,high,low,close,volume\n{LONG},2020-01-02,1,3,0.5,2,9\n")
+    write(tmp_path / "a.csv", (tmp_path / "a.csv").read_text() + f"{LONG[1:]},2020-01-02,1,3,0.5,2,9\n")
+    fault = read(Files(tmp_path)).filter(pl.col("fault").is_not_null())
+    assert fault.select("fault", "raw").rows() == [
+        ("symbol of more than 40 characters cannot be read", f"symbol={LONG}")
+    ]
+    write(tmp_path / f"{LONG}.csv", ordinary("2020-01-02"))
+    write(tmp_path / f"symbol={LONG}" / "b.csv", ordinary("2020-01-02"))
+    assert sorted(problems(tmp_path)) == [f"{LONG}.csv: {told}", f"symbol={LONG}/b.csv: {told}"]
+    with pytest.raises(RequestError, match=r"'LLLLLLLLLLLL\.\.\.' has 41 characters, and a symbol at most 40"):
+        Files(tmp_path / f"{LONG}.csv", Options(symbol="filename")).describe()
 
 
 def test_text_of_a_broken_line_is_fit_to_be_stored_and_has_an_end(tmp_path: Path) -> None:

@@ -108,6 +108,14 @@ def test_what_can_be_a_symbol(cell: str, symbol: str | None) -> None:
     assert parsing.is_symbol(cell.strip()) == (symbol is not None)
 
 
+def test_today_is_the_exchange_s_day() -> None:
+    """25 hours lie between these two, so that their days differ at any time."""
+    ahead, behind = (parsing.today(zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"))
+    assert ahead > behind
+    days = pl.DataFrame({"session": [behind, ahead]})
+    assert days.select(parsing.session_come("Pacific/Pago_Pago")).to_series().to_list() == [behind, None]
+
+
 @pytest.mark.parametrize(
     ("written", "ours"),
     [("aapl", "AAPL"), ("brk-b", "BRK-B"), ("AMpB", "AMpB"), ("AMPB", "AMPB"), ("7203.t", "7203.T"), ("Aapl", "Aapl")],

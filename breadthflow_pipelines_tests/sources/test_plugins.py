@@ -117,7 +117,11 @@ def test_a_name_must_stand_for_one_source(install: Install, monkeypatch: pytest.
         ("stooq", {}, "stooq needs BREADTHFLOW_SOURCE_PATH"),
         ("stooq", {"source_path": "/d.zip", "markets": "mars"}, "mars is not a market of Stooq's"),
         ("yahoo", {}, "yahoo needs symbols: set BREADTHFLOW_UNIVERSE_FILE or BREADTHFLOW_SYMBOLS"),
-        ("yahoo", {"symbols": "AAPL", "source_path": "/bars"}, "yahoo reads no files"),
+        (
+            "yahoo",
+            {"symbols": "AAPL", "source_path": "/bars"},
+            "yahoo reads no files. To read /bars, set BREADTHFLOW_SOURCE=f",
+        ),
         ("yahoo", {"universe_file": "/none.csv"}, "/none.csv cannot be read"),
     ],
 )

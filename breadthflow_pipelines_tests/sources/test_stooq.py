@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError, SourceError
+from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.sources import stooq
 from breadthflow_pipelines.sources.files import Files
 from breadthflow_pipelines.sources.protocol import (
@@ -217,6 +218,21 @@ def test_no_line_of_a_member_is_lost_or_cut(tmp_path: Path) -> None:
     assert last.reading is not None
     assert last.reading.account == Account(lines=10, rows=4, rejected=2, blank=2, headers=2)
     assert (last.reading.delivered, last.reading.outside) == (3, 3)  # Friday, an hour and London are not asked for
+
+
+def test_rows_of_days_to_come_are_given_once_and_count_for_no_member(tmp_path: Path) -> None:
+    members = {
+        f"{NASDAQ}/aapl.us.txt": OLD + old_row("2024-11-16", 1) + old_row("2024-11-18", 2) + old_row("29191119", 3),
+        f"{NASDAQ}/gone.us.txt": OLD + old_row("2024-11-17", 1),  # a Sunday
+    }
+    (tmp_path / "d.zip").write_bytes(zipped(members))
+    web = Web(Throttle(2, 100))
+    found = Stooq(tmp_path / "d.zip", ("us",), web, tmp_path / "kept", calendar=exchange_calendar("XNYS"))
+    assert found.members().rows() == [("all", "AAPL", MONDAY, None)]
+    slip = dt.date(2919, 11, 19)
+    assert read(found, MONDAY, MONDAY).bars["session"].to_list() == [MONDAY, slip]
+    assert read(found, MONDAY - dt.timedelta(days=3), MONDAY - dt.timedelta(days=1)).bars["session"].max() < MONDAY
+    assert read(found, TUESDAY, TUESDAY).outcomes == {"AAPL": Outcome.NOT_YET, "GONE": Outcome.NOT_YET}
 
 
 @pytest.mark.market_data

@@ -61,6 +61,7 @@ def test_members_that_leave_and_come_back_are_read(tmp_path: Path) -> None:
         (HEADER + "my universe,A,2000-01-01,\n", "line 2: universe 'my universe' is not"),
         (HEADER + f"{'u' * 41},A,2000-01-01,\n", "line 2: universe"),
         (HEADER + "u,A\0\0,2000-01-01,\n", "line 2: symbol 'A\\0\\0' cannot be one"),  # fixed-width exports
+        (HEADER + f"u,{'A' * 41},2000-01-01,\n", "symbol 'AAAAAAAAAAAA...' has 41 characters, and a symbol at most"),
         (HEADER + "u\0,A,2000-01-01,\n", "line 2: universe 'u\\0' is not"),
         (HEADER + "u,A,2000-01-01\n", "line 2: 3 cells under a header of 4"),  # cut short, or still in?
         (HEADER + "u,A,2000-01-01,,x\n", "line 2: 5 cells under a header of 4"),

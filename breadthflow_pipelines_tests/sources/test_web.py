@@ -91,7 +91,7 @@ def test_what_is_refused_is_not_asked_for_again(vendor: FileVendor, web: Web) ->
 
 def test_a_long_pause_is_not_waited_for(vendor: FileVendor, web: Web, clock: Clock) -> None:
     vendor.first["/a.csv"] = [too_many("86400")]
-    with pytest.raises(SourceError, match="HTTP 429, and it wants to be left alone for 86400 seconds"):
+    with pytest.raises(SourceError, match="HTTP 429, and it asks for no requests for 86400 seconds"):
         web.read(f"{vendor.url}/a.csv")
     assert clock.waits == []
 

@@ -365,7 +365,7 @@ def test_a_vendor_that_wants_a_long_pause_is_left_alone(
     vendor.fail("B", too_many(f"{LONGEST_WAIT + 1:.0f}"))
     got = read(source("A", "B", "C"))
     assert got.outcomes == {"A": Outcome.FETCHED, "B": Outcome.FAILED, "C": Outcome.FAILED}
-    assert got.problems == ("it wants to be left alone for 301 seconds; run again after that; not asked for: B, C",)
+    assert got.problems == ("it asks for no requests for 301 seconds; run again after that; not asked for: B, C",)
     assert max(clock.waits, default=0) < 1
     assert vendor.histories() == ["A", "B"]
 

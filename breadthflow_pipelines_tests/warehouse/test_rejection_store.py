@@ -59,6 +59,23 @@ def test_rows_that_a_source_does_not_give_again_are_gone_where_they_were_asked_f
     assert settle(seen) == []  # they are back
 
 
+def test_rows_without_a_day_or_of_days_to_come_are_gone_where_their_file_ends_within_what_was_asked(
+    database: Database,
+) -> None:
+    rows = rejected(("A", None, 1.0), ("A", "2919-01-02", 2.0), ("OLD", None, 3.0), ("OLD", "2919-01-02", 4.0))
+    rejection_store.record_rejected_bars(database, rows, "s", "r")
+
+    def settle(*, latest: bool) -> list[tuple[str, float]]:
+        days = (dt.date(2024, 1, 1), dt.date(2024, 1, 31))
+        rejection_store.settle_rejected_bars(
+            database, "s", days, [], {"A", "OLD"}, whole=True, latest=latest, behind=["OLD"]
+        )
+        return fetch(database, "SELECT symbol, close FROM rejected_bars WHERE gone_at IS NOT NULL ORDER BY 2").rows()
+
+    assert settle(latest=False) == [("A", 1.0)]
+    assert settle(latest=True) == [("A", 1.0), ("A", 2.0)]  # OLD's file ends before, and was not asked
+
+
 def test_equal_rejected_rows_are_told_apart(database: Database) -> None:
     twins = rejected(("A", "2024-01-02", 1.0), ("A", "2024-01-02", 1.0), ("B", "2024-01-02", 1.0))
     assert rejection_store.record_rejected_bars(database, twins, "s", "r")[0] == 3
