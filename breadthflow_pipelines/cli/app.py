@@ -10,7 +10,8 @@ import typer
 
 from breadthflow_pipelines.cli.display import err
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.setting_words import unknown_told
+from breadthflow_pipelines.settings import get_settings, unknown_settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +33,8 @@ def breadthflow(
     from breadthflow_pipelines.observability.logs import configure
 
     _debugging["on"] = debug
+    for name, nearest in unknown_settings().items():
+        err.print(unknown_told(name, nearest), style="yellow", markup=False, soft_wrap=True)
     settings = get_settings()
     configure("DEBUG" if debug else settings.log_level or "WARNING", settings.log_format, settings.secrets)
 
