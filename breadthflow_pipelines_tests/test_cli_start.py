@@ -1,12 +1,14 @@
-"""What a command says of its surroundings before it works: settings that nobody knows."""
+"""What a command says of its surroundings before it works: settings that nobody knows, a home without a store."""
 
 import importlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from breadthflow_pipelines import cli, definitions
+from breadthflow_pipelines import cli, definitions, reading
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.settings import get_settings
 
 Ask = Callable[..., tuple[int, str, str]]
@@ -62,3 +64,51 @@ def test_the_code_location_logs_them(monkeypatch: pytest.MonkeyPatch, capsys: py
     importlib.reload(definitions)
     assert "setting_unknown" in logged
     assert "setting_unknown" not in capsys.readouterr().err
+
+
+READING = (
+    *("status", "breadth --universe demo", "symbols --universe demo", "members --universe demo", "signals"),
+    *("score --date 2024-01-02", "explain 0123456789abcdef", "accuracy --universe demo", "problems", "holes"),
+    *("backtest --universe demo --rule conviction", "calibration --universe demo", "report --universe demo"),
+    *("export --universe demo --to exported", "rejected", "audit", "privacy export ann", "privacy erase ann --yes"),
+    *("digest", "review", "token list", "token revoke 0123456789ab", "db url", "db backup backups"),
+    *("accept-hole 2024-01-02 --reason why", "release AAA 2024-01-02 --reason why"),
+)
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_mistyped_home_is_named_and_nothing_is_made_there(ask: Ask, tmp_path: Path, command: str) -> None:
+    home = tmp_path / "mistyped"
+    status, out, err = ask(*command.split(), home=home)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"breadthflow: There is no store in {home}: set BREADTHFLOW_HOME to where yours lies, or make one there.\n"
+        "Next: breadthflow run\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_notebooks_are_told_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_HOME", str(tmp_path / "mistyped"))
+    for ask in (reading.breadth, reading.signals, reading.accuracy, reading.backtests, reading.trades):
+        with pytest.raises(RequestError, match=f"There is no store in {tmp_path / 'mistyped'}"):
+            ask("demo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_home_is_the_default_one(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a variable which is not set in the shell that exports it."""
+    monkeypatch.setattr("breadthflow_pipelines.settings.os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    _, _, err = ask("status", home="")
+    assert f"There is no store in {tmp_path / 'breadthflow'}: " in err
+
+
+def test_a_store_that_is_there_and_empty_is_named_with_its_home(ask: Ask, home: Path) -> None:
+    status, token, _ = ask("token", "create", "ann", home=home)  # whoever writes makes the store
+    assert (status, bool(token)) == (0, True)
+    assert (home / "postgres" / "PG_VERSION").is_file()
+    said = f"The store is empty. It lies in {home} (BREADTHFLOW_HOME).\nNext: breadthflow run\n"
+    assert ask("status", home=home)[:2] == (0, said)
+    for command in ("breadth --universe demo", "signals", "rejected", "accuracy --universe demo"):
+        assert ask(*command.split(), home=home) == (2, "", f"breadthflow: {said}")

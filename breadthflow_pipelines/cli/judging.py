@@ -15,7 +15,7 @@ from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES, WHOLE
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import accuracy_listing, standing
-from breadthflow_pipelines.warehouse.database import Database, open_database
+from breadthflow_pipelines.warehouse.database import Database, existing_database
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def accuracy(
     """
     check_rule(rule)
     check_horizon(horizon)
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     if on_benchmark:
         held, rows = _on_benchmark(database, universe, rule, horizon)
         title = f"Records of {universe} by {held}"
@@ -126,7 +126,7 @@ def backtest(
     from breadthflow_pipelines.orchestration.holdings import interest
 
     settings = get_settings()
-    database = open_database(settings)
+    database = existing_database(settings)
     standing.check_universe(database, universe)
     rates = interest(settings if risk_free is None else settings.model_copy(update={"risk_free": risk_free}))
     held = _held(settings, database, rule, universe, on_benchmark=on_benchmark)

@@ -26,7 +26,7 @@ from breadthflow_pipelines.model.vocabulary import AS_PUBLISHED
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import readings
-from breadthflow_pipelines.warehouse.database import dagster_url, open_database
+from breadthflow_pipelines.warehouse.database import dagster_url, existing_database, open_database
 from breadthflow_pipelines.warehouse.problems import last_problems
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def problems() -> None:
     Example: breadthflow problems
     """
     settings = get_settings()
-    open_database(settings)
+    existing_database(settings)
     rows = last_problems(dagster_url(settings))
     if rows is None:
         raise RequestError(f"No run has read anything yet.{NEXT_LINE}breadthflow run")

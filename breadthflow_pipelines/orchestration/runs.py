@@ -26,6 +26,7 @@ from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunRep
 from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import standing
 
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 
@@ -68,7 +69,7 @@ def run_checks(
     nothing = without_rows(market) if not select or EVERY_SUITE in select else set()
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     if not due:
-        raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
+        raise RequestError(f"There is nothing to check. {standing.empty(market.store)}")
     if docs is not None and not any(key.name in SUITE_NAMES for key in due):
         raise RequestError("--docs makes pages of what suites find, and none of the checks chosen belongs to one.")
     report = _execute(instance, CHECKS_JOB, tags={DOCS_TAG: str(docs)} if docs else None, checks=due)
