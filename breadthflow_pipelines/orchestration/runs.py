@@ -13,7 +13,7 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB, WEEKLY_JOB
-from breadthflow_pipelines.model.run_tags import range_tags
+from breadthflow_pipelines.model.run_tags import SESSION_TAG, range_tags
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.execution import execute
@@ -31,9 +31,15 @@ from breadthflow_pipelines.warehouse import standing
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 
 
-def run_months(instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date) -> RunReport:
-    """Bring the months of ``first`` through ``last`` up to date, in one run that sees nothing after ``through``."""
-    return _execute(instance, DAILY_JOB, tags=range_tags(first, last, through))
+def run_months(
+    instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date, *, all_due: bool = False
+) -> RunReport:
+    """Bring the months of ``first`` through ``last`` up to date, in one run that sees nothing after ``through``.
+
+    all_due: these are all months that have anything to do; a later such run does what this one leaves undone.
+    """
+    tags = range_tags(first, last, through)
+    return _execute(instance, DAILY_JOB, tags={**tags, SESSION_TAG: through.isoformat()} if all_due else tags)
 
 
 def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> RunReport:
