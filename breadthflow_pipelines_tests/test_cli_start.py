@@ -112,3 +112,42 @@ def test_a_store_that_is_there_and_empty_is_named_with_its_home(ask: Ask, home: 
     assert ask("status", home=home)[:2] == (0, said)
     for command in ("breadth --universe demo", "signals", "rejected", "accuracy --universe demo"):
         assert ask(*command.split(), home=home) == (2, "", f"breadthflow: {said}")
+
+
+RATES = "RISK_FREE", "session,rate\n2024-01-02,5\n2024-01-03,high\n", "is not a date and a rate in per cent a year."
+INDEX = "INDEX_SYMBOLS", "date,close\n2024-01-02,5\n2024-01-03,high\n", "is not a date and a close above zero."
+NEEDING = {
+    "run": (RATES, INDEX),
+    "backfill --from 2026-01-02 --to 2026-01-30": (RATES, INDEX),
+    "import-breadth nowhere --exchange X": (RATES, INDEX),
+    "report --universe demo": (RATES,),
+    "backtest --universe demo --rule conviction": (RATES,),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "text", "said"),
+    [(command, *file) for command, files in NEEDING.items() for file in files],
+)
+def test_a_wrong_file_of_a_setting_is_refused_before_anything_is_done(
+    ask: Ask, tmp_path: Path, command: str, setting: str, text: str, said: str
+) -> None:
+    (tmp_path / "wrong.csv").write_text(text)
+    home = tmp_path / "home"
+    value = tmp_path / "wrong.csv" if setting == "RISK_FREE" else f"demo={tmp_path / 'wrong.csv'}"
+    told = f"breadthflow: BREADTHFLOW_{setting} cannot be used: {tmp_path / 'wrong.csv'}"
+    assert ask(*command.split(), home=home, **{setting: value}) == (2, "", f"{told}, line 3: 2024-01-03,high {said}\n")
+    (tmp_path / "wrong.csv").unlink()
+    assert ask(*command.split()) == (2, "", f"{told} cannot be read: No such file or directory.\n")
+    assert not home.exists()
+
+
+def test_the_option_is_named_where_it_names_the_file(ask: Ask, tmp_path: Path) -> None:
+    asked = ("backtest", "--universe", "demo", "--rule", "conviction", "--risk-free", tmp_path / "rates.csv")
+    reason = f"{tmp_path / 'rates.csv'} cannot be read: No such file or directory."
+    told = f"breadthflow: --risk-free cannot be used: {reason}\n"
+    assert ask(*asked, home=tmp_path / "home", risk_free=tmp_path / "others.csv") == (2, "", told)
+
+
+def test_commands_that_need_no_file_do_without_it(ask: Ask, tmp_path: Path) -> None:
+    assert ask("indicators", risk_free=tmp_path / "missing.csv")[0] == 0

@@ -35,12 +35,13 @@ def report(
     from breadthflow_pipelines.publishing.pages import write_page
 
     settings = get_settings()
+    rates = interest(settings)
     database = existing_database(settings)
     standing.check_universe(database, universe)  # before a file is named after it
     path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
-    made = write_page(database, universe, path, interest(settings))
+    made = write_page(database, universe, path, rates)
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
     say_held(database, universe, "market_signals")
