@@ -1,5 +1,7 @@
 """What can go wrong for a user, and the exit status of each kind. How errors are shown is in cli/."""
 
+import re
+
 NEXT_LINE = "\nNext: "  # before the command that helps, where a message has a line of its own for it
 
 
@@ -42,6 +44,25 @@ class DatabaseError(UnreachableError):
 
 class BusyError(UnreachableError):
     """The database has too much to do at the moment, or with this question; the message says what helps."""
+
+
+INTERRUPTED = "interrupted by Ctrl-C, or because its process was ended"
+_FOREIGN = re.compile(r"(?:[a-z_]\w*\.)+([A-Z]\w*)(?:: (.*))?", re.DOTALL)
+
+
+def in_words(recorded: str) -> str:
+    """What people read of an error of others that was recorded as ``module.Class: message``, or as Dagster tells it.
+
+    The message, without a class that only programmers know; an interrupt has none, and is told as what it is. Python's
+    own errors, as in KeyError: 'name', keep theirs: without it the message says nothing.
+    """
+    text = recorded.strip()
+    if re.fullmatch(r"[\w.]*Interrupt\w*:?", text) or "Execution was interrupted unexpectedly" in text:
+        return INTERRUPTED
+    found = _FOREIGN.fullmatch(text)
+    if found is None:
+        return text
+    return (found[2] or "").strip() or f"it failed without saying why ({found[1]})"
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,8 @@ def location(text: str | Path) -> Path | str:
     """The absolute path that ``text`` means, or the address itself where it is one of http or https.
 
     Raises:
-        ValueError: another scheme, an address without a host, or the home of an unknown user; says what is possible.
+        ValueError: another scheme, an address without a host, blanks, or the home of an unknown user; says what is
+            possible.
     """
     if isinstance(text, str) and "://" in text:
         parts = urlsplit(text)
@@ -26,6 +27,8 @@ def location(text: str | Path) -> Path | str:
         if not parts.hostname:
             raise ValueError("the address names no host: https://host/path")
         return text
+    if not str(text).strip():
+        raise ValueError("it is blank; write a path, or leave it unset")
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:

@@ -15,7 +15,7 @@ from breadthflow_pipelines.moments import check_days, utc_moment
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import frame_listing
-from breadthflow_pipelines.warehouse.database import open_database
+from breadthflow_pipelines.warehouse.database import existing_database
 
 Day = dt.date | str | None  # text as 2024-03-01; None is the first or the last that there is
 Moment = dt.datetime | str | None  # text as 2024-03-01T22:00-05:00; UTC without a zone
@@ -60,7 +60,7 @@ def breadth(
         RequestError: the universe, the segment or the days are not in the store, or were not then; says what is.
         DatabaseError: the store cannot be reached.
     """
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     rows = frame_listing.breadth_frame(database, universe, *_days(start, end), segment, _moment(as_of))
     return rows if frames == "polars" else rows.to_pandas()
 
@@ -112,7 +112,7 @@ def signals(
         DatabaseError: the store cannot be reached.
     """
     check_rule(rule)
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     rows = frame_listing.signals_frame(database, universe, *_days(start, end), segment, rule, _moment(as_of))
     return rows if frames == "polars" else rows.to_pandas()
 
@@ -165,7 +165,7 @@ def outcomes(
     check_rule(rule)
     check_horizon(horizon)
     rows = frame_listing.judged_frame(
-        open_database(get_settings()),
+        existing_database(get_settings()),
         "outcomes",
         universe,
         *_days(start, end),
@@ -212,7 +212,9 @@ def accuracy(
     """
     check_rule(rule)
     check_horizon(horizon)
-    rows = frame_listing.judged_frame(open_database(get_settings()), "accuracy", universe, rule=rule, horizon=horizon)
+    rows = frame_listing.judged_frame(
+        existing_database(get_settings()), "accuracy", universe, rule=rule, horizon=horizon
+    )
     return rows if frames == "polars" else rows.to_pandas()
 
 
@@ -249,7 +251,7 @@ def backtests(
         DatabaseError: the store cannot be reached.
     """
     check_rule(rule)
-    rows = frame_listing.judged_frame(open_database(get_settings()), "backtests", universe, rule=rule)
+    rows = frame_listing.judged_frame(existing_database(get_settings()), "backtests", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
 
 
@@ -283,7 +285,7 @@ def trades(
         DatabaseError: the store cannot be reached.
     """
     check_rule(rule)
-    rows = frame_listing.judged_frame(open_database(get_settings()), "trades", universe, rule=rule)
+    rows = frame_listing.judged_frame(existing_database(get_settings()), "trades", universe, rule=rule)
     return rows if frames == "polars" else rows.to_pandas()
 
 

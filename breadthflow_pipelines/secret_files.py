@@ -14,6 +14,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from breadthflow_pipelines.errors import RequestError
 
 
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting is declared a secret."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """Reads them. variables: names in small letters and values, of the environment and of ``.env``."""
 
@@ -29,7 +34,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         """
         variable = f"{self.config.get('env_prefix', '')}{field_name}"
         place = self._variables.get(f"{variable}_file".lower())
-        if not place or SecretStr not in (field.annotation, *get_args(field.annotation)):
+        if not place or not is_secret(field):
             return None, field_name, False
         if self._variables.get(variable.lower()):
             raise RequestError(f"{variable.upper()} and {variable.upper()}_FILE are both set; keep one.")

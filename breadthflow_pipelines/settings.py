@@ -3,17 +3,27 @@
 import datetime as dt
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import location, shown
 from breadthflow_pipelines.secret_files import SecretFiles
+from breadthflow_pipelines.setting_texts import by_exchange, parts, targets, written
+from breadthflow_pipelines.setting_words import PREFIX, refusal, unknown
 
 
 def _default_home() -> Path:
@@ -30,6 +40,7 @@ _PAIRS_FOR = {
 }
 
 
+DOTENV = ".env"  # in the working directory
 _PLACES = ("/", "./", "../", "~", "file:", "http:", "https:")  # how a path or an address begins
 
 
@@ -40,7 +51,7 @@ class Settings(BaseSettings):
     """What a user can choose. Each field is read from ``BREADTHFLOW_<NAME>`` or ``.env``; a secret also from a file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BREADTHFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX, env_file=DOTENV, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     home: Path = Field(
@@ -263,7 +274,7 @@ class Settings(BaseSettings):
             if str(index).startswith(_PLACES) or str(index).lower().endswith(".csv"):
                 found[universe] = location(index)
                 if isinstance(found[universe], str):
-                    raise ValueError(f"{index} is an address; download the file and name its path")
+                    raise ValueError(f"{shown(str(index))} is an address; download the file and name its path")
         return found
 
     @field_validator("source_symbol")
@@ -276,14 +287,14 @@ class Settings(BaseSettings):
     @field_validator("exchange_breadth")
     @classmethod
     def _publications(cls, value: SecretStr | None) -> SecretStr | None:
-        named = _by_exchange(value)
+        named = by_exchange(value)
         if not all(named) or not all(named.values()):
             raise ValueError(
                 "write it as exchange=place,exchange=place, for example NYSE=/data/nyse,NASDAQ=https://host/NASDAQ_"
             )
         for where in named.values():
             location(where)
-        if value is not None and len(named) < len(_parts(value)):
+        if value is not None and len(named) < len(parts(value)):
             raise ValueError("it names an exchange twice; keep one place for each")
         return value
 
@@ -313,7 +324,7 @@ class Settings(BaseSettings):
     @field_validator("alert_urls")
     @classmethod
     def _addresses(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not all(re.match(r"[A-Za-z][A-Za-z0-9]*://.", part) for part in _targets(value)):
+        if value is not None and not all(re.match(r"[A-Za-z][A-Za-z0-9]*://.", part) for part in targets(value)):
             raise ValueError("write it as scheme://..., scheme://...; Apprise's own pages list the schemes")
         return value
 
@@ -325,12 +336,12 @@ class Settings(BaseSettings):
     @property
     def alert_targets(self) -> tuple[str, ...]:
         """The addresses that alerts go to, each one a secret; a comma inside an address is part of it."""
-        return _targets(self.alert_urls)
+        return targets(self.alert_urls)
 
     def environment(self) -> dict[str, str]:
         """The chosen settings as variables: they give another process the same settings in any working directory."""
         chosen = {"home", *self.model_fields_set}
-        return {f"BREADTHFLOW_{name.upper()}": _written(getattr(self, name)) for name in sorted(chosen)}
+        return {f"{PREFIX}{name.upper()}": written(getattr(self, name)) for name in sorted(chosen)}
 
     @property
     def index_files(self) -> dict[str, Path]:
@@ -345,7 +356,7 @@ class Settings(BaseSettings):
     @property
     def publications(self) -> dict[str, Path | str]:
         """By exchange, the directory or the address that its published counts are read from."""
-        return {exchange: location(where) for exchange, where in _by_exchange(self.exchange_breadth).items()}
+        return {exchange: location(where) for exchange, where in by_exchange(self.exchange_breadth).items()}
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -355,32 +366,6 @@ class Settings(BaseSettings):
         hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         addresses = [where for where in self.publications.values() if isinstance(where, str) and shown(where) != where]
         return (*hidden, *self.alert_targets, *addresses)
-
-
-def _by_exchange(pairs: SecretStr | None) -> dict[str, str]:
-    """The text after each ``NAME=``; a comma that is not followed by another name is part of a path or an address."""
-    parts = [pair.partition("=") for pair in _parts(pairs)] if pairs else []
-    return {exchange.strip(): where.strip() for exchange, _, where in parts}
-
-
-def _parts(pairs: SecretStr) -> list[str]:
-    return [pair for pair in re.split(r",(?=\s*[\w.-]+\s*=)", pairs.get_secret_value().strip(", ")) if pair]
-
-
-def _written(value: object) -> str:
-    """A setting's value as its variable holds it; None becomes the empty text, which means the default."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, dict):
-        return ",".join(f"{name}={other}" for name, other in value.items())
-    if isinstance(value, tuple | list):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _targets(urls: SecretStr | None) -> tuple[str, ...]:
-    text = urls.get_secret_value().strip(", \n") if urls else ""
-    return tuple(part for part in re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)", text) if part)
 
 
 @lru_cache(maxsize=1)
@@ -393,7 +378,17 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "BREADTHFLOW_" + str(first["loc"][0]).upper()
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        raise RequestError(f"{name} cannot be used: {reason}.") from None
+        raise RequestError(refusal(error.errors()[0], Settings.model_fields)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise RequestError(f"{Path(DOTENV).absolute()} cannot be read: {why}.") from None
+
+
+def unknown_settings() -> dict[str, str | None]:
+    """Variables of the environment and of ``.env`` that begin like ours and name no setting: misspelled, or another
+    version's. Each with the known one that is most like it, or None. Never values; one without a value is none.
+    """
+    given = dict(os.environ)
+    with suppress(OSError, UnicodeDecodeError):  # get_settings() says so
+        given |= {name: value or "" for name, value in DotEnvSettingsSource(Settings).env_vars.items()}
+    return unknown([name for name, value in given.items() if value], Settings.model_fields)

@@ -1050,6 +1050,17 @@ def test_a_backtest_stands_beside_what_needs_no_rule(ask: Ask) -> None:
     answer = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--threshold", "55", "--leave", "50")
     for told in ("(synthetic: demo)", "buy and hold", "same exposure", "1,000 runs at random times", "earns nothing"):
         assert told in answer.out
+    for costs in ("10", "7"):
+        figures = ask("backtest", "--universe", "demo", "--rule", "breadth_score", "--costs", costs).out
+        table, _, rest = figures.partition("\nhit_rate: ")
+        assert (
+            table.rstrip().splitlines()[-1].startswith("same exposure")
+        )  # the line stands under the table it is about
+        assert rest.splitlines()[0].startswith(
+            "of the sessions that changed wealth, those that raised it, at the cost of"
+        )
+        assert "accuracy counts events" in rest.splitlines()[0]
+        assert rest.splitlines()[0].endswith(f"Random times, months and trades: at a cost of {costs}.")
 
 
 def test_walk_forward_prints_what_followed_and_not_what_chose(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,14 @@
 """Settings: where they are read from, what is refused and how that is said."""
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.settings import Settings, get_settings
+from breadthflow_pipelines.setting_words import ELSEWHERE
+from breadthflow_pipelines.settings import Settings, get_settings, unknown_settings
 
 
 @pytest.mark.parametrize("value", ["filename", "{symbol}_data.csv", "{symbol}/prices.parquet"])
@@ -35,14 +37,14 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("START", "2006", "YYYY-MM"),  # a year is no month
         ("START", "2006-13", "YYYY-MM"),
         ("START", "2006-01-03", "YYYY-MM"),  # a day is too much
-        ("COVERAGE_GATE", "1.5", "less than or equal to 1"),
-        ("COVERAGE_GATE", "nan", "less than or equal to 1"),  # compares false with everything
-        ("COVERAGE_GATE", "half", "number"),
-        ("DEMO_SEED", "-1", "greater than or equal to 0"),
-        ("LATE_AFTER_HOURS", "-1", "greater than or equal to 0"),
+        ("COVERAGE_GATE", "1.5", "a number from 0 to 1"),
+        ("COVERAGE_GATE", "nan", "a number from 0 to 1"),  # compares false with everything
+        ("COVERAGE_GATE", "half", "a number from 0 to 1"),
+        ("DEMO_SEED", "-1", "a whole number, 0 or more"),
+        ("LATE_AFTER_HOURS", "-1", "a number from 0 to 72"),
         ("ALERT_URLS", "hooks.example/token", "scheme://"),
         ("ALERT_URLS", "token, json://hooks.example", "scheme://"),
-        ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("LOG_LEVEL", "LOUD", "write DEBUG, INFO, WARNING or ERROR"),
         ("CLUSTER", "localhost:8786", "tls://host:port"),
         ("CLUSTER", "tcp://localhost", "tls://host:port"),  # Dask would take a port of its own choice
         ("CLUSTER", "tcp://me:secret@localhost:8786", "tls://host:port"),
@@ -50,14 +52,14 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("EXCHANGE_BREADTH", "/data/nyse", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
-        ("KEEP_AUDIT_DAYS", "89", "greater than or equal to 90"),
-        ("KEEP_STEPS_DAYS", "0", "greater than or equal to 1"),
-        ("USER_HEADER", "X-User: alice", "match pattern"),
-        ("WEBSERVER_URL", "localhost:3000", "match pattern"),
-        ("WEBSERVER_URL", "http://me:secret@host", "match pattern"),
-        ("API_RATE", "0", "greater than or equal to 1"),
-        ("API_ORIGINS", "notebook.example", "match pattern"),
-        ("API_ORIGINS", "https://a.example, https://b.example/path", "match pattern"),
+        ("KEEP_AUDIT_DAYS", "89", "a whole number, 90 or more"),
+        ("KEEP_STEPS_DAYS", "0", "a whole number, 1 or more"),
+        ("USER_HEADER", "X-User: alice", "the name of a header"),
+        ("WEBSERVER_URL", "localhost:3000", "an http or https address"),
+        ("WEBSERVER_URL", "http://me:secret@host", "without account"),
+        ("API_RATE", "0", "a whole number, 1 or more"),
+        ("API_ORIGINS", "notebook.example", "scheme://host"),
+        ("API_ORIGINS", "https://a.example, https://b.example/path", "scheme://host.*https://b.example/path"),
         ("DATABASE_CA", "/etc/ca.pem", "set BREADTHFLOW_DATABASE_URL"),
         ("SOURCE_COLUMNS", "session", "ours=theirs"),
         ("INDEX_SYMBOLS", "sp500", "universe=symbol"),
@@ -65,8 +67,8 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("INDEX_SYMBOLS", "sp500=https://host/gspc.csv", "download the file"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
         ("SOURCE_PATH", "https:///bars.zip", "names no host"),
-        ("REQUEST_RATE", "0", "greater than 0"),
-        ("REQUEST_BUDGET", "0", "greater than or equal to 1"),
+        ("REQUEST_RATE", "0", "a number above 0, 50 at most"),
+        ("REQUEST_BUDGET", "0", "a whole number, 1 or more"),
         ("HOME", "~nobody-of-that-name/store", "home"),  # a home directory that cannot be found
     ],
 )
@@ -77,6 +79,113 @@ def test_a_value_that_cannot_be_used_is_refused_by_the_variable_s_name(
     with pytest.raises(RequestError, match=rf"^BREADTHFLOW_{name} cannot be used: .*{reason}") as refusal:
         get_settings()
     assert "\n" not in str(refusal.value)
+
+
+PLANTED = "planted"  # a password, or a key
+WRONG = (
+    *("half", "nan", "1e999", "-5", "5.5", "maybe", "=", "a=,b", "[", "{}", "~nobody-of-that-name/a", "  "),
+    *(
+        f"ftp://me:{PLANTED}@host/x?key={PLANTED}",
+        f"tcp://me:{PLANTED}@host:8786",
+        f"me:{PLANTED}/{PLANTED}@host",
+        "9" * 5000,
+    ),
+)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_refusal_is_in_our_own_words_and_shows_what_was_given_but_no_secret(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of any setting: whatever type it has or will have, one wrong value or another is refused by it, or none is."""
+    variable = f"BREADTHFLOW_{name.upper()}"
+    refused = {}
+    for value in WRONG:
+        monkeypatch.setenv(variable, value)
+        get_settings.cache_clear()
+        try:
+            get_settings()
+        except RequestError as error:
+            refused[value] = str(error)
+    annotation = str(Settings.model_fields[name].annotation)
+    for value, told in refused.items():
+        assert told.startswith(f"{variable} cannot be used: ")
+        assert not re.search(
+            r"Input should|valid (integer|number|boolean|string)|pattern|pars(e|ing)|its description", told
+        )
+        assert PLANTED not in told
+        assert len(told) < 400
+        if "SecretStr" in annotation:
+            assert "It is set to" not in told
+        elif "@" not in value and len(value) < 60 and "=" not in value:
+            assert value in told
+    if (
+        annotation.partition(" ")[0] in ("<class", "int")
+        and "Path" not in annotation
+        and name not in ("source", "calendar")
+    ):
+        assert "half" in refused
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)]
+)
+def test_an_empty_path_is_as_none_and_blanks_are_no_path(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = getattr(get_settings(), name)
+    monkeypatch.setenv(f"BREADTHFLOW_{name.upper()}", "")
+    get_settings.cache_clear()
+    assert getattr(get_settings(), name) == default
+    if name != "index_symbols":  # pairs, of which there is none
+        monkeypatch.setenv(f"BREADTHFLOW_{name.upper()}", "  ")
+        get_settings.cache_clear()
+        with pytest.raises(RequestError, match=f"BREADTHFLOW_{name.upper()} cannot be used: it is blank"):
+            get_settings()
+
+
+def test_a_dotenv_that_is_no_text_is_refused_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes(b"BREADTHFLOW_START=\xe9\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match=re.escape(f"{tmp_path / '.env'} cannot be read: it is no text in UTF-8.")):
+        get_settings()
+    assert unknown_settings() == {}
+
+
+def test_a_misspelled_name_is_found_with_the_known_one_that_is_most_like_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("BREADTHFLOW_UNIVERSES=u.csv\nOTHERS=1\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("BREADTHFLOW_SOURCES_PATH", "breadthflow_sorce", "BREADTHFLOW_SOURCE_FILE", "BREADTHFLOW_XQZ"):
+        monkeypatch.setenv(name, "planted")
+    monkeypatch.setenv("BREADTHFLOW_EMPTY", "")  # as Compose passes on what is not set
+    assert unknown_settings() == {
+        "BREADTHFLOW_SORCE": "BREADTHFLOW_SOURCE",
+        "BREADTHFLOW_SOURCES_PATH": "BREADTHFLOW_SOURCE_PATH",
+        "BREADTHFLOW_SOURCE_FILE": "BREADTHFLOW_SOURCE",  # of what is no secret there is no such file
+        "BREADTHFLOW_UNIVERSES": "BREADTHFLOW_UNIVERSE_FILE",
+        "BREADTHFLOW_XQZ": None,
+    }
+
+
+def test_every_name_that_something_reads_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of settings, and of everything else in the repository that looks for a variable of ours."""
+    root = Path(__file__).resolve().parents[1]
+    places = [root / name for name in ("breadthflow_pipelines", "docker", "docs", "benchmarks", ".github", "README.md")]
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
+    found = {
+        name
+        for file in files
+        if file.suffix not in (".pyc", ".png")
+        for name in re.findall(r"\bBREADTHFLOW_[A-Z_]*[A-Z]\b(?!_)", file.read_text(errors="ignore"))
+    }
+    assert {"BREADTHFLOW_UP", "BREADTHFLOW_ARCHIVE", "BREADTHFLOW_HOME", "BREADTHFLOW_ALERT_URLS_FILE"} <= found
+    for name in found:
+        monkeypatch.setenv(name, "x")
+    assert {name: near for name, near in unknown_settings().items() if name not in NO_NAMES} == {}
+    assert all((root / reader).is_file() and name in (root / reader).read_text() for name, reader in ELSEWHERE.items())
+
+
+NO_NAMES = {"BREADTHFLOW_SOURCE_FILE"}  # what a page has as an example of what is none
 
 
 def test_a_refusal_in_dotenv_names_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
+from breadthflow_pipelines.errors import in_words
 from breadthflow_pipelines.model.datasets import DATASETS
 from breadthflow_pipelines.model.run_tags import THROUGH_TAG, months_of
 from breadthflow_pipelines.model.vocabulary import Severity
@@ -190,9 +191,8 @@ def _reason(event: Mapping[str, Any]) -> str:
     """The innermost cause, in its first lines: what raised it says what is wrong, and what to do."""
     error = event["error"]
     if error is None:
-        return str(event.get("message") or "")[:LONGEST]
-    text: str = (error["causes"] or [error])[-1]["message"].strip()
-    return text.partition(": ")[2][:LONGEST] if text.startswith("breadthflow_pipelines.") else text[:LONGEST]
+        return in_words(str(event.get("message") or ""))[:LONGEST]
+    return in_words((error["causes"] or [error])[-1]["message"])[:LONGEST]
 
 
 def _moment(seconds: float | None) -> Any:

@@ -11,7 +11,8 @@ from typer.core import TyperCommand
 
 from breadthflow_pipelines.cli.display import err
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
-from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.setting_words import unknown_told
+from breadthflow_pipelines.settings import get_settings, unknown_settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -68,6 +69,8 @@ def breadthflow(
     from breadthflow_pipelines.observability.logs import configure
 
     _debugging["on"] = debug
+    for name, nearest in unknown_settings().items():
+        err.print(unknown_told(name, nearest), style="yellow", markup=False, soft_wrap=True)
     settings = get_settings()
     configure("DEBUG" if debug else settings.log_level or "WARNING", settings.log_format, settings.secrets)
 

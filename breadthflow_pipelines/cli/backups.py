@@ -25,7 +25,7 @@ def backup(
     Example: breadthflow db backup /mnt/backups --keep 7
     """
     from breadthflow_pipelines.warehouse.backups import back_up, key_of, targets
-    from breadthflow_pipelines.warehouse.database import open_database
+    from breadthflow_pipelines.warehouse.database import existing_database
     from breadthflow_pipelines.warehouse.presence import unfinished_runs
 
     settings = get_settings()
@@ -33,7 +33,7 @@ def backup(
     if not where:  # an empty folder is a variable that is not set; as a path it would be the working directory
         raise RequestError("Say where the backup goes: breadthflow db backup FOLDER, on another disk than the store.")
     key = key_of(settings)
-    open_database(settings)  # a backup has the tables of this version
+    existing_database(settings)  # a backup has the tables of this version
     urls = targets(settings)
     if unfinished_runs(urls["dagster"]):
         err.print("A run is under way: the backup has what it committed so far, and the next run finishes it.")

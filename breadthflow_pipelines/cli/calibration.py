@@ -11,7 +11,7 @@ from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STR
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.asked import check_horizon
 from breadthflow_pipelines.warehouse.accuracy_listing import symbol_accuracy
-from breadthflow_pipelines.warehouse.database import open_database
+from breadthflow_pipelines.warehouse.database import existing_database
 
 _RULES = (
     "rule",
@@ -44,7 +44,7 @@ def calibration(
     Example: breadthflow calibration --universe demo --horizon 21
     """
     check_horizon(horizon)
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     shown = horizon or (RECORD_HORIZON if shape is Format.TABLE else None)
     rows = symbol_accuracy(database, universe, rule, shown)
     title = titled(f"Symbol signals of {universe}", [universe], database)

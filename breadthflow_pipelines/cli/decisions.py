@@ -26,7 +26,7 @@ from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED, 
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
 from breadthflow_pipelines.warehouse.audit_store import present_user
-from breadthflow_pipelines.warehouse.database import open_database
+from breadthflow_pipelines.warehouse.database import existing_database
 
 _BAR = (*PRICES, "volume", "raw", "evidence")
 _REJECTED_SHORT = (
@@ -74,7 +74,7 @@ def rejected(
     """
     if exchange is not None and (source or symbol or status):
         raise RequestError("--exchange lists lines of published counts; --source, --symbol and --status are of bars.")
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     if exchange is not None:
         lines = rejections.rejected_counts(database, exchange, *day_range(start, end), reason)
         if not lines:
@@ -150,7 +150,7 @@ def _decide(
     _check_reason(reason)
     if proposals == (symbol is not None) or (symbol is None) != (date is None) or (rule is not None and not proposals):
         raise RequestError("Name a bar, as in GNW 2008-09-29, or say --proposals, with --rule for those of one rule.")
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     if not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))
     who = by or present_user()
@@ -188,7 +188,7 @@ def accept_hole(
     first, last = day_range(session, end or session)
     assert first is not None  # noqa: S101 - the argument is required
     assert last is not None  # noqa: S101 - it is the same where none is given
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     who = by or present_user()
     decide = holds.withdraw if undo else holds.accept
     rows = decide(database, first, last, universe, who, reason)
@@ -218,7 +218,7 @@ def holes(
     """
     if gate is not None and gate not in GATES:
         raise RequestError(f"{gate} holds nothing; there are: {', '.join(GATES)}.")
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     rows = [*holds.holding(database, GATES), *holds.accepted(database)]
     rows = [
         {**row, "universe": whom(row["universe"])}

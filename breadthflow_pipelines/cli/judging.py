@@ -11,11 +11,12 @@ from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, titled, with_reason, write_rows
 from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_finite, day_range
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import ALL, SESSION_RULES, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, BUY_AND_HOLD, SESSION_RULES, WHOLE
+from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import accuracy_listing, standing
-from breadthflow_pipelines.warehouse.database import Database, open_database
+from breadthflow_pipelines.warehouse.database import Database, existing_database
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def accuracy(
     """
     check_rule(rule)
     check_horizon(horizon)
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     if on_benchmark:
         held, rows = _on_benchmark(database, universe, rule, horizon)
         title = f"Records of {universe} by {held}"
@@ -126,9 +127,9 @@ def backtest(
     from breadthflow_pipelines.orchestration.holdings import interest
 
     settings = get_settings()
-    database = open_database(settings)
+    rates = interest(settings, risk_free)
+    database = existing_database(settings)
     standing.check_universe(database, universe)
-    rates = interest(settings if risk_free is None else settings.model_copy(update={"risk_free": risk_free}))
     held = _held(settings, database, rule, universe, on_benchmark=on_benchmark)
     choices, tested = _tested(
         rule,
@@ -227,7 +228,13 @@ def _show(tested: "Backtest", choices: Sequence[dict[str, Any]]) -> None:
     figures = tested.figures.to_dicts()
     risk = ("cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
     shown = ("portfolio", "cost", "exposure", "turnover", *risk, "hit_rate", "profit_factor")
-    print_filled("Figures of a year; cost in basis points of turnover", figures, shown)
+    out.print(tables.table("Figures of a year; cost in basis points of turnover", figures, shown))
+    own = next(row["cost"] for row in figures if row["portfolio"] == BUY_AND_HOLD)  # the cost that was asked for
+    told = (
+        "hit_rate: of the sessions that changed wealth, those that raised it, at the cost of the row; breadthflow "
+        f"accuracy counts events. Random times, months and trades: at a cost of {own:g}.\n"
+    )
+    out.print(told, markup=False, soft_wrap=True)
     falls = ("portfolio", "cost", "max_drawdown", "peak_session", "trough_session", "recovered_session")
     print_filled("Deepest falls", figures, falls)
     chance = ("figure", "rule", "p05", "median", "p95", "share_as_good")

@@ -13,7 +13,7 @@ from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import open_database
+from breadthflow_pipelines.warehouse.database import existing_database
 
 OneUniverse = Annotated[str, typer.Option(help="Name of a universe.")]
 
@@ -35,12 +35,13 @@ def report(
     from breadthflow_pipelines.publishing.pages import write_page
 
     settings = get_settings()
-    database = open_database(settings)
+    rates = interest(settings)
+    database = existing_database(settings)
     standing.check_universe(database, universe)  # before a file is named after it
     path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
-    made = write_page(database, universe, path, interest(settings))
+    made = write_page(database, universe, path, rates)
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
     say_held(database, universe, "market_signals")
@@ -67,7 +68,7 @@ def export(
     from breadthflow_pipelines.publishing import exports
 
     place = _path("--to", to)
-    manifest = exports.export(open_database(get_settings()), universe, place, sectors=sectors)
+    manifest = exports.export(existing_database(get_settings()), universe, place, sectors=sectors)
     rows = [{"file": name, **facts} for name, facts in manifest["files"].items()]
     invented = " (synthetic)" if manifest["synthetic"] else ""
     title = f"{universe}{invented} through {manifest['as_of']}, as known at {manifest['known_at']}"

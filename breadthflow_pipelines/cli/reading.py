@@ -53,7 +53,7 @@ from breadthflow_pipelines.warehouse import (
     symbol_listing,
     verdicts,
 )
-from breadthflow_pipelines.warehouse.database import Database, dagster_url, open_database
+from breadthflow_pipelines.warehouse.database import Database, dagster_url, existing_database
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.calendar_file import Change
@@ -129,7 +129,7 @@ def breadth(
     Example: breadthflow breadth --universe demo --from 2024-01-02 --columns trin,stix --format csv
     """
     moment = moment_of(as_of)
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     standing.check_universe(database, universe)
     known = breadth_listing.breadth_columns(database)
     named = names_in(columns, known, "count or indicator", "breadthflow indicators lists them", _indicator_names)
@@ -199,7 +199,7 @@ def symbols(
 
     Example: breadthflow symbols --universe demo --action buy
     """
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     rows = symbol_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action, most_rows(shape))
     if not rows:
         err.print("No signal matches.")
@@ -231,7 +231,7 @@ def members(
 
     Example: breadthflow members --universe sp500 --without-bars
     """
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     if without_bars and date is not None:
         raise RequestError("--without-bars looks at all days; leave --date out.")
     if universe is None and not without_bars:
@@ -270,7 +270,7 @@ def signals(
     Example: breadthflow signals --universe demo --rule zweig_breadth_thrust
     """
     moment = moment_of(as_of)
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     check_rule(rule)
     rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule, moment, most_rows(shape))
     if not rows and "market_signals" in overview.empty_tables(database):
@@ -291,7 +291,7 @@ def score(
 
     Example: breadthflow score --date 2024-01-31 --universe demo
     """
-    database = open_database(get_settings())
+    database = existing_database(get_settings())
     rows = signal_listing.scores(database, date.date(), universe)
     shown = ("universe", "segment", "rule", "value", "action", "confidence", "state", "signal_id")
     out.print(
@@ -311,7 +311,7 @@ def score(
 def status() -> None:
     """Print what the store holds: last sessions, coverage, rejected rows, last runs."""
     settings = get_settings()
-    database = open_database(settings)
+    database = existing_database(settings)
     found = overview.overview(database)
     if not found["universes"]:
         out.print(standing.why_nothing(database), markup=False, soft_wrap=True)

@@ -24,9 +24,9 @@ from breadthflow_pipelines.cli.options import Day, day_of
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.model.vocabulary import AS_PUBLISHED
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import readings
-from breadthflow_pipelines.warehouse.database import dagster_url, open_database
+from breadthflow_pipelines.warehouse.database import dagster_url, existing_database, open_database
 from breadthflow_pipelines.warehouse.problems import last_problems, rejected_now
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def run(
     from breadthflow_pipelines.sources.registry import configured_source
 
     settings = get_settings()
+    check_named_files(settings)
     store = open_database(settings)
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     closed = calendar.last_closed()
@@ -76,7 +77,7 @@ def run(
 
         check_within_history(min(settings.start_date, through), through, settings.start_date, calendar)
         first = planning.first_day_due(instance, market, through)
-        report = watched(lambda: runs.run_months(instance, first, through, through), about)
+        report = watched(lambda: runs.run_months(instance, first, through, through, all_due=through == closed), about)
         if inputs is not None and report.exit_status == 0 and not report.problems:
             readings.end(store, label(source), report.run_id, inputs)
         show_report(report, synthetic=source.synthetic)
@@ -94,6 +95,7 @@ def backfill(
     Example: breadthflow backfill --from 2020-01-02 --to 2020-12-31
     """
     first, last = start.date(), end.date()
+    check_named_files(get_settings())
     with orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import runs
         from breadthflow_pipelines.sessions import check_within_history
@@ -184,7 +186,7 @@ def problems() -> None:
     Example: breadthflow problems
     """
     settings = get_settings()
-    database = open_database(settings)
+    database = existing_database(settings)
     rows = last_problems(dagster_url(settings))
     if rows is None:
         raise RequestError(f"No run has read anything yet.{NEXT_LINE}breadthflow run")
@@ -195,6 +197,14 @@ def problems() -> None:
     if rejected := rejected_now(database):
         what = "row is" if rejected == 1 else "rows are"
         err.print(f"{rejected:,} {what} rejected: breadthflow rejected shows which, and why.")
+
+
+def check_named_files(settings: Settings) -> None:
+    """Refuse files that settings name and that a run would refuse after minutes of other work."""
+    if settings.risk_free is not None or settings.index_files:
+        from breadthflow_pipelines.orchestration.holdings import check_files
+
+        check_files(settings)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from breadthflow_pipelines.cli.display import err, out, say
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import dagster_url, open_database, upgrade
+from breadthflow_pipelines.warehouse.database import dagster_url, existing_database, upgrade
 
 METRICS_PORT = 9464
 API_PORT = 8000
@@ -80,7 +80,7 @@ def digest() -> None:
     from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
-    open_database(settings := get_settings())
+    existing_database(settings := get_settings())
     with dagster_instance(settings) as instance:
         out.print(as_text(instance, Market()), markup=False, soft_wrap=True)
 
@@ -96,6 +96,7 @@ def review() -> None:
     from breadthflow_pipelines.orchestration.automation.review import as_text
     from breadthflow_pipelines.orchestration.resources import Market
 
+    existing_database(get_settings())
     out.print(as_text(Market()), markup=False, soft_wrap=True)
 
 
@@ -132,4 +133,4 @@ def database_address() -> None:
     settings = get_settings()
     if settings.database_url is not None:
         raise RequestError("BREADTHFLOW_DATABASE_URL is set and may hold a password, so it is not printed.")
-    typer.echo(open_database(settings).url)
+    typer.echo(existing_database(settings).url)

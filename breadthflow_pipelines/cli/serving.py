@@ -12,7 +12,7 @@ from breadthflow_pipelines.cli.service import API_PORT, LOOPBACK
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.model.vocabulary import Role
 from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import open_database
+from breadthflow_pipelines.warehouse.database import existing_database, open_database
 
 LONGEST_NAME = 100
 
@@ -75,7 +75,7 @@ def token_list(shape: Shape = Format.TABLE) -> None:
     """
     from breadthflow_pipelines.warehouse.token_store import SHOWN, tokens
 
-    rows = tokens(open_database(get_settings()))
+    rows = tokens(existing_database(get_settings()))
     if not rows:
         err.print("There is no token; breadthflow token create NAME makes one.")
     write_rows(rows, SHOWN, SHOWN[:8], shape, "Tokens")
@@ -90,5 +90,5 @@ def token_revoke(token_id: Annotated[str, typer.Argument(help="As breadthflow to
     from breadthflow_pipelines.warehouse.audit_store import present_user
     from breadthflow_pipelines.warehouse.token_store import revoke
 
-    revoke(open_database(get_settings()), token_id, present_user())
+    revoke(existing_database(get_settings()), token_id, present_user())
     err.print(f"Token {token_id} is refused from now on.", markup=False)

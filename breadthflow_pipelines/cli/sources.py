@@ -8,7 +8,7 @@ import typer
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, show_latest, show_report
 from breadthflow_pipelines.cli.options import From, day_of, location_of
-from breadthflow_pipelines.cli.runs import orchestration, watched
+from breadthflow_pipelines.cli.runs import check_named_files, orchestration, watched
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError, UnreachableError
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import get_settings
@@ -58,6 +58,7 @@ def import_breadth(
     from breadthflow_pipelines.sources.registry import published_directory
 
     settings = get_settings()
+    check_named_files(settings)
     where = location_of("DIRECTORY", directory)
     # For an address, the run reads the copy: the address may hold a password, which no run's configuration may have.
     source = published_directory(settings, where, exchange)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 FORMAT = "%Y-%m"  # of a month
 THROUGH_TAG = "breadthflow/through"  # the last session a run is about, where that is not the last closed one
+SESSION_TAG = "session"  # of a run of all that is due, as every evening's: the last session of it
 REQUEST_TAG = "breadthflow/request"  # the request of the API that it answers
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"

@@ -4,9 +4,14 @@ Imports no Dagster, so that a command can ask without a run.
 """
 
 import datetime as dt
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import polars as pl
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.evaluation.returns import benchmark_levels, levels
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.settings import Settings
@@ -50,19 +55,48 @@ def index_closes(settings: Settings, store: Database, start: dt.date, end: dt.da
 
 def _index(settings: Settings, store: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     """universe, session, close, close_adjusted."""
-    files = [
-        read_index(file).select(pl.lit(name).alias("universe"), pl.all()) for name, file in settings.index_files.items()
-    ]
+    files = [closes.select(pl.lit(name).alias("universe"), pl.all()) for name, closes in _files(settings)]
     found = pl.concat(
         [bar_store.index_closes(store, settings.index_shares, start, end), *files], how="vertical_relaxed"
     )
     return found.filter(pl.col("session").is_between(start, end))
 
 
-def interest(settings: Settings) -> pl.DataFrame | None:
-    """What cash earns: RATE_SCHEMA of the file that settings name; None without one.
+def _files(settings: Settings) -> Iterator[tuple[str, pl.DataFrame]]:
+    """By universe, INDEX_SCHEMA of the file that settings name."""
+    for name, file in settings.index_files.items():
+        with _named("BREADTHFLOW_INDEX_SYMBOLS"):
+            closes = read_index(file)
+        yield name, closes
+
+
+def interest(settings: Settings, file: Path | None = None) -> pl.DataFrame | None:
+    """What cash earns: RATE_SCHEMA of the file that settings name; None without one. file: of --risk-free, instead.
 
     Raises:
-        RequestError: the file cannot be read.
+        RequestError: the file cannot be read; names the setting or the option, the file and the line.
     """
-    return None if settings.risk_free is None else read_rates(settings.risk_free)
+    path = file or settings.risk_free
+    if path is None:
+        return None
+    with _named("BREADTHFLOW_RISK_FREE" if file is None else "--risk-free"):
+        return read_rates(path)
+
+
+def check_files(settings: Settings) -> None:
+    """Read the files that a run comes to after minutes of other work, so that it is refused before it begins.
+
+    Raises:
+        RequestError: one cannot be read; names the setting, the file and the line.
+    """
+    interest(settings)
+    deque(_files(settings), maxlen=0)
+
+
+@contextmanager
+def _named(variable: str) -> Iterator[None]:
+    """Say in a refusal which setting named the file."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{variable} cannot be used: {error}") from None

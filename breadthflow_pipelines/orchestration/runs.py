@@ -13,7 +13,7 @@ import dagster as dg
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, DAILY_JOB, MONTHLY_ASSETS, PUBLISHED_JOB, WEEKLY_JOB
-from breadthflow_pipelines.model.run_tags import range_tags
+from breadthflow_pipelines.model.run_tags import SESSION_TAG, range_tags
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration import check_statuses, freshness
 from breadthflow_pipelines.orchestration.execution import execute
@@ -26,13 +26,20 @@ from breadthflow_pipelines.orchestration.run_reports import CheckOutcome, RunRep
 from breadthflow_pipelines.orchestration.suite_checks import DOCS_TAG, SUITE_NAMES
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.warehouse import standing
 
 EVERY_SUITE = "suites"  # what all of their checks together are called in a selection
 
 
-def run_months(instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date) -> RunReport:
-    """Bring the months of ``first`` through ``last`` up to date, in one run that sees nothing after ``through``."""
-    return _execute(instance, DAILY_JOB, tags=range_tags(first, last, through))
+def run_months(
+    instance: dg.DagsterInstance, first: dt.date, last: dt.date, through: dt.date, *, all_due: bool = False
+) -> RunReport:
+    """Bring the months of ``first`` through ``last`` up to date, in one run that sees nothing after ``through``.
+
+    all_due: these are all months that have anything to do; a later such run does what this one leaves undone.
+    """
+    tags = range_tags(first, last, through)
+    return _execute(instance, DAILY_JOB, tags={**tags, SESSION_TAG: through.isoformat()} if all_due else tags)
 
 
 def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> RunReport:
@@ -68,7 +75,7 @@ def run_checks(
     nothing = without_rows(market) if not select or EVERY_SUITE in select else set()
     due = {key for key in keys if key.asset_key.to_user_string() not in nothing}
     if not due:
-        raise RequestError("The store is empty, so there is nothing to check: run breadthflow run first.")
+        raise RequestError(f"There is nothing to check. {standing.empty(market.store)}")
     if docs is not None and not any(key.name in SUITE_NAMES for key in due):
         raise RequestError("--docs makes pages of what suites find, and none of the checks chosen belongs to one.")
     report = _execute(instance, CHECKS_JOB, tags={DOCS_TAG: str(docs)} if docs else None, checks=due)

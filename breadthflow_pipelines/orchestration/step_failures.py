@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
-from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.errors import INTERRUPTED, BreadthFlowError, in_words
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.settings import get_settings
 
@@ -40,8 +40,12 @@ class StepFailure:
 
     @property
     def message(self) -> str:
-        """The message of the cause."""
-        return self.cause.text if self.cause else "it failed without saying why"
+        """The message of the cause, in words."""
+        if self.cause is None:
+            return "it failed without saying why"
+        if self.is_interrupt:
+            return INTERRUPTED
+        return self.cause.text if self.cause.kind else in_words(self.cause.text)
 
     @property
     def is_failed_check(self) -> bool:

@@ -19,12 +19,16 @@ EMPTY = "the store is empty"
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that failed. error: the first line of why; command: what to run next."""
+    """A run that failed. error: the first line of why; command: what to run next.
+
+    made_good: the run that did later what this one was to do; None where none did.
+    """
 
     run_id: str
     job: str
     error: str
     command: str
+    made_good: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class Digest:
     sizes: Mapping[str, Size]
 
     @property
+    def open_failures(self) -> list[FailedRun]:
+        """The failed runs whose work no later run did."""
+        return [run for run in self.failed if run.made_good is None]
+
+    @property
     def errors(self) -> list[Row]:
         """Failing checks of severity error, apart from gates whose holds say the same."""
         gates = {hold["gate"] for hold in self.holds}
@@ -77,7 +86,7 @@ class Digest:
 def headline(digest: Digest) -> str:
     """Whether somebody must act, in a few words: all is well, or what is not."""
     troubles = [
-        f"{number(len(digest.failed), 'run')} failed" if digest.failed else "",
+        f"{number(len(digest.open_failures), 'run')} failed" if digest.open_failures else "",
         f"session {digest.due} is late" if digest.late else "",
         f"held by {', '.join(sorted({hold['gate'] for hold in digest.holds}))}" if digest.holds else "",
         f"{number(len(digest.errors), 'check')} failing" if digest.errors else "",
@@ -94,8 +103,8 @@ def next_command(digest: Digest) -> str:
         return remedy(GATES[first["gate"]], first["gate"], min(days), max(days))
     if digest.errors:
         return str(digest.errors[0]["next"])
-    if digest.failed:
-        return digest.failed[0].command
+    if digest.open_failures:
+        return digest.open_failures[0].command
     return "breadthflow run" if digest.late or digest.held is None else "nothing"
 
 
@@ -128,7 +137,10 @@ def _runs(digest: Digest) -> Part:
         f"{digest.canceled} canceled" if digest.canceled else "",
         f"{digest.unfinished} under way or queued" if digest.unfinished else "",
     ]
-    lines = [f"run {run.run_id[:8]} of {run.job} failed: {run.error}" for run in digest.failed]
+    later = {run.run_id: f" (done since by run {run.made_good[:8]})" for run in digest.failed if run.made_good}
+    lines = [
+        f"run {run.run_id[:8]} of {run.job} failed{later.get(run.run_id, '')}: {run.error}" for run in digest.failed
+    ]
     said = ", ".join(filter(None, ended)) or "none"
     return Part(f"Runs since {digest.since.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC", said, few(lines))
 

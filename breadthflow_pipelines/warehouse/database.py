@@ -210,6 +210,17 @@ def open_database(settings: Settings) -> Database:
     return database
 
 
+def existing_database(settings: Settings) -> Database:
+    """As open_database(), for whoever only reads: an embedded store that nobody has made yet is not made either.
+
+    Raises:
+        RequestError: as open_database(), or there is none in the home; names the home and what makes one.
+    """
+    if settings.database_url is None:
+        EmbeddedServer(settings.home).check_made()
+    return open_database(settings)
+
+
 def dagster_url(settings: Settings) -> str:
     """Dagster's own database, made where it is missing."""
     if settings.dagster_database_url is None:

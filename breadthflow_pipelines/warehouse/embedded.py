@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import psutil
 
-from breadthflow_pipelines.errors import DatabaseError, RequestError
+from breadthflow_pipelines.errors import NEXT_LINE, DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk, says_full
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.observability.rotation import rotate
@@ -75,10 +75,16 @@ class EmbeddedServer:
             full = disk_full(self.home) if ran_out_of_space(self.data) else full_disk(error, self.home)
             raise full or error from None
 
+    def _is_made(self) -> bool:
+        try:
+            return (self.data / "PG_VERSION").exists()
+        except PermissionError:  # another user's: whoever starts it says so
+            return True
+
     def _make_and_start(self) -> None:
         account = _server_account()
         binaries = self._binaries(account)
-        if not (self.data / "PG_VERSION").exists():
+        if not self._is_made():
             self._initialise(binaries, account)
         self._clear_stale_pid()
         self._start(binaries, account)
@@ -94,6 +100,18 @@ class EmbeddedServer:
             if self.is_running():
                 account, mode = _server_account(), "immediate" if at_once else "fast"
                 _run(self._binaries(account) / "pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", account=account)
+
+    def check_made(self) -> None:
+        """Refuse a home in which no store was made. Makes and starts nothing.
+
+        Raises:
+            RequestError: names the home, and the command that makes one.
+        """
+        if not self._is_made():
+            raise RequestError(
+                f"There is no store in {self.home}: set BREADTHFLOW_HOME to where yours lies, or make one there."
+                f"{NEXT_LINE}breadthflow run"
+            )
 
     def is_running(self) -> bool:
         """Whether a server runs on this home's data."""

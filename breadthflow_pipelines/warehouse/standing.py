@@ -9,8 +9,6 @@ from breadthflow_pipelines.model.gates import EVERY, GATES, HELD_BY, Hold, descr
 from breadthflow_pipelines.warehouse import holds, verdicts
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 
-EMPTY = f"The store is empty.{NEXT_LINE}breadthflow run"
-
 
 def check_universe(database: Database, universe: str) -> None:
     """Refuse a universe of which nothing was computed yet, or of which nobody ever heard.
@@ -39,9 +37,15 @@ def why_nothing(database: Database, universe: str | None = None, asset: str = "b
     if wrong:
         return f"Nothing is computed yet: {wrong[0]['said']} ({wrong[0]['check']}).{NEXT_LINE}{wrong[0]['next']}"
     if not rows_of(database, "SELECT FROM securities LIMIT 1"):
-        return EMPTY
+        return empty(database)
     of = f" of {universe}" if universe else ""
     return f"Nothing is computed yet{of}: no run has come to its end.{NEXT_LINE}breadthflow run"
+
+
+def empty(database: Database) -> str:
+    """That nothing was ever loaded into the store, where it lies if it is our own, and the command that helps."""
+    place = f" It lies in {database.embedded.home} (BREADTHFLOW_HOME)." if database.embedded else ""
+    return f"The store is empty.{place}{NEXT_LINE}breadthflow run"
 
 
 def why_held(database: Database, universe: str | None, asset: str) -> str | None:

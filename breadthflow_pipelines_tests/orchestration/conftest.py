@@ -77,9 +77,9 @@ class Store:
         return runs.run_months(self.instance, first, last, last)
 
     def daily(self, session: dt.date) -> runs.RunReport:
-        """What ``breadthflow run --date session`` runs."""
+        """What ``breadthflow run`` runs where that session is the last closed one."""
         first = planning.first_day_due(self.instance, self.market, session)
-        return runs.run_months(self.instance, first, session, session)
+        return runs.run_months(self.instance, first, session, session, all_due=True)
 
     def check(self, *select: str, suites: bool = False) -> runs.RunReport:
         """What ``breadthflow check`` runs; without suites it is what ``breadthflow check --quick`` runs."""

@@ -6,6 +6,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines.errors import (
+    INTERRUPTED,
     BreadthFlowError,
     DiskFullError,
     RequestError,
@@ -67,6 +68,14 @@ def test_alerts_read_the_same_cause() -> None:
     assert (failure.step, failure.class_name, failure.message) == ("bars", "SourceError", "feed.example: no answer")
     assert failed(WRAPPER, FOREIGN).class_name == "KeyError"
     assert failed().message == "it failed without saying why"
+
+
+def test_classes_of_dagster_are_told_in_words() -> None:
+    interrupt = ("DagsterExecutionInterruptedError", "dagster._core.errors.DagsterExecutionInterruptedError\n")
+    assert failed(WRAPPER, interrupt).message == INTERRUPTED
+    odd = ("DagsterInvariantViolationError", "dagster._core.errors.DagsterInvariantViolationError: odd")
+    assert failed(WRAPPER, odd).message == "odd"
+    assert failed(WRAPPER, FOREIGN).message == "KeyError: 'surprise'"
 
 
 def test_kind_is_known_by_every_error_of_the_chain() -> None:

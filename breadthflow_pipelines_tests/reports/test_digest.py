@@ -27,6 +27,7 @@ QUIET = Digest(
     sizes={"market": Size(12.34, None)},
 )
 FAILED = FailedRun("1a2b3c4d-5e6f", "run_checks", "bars: it *broke* <b>", "breadthflow check")
+DONE = FailedRun("5e6f7a8b-9c0d", "run_checks", "bars: gone", "breadthflow run", made_good="0f1e2d3c-4b5a")
 WARNING = {"asset": "bars", "check": "members_have_bars", "severity": "warn", "said": "one has none", "next": "look"}
 ERROR = {"asset": "bars", "check": "bars_complete", "severity": "error", "said": "a hole", "next": "mend"}
 HOLD = {"gate": "bars_complete", "universe": "*", "session": DUE, "said": "no bars"}
@@ -41,6 +42,8 @@ HOLD = {"gate": "bars_complete", "universe": "*", "session": DUE, "said": "no ba
         ({"checks": [WARNING]}, "all is well", "nothing"),  # a warning asks nobody to act
         ({"checks": [ERROR]}, "1 check failing", "mend"),
         ({"failed": [FAILED, FAILED]}, "2 runs failed", "breadthflow check"),
+        ({"failed": [DONE]}, "all is well", "nothing"),  # a later run did its work
+        ({"failed": [DONE, FAILED]}, "1 run failed", "breadthflow check"),
         ({"failed": [FAILED], "late": ["bars"]}, "1 run failed, session 2024-01-02 is late", "breadthflow check"),
         # A gate that holds is said once, and comes first: nothing else helps before it is lifted.
         (
@@ -108,6 +111,13 @@ def test_a_broken_night_does_not_make_it_endless() -> None:
     text = plain(replace(QUIET, failed=[FAILED] * 300))
     assert text.count("run 1a2b3c4d of run_checks failed") == 5
     assert "  - and 295 more\n" in text
+
+
+def test_a_failed_run_whose_work_was_done_since_is_told_with_the_run_that_did_it() -> None:
+    text = plain(replace(QUIET, failed=[DONE, FAILED]))
+    assert text.startswith("Runs since 2024-01-02 13:15 UTC: 2 failed\n")
+    assert "  - run 5e6f7a8b of run_checks failed (done since by run 0f1e2d3c): bars: gone\n" in text
+    assert "  - run 1a2b3c4d of run_checks failed: bars: it *broke* <b>\n" in text
 
 
 def test_markdown_shows_errors_as_they_are_with_the_headline_first() -> None:

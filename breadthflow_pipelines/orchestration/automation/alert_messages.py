@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from breadthflow_pipelines.errors import NEXT_LINE, HeldError, UnreachableError
+from breadthflow_pipelines.errors import NEXT_LINE, HeldError, UnreachableError, in_words
 from breadthflow_pipelines.model.datasets import CHECKS_JOB, PUBLISHED_JOB
-from breadthflow_pipelines.model.run_tags import THROUGH_TAG, months_of
+from breadthflow_pipelines.model.run_tags import SESSION_TAG, THROUGH_TAG, months_of
 from breadthflow_pipelines.observability.alerts import Alert, Alerter
 from breadthflow_pipelines.orchestration.check_results import NEXT, WHAT
 from breadthflow_pipelines.orchestration.step_failures import step_failure
@@ -17,7 +17,6 @@ from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.settings import Settings
 
 RETRY_TAG, ROOT_TAG = "dagster/retry_number", "dagster/root_run_id"
-SESSION_TAG = "session"
 MOST_ROWS = 3  # of a check's table
 LONGEST_FIGURE = 300
 NO_REASON = "It ended without saying why."
@@ -53,7 +52,7 @@ def failed_run(
         command = f"breadthflow sources (does it answer?), then: {command}"
     return Alert(
         title=f"BreadthFlow: {', '.join(where) or run.job_name} failed",
-        what="\n".join(texts) or message,
+        what="\n".join(texts) or in_words(message),
         where=_place(run, where),
         command=command,
         kind=("run", run.job_name, *where, *(failure.class_name for failure in raised)),
@@ -75,6 +74,20 @@ def failed_checks(run: dg.DagsterRun, evaluations: Iterable[dg.AssetCheckEvaluat
         kind=("checks", *where),
         occasion=f"checks {run.run_id}",
     )
+
+
+def made_good(failed: dg.DagsterRun, later: dg.DagsterRun) -> bool:
+    """Whether a run that went through did what an earlier one was to do: all that was due, or at least its months."""
+    if later.job_name != failed.job_name or _configured(later) != _configured(failed):
+        return False
+    if later.asset_selection not in (None, failed.asset_selection):
+        return False
+    if later.asset_check_selection not in (None, failed.asset_check_selection):
+        return False
+    if SESSION_TAG in failed.tags and SESSION_TAG in later.tags:
+        return later.tags[SESSION_TAG] >= failed.tags[SESSION_TAG]
+    asked, done = months_of(failed.tags), months_of(later.tags)
+    return done is None or (asked is not None and done[0] <= asked[0] and asked[1] <= done[1])
 
 
 def late_session(
@@ -174,6 +187,12 @@ def _rerun(run: dg.DagsterRun) -> str:
         return "breadthflow run"
     year, month = map(int, end.split("-"))
     return f"breadthflow backfill --from {start}-01 --to {end}-{calendar.monthrange(year, month)[1]}"
+
+
+def _configured(run: dg.DagsterRun) -> dict[str, Any]:
+    """What a run was told, but for how it logs."""
+    config: Any = run.run_config
+    return {name: value for name, value in config.items() if name != "loggers"}
 
 
 def _root(run: dg.DagsterRun) -> str:

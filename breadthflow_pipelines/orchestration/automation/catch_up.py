@@ -10,7 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from breadthflow_pipelines import sessions
 from breadthflow_pipelines.model.datasets import DAILY_JOB
-from breadthflow_pipelines.model.run_tags import FORMAT, range_tags
+from breadthflow_pipelines.model.run_tags import FORMAT, SESSION_TAG, range_tags
 from breadthflow_pipelines.orchestration.automation import alert_messages
 from breadthflow_pipelines.orchestration.automation.schedules import MISSED_AFTER
 from breadthflow_pipelines.orchestration.holds import first_hold
@@ -106,7 +106,7 @@ def _ask(
     if sessions.present() < at:
         return dg.SkipReason(f"{missing[:1].upper()}{missing[1:]}; asks again at {at:%Y-%m-%d %H:%M} UTC.")
     first = max(first_day_due_or_recent(instance, session), market.settings.start_date)
-    tags = {**range_tags(first, session), "session": str(session), "breadthflow/reason": missing}
+    tags = {**range_tags(first, session), SESSION_TAG: str(session), "breadthflow/reason": missing}
     request = dg.RunRequest(run_key=f"{session} try {tries.tries + 1}", tags=tags)
     asked = replace(tries, tries=tries.tries + 1, at=sessions.present().isoformat())
     return dg.SensorResult(run_requests=[request], cursor=asked.cursor())

@@ -77,7 +77,11 @@ def collect(instance: dg.DagsterInstance, market: Market, now: dt.datetime) -> D
         since=since,
         synthetic=market.source.synthetic,
         succeeded=Counter(run.job_name for run in good),
-        failed=[_failed(instance, run) for run in ended if run.status is dg.DagsterRunStatus.FAILURE],
+        failed=[
+            _failed(instance, run, ended[:place])
+            for place, run in enumerate(ended)
+            if run.status is dg.DagsterRunStatus.FAILURE
+        ],
         canceled=sum(run.status is dg.DagsterRunStatus.CANCELED for run in ended),
         unfinished=sum(run.job_name != DIGEST_JOB for run in under_way),
         rows=digest_listing.rows_of_runs(market.store, [run.run_id for run in ended]),
@@ -105,8 +109,8 @@ def _ended_since(instance: dg.DagsterInstance, since: dt.datetime) -> list[dg.Da
     return [record.dagster_run for record in records if (record.end_time or 0) >= since.timestamp()]
 
 
-def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailedRun:
-    """Why a run failed and what helps, as its alert says it."""
+def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, later: Sequence[dg.DagsterRun]) -> FailedRun:
+    """Why a run failed and what helps, as its alert says it. later: runs that began after it, the newest first."""
     told = alert_messages.failed_run(
         run,
         _events(instance, run, dg.DagsterEventType.STEP_FAILURE),
@@ -114,7 +118,8 @@ def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailedRun:
         next((event.message for event in _events(instance, run, dg.DagsterEventType.RUN_FAILURE) if event.message), "")
         or alert_messages.NO_REASON,
     )
-    return FailedRun(run.run_id, run.job_name, told.what.splitlines()[0], told.command)
+    good = next((each.run_id for each in later if each.is_success and alert_messages.made_good(run, each)), None)
+    return FailedRun(run.run_id, run.job_name, told.what.splitlines()[0], told.command, good)
 
 
 def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> Sequence[dg.DagsterEvent]:

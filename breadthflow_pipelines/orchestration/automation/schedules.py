@@ -23,7 +23,7 @@ from breadthflow_pipelines.model.datasets import (
     WEEKLY_ASSETS,
     WEEKLY_JOB,
 )
-from breadthflow_pipelines.model.run_tags import range_tags
+from breadthflow_pipelines.model.run_tags import SESSION_TAG, range_tags
 from breadthflow_pipelines.orchestration.automation.upkeep import UpkeepJobs
 from breadthflow_pipelines.orchestration.suite_checks import SUITE_CHECKS
 from breadthflow_pipelines.sessions import EVENING, ExchangeCalendar, exchange_calendar
@@ -111,7 +111,7 @@ def daily_schedule(
         if sessions.present() - moment > MISSED_AFTER:
             return dg.SkipReason(f"The evening of {today} was missed; the sensor catch_up asks for what is missing.")
         first = max(first_day_due(context.instance, today), settings.start_date)
-        return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), "session": str(today)})
+        return dg.RunRequest(run_key=str(today), tags={**range_tags(first, today), SESSION_TAG: str(today)})
 
     return after_the_close
 

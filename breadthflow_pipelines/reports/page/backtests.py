@@ -44,6 +44,10 @@ _BRIEF = (
     *("Portfolio", "Trades", "In the market", "Growth a year", "Same exposure", "Random times", "As good"),
     "Deepest fall",
 )
+DAYS_UP = (
+    " Days up: of the days that changed wealth, those that raised it, after these costs; the hit rates of records "
+    "count events."
+)
 _MONTHS = tuple(f"{dt.date(2000, month, 1):%b}" for month in range(1, 13))
 
 
@@ -80,7 +84,7 @@ def _section(
     return element(
         "section",
         element("h2", "Backtests", id="backtests-title"),
-        element("p", _about(own), class_="about"),
+        element("p", _about(own) + (DAYS_UP if "Days up" in columns and own.height else ""), class_="about"),
         table(columns, rows, "Backtests of every rule") if own.height else None,
         element("p", untested, class_="about") if untested else None,
         *more,

@@ -1,6 +1,9 @@
 """The daily digest on a real store: what it says of good days and bad ones, and that it comes once."""
 
 import datetime as dt
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from breadthflow_pipelines.errors import SourceError
 from breadthflow_pipelines.orchestration.automation.digest import as_text
+from breadthflow_pipelines.orchestration.run_reports import RunReport
 from breadthflow_pipelines.orchestration.wiring import build
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.sources import files
@@ -87,6 +91,45 @@ def test_a_run_that_failed_is_told_with_its_first_line_and_without_secrets(
     everything = told + str(shown) + as_text(filled.instance, filled.market)
     assert "planted" not in everything
     assert "second line" not in everything
+
+
+def interrupted(store: Store, run: Callable[[], RunReport], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run that Ctrl-C ends while it reads bars."""
+
+    def bars(*_: object) -> Iterator[object]:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)  # the handler interrupts it
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Files, "bars", bars)
+        assert "bars was interrupted" in str(run().trouble)
+    return store.instance.get_runs()[0].run_id
+
+
+def test_ctrl_c_is_told_in_words_until_another_run_did_the_work(
+    filled: Store, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daily = interrupted(filled, lambda: filled.daily(LAST), monkeypatch)
+    at(MORNING)
+    told = as_text(filled.instance, filled.market)
+    assert told.startswith("2024-01-02: 1 run failed\n")
+    assert f"  - run {daily[:8]} of bring_up_to_date failed: bars: interrupted by Ctrl-C, or because" in told
+    assert "Error" not in told
+    assert told.splitlines()[-1] == "Next: breadthflow run"
+    month = interrupted(filled, lambda: filled.run(dt.date(2023, 6, 1), dt.date(2023, 6, 30)), monkeypatch)
+    done = filled.daily(LAST)
+    assert done.trouble is None
+    told = as_text(filled.instance, filled.market)
+    assert f"run {daily[:8]} of bring_up_to_date failed (done since by run {done.run_id[:8]}): bars: inter" in told
+    # What is due does not include what somebody wanted to be read again.
+    assert told.startswith("2024-01-02: 1 run failed\n")
+    assert f"run {month[:8]} of bring_up_to_date failed: bars: interrupted" in told
+    assert told.splitlines()[-1] == "Next: breadthflow backfill --from 2023-06-01 --to 2023-06-30"
+    assert filled.run(dt.date(2023, 5, 1), dt.date(2023, 7, 31)).trouble is None
+    told = as_text(filled.instance, filled.market)
+    assert told.startswith("2024-01-02: all is well\n")
+    assert told.splitlines()[-1] == "Next: nothing"
 
 
 def test_a_late_session_is_told_with_who_lacks_it(filled: Store, alerted: Inbox, at: At) -> None:

@@ -61,6 +61,16 @@ def test_the_summary_has_the_same_figures_under_the_same_names() -> None:
     assert summary(facts()) is None
 
 
+def test_where_days_up_are_shown_it_is_said_what_they_count_and_at_which_cost() -> None:
+    whole, short = section(long()), summary(long())
+    assert short is not None
+    about = ["".join(of.find("p").itertext()) for of in (whole, short)]  # type: ignore[union-attr]
+    assert all("after costs of 10 basis points" in text for text in about)
+    told = "Days up: of the days that changed wealth, those that raised it, after these costs; the hit rates of records"
+    assert [told in text for text in about] == [True, False]
+    assert ["Days up" in rows(of, "Backtests of every rule")["Portfolio"] for of in (whole, short)] == [True, False]
+
+
 def test_what_could_not_be_tested_is_named_with_its_reason() -> None:
     text = written(section(long()))
     why = long().backtests.filter(pl.col("reason").is_not_null())
