@@ -189,8 +189,9 @@ def test_progress_of_every_stage_rises_to_the_end(store: Store, monkeypatch: pyt
     with watched_by(lambda stage, done, _: seen.setdefault(stage, []).append(done)):
         store.run()
     assert sorted(seen) == [
-        *("bars", "breadth counts", "breadth indicators", "market signals", "price indicators", "quarantined bars"),
-        "symbol signals",
+        *("backtests", "bars", "breadth counts", "breadth indicators", "market report", "market signals"),
+        *("price indicators", "quarantined bars", "signal accuracy", "signal outcomes", "signal records"),
+        *("symbol calibration", "symbol records", "symbol signals", "universe returns"),
     ]
     for stage in seen.values():
         assert stage == sorted(stage)
