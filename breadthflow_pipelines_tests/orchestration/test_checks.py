@@ -367,8 +367,8 @@ def test_gate_above_the_coverage_keeps_indicators_and_signals_from_being_made(
     report = store.run()
     assert by_status(report)["failed"] == {"coverage_at_gate"}
     assert (report.exit_status, report.trouble) == (1, None)
-    # A member's own indicators do not depend on how many others there are; its signal does, by the regime.
-    counted = {"breadth_counts", "price_indicators"}
+    # Returns, and a member's own indicators, are of those that are there; its signal rests on the regime as well.
+    counted = {"breadth_counts", "price_indicators", "universe_returns"}
     assert report.figures.keys() == {"securities", "universe_members", "bars", "quarantined_bars", *counted}
     assert store.rows("SELECT count(*) FROM breadth_indicators") == [(0,)]
     assert store.rows("SELECT count(*) FROM symbol_signals") == [(0,)]
