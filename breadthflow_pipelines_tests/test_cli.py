@@ -332,6 +332,16 @@ def test_signals_carry_every_column_and_can_be_explained(ask: Ask) -> None:
         assert name in told.out
 
 
+def test_a_provisional_signal_of_a_final_session_says_what_it_waits_for(ask: Ask) -> None:
+    of_whole = ("--universe", "demo", "--segment", "ALL", "--from", "2025-01-02", "--format", "csv")
+    assert {row["state"] for row in ask("breadth", *of_whole).rows} == {"final"}
+    signals = {row["state"]: row["signal_id"] for row in ask("signals", *of_whole).rows}
+    for state, signal_id in signals.items():
+        told = " ".join(ask("explain", signal_id).out.split())
+        assert ("its indicators still depend on where history begins" in told) is (state == "provisional")
+    assert signals.keys() == {"provisional", "final"}
+
+
 def test_an_event_is_explained_with_the_sessions_that_armed_and_fired_it(ask: Ask) -> None:
     rows = ask("signals", "--universe", "demo", "--rule", "mcclellan_oversold_recovery", "--format", "json")
     event = json.loads(rows.out)[0]
@@ -653,6 +663,7 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["score", "--date", "2001-01-02"], {}, 2, "No breadth score of 2001-01-02: there are scores from"),
         (["explain", "nope"], {}, 2, "No signal has the id nope"),
         (["explain", "' OR true --"], {}, 2, "No signal has the id ' OR true --"),
+        (["explain", ""], {}, 2, "The id is empty: copy one from breadthflow signals"),
         (["explain", "\udcff\udcfe"], {}, 2, "is not UTF-8"),  # bytes that a shell passes on
         (["explain", "demo:\udcff:2026-04-10"], {}, 2, "is not UTF-8"),
         (["signals", "--universe", "\udcff"], {}, 2, "is not UTF-8"),
@@ -741,7 +752,7 @@ SATURDAY = TODAY + dt.timedelta(days=12 - TODAY.weekday())  # of next week
         (["run"], {"source": "files"}, "BREADTHFLOW_SOURCE_PATH"),
         (["run"], {"source": "files", "source_path": "/nowhere"}, "/nowhere"),
         (["run"], {"source": "carrier-pigeon"}, "there are: demo, files"),
-        (["run"], {"universe_file": "/nowhere.csv"}, "/nowhere.csv"),
+        (["run"], {"universe_file": "/nowhere.csv"}, "BREADTHFLOW_UNIVERSE_FILE cannot be used: /nowhere.csv"),
         (["run"], {"calendar_changes": "/etc/hostname"}, "has to begin with the line date,change,reason"),
         (["check", "--select", "nope"], {}, "there are: backtests, bars,"),
     ],

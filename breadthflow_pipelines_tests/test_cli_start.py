@@ -73,6 +73,7 @@ READING = (
     *("export --universe demo --to exported", "rejected", "audit", "privacy export ann", "privacy erase ann --yes"),
     *("digest", "review", "token list", "token revoke 0123456789ab", "db url", "db backup backups"),
     *("accept-hole 2024-01-02 --reason why", "release AAA 2024-01-02 --reason why"),
+    *("check --select nonsense", "check --quick", "stability"),
 )
 
 

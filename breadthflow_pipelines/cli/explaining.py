@@ -7,7 +7,7 @@ import typer
 
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import out, say_held, titled
-from breadthflow_pipelines.model.vocabulary import RECORD_HORIZON
+from breadthflow_pipelines.model.vocabulary import FINAL, PROVISIONAL, RECORD_HORIZON
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.reports.records import record_told
 from breadthflow_pipelines.settings import get_settings
@@ -16,6 +16,12 @@ from breadthflow_pipelines.warehouse.database import Database, Row, existing_dat
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.signals.explanation import Explanation
+
+
+UNSETTLED = (
+    "Provisional  its bars are final, but its indicators still depend on where history begins; a longer history, from "
+    "an earlier BREADTHFLOW_START on, settles them"
+)
 
 
 @app.command()
@@ -40,6 +46,8 @@ def explain(
 
     row, sessions = signal_listing.signal(database, signal_id)
     _print(database, row, explanation(row, tables.text), sessions)
+    if row["state"] == PROVISIONAL and sessions and sessions[-1]["state"] == FINAL:
+        out.print(UNSETTLED, markup=False)
 
 
 def _print(database: Database, row: Row, explained: "Explanation", sessions: Sequence[dict[str, Any]]) -> None:

@@ -125,6 +125,7 @@ def check(
     """
     if junit is not None and not junit.absolute().parent.is_dir():
         raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
+    existing_database(get_settings())
     with orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
@@ -152,6 +153,7 @@ def stability() -> None:
 
     Example: breadthflow stability
     """
+    existing_database(get_settings())
     with orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
         from breadthflow_pipelines.orchestration.beside import published_beside
@@ -200,8 +202,8 @@ def problems() -> None:
 
 
 def check_named_files(settings: Settings) -> None:
-    """Refuse files that settings name and that a run would refuse after minutes of other work."""
-    if settings.risk_free is not None or settings.index_files:
+    """Refuse files that settings name and that a run would refuse when it has begun, or minutes later."""
+    if settings.risk_free is not None or settings.index_files or settings.universe_file is not None:
         from breadthflow_pipelines.orchestration.holdings import check_files
 
         check_files(settings)

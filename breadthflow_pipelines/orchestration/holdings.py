@@ -17,6 +17,7 @@ from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.settings import Settings
 from breadthflow_pipelines.sources.index_file import read_index
 from breadthflow_pipelines.sources.rates import read_rates
+from breadthflow_pipelines.sources.universe_file import instruments_beside, read_instruments, read_universe
 from breadthflow_pipelines.warehouse import bar_store, evaluation_store
 from breadthflow_pipelines.warehouse.database import Database
 
@@ -84,13 +85,18 @@ def interest(settings: Settings, file: Path | None = None) -> pl.DataFrame | Non
 
 
 def check_files(settings: Settings) -> None:
-    """Read the files that a run comes to after minutes of other work, so that it is refused before it begins.
+    """Read the files that a run would come to when it has begun, so that it is refused before.
 
     Raises:
         RequestError: one cannot be read; names the setting, the file and the line.
     """
     interest(settings)
     deque(_files(settings), maxlen=0)
+    if settings.universe_file is not None:
+        with _named("BREADTHFLOW_UNIVERSE_FILE"):
+            read_universe(settings.universe_file)
+            if beside := instruments_beside(settings.universe_file):
+                read_instruments(beside)
 
 
 @contextmanager

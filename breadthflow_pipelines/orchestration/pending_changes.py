@@ -15,6 +15,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import bar_store, recomputations, universe_listing
 from breadthflow_pipelines.warehouse.bulk import Merged
 from breadthflow_pipelines.warehouse.calendar import apply_changes
+from breadthflow_pipelines.warehouse.holds import first_wrong
 from breadthflow_pipelines.warehouse.recomputations import Change, Some
 
 
@@ -107,8 +108,9 @@ def with_pending_changes(
     """The run's own span, widened to all sessions that rest on what changed below the asset.
 
     The caller holds ``exclusive(asset)``. The calendar is settled first, or rows of another calendar would stay. The
-    span ends where every universe is held. Months that are known to be right are not left to compute. At the end the
-    pending changes are removed, except for what is held. judge: judges the span before the holds are read. reach: how
+    span ends where every universe is held. Months that are known to be right are not left to compute; from a session on
+    whose rows the asset's own gate found wrong, none is. At the end the pending changes are removed, except for what is
+    held. judge: judges the span before the holds are read. reach: how
     far a change goes; None: through the last session that is stored.
     """
     settle_calendar(market)
@@ -125,7 +127,8 @@ def with_pending_changes(
     holds = holds_of(market, asset)
     last = holds.last_open_day(end, universe_listing.made_of_bars(market.store)) if holds.by_universe else end
     span = Span(start, last, own.through)
-    known = known_months(market, asset, span, holds, due.first)
+    wrong = first_wrong(market.store, asset)
+    known = known_months(market, asset, span, holds, min(filter(None, (due.first, wrong)), default=None))
     beyond = known.left.start < own.start or known.left.end > own.end
     some = due.some if beyond and DATASETS[asset].by_security else None
     yield Scope(own, span, due.causes, holds, known.left, known.known, some, due.changes)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, listed
+from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, OF_OWN_ROWS, listed
 from breadthflow_pipelines.model.vocabulary import ACCEPTED, WITHDRAWN
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
@@ -116,6 +116,12 @@ def holding(database: Database, gates: Collection[str]) -> list[Row]:
     """The holds of these gates that nobody accepted, oldest session first."""
     query = f"SELECT {_KEY}, said, since, run_id FROM holding WHERE gate = ANY(%s) ORDER BY session, universe"
     return rows_of(database, query, [list(gates)])
+
+
+def first_wrong(database: Database, asset: str) -> dt.date | None:
+    """The first session whose rows the asset's own gate, of OF_OWN_ROWS, found wrong; None where there is none."""
+    gate = OF_OWN_ROWS.get(asset)
+    return next((row["session"] for row in holding(database, [gate])), None) if gate else None
 
 
 def accepted(database: Database) -> list[Row]:

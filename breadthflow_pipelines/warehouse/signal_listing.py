@@ -148,9 +148,10 @@ def signal(database: Database, signal_id: str) -> tuple[Row, list[Row]]:
     if not found:
         if "market_signals" in empty_tables(database):
             raise RequestError(standing.why_nothing(database, asset="market_signals"))
+        missing = f"No signal has the id {signal_id}" if signal_id.strip() else "The id is empty"
         raise RequestError(
-            f"No signal has the id {signal_id}: copy one from breadthflow signals, or from breadthflow symbols, where "
-            "it is universe:symbol:session."
+            f"{missing}: copy one from breadthflow signals, or from breadthflow symbols, where it is "
+            "universe:symbol:session."
         )
     row = found[0]
     armed = row["evidence"].get(ARMED_SESSION, str(row["session"]))

@@ -126,7 +126,7 @@ def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> 
         return f"{session} is not in {', '.join(late)}"
     outcomes = _outcomes(instance, session)
     if outcomes[Outcome.FAILED]:
-        return f"{outcomes[Outcome.FAILED]} symbols could not be read"
+        return f"{outcomes[Outcome.FAILED]} symbol{'s'[: outcomes[Outcome.FAILED] > 1]} could not be read"
     before = market.calendar.back(session, 1)
     bars = dict(bar_store.sessions_held(market.store, before, session, synthetic=market.source.synthetic).iter_rows())
     fewer = bars.get(before, 0) - bars.get(session, 0)

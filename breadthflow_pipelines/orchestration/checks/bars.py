@@ -58,7 +58,7 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
     figures = latest_bars(context.instance)
     failed, problems = (list(figures.symbols_failed), list(figures.problems)) if figures else ([], [])
-    unread = [f"{len(failed):,} symbols could not be read: {listed(failed)}"] if failed else []
+    unread = [f"{len(failed):,} symbol{'s'[: len(failed) > 1]} could not be read: {listed(failed)}"] if failed else []
     text = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
     run = context.instance.get_run_by_id(event.run_id) if event else None
     span = span_of((run or context.run).tags, market.settings, market.calendar)  # the span that was read

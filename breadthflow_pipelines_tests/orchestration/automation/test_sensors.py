@@ -131,7 +131,7 @@ class TestCatchUp:
         ended(filled, "2023-12-29T23:36")
         at("2023-12-29T23:50")
         catch_up = Sensor(filled, "catch_up")
-        assert catch_up.skipped() == "1 symbols could not be read; asks again at 2023-12-29 23:51 UTC."
+        assert catch_up.skipped() == "1 symbol could not be read; asks again at 2023-12-29 23:51 UTC."
         at("2023-12-29T23:51")
         assert months(catch_up.asked()) == ("2023-12", "2023-12")
 
