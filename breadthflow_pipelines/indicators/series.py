@@ -21,8 +21,12 @@ def count(name: str) -> pl.Expr:
 
 
 def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    """part / whole, null where the whole is zero or unknown."""
-    return pl.when(whole != 0).then(part / whole)
+    """part / whole, null where the whole is zero or unknown; the same digits however many rows there are.
+
+    A whole that is one value for all rows, as a join with one row leaves it, Polars divides by through its reciprocal,
+    which is off in the last digit. shift(0) makes it a column like others.
+    """
+    return pl.when(whole != 0).then(part / whole.shift(0))
 
 
 def flag(condition: pl.Expr) -> pl.Expr:

@@ -437,3 +437,5 @@ def test_relative_strength_equals_its_twin_in_each_universe_and_however_the_fram
     assert_frame_equal(stood(shuffled), whole, check_exact=True)
     known = stood(rows.filter(pl.col("session") < day(11)))
     assert_frame_equal(known, whole.filter(pl.col("session") < day(11)), check_exact=True)
+    one = (pl.col("session") == day(20)) & (pl.col("universe") == "wide")  # one median for all rows, as in a daily run
+    assert_frame_equal(stood(rows.filter(one)), whole.filter(one), check_exact=True)
