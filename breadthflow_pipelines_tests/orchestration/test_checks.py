@@ -464,7 +464,7 @@ def test_unknown_name_is_refused_with_the_names_there_are(filled: Store) -> None
 
 
 def test_empty_store_has_nothing_to_check(store: Store) -> None:
-    with pytest.raises(RequestError, match="run breadthflow run first"):
+    with pytest.raises(RequestError, match=r"nothing to check. The store is empty\.\nNext: breadthflow run$"):
         store.check()
 
 
