@@ -108,10 +108,10 @@ def with_pending_changes(
     """The run's own span, widened to all sessions that rest on what changed below the asset.
 
     The caller holds ``exclusive(asset)``. The calendar is settled first, or rows of another calendar would stay. The
-    span ends where every universe is held. Months that are known to be right are not left to compute; from a session on
-    whose rows the asset's own gate found wrong, none is. At the end the pending changes are removed, except for what is
-    held. judge: judges the span before the holds are read. reach: how
-    far a change goes; None: through the last session that is stored.
+    span ends where every universe is held. Months that are known to be right are not left to compute; none is from the
+    first session on whose rows the asset's own gate found wrong. At the end the pending changes are removed, except for
+    what is held. judge: judges the span before the holds are read. reach: how far a change goes; None: through the last
+    session that is stored.
     """
     settle_calendar(market)
     due = recomputations.due(market.store, asset)

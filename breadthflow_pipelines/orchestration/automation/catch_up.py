@@ -23,6 +23,7 @@ from breadthflow_pipelines.orchestration.planning import (
 )
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import latest_bars
+from breadthflow_pipelines.reports.bulletin import number
 from breadthflow_pipelines.sessions import ExchangeCalendar, due_session
 from breadthflow_pipelines.sources.protocol import Outcome
 from breadthflow_pipelines.warehouse import bar_store
@@ -126,7 +127,7 @@ def _missing(instance: dg.DagsterInstance, market: Market, session: dt.date) -> 
         return f"{session} is not in {', '.join(late)}"
     outcomes = _outcomes(instance, session)
     if outcomes[Outcome.FAILED]:
-        return f"{outcomes[Outcome.FAILED]} symbol{'s'[: outcomes[Outcome.FAILED] > 1]} could not be read"
+        return f"{number(outcomes[Outcome.FAILED], 'symbol')} could not be read"
     before = market.calendar.back(session, 1)
     bars = dict(bar_store.sessions_held(market.store, before, session, synthetic=market.source.synthetic).iter_rows())
     fewer = bars.get(before, 0) - bars.get(session, 0)

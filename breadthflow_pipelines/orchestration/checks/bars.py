@@ -11,6 +11,7 @@ from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import latest_bars
 from breadthflow_pipelines.orchestration.ui_metadata import shown
+from breadthflow_pipelines.reports.bulletin import number
 from breadthflow_pipelines.trust.completeness import rejected_share
 from breadthflow_pipelines.warehouse import bar_store
 from breadthflow_pipelines.warehouse.verdicts import Fault
@@ -58,7 +59,7 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
     event = context.instance.get_latest_materialization_event(dg.AssetKey("bars"))
     figures = latest_bars(context.instance)
     failed, problems = (list(figures.symbols_failed), list(figures.problems)) if figures else ([], [])
-    unread = [f"{len(failed):,} symbol{'s'[: len(failed) > 1]} could not be read: {listed(failed)}"] if failed else []
+    unread = [f"{number(len(failed), 'symbol')} could not be read: {listed(failed)}"] if failed else []
     text = "; ".join(unread or ([listed(problems)] if problems else []))  # breadthflow problems has every reason
     run = context.instance.get_run_by_id(event.run_id) if event else None
     span = span_of((run or context.run).tags, market.settings, market.calendar)  # the span that was read
