@@ -26,7 +26,7 @@ from breadthflow_pipelines.model.vocabulary import AS_PUBLISHED
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import readings
-from breadthflow_pipelines.warehouse.database import dagster_url, existing_database, open_database
+from breadthflow_pipelines.warehouse.database import Database, dagster_url, existing_database, open_database
 from breadthflow_pipelines.warehouse.problems import last_problems, rejected_now
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def check(
     """
     if junit is not None and not junit.absolute().parent.is_dir():
         raise RequestError(f"--junit {junit}: there is no directory {junit.absolute().parent}.")
-    existing_database(get_settings())
-    with orchestration(source=False) as (instance, market):
+    with orchestration(source=False, opened=existing_database) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
 
         names = [name.strip() for name in (select or "").split(",") if name.strip()]
@@ -153,8 +152,7 @@ def stability() -> None:
 
     Example: breadthflow stability
     """
-    existing_database(get_settings())
-    with orchestration(source=False) as (instance, market):
+    with orchestration(source=False, opened=existing_database) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
         from breadthflow_pipelines.orchestration.beside import published_beside
         from breadthflow_pipelines.warehouse import accuracy_listing, standing
@@ -210,15 +208,17 @@ def check_named_files(settings: Settings) -> None:
 
 
 @contextmanager
-def orchestration(*, source: bool = True) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
+def orchestration(
+    *, source: bool = True, opened: Callable[[Settings], Database] = open_database
+) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
     """Dagster's instance and the market: settings are checked and the database is reached before a run is made.
 
-    source: whether the source has to answer as well.
+    source: whether the source has to answer as well. opened: open_database, or existing_database for whoever reads.
     """
     # What a run makes stays, for the most part: looking for garbage after every 700 objects takes a twentieth of it.
     gc.set_threshold(100_000)
     settings = get_settings()
-    open_database(settings)
+    opened(settings)
     from breadthflow_pipelines.orchestration.hosting.instance import WithoutStorageErrors, dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, HELD_BY, MISSING, OF_OWN_ROWS, listed
+from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, GATES, HELD_BY, MISSING, OF_OWN_ROWS, listed
 from breadthflow_pipelines.model.vocabulary import ACCEPTED, WITHDRAWN
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
@@ -119,9 +119,9 @@ def holding(database: Database, gates: Collection[str]) -> list[Row]:
 
 
 def first_wrong(database: Database, asset: str) -> dt.date | None:
-    """The first session whose rows the asset's own gate, of OF_OWN_ROWS, found wrong; None where there is none."""
-    gate = OF_OWN_ROWS.get(asset)
-    return next((row["session"] for row in holding(database, [gate])), None) if gate else None
+    """The first session whose rows a gate of the asset, of OF_OWN_ROWS, found wrong; None where there is none."""
+    gates = [gate for gate in OF_OWN_ROWS if GATES[gate] == asset]
+    return next((row["session"] for row in holding(database, gates)), None) if gates else None
 
 
 def accepted(database: Database) -> list[Row]:
