@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,3 +155,21 @@ def test_the_option_is_named_where_it_names_the_file(ask: Ask, tmp_path: Path) -
 
 def test_commands_that_need_no_file_do_without_it(ask: Ask, tmp_path: Path) -> None:
     assert ask("indicators", risk_free=tmp_path / "missing.csv")[0] == 0
+
+
+def test_help_is_printed_without_what_reads_settings(tmp_path: Path) -> None:
+    """Reading them takes as long as all the rest of --help, and a wrong one is no reason to withhold it."""
+    code = """
+import sys
+from breadthflow_pipelines import cli
+try:
+    cli.main(sys.argv[1:])
+except SystemExit:
+    print(sorted({"pydantic", "dagster", "pandas", "polars"} & set(sys.modules)), file=sys.stderr)
+    raise
+"""
+    wrong = os.environ | {"BREADTHFLOW_API_RATE": "many", "BREADTHFLOW_HOME": str(tmp_path / "home")}
+    for asked in (["--help"], ["db", "--help"], ["signals", "--help"]):
+        told = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, env=wrong)
+        assert (told.returncode, told.stderr) == (0, "[]\n"), asked
+        assert "Usage: breadthflow" in told.stdout

@@ -10,15 +10,14 @@ import typer
 from typer.core import TyperCommand
 
 from breadthflow_pipelines.cli.display import err
+from breadthflow_pipelines.cli.store import current_settings
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
-from breadthflow_pipelines.setting_words import unknown_told
-from breadthflow_pipelines.settings import get_settings, unknown_settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Command(TyperCommand):
-    """A command that refuses options with an empty text, as of a variable of the shell that is not set."""
+    """A command that reads settings when it runs, and refuses empty options, as of a variable that is not set."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As click does; an empty option would be taken for none, or for a name that nothing has.
@@ -39,6 +38,11 @@ class Command(TyperCommand):
                     f"{option.opts[-1]} is empty: {leave}give it a value{f' ({takes})' if takes else ''}."
                 )
         return left
+
+    def invoke(self, ctx: Any) -> Any:
+        """As click does, which --help does not come to: it needs no settings, and answers where they are wrong."""
+        _set_up()
+        return super().invoke(ctx)
 
 
 class Application(typer.Typer):
@@ -66,13 +70,19 @@ def breadthflow(
     *, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
 ) -> None:
     """Market breadth, from daily bars to signals that can be explained."""
-    from breadthflow_pipelines.observability.logs import configure
-
     _debugging["on"] = debug
+
+
+def _set_up() -> None:
+    """Name settings that nobody knows, and begin to log as those say that are known."""
+    from breadthflow_pipelines.observability.logs import configure
+    from breadthflow_pipelines.setting_words import unknown_told
+    from breadthflow_pipelines.settings import unknown_settings
+
     for name, nearest in unknown_settings().items():
         err.print(unknown_told(name, nearest), style="yellow", markup=False, soft_wrap=True)
-    settings = get_settings()
-    configure("DEBUG" if debug else settings.log_level or "WARNING", settings.log_format, settings.secrets)
+    settings = current_settings()
+    configure("DEBUG" if _debugging["on"] else settings.log_level or "WARNING", settings.log_format, settings.secrets)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -98,6 +108,6 @@ def _explained(error: Exception) -> BreadthFlowError | None:
     from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
     from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
-    server = EmbeddedServer(get_settings().home)
+    server = EmbeddedServer(current_settings().home)
     full = full_disk(error, server.home) or (disk_full(server.home) if ran_out_of_space(server.data) else None)
     return full or forbidden(error)

@@ -1,14 +1,17 @@
 """Commands about backups of the store: made, put back, and the key that they are encrypted for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from breadthflow_pipelines.cli.app import database_app
 from breadthflow_pipelines.cli.display import err, out
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.settings import Settings
 
 
 @database_app.command("backup")
@@ -25,15 +28,14 @@ def backup(
     Example: breadthflow db backup /mnt/backups --keep 7
     """
     from breadthflow_pipelines.warehouse.backups import back_up, key_of, targets
-    from breadthflow_pipelines.warehouse.database import existing_database
     from breadthflow_pipelines.warehouse.presence import unfinished_runs
 
-    settings = get_settings()
+    settings = current_settings()
     where = settings.backup_folder if folder is None else folder and Path(folder).absolute()
     if not where:  # an empty folder is a variable that is not set; as a path it would be the working directory
         raise RequestError("Say where the backup goes: breadthflow db backup FOLDER, on another disk than the store.")
     key = key_of(settings)
-    existing_database(settings)  # a backup has the tables of this version
+    existing_store()  # a backup has the tables of this version
     urls = targets(settings)
     if unfinished_runs(urls["dagster"]):
         err.print("A run is under way: the backup has what it committed so far, and the next run finishes it.")
@@ -58,7 +60,7 @@ def restore(
     from breadthflow_pipelines.warehouse import restoring
     from breadthflow_pipelines.warehouse.backups import key_of, read, targets
 
-    settings = get_settings()
+    settings = current_settings()
     backup = read(path.absolute())
     key = key_of(settings)
     urls = targets(settings)
@@ -82,7 +84,7 @@ def backup_key(file: Annotated[Path, typer.Argument(help="The file to write; it 
     out.print(f"{file.absolute()} holds a new key ({public}). Keep a copy away from the backups.", soft_wrap=True)
 
 
-def _refuse_runs(settings: Settings, dagster: str) -> None:
+def _refuse_runs(settings: "Settings", dagster: str) -> None:
     """Raise if a run is under way; those whose process is gone are ended first."""
     from breadthflow_pipelines.warehouse.presence import unfinished_runs
 

@@ -7,11 +7,10 @@ import typer
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, say_held, titled, with_reason, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape
+from breadthflow_pipelines.cli.store import existing_store
 from breadthflow_pipelines.model.vocabulary import BY_ALL, BY_CONFIDENCE, BY_STRENGTH, COMBINED, HOLD, RECORD_HORIZON
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.signals.asked import check_horizon
 from breadthflow_pipelines.warehouse.accuracy_listing import symbol_accuracy
-from breadthflow_pipelines.warehouse.database import existing_database
 
 _RULES = (
     "rule",
@@ -44,7 +43,7 @@ def calibration(
     Example: breadthflow calibration --universe demo --horizon 21
     """
     check_horizon(horizon)
-    database = existing_database(get_settings())
+    database = existing_store()
     shown = horizon or (RECORD_HORIZON if shape is Format.TABLE else None)
     rows = symbol_accuracy(database, universe, rule, shown)
     title = titled(f"Symbol signals of {universe}", [universe], database)

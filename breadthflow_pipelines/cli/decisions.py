@@ -20,13 +20,12 @@ from breadthflow_pipelines.cli.options import (
     To,
     day_range,
 )
+from breadthflow_pipelines.cli.store import existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
 from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED, Status
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
 from breadthflow_pipelines.warehouse.audit_store import present_user
-from breadthflow_pipelines.warehouse.database import existing_database
 
 _BAR = (*PRICES, "volume", "raw", "evidence")
 _REJECTED_SHORT = (
@@ -74,7 +73,7 @@ def rejected(
     """
     if exchange is not None and (source or symbol or status):
         raise RequestError("--exchange lists lines of published counts; --source, --symbol and --status are of bars.")
-    database = existing_database(get_settings())
+    database = existing_store()
     if exchange is not None:
         lines = rejections.rejected_counts(database, exchange, *day_range(start, end), reason)
         if not lines:
@@ -150,7 +149,7 @@ def _decide(
     _check_reason(reason)
     if proposals == (symbol is not None) or (symbol is None) != (date is None) or (rule is not None and not proposals):
         raise RequestError("Name a bar, as in GNW 2008-09-29, or say --proposals, with --rule for those of one rule.")
-    database = existing_database(get_settings())
+    database = existing_store()
     if not rejections.any_bars(database):
         raise RequestError(standing.why_nothing(database))
     who = by or present_user()
@@ -188,7 +187,7 @@ def accept_hole(
     first, last = day_range(session, end or session)
     assert first is not None  # noqa: S101 - the argument is required
     assert last is not None  # noqa: S101 - it is the same where none is given
-    database = existing_database(get_settings())
+    database = existing_store()
     who = by or present_user()
     decide = holds.withdraw if undo else holds.accept
     rows = decide(database, first, last, universe, who, reason)
@@ -218,7 +217,7 @@ def holes(
     """
     if gate is not None and gate not in GATES:
         raise RequestError(f"{gate} holds nothing; there are: {', '.join(GATES)}.")
-    database = existing_database(get_settings())
+    database = existing_store()
     rows = [*holds.holding(database, GATES), *holds.accepted(database)]
     rows = [
         {**row, "universe": whom(row["universe"])}

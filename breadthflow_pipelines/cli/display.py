@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from breadthflow_pipelines.cli.options import Format
+from breadthflow_pipelines.cli.store import current_settings
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.reports.records import record_line
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import signal_listing, standing, universe_listing
 from breadthflow_pipelines.warehouse.database import Database, Row
 
@@ -157,6 +157,6 @@ def show_latest(database: Database, universe: str | None = None) -> None:
         out.print(tables.table(title, mine, shown))
     if rows:
         err.print(f"Why:   breadthflow explain {rows[-1]['signal_id']}\nMore:  breadthflow status   UI: breadthflow up")
-    for page in (page_path(get_settings().home, name) for name in names):
+    for page in (page_path(current_settings().home, name) for name in names):
         if page.is_file():
             err.print(f"Page:  {page}", markup=False, soft_wrap=True)

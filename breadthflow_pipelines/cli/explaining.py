@@ -7,12 +7,12 @@ import typer
 
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import out, say_held, titled
+from breadthflow_pipelines.cli.store import existing_store
 from breadthflow_pipelines.model.vocabulary import FINAL, PROVISIONAL, RECORD_HORIZON
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.reports.records import record_told
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import signal_listing, symbol_listing
-from breadthflow_pipelines.warehouse.database import Database, Row, existing_database
+from breadthflow_pipelines.warehouse.database import Database, Row
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.signals.explanation import Explanation
@@ -34,7 +34,7 @@ def explain(
 
     Examples: breadthflow explain 0123456789abcdef; breadthflow explain sp500:AAPL:2024-03-01
     """
-    database = existing_database(get_settings())
+    database = existing_store()
     if symbol_listing.is_address(signal_id):
         from breadthflow_pipelines.signals.symbol_explanation import symbol_explanation
 

@@ -10,19 +10,20 @@ import typer
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, print_filled, titled, with_reason, write_rows
 from breadthflow_pipelines.cli.options import Format, From, Shape, To, check_finite, day_range
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ALL, BUY_AND_HOLD, SESSION_RULES, WHOLE
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.signals.asked import check_horizon, check_rule
 from breadthflow_pipelines.warehouse import accuracy_listing, standing
-from breadthflow_pipelines.warehouse.database import Database, existing_database
+from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
 if TYPE_CHECKING:
     import polars as pl
 
     from breadthflow_pipelines.evaluation.backtest import Backtest
+    from breadthflow_pipelines.settings import Settings
 
 _ACCURACY_SHORT = (
     *("rule", "action", "horizon", "era", "events", "episodes", "hit_rate", "base_rate", "lift"),
@@ -52,7 +53,7 @@ def accuracy(
     """
     check_rule(rule)
     check_horizon(horizon)
-    database = existing_database(get_settings())
+    database = existing_store()
     if on_benchmark:
         held, rows = _on_benchmark(database, universe, rule, horizon)
         title = f"Records of {universe} by {held}"
@@ -72,7 +73,7 @@ def _on_benchmark(
 
     from breadthflow_pipelines.orchestration.on_benchmark import accuracy_on_benchmark, benchmark_of
 
-    settings = get_settings()
+    settings = current_settings()
     standing.check_universe(database, universe)
     levels = benchmark_of(settings, database, universe)
     asked = {name: value for name, value in (("rule", rule), ("horizon", horizon)) if value is not None}
@@ -126,9 +127,9 @@ def backtest(
     from breadthflow_pipelines.evaluation.backtest import earned_on_cash
     from breadthflow_pipelines.orchestration.holdings import interest
 
-    settings = get_settings()
+    settings = current_settings()
     rates = interest(settings, risk_free)
-    database = existing_database(settings)
+    database = existing_store()
     standing.check_universe(database, universe)
     held = _held(settings, database, rule, universe, on_benchmark=on_benchmark)
     choices, tested = _tested(
@@ -168,7 +169,7 @@ class _Held(NamedTuple):
     benchmark: "pl.DataFrame | None"
 
 
-def _held(settings: Settings, database: Database, rule: str, universe: str, *, on_benchmark: bool) -> _Held:
+def _held(settings: "Settings", database: Database, rule: str, universe: str, *, on_benchmark: bool) -> _Held:
     from breadthflow_pipelines.orchestration.holdings import benchmarks, traded
     from breadthflow_pipelines.orchestration.on_benchmark import benchmark_of
     from breadthflow_pipelines.warehouse.evaluation_store import market_signals

@@ -8,12 +8,11 @@ import typer
 from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, say_held
 from breadthflow_pipelines.cli.options import location_of
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.publishing.places import page_path
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import standing
-from breadthflow_pipelines.warehouse.database import existing_database
 
 OneUniverse = Annotated[str, typer.Option(help="Name of a universe.")]
 
@@ -34,9 +33,9 @@ def report(
     from breadthflow_pipelines.orchestration.holdings import interest
     from breadthflow_pipelines.publishing.pages import write_page
 
-    settings = get_settings()
+    settings = current_settings()
     rates = interest(settings)
-    database = existing_database(settings)
+    database = existing_store()
     standing.check_universe(database, universe)  # before a file is named after it
     path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
@@ -68,7 +67,7 @@ def export(
     from breadthflow_pipelines.publishing import exports
 
     place = _path("--to", to)
-    manifest = exports.export(existing_database(get_settings()), universe, place, sectors=sectors)
+    manifest = exports.export(existing_store(), universe, place, sectors=sectors)
     rows = [{"file": name, **facts} for name, facts in manifest["files"].items()]
     invented = " (synthetic)" if manifest["synthetic"] else ""
     title = f"{universe}{invented} through {manifest['as_of']}, as known at {manifest['known_at']}"

@@ -36,12 +36,12 @@ from breadthflow_pipelines.cli.options import (
     moment_of,
     names_in,
 )
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import GATES, described, whom
 from breadthflow_pipelines.model.vocabulary import FINAL, KEY, MARKET_SIGNAL, PROVISIONAL, SIGNAL_RECORD
 from breadthflow_pipelines.reports import tables
 from breadthflow_pipelines.reports.records import record_line
-from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.signals.asked import check_rule
 from breadthflow_pipelines.warehouse import (
     breadth_listing,
@@ -53,10 +53,11 @@ from breadthflow_pipelines.warehouse import (
     symbol_listing,
     verdicts,
 )
-from breadthflow_pipelines.warehouse.database import Database, dagster_url, existing_database
+from breadthflow_pipelines.warehouse.database import Database, dagster_url
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.calendar_file import Change
+    from breadthflow_pipelines.settings import Settings
 
 RUNS_SHOWN = 5
 _SIGNAL_SHORT = (
@@ -129,7 +130,7 @@ def breadth(
     Example: breadthflow breadth --universe demo --from 2024-01-02 --columns trin,stix --format csv
     """
     moment = moment_of(as_of)
-    database = existing_database(get_settings())
+    database = existing_store()
     standing.check_universe(database, universe)
     known = breadth_listing.breadth_columns(database)
     named = names_in(columns, known, "count or indicator", "breadthflow indicators lists them", _indicator_names)
@@ -199,7 +200,7 @@ def symbols(
 
     Example: breadthflow symbols --universe demo --action buy
     """
-    database = existing_database(get_settings())
+    database = existing_store()
     rows = symbol_listing.symbol_signals(database, universe, *day_range(start, end), symbol, action, most_rows(shape))
     if not rows:
         err.print("No signal matches.")
@@ -231,7 +232,7 @@ def members(
 
     Example: breadthflow members --universe sp500 --without-bars
     """
-    database = existing_database(get_settings())
+    database = existing_store()
     if without_bars and date is not None:
         raise RequestError("--without-bars looks at all days; leave --date out.")
     if universe is None and not without_bars:
@@ -270,7 +271,7 @@ def signals(
     Example: breadthflow signals --universe demo --rule zweig_breadth_thrust
     """
     moment = moment_of(as_of)
-    database = existing_database(get_settings())
+    database = existing_store()
     check_rule(rule)
     rows = signal_listing.signals(database, *day_range(start, end), universe, segment, rule, moment, most_rows(shape))
     if not rows and "market_signals" in overview.empty_tables(database):
@@ -291,7 +292,7 @@ def score(
 
     Example: breadthflow score --date 2024-01-31 --universe demo
     """
-    database = existing_database(get_settings())
+    database = existing_store()
     rows = signal_listing.scores(database, date.date(), universe)
     shown = ("universe", "segment", "rule", "value", "action", "confidence", "state", "signal_id")
     out.print(
@@ -310,8 +311,8 @@ def score(
 @app.command()
 def status() -> None:
     """Print what the store holds: last sessions, coverage, rejected rows, last runs."""
-    settings = get_settings()
-    database = existing_database(settings)
+    settings = current_settings()
+    database = existing_store()
     found = overview.overview(database)
     if not found["universes"]:
         out.print(standing.why_nothing(database), markup=False, soft_wrap=True)
@@ -373,7 +374,7 @@ def _held_by_gate(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _calendar_rows(applied: Sequence[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+def _calendar_rows(applied: Sequence[dict[str, Any]], settings: "Settings") -> list[dict[str, Any]]:
     """The changes of the calendar that what is stored knows, and those that the file says and the next run makes."""
     known = {(row["session"], row["change"]): {**row, "applied": row["applied_at"]} for row in applied}
     changes: Sequence[Change] = ()

@@ -8,10 +8,10 @@ import typer
 from breadthflow_pipelines.cli.app import Application, app
 from breadthflow_pipelines.cli.display import err, out, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, day_of
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import dagster_url, existing_database
+from breadthflow_pipelines.warehouse.database import dagster_url
 
 privacy_app = Application(no_args_is_help=True, help="What is stored of a user, and erasing it.")
 app.add_typer(privacy_app, name="privacy")
@@ -35,7 +35,7 @@ def audit(
 
     if action is not None and action not in AUDITED:
         raise RequestError(f"There is no action {action}; there are: {', '.join(AUDITED)}.")
-    rows = audited(existing_database(get_settings()), day_of(since), user, action)
+    rows = audited(existing_store(), day_of(since), user, action)
     if not rows:
         asked = [since, user, action]
         err.print("No entry matches." if any(option is not None for option in asked) else "Nothing is recorded yet.")
@@ -53,7 +53,7 @@ def export(user: User) -> None:
 
     from breadthflow_pipelines.warehouse.privacy import rows_about
 
-    tables.write_json(rows_about(existing_database(get_settings()), user), ("table", "row"), sys.stdout)
+    tables.write_json(rows_about(existing_store(), user), ("table", "row"), sys.stdout)
 
 
 @privacy_app.command()
@@ -72,8 +72,8 @@ def erase(
         raise RequestError(
             f"The name {user} cannot be brought back: say --yes, perhaps after breadthflow privacy export."
         )
-    settings = get_settings()
-    erased = privacy.erase(existing_database(settings), user)
+    settings = current_settings()
+    erased = privacy.erase(existing_store(), user)
     out.print(f"{erased.rows} row{'s' if erased.rows > 1 else ''} named {user}; now they name {erased.pseudonym}.")
     if erased.mentions:
         err.print(

@@ -21,10 +21,10 @@ from breadthflow_pipelines.cli.display import (
     show_unchanged,
 )
 from breadthflow_pipelines.cli.options import Day, day_of
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.model.vocabulary import AS_PUBLISHED
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.warehouse import readings
 from breadthflow_pipelines.warehouse.database import Database, dagster_url, existing_database, open_database
 from breadthflow_pipelines.warehouse.problems import last_problems, rejected_now
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from breadthflow_pipelines.orchestration.resources import Market
     from breadthflow_pipelines.orchestration.run_reports import RunReport
+    from breadthflow_pipelines.settings import Settings
 
 
 @app.command()
@@ -53,7 +54,7 @@ def run(
     from breadthflow_pipelines.sources.protocol import label
     from breadthflow_pipelines.sources.registry import configured_source
 
-    settings = get_settings()
+    settings = current_settings()
     check_named_files(settings)
     store = open_database(settings)
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
@@ -95,7 +96,7 @@ def backfill(
     Example: breadthflow backfill --from 2020-01-02 --to 2020-12-31
     """
     first, last = start.date(), end.date()
-    check_named_files(get_settings())
+    check_named_files(current_settings())
     with orchestration() as (instance, market):
         from breadthflow_pipelines.orchestration import runs
         from breadthflow_pipelines.sessions import check_within_history
@@ -185,8 +186,8 @@ def problems() -> None:
 
     Example: breadthflow problems
     """
-    settings = get_settings()
-    database = existing_database(settings)
+    settings = current_settings()
+    database = existing_store()
     rows = last_problems(dagster_url(settings))
     if rows is None:
         raise RequestError(f"No run has read anything yet.{NEXT_LINE}breadthflow run")
@@ -199,7 +200,7 @@ def problems() -> None:
         err.print(f"{rejected:,} {what} rejected: breadthflow rejected shows which, and why.")
 
 
-def check_named_files(settings: Settings) -> None:
+def check_named_files(settings: "Settings") -> None:
     """Refuse files that settings name and that a run would refuse when it has begun, or minutes later."""
     if settings.risk_free is not None or settings.index_files or settings.universe_file is not None:
         from breadthflow_pipelines.orchestration.holdings import check_files
@@ -209,7 +210,7 @@ def check_named_files(settings: Settings) -> None:
 
 @contextmanager
 def orchestration(
-    *, source: bool = True, opened: Callable[[Settings], Database] = open_database
+    *, source: bool = True, opened: Callable[["Settings"], Database] = open_database
 ) -> Iterator[tuple["dg.DagsterInstance", "Market"]]:
     """Dagster's instance and the market: settings are checked and the database is reached before a run is made.
 
@@ -217,7 +218,7 @@ def orchestration(
     """
     # What a run makes stays, for the most part: looking for garbage after every 700 objects takes a twentieth of it.
     gc.set_threshold(100_000)
-    settings = get_settings()
+    settings = current_settings()
     opened(settings)
     from breadthflow_pipelines.orchestration.hosting.instance import WithoutStorageErrors, dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market

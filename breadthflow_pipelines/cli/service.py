@@ -7,9 +7,9 @@ import typer
 
 from breadthflow_pipelines.cli.app import app, database_app
 from breadthflow_pipelines.cli.display import err, out, say
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import dagster_url, existing_database, upgrade
 
 METRICS_PORT = 9464
@@ -34,7 +34,7 @@ def up(
     from breadthflow_pipelines.orchestration.hosting.services import ApiAt
 
     api_at = ApiAt(api_port, without_tokens) if api_port else None
-    raise typer.Exit(serve(get_settings(), port, say, metrics_port, api_at))
+    raise typer.Exit(serve(current_settings(), port, say, metrics_port, api_at))
 
 
 @app.command()
@@ -49,7 +49,7 @@ def metrics(
     """
     from breadthflow_pipelines.orchestration.hosting.exporter import serve
 
-    serve(get_settings(), host, port, disk or [], say)
+    serve(current_settings(), host, port, disk or [], say)
 
 
 @app.command("alert-test")
@@ -60,7 +60,7 @@ def alert_test() -> None:
     """
     from breadthflow_pipelines.observability.alerts import Alert, deliver
 
-    urls = get_settings().alert_targets
+    urls = current_settings().alert_targets
     if not urls:
         raise RequestError("BREADTHFLOW_ALERT_URLS is not set, so no alert can be sent; docs/operations.md.")
     test = Alert("BreadthFlow: test", "Nothing broke: this is what an alert looks like.", "nowhere", "nothing")
@@ -80,7 +80,7 @@ def digest() -> None:
     from breadthflow_pipelines.orchestration.hosting.instance import dagster_instance
     from breadthflow_pipelines.orchestration.resources import Market
 
-    existing_database(settings := get_settings())
+    existing_database(settings := current_settings())
     with dagster_instance(settings) as instance:
         out.print(as_text(instance, Market()), markup=False, soft_wrap=True)
 
@@ -96,7 +96,7 @@ def review() -> None:
     from breadthflow_pipelines.orchestration.automation.review import as_text
     from breadthflow_pipelines.orchestration.resources import Market
 
-    existing_database(get_settings())
+    existing_store()
     out.print(as_text(Market()), markup=False, soft_wrap=True)
 
 
@@ -108,7 +108,7 @@ def database_upgrade() -> None:
     from breadthflow_pipelines.warehouse.database import HEAD, ensure_database, locate, revision
     from breadthflow_pipelines.warehouse.roles import creating
 
-    settings = get_settings()
+    settings = current_settings()
     database = locate(settings)
     ensure_database(database.url)
     before = revision(database)
@@ -130,7 +130,7 @@ def database_upgrade() -> None:
 @database_app.command("url")
 def database_address() -> None:
     """Print the embedded database's address, for psql and notebooks; starts it where it does not run."""
-    settings = get_settings()
+    settings = current_settings()
     if settings.database_url is not None:
         raise RequestError("BREADTHFLOW_DATABASE_URL is set and may hold a password, so it is not printed.")
-    typer.echo(existing_database(settings).url)
+    typer.echo(existing_store().url)

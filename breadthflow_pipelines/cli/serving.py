@@ -9,10 +9,10 @@ from breadthflow_pipelines.cli.app import Application, app
 from breadthflow_pipelines.cli.display import err, say, write_rows
 from breadthflow_pipelines.cli.options import Format, Shape, day_of
 from breadthflow_pipelines.cli.service import API_PORT, LOOPBACK
+from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError, printable
 from breadthflow_pipelines.model.vocabulary import Role
-from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import existing_database, open_database
+from breadthflow_pipelines.warehouse.database import open_database
 
 LONGEST_NAME = 100
 
@@ -37,7 +37,7 @@ def serve(
         raise RequestError(f"--open is only for this machine: leave out --host {host}, or --open.")
     from breadthflow_pipelines.api.server import run
 
-    run(get_settings(), host, port, say, without_tokens=without_tokens)
+    run(current_settings(), host, port, say, without_tokens=without_tokens)
 
 
 @token_app.command("create")
@@ -61,7 +61,7 @@ def token_create(
     if last is not None and last < dt.datetime.now(dt.UTC).date():
         raise RequestError(f"--expires {last} lies in the past.")
     end = None if last is None else dt.datetime.combine(last + dt.timedelta(days=1), dt.time(), dt.UTC)
-    token = create(open_database(get_settings()), name.strip(), role, end, present_user())
+    token = create(open_database(current_settings()), name.strip(), role, end, present_user())
     typer.echo(token)
     until = "It does not expire." if last is None else f"It is valid through {last}."
     err.print(f"A token for {name.strip()}, {role.value}. {until} It is not shown again.", markup=False, soft_wrap=True)
@@ -75,7 +75,7 @@ def token_list(shape: Shape = Format.TABLE) -> None:
     """
     from breadthflow_pipelines.warehouse.token_store import SHOWN, tokens
 
-    rows = tokens(existing_database(get_settings()))
+    rows = tokens(existing_store())
     if not rows:
         err.print("There is no token; breadthflow token create NAME makes one.")
     write_rows(rows, SHOWN, SHOWN[:8], shape, "Tokens")
@@ -90,5 +90,5 @@ def token_revoke(token_id: Annotated[str, typer.Argument(help="As breadthflow to
     from breadthflow_pipelines.warehouse.audit_store import present_user
     from breadthflow_pipelines.warehouse.token_store import revoke
 
-    revoke(existing_database(get_settings()), token_id, present_user())
+    revoke(existing_store(), token_id, present_user())
     err.print(f"Token {token_id} is refused from now on.", markup=False)

@@ -9,9 +9,9 @@ from breadthflow_pipelines.cli.app import app
 from breadthflow_pipelines.cli.display import err, out, show_latest, show_report
 from breadthflow_pipelines.cli.options import From, day_of, location_of
 from breadthflow_pipelines.cli.runs import check_named_files, orchestration, watched
+from breadthflow_pipelines.cli.store import current_settings
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError, UnreachableError
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database
 
 
@@ -21,7 +21,7 @@ def sources() -> None:
     from breadthflow_pipelines.sessions import exchange_calendar
     from breadthflow_pipelines.sources.registry import configured_source, source_names
 
-    settings = get_settings()
+    settings = current_settings()
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
     rows: list[dict[str, Any]] = []
     for name in source_names():
@@ -57,7 +57,7 @@ def import_breadth(
     from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
     from breadthflow_pipelines.sources.registry import published_directory
 
-    settings = get_settings()
+    settings = current_settings()
     check_named_files(settings)
     where = location_of("DIRECTORY", directory)
     # For an address, the run reads the copy: the address may hold a password, which no run's configuration may have.
@@ -85,7 +85,7 @@ def _remember_publication(database: Database, exchange: str, where: Path | str |
     from breadthflow_pipelines.locations import shown
     from breadthflow_pipelines.warehouse import publications
 
-    named = get_settings().publications.get(exchange)
+    named = current_settings().publications.get(exchange)
     if named is not None:
         err.print(f"Runs read {exchange} from {shown(named)}, which BREADTHFLOW_EXCHANGE_BREADTH names.", markup=False)
     elif where is None:
@@ -120,7 +120,7 @@ def fetch_universe(
     if name != wikipedia.UNIVERSE:
         raise RequestError(f"There is no universe {name} to fetch; there is: {wikipedia.UNIVERSE}.")
     where = location_of("--page", page or wikipedia.PAGE)
-    found = wikipedia.sp500(Web(throttle(get_settings())), where, day_of(start))
+    found = wikipedia.sp500(Web(throttle(current_settings())), where, day_of(start))
     target = file.expanduser().absolute()
     came, went = wikipedia.write(found, target)
     for note in found.notes:
