@@ -44,7 +44,7 @@ def refusal(details: ErrorDetails, fields: Mapping[str, FieldInfo]) -> str:
     own = details["type"] == "value_error"
     reason = str(details["msg"]).removeprefix("Value error, ") if own else f"write {accepted(name, field)}"
     given = None if is_secret(field) else _given(details["input"])
-    told = f' It is set to "{given}".' if given and given not in reason else ""
+    told = f' It is set to "{given}".' if given and not (own and given in reason) else ""
     return f"{PREFIX}{name.upper()} cannot be used: {reason}.{told}"
 
 

@@ -30,11 +30,14 @@ def up(
     ] = False,
 ) -> None:
     """Start Postgres, the Dagster UI, the daemon and the API here; Ctrl-C stops all of it."""
+    from breadthflow_pipelines.observability.alerts import check_addresses
     from breadthflow_pipelines.orchestration.hosting.serve import serve
     from breadthflow_pipelines.orchestration.hosting.services import ApiAt
 
+    settings = current_settings()
+    check_addresses(settings.alert_targets)
     api_at = ApiAt(api_port, without_tokens) if api_port else None
-    raise typer.Exit(serve(current_settings(), port, say, metrics_port, api_at))
+    raise typer.Exit(serve(settings, port, say, metrics_port, api_at))
 
 
 @app.command()

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.observability.redaction import Redactor, scheme
 
@@ -193,6 +194,30 @@ def deliver(urls: Sequence[str], title: str, body: str) -> list[Delivery]:
     with ThreadPoolExecutor(min(SENDERS, len(urls))) as pool:
         reasons = list(pool.map(lambda url: _send(url, title, body), urls))
     return [Delivery(target, not reason, reason) for target, reason in zip(targets, reasons, strict=True)]
+
+
+def check_addresses(urls: Sequence[str]) -> None:
+    """Find out before the first alert whether anything can be sent to these addresses; nothing is.
+
+    Raises:
+        RequestError: Apprise does not understand one; names it by its place and scheme.
+    """
+    unknown = [f"{number} ({scheme(url)})" for number, url in enumerate(urls, 1) if not _is_understood(url)]
+    if unknown:
+        raise RequestError(
+            f"BREADTHFLOW_ALERT_URLS cannot be used: Apprise does not understand address {', '.join(unknown)} of "
+            f"{len(urls)}. Its own pages list schemes and what follows them."
+        )
+
+
+def _is_understood(url: str) -> bool:
+    import apprise
+
+    with _apprise_log([]):
+        try:
+            return apprise.Apprise.instantiate(url) is not None
+        except Exception:  # noqa: BLE001 - what it raises may hold the address
+            return False
 
 
 def _send(url: str, title: str, body: str) -> str:
