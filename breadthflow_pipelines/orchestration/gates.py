@@ -8,17 +8,16 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from breadthflow_pipelines.model.gates import MISSING, REJECTED, THIN
+from breadthflow_pipelines.model.gates import INCOMPLETE, MISSING, REJECTED, THIN
 from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.partitions import Span, months_between
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.trust.completeness import broken_months, missing_sessions
-from breadthflow_pipelines.warehouse import bar_store, holds, rejection_store, verdicts
+from breadthflow_pipelines.warehouse import bar_store, holds, member_store, rejection_store, verdicts
 from breadthflow_pipelines.warehouse.breadth_store import settling_coverage
 from breadthflow_pipelines.warehouse.bulk import Statement, execute
-from breadthflow_pipelines.warehouse.member_store import settling_members
 
 ONE_DAY = dt.timedelta(hours=20)  # a session without bars is asked for once a day; evenings are not 24 hours apart
 MOST_STRETCHES = 3  # of such sessions in one run: each is a reading of the source
@@ -135,10 +134,23 @@ def judge_coverage(market: Market, run_id: str, span: Span | None = None) -> Non
         verdicts.record_gate(market.store, THIN, run_id=run_id)
 
 
-def judge_members(market: Market, span: Span, run_id: str) -> None:
-    """Hold each universe from sessions on which not exactly its priced members have indicators; lift others."""
+def judge_members(market: Market, span: Span, run_id: str) -> pl.DataFrame:
+    """Hold each universe from sessions on which not exactly its priced members have indicators; lift others.
+
+    Returns how many were priced and how many have indicators: universe, session, priced, indicators.
+    """
+    totals = member_store.indicator_totals(market.store, span.start, span.end)
     if not span.is_empty:
-        execute(market.store, [settling_members(span.start, span.end, run_id)])
+        priced, indicators = pl.col("priced"), pl.col("indicators")
+        found = totals.filter(priced != indicators).select(
+            "universe",
+            "session",
+            missing=(priced - indicators).abs() / pl.max_horizontal(priced, indicators),
+            said=pl.format("{} of {} priced members have indicators", indicators, priced),
+        )
+        rows = holds.given_rows(found.to_dicts())
+        execute(market.store, [holds.settling(INCOMPLETE, *rows, (span.start, span.end), run_id)])
+    return totals
 
 
 def _accepted(market: Market) -> set[tuple[str, str, dt.date]]:

@@ -8,13 +8,12 @@ from types import MappingProxyType
 import polars as pl
 import sqlalchemy as sa
 
-from breadthflow_pipelines.model.gates import INCOMPLETE
 from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY, HELD_BACK, SELL
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, Parameter, Statement, execute, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import Merged, Parameter, execute, fetch, merge, yearly_partitions
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
-from breadthflow_pipelines.warehouse.holds import settling, unheld
+from breadthflow_pipelines.warehouse.holds import unheld
 from breadthflow_pipelines.warehouse.recomputations import merge_notes, session_notes
 from breadthflow_pipelines.warehouse.sql import any_of, columns_of, spaced
 
@@ -193,22 +192,17 @@ def sessions_of_other_regimes(database: Database, gates: pl.DataFrame, start: dt
     return others["session"].unique().sort().to_list()
 
 
+def indicator_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """universe, session, priced, indicators: the members of member_totals() without their signals, which takes half."""
+    return fetch(database, f"{_INDICATOR_TOTALS} ORDER BY universe, session", (start, end))
+
+
 def member_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     """universe, session, priced, indicators, signals, buys, sells: members by session, from start through end.
 
     Priced are those that were counted, 0 where nobody was; a session has a row where any of the three tables has one.
     """
     return fetch(database, f"{_MEMBER_TOTALS} ORDER BY universe, session", (start, end))
-
-
-def settling_members(start: dt.date, end: dt.date, run_id: str) -> Statement:
-    """The statement that holds each universe at its sessions on which not those have indicators who were priced."""
-    found = (
-        "SELECT universe, session, abs(priced - indicators)::float8 / greatest(priced, indicators) AS missing, "
-        "format('%s of %s priced members have indicators', indicators, priced) AS said "
-        f"FROM ({_MEMBER_TOTALS}) totals WHERE priced <> indicators"
-    )
-    return settling(INCOMPLETE, found, (start, end), (start, end), run_id)
 
 
 def _prepare(
@@ -219,14 +213,18 @@ def _prepare(
     execute(database, [(statement, ()) for statement in yearly_partitions(table, years)])
 
 
+_INDICATOR_TOTALS = f"""
+    SELECT universe, session, coalesce(priced, 0) AS priced, coalesce(indicators, 0) AS indicators
+      FROM (SELECT universe, session, priced FROM breadth_counts
+             WHERE segment = '{ALL}' AND session BETWEEN $1 AND $2) c
+      FULL JOIN (SELECT universe, session, count(*) AS indicators FROM price_indicators
+                  WHERE session BETWEEN $1 AND $2 GROUP BY universe, session) i USING (universe, session)"""
+
 _MEMBER_TOTALS = f"""
-    WITH c AS (SELECT universe, session, priced FROM breadth_counts
-                WHERE segment = '{ALL}' AND session BETWEEN $1 AND $2),
-         i AS (SELECT universe, session, count(*) AS indicators FROM price_indicators
-                WHERE session BETWEEN $1 AND $2 GROUP BY universe, session),
-         s AS (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = '{BUY}') AS buys,
-                      count(*) FILTER (WHERE action = '{SELL}') AS sells
-                 FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session)
     SELECT universe, session, coalesce(priced, 0) AS priced, coalesce(indicators, 0) AS indicators,
            coalesce(signals, 0) AS signals, coalesce(buys, 0) AS buys, coalesce(sells, 0) AS sells
-      FROM c FULL JOIN i USING (universe, session) FULL JOIN s USING (universe, session)"""
+      FROM ({_INDICATOR_TOTALS}) i
+      FULL JOIN (SELECT universe, session, count(*) AS signals, count(*) FILTER (WHERE action = '{BUY}') AS buys,
+                        count(*) FILTER (WHERE action = '{SELL}') AS sells
+                   FROM symbol_signals WHERE session BETWEEN $1 AND $2 GROUP BY universe, session) s
+           USING (universe, session)"""

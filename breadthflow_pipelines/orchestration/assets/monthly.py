@@ -74,7 +74,7 @@ def derived_monthly_asset(
     *,
     rows: Callable[[Market, Scope], pl.DataFrame],
     figures: Mapping[str, pl.Expr],
-    judge: Callable[[Market, Span, str], None] | None = None,
+    judge: Callable[[Market, Span, str], object] | None = None,
     details: Callable[[Market, Scope, pl.DataFrame], Metadata] | None = None,
     reach: Reach | None = None,
     **options: Any,

@@ -281,5 +281,5 @@ def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.Dat
 
 
 def _members(market: Market, scope: Scope) -> pl.DataFrame:
-    members = member_store.member_totals(market.store, scope.own.start, scope.own.end)
+    members = member_store.indicator_totals(market.store, scope.own.start, scope.own.end)
     return of_market(members, market, synthetic_universes(market.store))

@@ -137,7 +137,7 @@ def _read(market: Market, pieces: Sequence[Sequence[Days]], last: dt.date) -> It
 
 
 class _Closes:
-    """The closes that windows need, as one moves on: each is read once, in stretches that end with a half-year.
+    """The closes that windows need, as one moves on: each is read once, in stretches that end with a quarter.
 
     The store has bars by year, not by session: for each stretch it looks through the bars of its year.
     """
@@ -161,8 +161,10 @@ class _Closes:
         return self._prices
 
     def _stretch(self, start: dt.date) -> tuple[MemberPrices, dt.date]:
-        """The closes from a day through the end of its half-year, and what day that is."""
-        end = min(dt.date(start.year, 6, 30) if start.month <= 6 else dt.date(start.year, 12, 31), self._last)
+        """The closes from a day through the end of its quarter, and what day that is."""
+        months = 3 * ((start.month + 2) // 3)  # of the year that are over at the end of the quarter
+        following = dt.date(start.year + months // 12, months % 12 + 1, 1)
+        end = min(following - dt.timedelta(days=1), self._last)
         rows = (self._ordinal(start), self._ordinal(end + dt.timedelta(days=1)) - 1)
         closes = calibration_store.closes(self._market.store, start, end)
         return member_prices(closes, self._calendar, self._members, rows), end

@@ -21,8 +21,7 @@ from breadthflow_pipelines.warehouse.verdicts import Fault, record_gate
 def members_have_indicators(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
     """Every priced member has its technical indicators on every session that was counted, and no one else has any."""
     span = run_span(context, market)
-    gates.judge_members(market, span, context.run.run_id)
-    rows = member_store.member_totals(market.store, span.start, span.end)
+    rows = gates.judge_members(market, span, context.run.run_id)
     none = dict.fromkeys(span.months, Fault(1, "nobody is counted and nobody has any")) if rows.is_empty() else None
     record_gate(market.store, INCOMPLETE, span.months, run_id=context.run.run_id, besides=none)
     differing = rows.filter(pl.col("indicators") != pl.col("priced"))
