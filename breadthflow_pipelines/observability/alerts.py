@@ -211,7 +211,7 @@ def check_addresses(urls: Sequence[str]) -> None:
 
 
 def _is_understood(url: str) -> bool:
-    import apprise
+    import apprise  # as in _send
 
     with _apprise_log([]):
         try:
@@ -222,7 +222,7 @@ def _is_understood(url: str) -> bool:
 
 def _send(url: str, title: str, body: str) -> str:
     """Send to one address; returns why it was not taken, or nothing."""
-    import apprise  # only here: it brings a hundred services along
+    import apprise  # only where it is used: it brings a hundred services along
 
     logged: list[str] = []
     with _apprise_log(logged):
