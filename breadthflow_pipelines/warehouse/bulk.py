@@ -1,25 +1,29 @@
-"""Rows by the million, in and out: Arrow through ADBC. What the rows mean is not known here.
+"""Rows by the million, in and out: merged into tables, and queries as frames. What the rows mean is not known here.
 
-Connections: arrow_connections.py.
+Frames come through ADBC (arrow_connections.py); what is written goes through psycopg2, rows by COPY (copying.py).
 """
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
-import pyarrow as pa
+import psycopg2.extensions
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
+from breadthflow_pipelines.warehouse.copying import copy_rows
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.sql import array, quoted, spaced
+from breadthflow_pipelines.warehouse.sql import array, by_name, quoted, spaced
 
 Parameter = str | int | float | bool | dt.date | dt.datetime
 
 Statement = tuple[str, Sequence[Parameter]]
+
+_Cursor = psycopg2.extensions.cursor
 
 _CHANGES = {"session": pl.Date, "kind": pl.String, "rows": pl.Int64}
 
@@ -93,10 +97,10 @@ def fetch_together(database: Database, queries: Sequence[Statement]) -> list[pl.
 
 
 def execute(database: Database, statements: Sequence[Statement]) -> None:
-    """Run statements in one transaction."""
-    with arrow_cursor(database) as cursor:
+    """Run statements with ``$1``, ``$2``, ... in one transaction."""
+    with database.connect() as connection, connection.cursor() as cursor:
         for statement, bound in statements:
-            cursor.execute(statement, tuple(bound) or None)
+            _run(cursor, statement, bound)
 
 
 def merge(
@@ -147,11 +151,11 @@ def merge(
     insert = f"INSERT INTO {table.name} AS t ({_list(columns)}) SELECT {_list(columns, 's.')} FROM stage s"
     known = f"SELECT FROM met t WHERE {same}"
 
-    with arrow_cursor(database) as cursor:
+    with database.connect() as connection, connection.cursor() as cursor:
         _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if scope else "", alone=not side_by_side)
+        stored = _stored(database, table, frame, key, compared, scope, parameters)
         for statement in first:
-            cursor.execute(statement)
-        stored = _stored(cursor, table, frame, key, compared, scope, parameters)
+            _run(cursor, statement)
         if stored is not None and stored.is_empty():
             merged = _append(cursor, table, frame) if frame.height else NOTHING
         else:
@@ -161,12 +165,12 @@ def merge(
             changes = [pl.DataFrame(schema=_CHANGES)]
             if scope is not None:
                 if before_delete is not None:
-                    cursor.execute(before_delete.format(gone=gone), tuple(parameters) or None)
+                    _run(cursor, before_delete.format(gone=gone), parameters)
                 changes.append(_change(cursor, session, "deleted", f"DELETE FROM {gone}", parameters))
             met, differing = _compare(cursor, table, key, compared) if rows.height else (0, 0)
             if differing:
                 if before_update is not None:
-                    cursor.execute(before_update.format(changed=changed))
+                    _run(cursor, before_update.format(changed=changed))
                 changes.append(_change(cursor, session, "updated", update))
             if met < rows.height:
                 changes.append(_change(cursor, session, "inserted", f"{insert} WHERE NOT EXISTS ({known})"))
@@ -174,7 +178,7 @@ def merge(
             merged = Merged(frame.height, pl.concat(changes), whose)
         _analyze_once(cursor, table, merged)
         for statement, bound in then(merged) if then else ():
-            cursor.execute(statement, tuple(bound) or None)
+            _run(cursor, statement, bound)
     return merged
 
 
@@ -188,30 +192,29 @@ def years_of(rows: pl.DataFrame) -> list[int]:
     return rows["session"].dt.year().unique().to_list()
 
 
-def _wait_for_turn(cursor: adbc.Cursor, table: str, scope: str, *, alone: bool) -> None:
+def _wait_for_turn(cursor: _Cursor, table: str, scope: str, *, alone: bool) -> None:
     """Lock the table to the end of the transaction, against all other merges, or against those of the same scope."""
     locks = [(f"pg_advisory_xact_lock{'' if alone else '_shared'}", f"breadthflow table {table}")]
     if scope and not alone:
         locks.append(("pg_advisory_xact_lock", f"breadthflow table {table} where {scope}"))
     for function, what in locks:
-        _fetch(cursor, f"SELECT {function}(hashtextextended($1, 0))::text", (what,))
+        _run(cursor, f"SELECT {function}(hashtextextended($1, 0))", (what,))
 
 
-def _compare(cursor: adbc.Cursor, table: sa.Table, key: Sequence[str], compared: Sequence[str]) -> tuple[int, int]:
+def _compare(cursor: _Cursor, table: sa.Table, key: Sequence[str], compared: Sequence[str]) -> tuple[int, int]:
     """Note the keys of the frame that the table has, in ``met``, and of rows that differ, in ``changed``; how many."""
     differs = f"({_list(compared, 't.')}) IS DISTINCT FROM ({_list(compared, 's.')})" if compared else "false"
-    cursor.execute(
+    _run(
+        cursor,
         f"CREATE TEMPORARY TABLE met ON COMMIT DROP AS SELECT {_list(key, 't.')}, {differs} AS differs "
-        f"FROM {_near(table, key)}"
+        f"FROM {_near(table, key)}",
     )
-    met, differing = _fetch(
-        cursor, "SELECT count(*) AS met, count(*) FILTER (WHERE differs) AS differing FROM met"
-    ).row(0)
+    [(met, differing)] = _run(cursor, "SELECT count(*), count(*) FILTER (WHERE differs) FROM met")
     if met:
-        cursor.execute("ANALYZE met")
+        _run(cursor, "ANALYZE met")
     if differing:
-        cursor.execute(f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {_list(key)} FROM met WHERE differs")
-        cursor.execute("ANALYZE changed")
+        _run(cursor, f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {_list(key)} FROM met WHERE differs")
+        _run(cursor, "ANALYZE changed")
     return met, differing
 
 
@@ -235,7 +238,7 @@ def _near(table: sa.Table, key: Sequence[str]) -> str:
 
 
 def _stored(
-    cursor: adbc.Cursor,
+    database: Database,
     table: sa.Table,
     frame: pl.DataFrame,
     key: Sequence[str],
@@ -254,7 +257,7 @@ def _stored(
         return None
     if scope is not None:
         taken = ", ".join(f"{c}::text" if isinstance(table.c[c].type, postgresql.JSONB) else c for c in columns)
-        return _fetch(cursor, f"SELECT {taken} FROM {table.name} WHERE {scope}", parameters)
+        return fetch(database, f"SELECT {taken} FROM {table.name} WHERE {scope}", parameters)
     if list(key) != ["security_id", "session"] or frame.is_empty():
         return None
     spans = frame.group_by("security_id").agg(first=pl.col("session").min(), last=pl.col("session").max())
@@ -263,7 +266,7 @@ def _stored(
         f"SELECT {_list(columns, 't.')} FROM {wanted} AS w (security_id, first, last) CROSS JOIN LATERAL (SELECT * "
         f"FROM {table.name} t WHERE t.security_id = w.security_id AND t.session BETWEEN w.first AND w.last OFFSET 0) t"
     )
-    return _fetch(cursor, query, [spaced(spans[name]) for name in ("security_id", "first", "last")])
+    return fetch(database, query, [spaced(spans[name]) for name in ("security_id", "first", "last")])
 
 
 def _left_to_do(
@@ -287,10 +290,10 @@ def _differing(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], co
     return frame.filter(~met.select(pl.all_horizontal(pl.col("_known").fill_null(value=False), *equal)).to_series())
 
 
-def _append(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
+def _append(cursor: _Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
     """Write rows of which the table has none, without comparing them first: in half the time."""
     for name, rows in _places(table, frame):
-        cursor.adbc_ingest(name, _arrow(table, rows), mode="append")
+        copy_rows(cursor, name, table, rows)
     session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
@@ -315,7 +318,7 @@ def _securities(written: pl.DataFrame) -> frozenset[int] | None:
     return frozenset(written["security_id"].unique()) if "security_id" in written.columns else None
 
 
-def _analyze_once(cursor: adbc.Cursor, table: sa.Table, merged: Merged) -> None:
+def _analyze_once(cursor: _Cursor, table: sa.Table, merged: Merged) -> None:
     """Give the planner statistics of a table, or of partitions, that got their first rows.
 
     The server gathers them a minute later by itself. Until then it takes any table for a small one, and joins a year of
@@ -324,46 +327,38 @@ def _analyze_once(cursor: adbc.Cursor, table: sa.Table, merged: Merged) -> None:
     if not merged.inserted:
         return
     # Rows are looked for by their keys alone; of fifty columns of figures nobody asks how they are spread.
-    cursor.execute(f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])")
+    _run(cursor, f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])")
 
 
 # Who wrote a row and when is not a reason to write it again.
 _PROVENANCE = frozenset({"run_id"})
 
 
-def _stage(cursor: adbc.Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
+def _stage(cursor: _Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
     """Put the frame beside the table, in the table's types."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     declared = ", ".join(f"{c} {table.c[c].type.compile(dialect)}" for c in frame.columns)
-    cursor.execute(f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
+    _run(cursor, f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
     if frame.height:
-        cursor.adbc_ingest("stage", _arrow(table, frame), mode="append", temporary=True)
-    cursor.execute(f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in frame.columns])})")
-
-
-def _arrow(table: sa.Table, frame: pl.DataFrame) -> pa.Table:
-    """The frame as the driver takes it: text that goes into JSON is marked as such."""
-    rows = frame.to_arrow()
-    for place, name in enumerate(frame.columns):
-        if isinstance(table.c[name].type, postgresql.JSONB):
-            rows = rows.set_column(place, name, rows[name].cast(pa.string()).cast(pa.json_(pa.string())))
-    return rows
+        copy_rows(cursor, "stage", table, frame)
+    _run(cursor, f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in frame.columns])})")
 
 
 def _change(
-    cursor: adbc.Cursor, session: str, kind: str, statement: str, parameters: Sequence[Parameter] = ()
+    cursor: _Cursor, session: str, kind: str, statement: str, parameters: Sequence[Parameter] = ()
 ) -> pl.DataFrame:
     query = (
         f"WITH done AS ({statement} RETURNING {session} AS session) "
         "SELECT session, count(*) AS rows FROM done GROUP BY session"
     )
-    # COPY, which the driver reads with by default, takes no statement that writes.
-    cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-    try:
-        done = _fetch(cursor, query, parameters)
-    finally:
-        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "true"})
-    return done.select("session", kind=pl.lit(kind), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
+    done = [(day, kind, rows) for day, rows in _run(cursor, query, parameters)]
+    return pl.DataFrame(done, schema=_CHANGES, orient="row")
+
+
+def _run(cursor: _Cursor, statement: str, bound: Sequence[Parameter] = ()) -> list[tuple[Any, ...]]:
+    """Run a statement with ``$1``, ``$2``, ...; what it answers, if it does."""
+    cursor.execute(*by_name(statement, bound))
+    return cursor.fetchall() if cursor.description else []
 
 
 def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:

@@ -75,10 +75,9 @@ class Database:
             with connection:
                 yield connection
         except BaseException as error:
-            gone = DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
-            lost = bool(connection.closed)
+            undone = _undone(connection, error)
             connection.close()
-            explained = failure(self.url, error, gone if lost else None) if isinstance(error, psycopg2.Error) else None
+            explained = failure(self.url, error, undone) if isinstance(error, psycopg2.Error) else None
             if isinstance(error, UnicodeEncodeError):
                 explained = RequestError("What was typed is not UTF-8, and the store holds no other text.")
             if explained is None:
@@ -99,6 +98,16 @@ class Database:
             yield
         finally:
             connection.close()
+
+
+def _undone(connection: psycopg2.extensions.connection, error: BaseException) -> DatabaseError | None:
+    """What to say of a transaction that may go through another time; None of one that would fail again."""
+    if connection.closed:
+        return DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
+    if isinstance(error, psycopg2.extensions.TransactionRollbackError):  # a deadlock
+        reason = str(error).splitlines()[0]
+        return DatabaseError(f"The database gave up a transaction, and none of it was kept: {reason}.")
+    return None
 
 
 def rows_of(

@@ -6,7 +6,8 @@ A driver that binds no lists is given them as text, numbers and days with a spac
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from breadthflow_pipelines.model.vocabulary import PRICES
@@ -33,6 +34,14 @@ def array(mark: str, kind: str) -> str:
 def any_of(column: str, mark: str, kind: str) -> str:
     """A condition: the column is one of the values that are bound to ``mark`` as spaced() text. kind: their type."""
     return f"{column} = ANY({array(mark, kind)})"
+
+
+def by_name(query: str, values: Sequence[object]) -> tuple[str, dict[str, object] | None]:
+    """A query with ``$1``, ``$2``, ..., which ADBC takes, as psycopg2 takes it, and its values."""
+    if not values:
+        return query, None  # psycopg2 leaves it as it is
+    marks = re.sub(r"\$(\d+)", r"%(\1)s", query.replace("%", "%%"))
+    return marks, {str(place): value for place, value in enumerate(values, 1)}
 
 
 def columns_of(table: sa.Table, *without: str) -> str:
