@@ -122,7 +122,7 @@ def merge(
         frame: the table's key and some of its other columns; the rest get their defaults, also on an update.
         scope: a condition on the table; rows that meet it and are not in the frame are deleted. None: nothing is.
         parameters: the values of ``$1``, ... in ``scope``.
-        first: statements to run at the start.
+        first: statements to run before anything is written, after what is stored was read.
         before_update: a statement that sees the table as it was; {changed} in it becomes the join of changed rows ``t``
             with those of the frame, ``s``.
         before_delete: the same for rows that are to go; {gone} becomes those rows, ``t``.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pgpq
 import polars as pl
+import psycopg2.errors
 import psycopg2.extensions
 import pyarrow as pa
 import sqlalchemy as sa
@@ -40,17 +41,31 @@ def copy_rows(cursor: psycopg2.extensions.cursor, name: str, table: sa.Table, fr
     columns = ", ".join(frame.columns)
     query = f"COPY {name} ({columns}) FROM STDIN (FORMAT binary)"
     pieces = filter(None, _encoded(table, frame))  # an empty one would be the end; small ones wait in the encoder
-    cursor.copy_expert(query, _Source(pieces))  # type: ignore[arg-type]
+    source = _Source(pieces)
+    try:
+        cursor.copy_expert(query, source)  # type: ignore[arg-type]
+    except psycopg2.errors.QueryCanceled:
+        if source.error is None:
+            raise
+        raise source.error from None
 
 
 class _Source:
-    """What psycopg2 reads from: each piece as it comes, however much was asked for, and nothing at the end."""
+    """What psycopg2 reads from: each piece as it comes, however much was asked for, and nothing at the end.
+
+    psycopg2 takes an error here for a COPY that was cancelled; ``error`` is what it was.
+    """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
+        self.error: BaseException | None = None
 
     def read(self, _size: int = -1) -> bytes:
-        return next(self._pieces, b"")
+        try:
+            return next(self._pieces, b"")
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 def _encoded(table: sa.Table, frame: pl.DataFrame) -> Iterator[bytes]:

@@ -38,6 +38,7 @@ HEAD = "0033"  # the newest migration; kept here because importing Alembic to as
 _MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 150000
 _FORBIDDEN = "42501"  # SQLSTATE: the login lacks a privilege
+_PASSING = ("08", "40", "57P")  # SQLSTATE: no connection, deadlock, the server goes down
 
 
 _kept: Kept[psycopg2.extensions.connection] = Kept()
@@ -102,11 +103,11 @@ class Database:
 
 def _undone(connection: psycopg2.extensions.connection, error: BaseException) -> DatabaseError | None:
     """What to say of a transaction that may go through another time; None of one that would fail again."""
-    if connection.closed:
+    passing = (getattr(error, "pgcode", None) or "").startswith(_PASSING)
+    if connection.closed or (passing and not isinstance(error, psycopg2.extensions.TransactionRollbackError)):
         return DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
-    if isinstance(error, psycopg2.extensions.TransactionRollbackError):  # a deadlock
-        reason = str(error).splitlines()[0]
-        return DatabaseError(f"The database gave up a transaction, and none of it was kept: {reason}.")
+    if passing:
+        return DatabaseError(f"The database gave up a transaction, none of it was kept: {str(error).splitlines()[0]}.")
     return None
 
 

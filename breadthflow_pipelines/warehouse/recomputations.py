@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from breadthflow_pipelines.model.datasets import FOLLOWERS
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
-from breadthflow_pipelines.warehouse.sql import array, spaced
+from breadthflow_pipelines.warehouse.sql import array, by_name, spaced
 
 if TYPE_CHECKING:  # what decides by rows imports this module, and starts in a fraction of a second
     from breadthflow_pipelines.warehouse.bulk import Merged, Statement
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what decides by rows imports this module, and starts in a f
 FEW_SECURITIES = 100  # named by a note, at most
 
 _NOTE = "INSERT INTO recomputations (asset, first_session, cause"
-_FOR_ADBC, _FOR_PSYCOPG2 = f"{_NOTE}) VALUES ($1, $2, $3)", f"{_NOTE}) VALUES (%s, %s, %s)"
+_FROM = f"{_NOTE}) VALUES ($1, $2, $3)"
 _THROUGH = f"{_NOTE}, changed_through) VALUES ($1, $2, $3, $4)"
 _OF_SECURITIES = f"{_NOTE}, changed_through, securities) VALUES ($1, $2, $3, $4, {array('$5', 'bigint')})"
 _OF_ONE_SESSION = f"{_NOTE}, last_session) VALUES ($1, $2, $3, $2)"
@@ -93,12 +93,13 @@ def single_session_notes(asset: str, sessions: Iterable[dt.date], cause: str) ->
 
 def session_notes(asset: str, sessions: Iterable[dt.date], cause: str) -> list[Statement]:
     """The statements that note single sessions of an asset, each to be done by a run that is about it."""
-    return [(_FOR_ADBC, (asset, session, cause)) for session in sessions]
+    return [(_FROM, (asset, session, cause)) for session in sessions]
 
 
 def note_change(cursor: Any, origin: str, first: dt.date, cause: str) -> None:
     """Note a change in ``origin`` from a session on, in the transaction of a cursor of psycopg2."""
-    cursor.executemany(_FOR_PSYCOPG2, [(asset, first, cause) for asset in FOLLOWERS[origin]])
+    for asset in FOLLOWERS[origin]:
+        cursor.execute(*by_name(_FROM, (asset, first, cause)))
 
 
 def due(database: Database, asset: str) -> Due:
@@ -139,4 +140,4 @@ def done(database: Database, asset: str, was_due: Due, held_from: dt.date | None
         query = "DELETE FROM recomputations WHERE asset = %s AND recomputation_id = ANY(%s)"
         cursor.execute(query, (asset, list(was_due.notes)))
         if held_from is not None:
-            cursor.execute(_FOR_PSYCOPG2, (asset, held_from, "held sessions"))
+            cursor.execute(*by_name(_FROM, (asset, held_from, "held sessions")))

@@ -10,7 +10,6 @@ import polars as pl
 import psycopg2
 import pytest
 import sqlalchemy as sa
-from adbc_driver_manager import Error as AdbcError
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
@@ -74,7 +73,7 @@ def test_rows_for_an_empty_scope_are_told_and_stored_like_any_other(held: Databa
 def test_a_key_twice_is_refused_whether_the_scope_is_empty_or_not(held: Database) -> None:
     twice = published(("Z", "2024-01-02", 7, None), ("Z", "2024-01-02", 8, None))
     for exchange in ("Z", "X"):
-        with pytest.raises(AdbcError, match="exchange_breadth_pkey"):
+        with pytest.raises(psycopg2.errors.UniqueViolation, match="exchange_breadth_pkey"):
             merge(held, tables.exchange_breadth, twice, scope="exchange = $1", parameters=(exchange,))
     assert len(rows(held)) == FIRST.height
 

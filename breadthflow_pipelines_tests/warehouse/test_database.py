@@ -108,6 +108,32 @@ def test_a_server_that_goes_away_in_the_middle_is_a_database_that_cannot_be_reac
         lose_the_server()
 
 
+def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(database: Database) -> None:
+    with database.connect() as connection:
+        connection.cursor().execute("CREATE TABLE numbers AS SELECT n, 0 AS times FROM generate_series(1, 2) n")
+    both_hold_one = threading.Barrier(2, timeout=30)
+    errors: list[Exception] = []
+
+    def add_to(first: int, second: int) -> None:
+        try:
+            with database.connect() as connection, connection.cursor() as cursor:
+                cursor.execute("UPDATE numbers SET times = times + 1 WHERE n = %s", (first,))
+                both_hold_one.wait()
+                cursor.execute("UPDATE numbers SET times = times + 1 WHERE n = %s", (second,))
+        except Exception as error:  # noqa: BLE001 - looked at below
+            errors.append(error)
+
+    others = [threading.Thread(target=add_to, args=pair) for pair in ((1, 2), (2, 1))]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join(30)
+    [error] = errors
+    assert isinstance(error, DatabaseError)
+    assert str(error) == "The database gave up a transaction, none of it was kept: deadlock detected."
+    assert fetch(database, "SELECT times FROM numbers ORDER BY n")["times"].to_list() == [1, 1]
+
+
 def test_an_address_that_hides_its_password_when_shown() -> None:
     assert "hunter2" not in repr(Database("postgresql://u:hunter2@h/d", None))
 

@@ -75,9 +75,9 @@ def test_a_connection_that_met_an_error_is_not_used_again(database: Database) ->
     with connections_kept():
         bulk, single = in_bulk(database, BACKEND), row_by_row(database, BACKEND)
         with pytest.raises(AdbcError):
-            execute(database, [("CREATE TEMPORARY TABLE left_behind (x int)", ()), ("SELECT 1 / 0", ())])
+            fetch(database, "SELECT 1 / 0")
         with pytest.raises(psycopg2.Error):
-            rows_of(database, "SELECT 1 / 0")
+            execute(database, [("CREATE TEMPORARY TABLE left_behind (x int)", ()), ("SELECT 1 / 0", ())])
         assert in_bulk(database, BACKEND) != bulk
         assert row_by_row(database, BACKEND) != single
         assert in_bulk(database, "SELECT to_regclass('left_behind')::text AS t") is None

@@ -6,7 +6,7 @@ import pytest
 
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.sql import any_of, conditions, quoted, spaced, valid_on
+from breadthflow_pipelines.warehouse.sql import any_of, by_name, conditions, quoted, spaced, valid_on
 
 D1, D2 = dt.date(2024, 1, 2), dt.date(2024, 1, 3)
 
@@ -23,6 +23,16 @@ def test_conditions_are_of_what_is_asked_for(
     equal: dict[str, str | None], first: dt.date | None, last: dt.date | None, expected: tuple[str, list[object]]
 ) -> None:
     assert conditions(equal, first, last) == expected
+
+
+def test_one_spelling_of_a_query_serves_both_drivers(database: Database) -> None:
+    query = "SELECT $2 || '%' || $1 || '%s' || $10 AS said, $11::date AS day, 7 % 4 AS rest"
+    values = ["a'b", "50%(1)s", *"345678", 9, "$1", D1]
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(*by_name(query, values))
+        assert cursor.fetchall() == [("50%(1)s%a'b%s$1", D1, 3)]
+        cursor.execute(*by_name("SELECT 7 % 4, '$1 %s'", ()))
+        assert cursor.fetchall() == [(3, "$1 %s")]
 
 
 def test_words_are_quoted_one_by_one() -> None:
