@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from breadthflow_pipelines.evaluation.figures import BASIS, Floats, net
+from breadthflow_pipelines.evaluation.figures import BASIS, Floats, growth, max_drawdown, net, sharpe_ratio
+from breadthflow_pipelines.evaluation.paths import Between, Paths, one_after_another
 from breadthflow_pipelines.evaluation.returns import YEAR
 
 RANDOM_RUNS = 1_000
 SEED = 20_011
 CHANCE_FIGURES = ("cagr", "sharpe", "max_drawdown")
-BLOCK = 1_000_000  # numbers in an array, about: runs of a long history are followed some at a time
+BLOCK = 500_000  # stretches that are held in memory, about: of a long history, runs are followed some at a time
 _ROUNDING = 1e-12
 
 Numbers = npt.NDArray[np.int64]
@@ -28,120 +29,135 @@ _CHANCE_SCHEMA = {
 class Entries:
     """Runs that leave the base as often and for as long as a rule did, at random times.
 
-    session: a row for each run: the sessions on which it holds something else than the base, and the one after each
-    such stretch, in order. A session of ``length`` lies after the last one. source: of the same shape, the session of
-    the rule whose weight it has there. held: the rule's weights, and the base after the last of them.
+    first, end: sessions, of each stretch of the rule in which it holds something else than the base: its first, and the
+    one after it. start: a row for each run: on which session each of its stretches begins, in order. stretch: of the
+    same shape, which of the rule's it is.
     """
 
-    session: Numbers
-    source: Numbers
-    held: Floats
-    base: float
-
-    @property
-    def length(self) -> int:
-        """How many sessions there are."""
-        return len(self.held) - 1
-
-    def whole(self) -> Floats:
-        """The weight on every session."""
-        return self.everywhere(np.full(self.length, self.base), self.held[self.source])
-
-    def everywhere(self, quiet: Floats, values: Floats) -> Floats:
-        """A row for each run: these values on its sessions, and on all others what they have in ``quiet``."""
-        found = np.empty((len(self.session), self.length + 1))
-        found[:, :-1] = quiet
-        np.put_along_axis(found, self.session, values, axis=1)
-        return found[:, :-1]
+    first: Numbers
+    end: Numbers
+    start: Numbers
+    stretch: Numbers
 
 
 def chance(daily: pl.DataFrame, base: float, cost: float) -> pl.DataFrame:
     """Backtest.chance, of a rule's daily rows at a cost in basis points. base: the weight while nothing speaks."""
     market, cash, weight = (daily[name].to_numpy() for name in ("market", "cash", "weight"))
-    # Sessions on which nothing is held and cash earns nothing need not be looked at.
-    everywhere = bool(base) or bool(cash.any())
-    runs = random_entries(weight, base, RANDOM_RUNS, SEED, everywhere=everywhere)
-    parts = [_three(_returns(some, market, cash, cost, everywhere), cash, len(weight)) for some in runs]
-    if not parts:
+    runs = random_entries(weight, base, RANDOM_RUNS, SEED)
+    if runs is None:
         return pl.DataFrame(schema=_CHANCE_SCHEMA)
-    own = _three(net(weight[None], market, cash, cost), cash, len(weight))
+    followed = _Followed(weight, base, market, cash, cost / BASIS)
+    parts = [_figures(followed.of(runs, some), len(weight)) for some in _blocks(runs)]
+    returns = net(weight, market, cash, cost)
+    own = (growth(returns), sharpe_ratio(returns - cash) or 0.0, max_drawdown(returns))
     rows = []
-    for name, [rule], others in zip(CHANCE_FIGURES, own, np.hstack(parts), strict=True):
+    for name, rule, others in zip(CHANCE_FIGURES, own, np.hstack(parts), strict=True):
         low, median, high = np.quantile(others, (0.05, 0.5, 0.95))
         as_good = (1 + int((others >= rule - _ROUNDING).sum())) / (1 + len(others))
         rows.append((name, rule, low, median, high, as_good))
     return pl.DataFrame(rows, schema=_CHANCE_SCHEMA, orient="row")
 
 
-def _returns(runs: Entries, market: Floats, cash: Floats, cost: float, everywhere: bool) -> Floats:
-    """The returns of each run, as ``net`` gives them, on every session or on its own. Each array is filled once."""
-    rate = cost / BASIS
-    after = np.append(market - cash, 0.0)
-    paid = (np.abs(np.diff(runs.held, prepend=runs.base)) * rate).take(runs.source)
-    found = runs.held.take(runs.source)
-    # What is held on the first session is bought for it.
-    paid[:, 0] = np.where(runs.session[:, 0] == 0, np.abs(found[:, 0]) * rate, paid[:, 0])
-    found *= after.take(runs.session)
-    if everywhere:
-        found += np.append(cash, 0.0).take(runs.session)
-        found -= paid
-        quiet = runs.base * after[:-1] + cash
-        quiet[0] -= abs(runs.base) * rate
-        return runs.everywhere(quiet, found)
-    found -= paid
-    found[runs.session[:, -1] == runs.length, -1] = 0.0  # a stretch that reaches the end is not sold
-    return found
+def _blocks(runs: Entries) -> list[Numbers]:
+    """The runs, so many at a time that their stretches fit into memory."""
+    return np.array_split(np.arange(len(runs.start)), -(-runs.start.size // BLOCK))
 
 
-def _three(returns: Floats, cash: Floats, length: int) -> Floats:
-    """CHANCE_FIGURES of each row of returns, of which those of zero may be left out. length: how many there are."""
-    beyond = returns - cash if cash.any() else returns
-    mean = beyond.sum(axis=1) / length
-    spread = np.sqrt(np.maximum(np.einsum("ij,ij->i", beyond, beyond) - length * mean**2, 0) / max(1, length - 1))
+def _figures(paths: Paths, length: int) -> Floats:
+    """CHANCE_FIGURES of each. length: of how many sessions they are."""
+    mean = paths.beyond / length
+    spread = np.sqrt(np.maximum(paths.squares - length * mean**2, 0) / max(1, length - 1))
     sharpe = np.divide(mean * YEAR**0.5, spread, out=np.zeros_like(mean), where=spread > 0)
-    steps = np.ascontiguousarray(returns.T)
-    steps += 1
-    # How far wealth is below its peak, all runs at once: session by session, but with the runs as one vector.
-    peak, depth, deepest = (np.ones(len(returns)) for _ in range(3))
-    for step in steps:
-        np.multiply(depth, step, out=depth)
-        np.minimum(depth, peak, out=depth)
-        np.minimum(deepest, depth, out=deepest)
-    return np.stack([steps.prod(axis=0) ** (YEAR / length) - 1, sharpe, deepest - 1])
+    return np.stack([paths.growth ** (YEAR / length) - 1, sharpe, paths.deepest - 1])
 
 
-def random_entries(weight: Floats, base: float, runs: int, seed: int, *, everywhere: bool = True) -> Iterator[Entries]:
+class _Followed:
+    """What runs earn, after costs, as ``net`` has it: each stretch of the rule from any session on, and the base."""
+
+    def __init__(self, weight: Floats, base: float, market: Floats, cash: Floats, rate: float) -> None:
+        """rate: the cost of a turnover of 1."""
+        self._weight, self._base, self._rate = weight, base, rate
+        self._after, self._cash = np.append(market - cash, 0.0), np.append(cash, 0.0)  # nothing happens after the last
+        quiet = base * self._after + self._cash
+        quiet[0] -= abs(base) * rate  # what is held on the first session is bought for it
+        self._quiet = Between(Paths.of(quiet, self._cash)) if quiet.any() else None
+
+    def of(self, runs: Entries, some: Numbers) -> Paths:
+        """Of some of the runs, one path each."""
+        start, stretch = runs.start[some], runs.stretch[some]
+        stretches = self._stretches(runs, start, stretch)
+        end = start + (runs.end - runs.first)[stretch] + 1  # the session after each belongs to it
+        return one_after_another(self._alternating(start, np.minimum(end, len(self._weight)), stretches), len(some))
+
+    def _alternating(self, start: Numbers, end: Numbers, stretches: Paths) -> Iterator[Paths]:
+        """The base and the stretches, in turn."""
+        reached = np.zeros(len(start), np.int64)
+        for place in range(start.shape[1]):
+            if self._quiet is not None:
+                yield self._quiet.of(reached, start[:, place])
+            yield stretches[:, place]
+            reached = end[:, place]
+        if self._quiet is not None:
+            yield self._quiet.of(reached, np.full(len(start), len(self._weight)))
+
+    def _stretches(self, runs: Entries, start: Numbers, stretch: Numbers) -> Paths:
+        """Of the shape of ``start``: what each stretch makes where it begins there."""
+        found = Paths.still(*start.shape)
+        kinds, of_kind = self._kinds(runs)
+        kind = of_kind[stretch]
+        before: tuple[float, ...] = ()
+        paths = Paths.still(len(self._weight) + 1)
+        for number, weights in enumerate(kinds):
+            if before != weights[: len(before)]:
+                before, paths = (), Paths.still(len(self._weight) + 1)
+            for place in range(len(before), len(weights)):
+                held = weights[place - 1] if place else self._base
+                paths = self._with_session(paths, place, weights[place], held)
+            before = weights
+            places = np.nonzero(kind == number)
+            whole = self._with_session(paths, len(weights), self._base, weights[-1])
+            found.put(places, whole[start[places]])
+        return found
+
+    def _with_session(self, paths: Paths, place: int, weight: float, before: float) -> Paths:
+        """Stretches from each session on, with one session more: its place in them, its weight and the one before."""
+        sessions = slice(place, None)
+        returns = weight * self._after[sessions] + self._cash[sessions] - abs(weight - before) * self._rate
+        if place == 0:  # what is held on the first session is bought for it, from nothing
+            returns[0] += (abs(weight - before) - abs(weight)) * self._rate
+        returns[-1] = 0.0  # a stretch that reaches the end is not sold
+        return paths[: len(returns)].then(Paths.of(returns, self._cash[sessions]))
+
+    def _kinds(self, runs: Entries) -> tuple[list[tuple[float, ...]], Numbers]:
+        """The rule's stretches that differ, as weights, each after those it begins with; and which each of them is."""
+        all_weights = [tuple(self._weight[first:end]) for first, end in zip(runs.first, runs.end, strict=True)]
+        kinds = sorted(set(all_weights))
+        number = {weights: place for place, weights in enumerate(kinds)}
+        return kinds, np.array([number[weights] for weights in all_weights])
+
+
+def random_entries(weight: Floats, base: float, runs: int, seed: int) -> Entries | None:
     """Runs that leave the base as often and for as long as these weights, in another order and at other times.
 
     Every order of the stretches, and every way to part the sessions at the base between them, at least one each, is as
     likely. Each change of weight comes back, so that the cost does too, but for a stretch that falls on either end.
-    In blocks, smaller where they are to be followed ``everywhere``; nothing where there is no stretch, or nothing else.
+    None where there is no stretch, or nothing else.
     """
     away = weight != base
     edges = np.flatnonzero(np.diff(np.concatenate([[False], away, [False]]).astype(np.int8)))
-    origin, lengths = edges[::2], edges[1::2] - edges[::2]
-    number = len(origin)
+    first, end = edges[::2], edges[1::2]
+    number = len(first)
     free = int((~away).sum()) - (number - 1)
     if not number or free <= 0:
-        return
+        return None
     dice = np.random.default_rng(seed)
-    held = np.append(weight, base)
     # Stars and bars: the places of the bars among the free sessions are a sample without replacement.
-    all_bars = _samples(dice, free + number, number, runs)
-    orders = dice.permuted(np.tile(np.arange(number), (runs, 1)), axis=1)
-    size = len(weight) if everywhere else int(lengths.sum()) + number
-    for part in np.array_split(np.arange(runs), -(-runs * size // BLOCK)):
-        bars, order = all_bars[part], orders[part]
-        taken = lengths[order] + 1  # with the session after it
-        # Before a stretch: the free sessions, the stretches before it, and one session after each of those.
-        start = bars - np.arange(number) + np.cumsum(taken, axis=1) - taken
-        begun = origin[order]
-        flat = taken.ravel()
-        source = np.arange(int(flat.sum()))
-        source += np.repeat(begun.ravel() - (np.cumsum(flat) - flat), flat)
-        session = np.repeat((start - begun).ravel(), flat)
-        session += source
-        yield Entries(session.reshape(len(part), -1), source.reshape(len(part), -1), held, base)
+    bars = _samples(dice, free + number, number, runs)
+    order = dice.permuted(np.tile(np.arange(number), (runs, 1)), axis=1)
+    taken = (end - first)[order] + 1  # with the session after it
+    # Before a stretch: the free sessions, the stretches before it, and one session after each of those.
+    start = bars - np.arange(number) + np.cumsum(taken, axis=1) - taken
+    return Entries(first, end, start, order)
 
 
 def _samples(dice: np.random.Generator, among: int, size: int, count: int) -> Numbers:

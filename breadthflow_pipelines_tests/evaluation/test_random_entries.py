@@ -6,17 +6,24 @@ import numpy as np
 import polars as pl
 import pytest
 
-from breadthflow_pipelines.evaluation.backtest import (
-    Plan,
-    backtest,
-)
+from breadthflow_pipelines.evaluation import random_entries as random_entries_module
+from breadthflow_pipelines.evaluation.backtest import Plan, backtest
 from breadthflow_pipelines.evaluation.figures import figures, net
 from breadthflow_pipelines.evaluation.random_entries import RANDOM_RUNS, SEED, chance, random_entries
 from breadthflow_pipelines_tests.evaluation import made
 
 
-def whole(weight: np.ndarray, runs: int, seed: int) -> np.ndarray:
-    return np.concatenate([block.whole() for block in random_entries(weight, 0.0, runs, seed)])
+def whole(weight: np.ndarray, runs: int, seed: int, base: float = 0.0) -> np.ndarray:
+    """The weight of each run on every session."""
+    found = random_entries(weight, base, runs, seed)
+    assert found is not None
+    weights = np.full((runs, len(weight)), base)
+    for run, starts, stretches in zip(weights, found.start, found.stretch, strict=True):
+        for start, stretch in zip(starts, stretches, strict=True):
+            held = weight[found.first[stretch] : found.end[stretch]]
+            assert (run[max(0, start - 1) : start + len(held) + 1] == base).all()  # a session at least lies between
+            run[start : start + len(held)] = held
+    return weights
 
 
 def test_random_entries_go_as_often_and_for_as_long() -> None:
@@ -49,19 +56,23 @@ def test_every_way_to_enter_is_as_likely() -> None:
 
 @pytest.mark.parametrize("weight", [[0.0] * 9, [1.0] * 9])  # never there, never away
 def test_without_a_choice_there_is_no_chance(weight: list[float]) -> None:
-    assert list(random_entries(np.array(weight), 0.0, 10, 1)) == []
+    assert random_entries(np.array(weight), 0.0, 10, 1) is None
 
 
+@pytest.mark.parametrize("block", [random_entries_module.BLOCK, 700])  # all runs at once, or some
 @pytest.mark.parametrize(("base", "rate"), [(0.0, 0.0), (1.0, 0.0), (0.0, 2.0), (0.6, 2.0)])
-def test_the_figures_of_runs_are_those_of_portfolios(base: float, rate: float) -> None:
+def test_the_figures_of_runs_are_those_of_portfolios(
+    base: float, rate: float, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where sessions on which nothing is held are left out, and where a stretch reaches either end."""
+    monkeypatch.setattr(random_entries_module, "BLOCK", block)
     dice = np.random.default_rng(12)
     market, cash = dice.normal(0, 0.02, 40), np.full(40, rate / 25_200)
     weight = np.full(40, base)
-    weight[3:9], weight[20:24], weight[30] = 0.3, 0.9, 0.3
+    weight[3:9], weight[20:24], weight[30], weight[33:36] = 0.3, 0.9, 0.3, (0.3, 0.3, 0.8)
     daily = pl.DataFrame({"market": market, "cash": cash, "weight": weight})
     got = {row["figure"]: row for row in chance(daily, base, 10.0).iter_rows(named=True)}
-    runs = np.concatenate([block.whole() for block in random_entries(weight, base, RANDOM_RUNS, SEED)])
+    runs = whole(weight, RANDOM_RUNS, SEED, base)
     assert any(run[0] != base for run in runs)
     assert any(run[-1] != base for run in runs)
     days = pl.Series([made.day(i) for i in range(40)])
