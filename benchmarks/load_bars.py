@@ -1,27 +1,33 @@
-"""One year of bars into the store: staged through ADBC against staged through psycopg2's execute_values."""
+"""One year of bars into the store: a merge, a bare COPY through ADBC, and psycopg2's execute_values."""
 
 import polars as pl
 from common import in_turn, show, temporary_store
 from made_files import demo_bars
 from psycopg2.extras import execute_values
 
-from breadthflow_pipelines.warehouse.bar_store import load_bars
+from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
+from breadthflow_pipelines.warehouse.bar_store import bar_rows, load_bars
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.security_store import record_securities
 
 YEAR = 2020
+PARTITION = f"CALL add_yearly_partition('bars', {YEAR})"
 COLUMNS = ("security_id", "session", "open", "high", "low", "close", "volume", "close_adjusted")
 
 
 def by_values(database: Database, rows: pl.DataFrame) -> None:
-    values = rows.select(COLUMNS).with_columns(source=pl.lit("demo"), run_id=pl.lit("benchmark")).rows()
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS bars_2020 PARTITION OF bars FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"
-        )
+        cursor.execute(PARTITION)
         names = ", ".join((*COLUMNS, "source", "run_id"))
-        execute_values(cursor, f"INSERT INTO bars ({names}) VALUES %s ON CONFLICT DO NOTHING", values, page_size=10_000)
+        query = f"INSERT INTO bars ({names}) VALUES %s ON CONFLICT DO NOTHING"
+        execute_values(cursor, query, bar_rows(rows, "demo", "benchmark").rows(), page_size=10_000)
+
+
+def by_adbc(database: Database, rows: pl.DataFrame) -> None:
+    with arrow_cursor(database) as cursor:
+        cursor.execute(PARTITION)
+        cursor.adbc_ingest(f"bars_{YEAR}", bar_rows(rows, "demo", "benchmark").to_arrow(), mode="append")
 
 
 if __name__ == "__main__":
@@ -45,7 +51,8 @@ if __name__ == "__main__":
 
         medians = in_turn(
             {
-                "ADBC and a merge": lambda: (emptied(None), load_bars(store, bars, "demo", "benchmark")),
+                "COPY and a merge": lambda: (emptied(None), load_bars(store, bars, "demo", "benchmark")),
+                "bare COPY through ADBC": lambda: (emptied(None), by_adbc(store, bars)),
                 "execute_values": lambda: (emptied(None), by_values(store, bars)),
             }
         )
