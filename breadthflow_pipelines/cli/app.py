@@ -104,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _explained(error: Exception) -> BreadthFlowError | None:
     """The one line for what any library may raise, ours, Dagster's or SQLAlchemy's: a full disk, a missing right."""
     from breadthflow_pipelines.observability.disk import disk_full, full_disk
-    from breadthflow_pipelines.warehouse.database import forbidden
     from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+    from breadthflow_pipelines.warehouse.failures import forbidden
     from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
     server = EmbeddedServer(current_settings().home)

@@ -10,7 +10,8 @@ from adbc_driver_manager import AdbcConnection, AdbcDatabase
 from adbc_driver_manager import Error as AdbcError
 
 from breadthflow_pipelines.errors import DatabaseError
-from breadthflow_pipelines.warehouse.database import Database, failure
+from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.failures import failure
 from breadthflow_pipelines.warehouse.kept_connections import Kept
 
 _PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong frame), deadlock, the server goes down

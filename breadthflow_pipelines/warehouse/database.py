@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import psycopg2.errors
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from breadthflow_pipelines.errors import BreadthFlowError, BusyError, DatabaseError, RequestError
-from breadthflow_pipelines.observability.disk import disk_full, full_disk
+from breadthflow_pipelines.errors import BusyError, DatabaseError, RequestError
 from breadthflow_pipelines.warehouse.addresses import database_name, encrypted, maintenance, normalise, sibling
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
+from breadthflow_pipelines.warehouse.failures import failure, undone
 from breadthflow_pipelines.warehouse.kept_connections import Kept
-from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 from breadthflow_pipelines.warehouse.sql import backwards
 
 if TYPE_CHECKING:
@@ -37,8 +35,6 @@ NAME = "breadthflow"
 HEAD = "0033"  # the newest migration; kept here because importing Alembic to ask costs most of a second
 _MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 150000
-_FORBIDDEN = "42501"  # SQLSTATE: the login lacks a privilege
-_PASSING = ("08", "40", "57P")  # SQLSTATE: no connection, deadlock, the server goes down
 
 
 _kept: Kept[psycopg2.extensions.connection] = Kept()
@@ -76,9 +72,9 @@ class Database:
             with connection:
                 yield connection
         except BaseException as error:
-            undone = _undone(connection, error)
+            passing = undone(connection, error)
             connection.close()
-            explained = failure(self.url, error, undone) if isinstance(error, psycopg2.Error) else None
+            explained = failure(self.url, error, passing) if isinstance(error, psycopg2.Error) else None
             if isinstance(error, UnicodeEncodeError):
                 explained = RequestError("What was typed is not UTF-8, and the store holds no other text.")
             if explained is None:
@@ -99,16 +95,6 @@ class Database:
             yield
         finally:
             connection.close()
-
-
-def _undone(connection: psycopg2.extensions.connection, error: BaseException) -> DatabaseError | None:
-    """What to say of a transaction that may go through another time; None of one that would fail again."""
-    passing = (getattr(error, "pgcode", None) or "").startswith(_PASSING)
-    if connection.closed or (passing and not isinstance(error, psycopg2.extensions.TransactionRollbackError)):
-        return DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
-    if passing:
-        return DatabaseError(f"The database gave up a transaction, none of it was kept: {str(error).splitlines()[0]}.")
-    return None
 
 
 def rows_of(
@@ -148,33 +134,6 @@ def asking(database: Database) -> Iterator[psycopg2.extensions.connection]:
         raise BusyError("The database did not answer in time; ask for less, or later.") from None
     except psycopg2.OperationalError as error:
         raise DatabaseError(f"The database went away: {str(error).strip().splitlines()[0]}") from None
-
-
-def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> BreadthFlowError | None:
-    """What the error of a driver means: a full disk, even where it shows as a server that is gone; or ``otherwise``.
-
-    Or that the login lacks a privilege.
-    """
-    if (refused := forbidden(error)) is not None:
-        return refused
-    parts = urlsplit(url)
-    sockets = parse_qs(parts.query).get("host", [""])[0]
-    place = Path(sockets) if sockets.startswith("/") else f"the database server {parts.hostname or ''}".rstrip()
-    if isinstance(place, Path) and otherwise is not None and ran_out_of_space(place):
-        return disk_full(place)
-    return full_disk(error, place) or otherwise
-
-
-def forbidden(error: Exception) -> RequestError | None:
-    """The one line for an error of any driver, SQLAlchemy's included, that says that the login lacks a privilege."""
-    error = getattr(error, "orig", None) or error
-    if _FORBIDDEN not in (getattr(error, "pgcode", None), getattr(error, "sqlstate", None)):
-        return None
-    reason = str(error).partition("ERROR:")[2] or str(error)
-    return RequestError(
-        f"This database login may not do that: {reason.strip().splitlines()[0]}. docs/deployment.md says what each "
-        "role may do. If breadthflow was updated, the owner has to run breadthflow db upgrade first."
-    )
 
 
 def locate(settings: Settings) -> Database:
