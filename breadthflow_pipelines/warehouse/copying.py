@@ -18,7 +18,7 @@ from pgpq.encoders import LargeStringEncoderBuilder
 from pgpq.schema import Jsonb
 from sqlalchemy.dialects import postgresql
 
-ROWS_AT_A_TIME = 16_384  # some megabytes in COPY's form
+ROWS_AT_A_TIME = 4_096  # about a megabyte in the form of COPY: libpq keeps a buffer of that size for each connection
 
 _TYPES: dict[type[sa.types.TypeEngine], pl.DataType] = {  # type: ignore[type-arg]
     sa.BigInteger: pl.Int64(),
