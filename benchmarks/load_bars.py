@@ -13,15 +13,14 @@ from breadthflow_pipelines.warehouse.security_store import record_securities
 
 YEAR = 2020
 PARTITION = f"CALL add_yearly_partition('bars', {YEAR})"
-COLUMNS = ("security_id", "session", "open", "high", "low", "close", "volume", "close_adjusted")
 
 
 def by_values(database: Database, rows: pl.DataFrame) -> None:
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(PARTITION)
-        names = ", ".join((*COLUMNS, "source", "run_id"))
-        query = f"INSERT INTO bars ({names}) VALUES %s ON CONFLICT DO NOTHING"
-        execute_values(cursor, query, bar_rows(rows, "demo", "benchmark").rows(), page_size=10_000)
+        stored = bar_rows(rows, "demo", "benchmark")
+        query = f"INSERT INTO bars ({', '.join(stored.columns)}) VALUES %s ON CONFLICT DO NOTHING"
+        execute_values(cursor, query, stored.rows(), page_size=10_000)
 
 
 def by_adbc(database: Database, rows: pl.DataFrame) -> None:

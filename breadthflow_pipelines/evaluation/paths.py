@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from breadthflow_pipelines.evaluation.figures import Floats
+
 Places = npt.NDArray[np.int64]
 
 

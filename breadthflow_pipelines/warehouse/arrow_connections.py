@@ -1,4 +1,4 @@
-"""Connections through ADBC, which carry Arrow, and what their errors mean. What is read and written is in bulk.py."""
+"""Connections through ADBC, which carry Arrow, and what their errors mean. What is read is in bulk.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from adbc_driver_manager import Error as AdbcError
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.failures import failure
+from breadthflow_pipelines.warehouse.failures import GIVEN_UP, GONE, failure
 from breadthflow_pipelines.warehouse.kept_connections import Kept
 
-_PASSING = ("0800", "40", "57")  # SQLSTATE: no connection (08P01 is a wrong frame), deadlock, the server goes down
+_PASSING = (*GONE, GIVEN_UP, "57")  # SQLSTATE; of 57 also statements that were cancelled
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from breadthflow_pipelines.observability.disk import disk_full, full_disk
 from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 _FORBIDDEN = "42501"  # SQLSTATE: the login lacks a privilege
-_PASSING = ("08", "40", "57P")  # SQLSTATE: no connection, deadlock, the server goes down
+# SQLSTATE: no connection (08P01 is a wrong frame), the server goes down; a deadlock, or the like.
+GONE, GIVEN_UP = ("0800", "57P"), "40"
 
 
 def failure(url: str, error: Exception, otherwise: BreadthFlowError | None) -> BreadthFlowError | None:
@@ -45,9 +46,9 @@ def forbidden(error: Exception) -> RequestError | None:
 
 def undone(connection: psycopg2.extensions.connection, error: BaseException) -> DatabaseError | None:
     """What to say of a transaction that may go through another time; None of one that would fail again."""
-    passing = (getattr(error, "pgcode", None) or "").startswith(_PASSING)
-    if connection.closed or (passing and not isinstance(error, psycopg2.extensions.TransactionRollbackError)):
+    code = getattr(error, "pgcode", None) or ""
+    if connection.closed or code.startswith(GONE):
         return DatabaseError("The database went away in the middle of a transaction; none of it was kept.")
-    if passing:
+    if code.startswith(GIVEN_UP):
         return DatabaseError(f"The database gave up a transaction, none of it was kept: {str(error).splitlines()[0]}.")
     return None

@@ -134,6 +134,13 @@ def test_a_server_that_goes_away_between_two_pieces_is_a_database_that_cannot_be
         load()
 
 
+def test_a_wrong_frame_is_no_server_that_went_away(database: Database) -> None:
+    """What PostgreSQL says of one has the class of lost connections, and would be wrong another time as well."""
+    cut = "DO $$ BEGIN RAISE 'insufficient data left in message' USING ERRCODE = '08P01'; END $$"
+    with pytest.raises(psycopg2.Error, match="insufficient data"), database.connect() as connection:
+        connection.cursor().execute(cut)
+
+
 def test_every_table_of_the_store_can_be_written(database: Database) -> None:
     """An empty frame of all its columns is taken: each has a type that COPY's form knows."""
     with database.connect(alone=True) as connection, connection.cursor() as cursor:
