@@ -97,6 +97,8 @@ def remedy(asset: str, check: str, first: dt.date | None = None, last: dt.date |
         return f"{look}{again}; {if_not}: {accepting(*hole)}{lower}"
     if check == "every_symbol_answered":
         return f"breadthflow problems (what could not be read, and why); when that is mended: {again}"
+    if check == "bars_still_given":
+        return f"mend the source, then {again}; until then they stay stored and are counted"
     return _REMEDIES.get(check) or _OF_ASSETS.get(asset) or again
 
 

@@ -36,8 +36,10 @@ def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
             report += stored
             _show_progress(span, report)
         _settle_rejected(intake, span, report)
+        given = report.given
         report += _ask_again(intake, histories, span, report)
         report += histories.fetch_again(span)
+        report = replace(report, given=given)  # what was asked for twice was given once
     advance("bars", 1, f"through {span.end}")
     return report
 
@@ -65,11 +67,10 @@ def _show_progress(span: Span, report: IngestReport) -> None:
 
 def _settle_rejected(intake: Intake, span: Span, report: IngestReport) -> None:
     """Broken rows that the source no longer has hold nothing any more: the file was mended, or taken away."""
-    answered = {symbol for symbol, outcome in report.outcomes.items() if outcome is not Outcome.FAILED}
+    answered = report.outcomes.keys() - report.failed
     behind = {symbol for symbol, outcome in report.outcomes.items() if outcome is Outcome.NOT_YET}
     latest = span.end >= intake.market.calendar.last_closed()
-    unfinished = _is_unfinished(intake.market.source)
-    whole = len(answered) == len(report.outcomes) and not report.problems and not unfinished
+    whole = report.whole and not _is_unfinished(intake.market.source)
     days = (span.start, span.end)
     rejection_store.settle_rejected_bars(
         intake.market.store,

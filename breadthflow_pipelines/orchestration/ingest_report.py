@@ -43,13 +43,31 @@ RESTATED_SCHEMA = {
 
 
 @dataclass(frozen=True)
+class Given:
+    """How many bars were given of each session, and of each security."""
+
+    by_session: Counter[dt.date] = field(default_factory=Counter)
+    by_security: Counter[int] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, bars: pl.DataFrame) -> "Given":
+        """The counts of bars with their security_id."""
+        sessions, securities = (bars[key].value_counts().iter_rows() for key in ("session", "security_id"))
+        return cls(Counter(dict(sessions)), Counter(dict(securities)))
+
+    def __add__(self, later: "Given") -> "Given":
+        return Given(self.by_session + later.by_session, self.by_security + later.by_security)
+
+
+@dataclass(frozen=True)
 class IngestReport:
     """What came of a part of a reading.
 
     merged: what changed in ``bars``. corrected: single bars that the source changed. rejected_new: broken rows that
-    were not stored before. rejected_keys: the keys of all broken rows that came. unusable_adjusted: by symbol, adjusted
-    closes that no bar was stored with. outcomes: by symbol, the last one. asked_again: days besides the run's own that
-    were read as well. last_session: the last session that was stored.
+    were not stored before. rejected_keys: the keys of all broken rows that came. given: the bars of the span that
+    keep the contract. unusable_adjusted: by symbol, adjusted closes that no bar was stored with. outcomes: by symbol,
+    the last one. asked_again: days besides the run's own that were read as well. last_session: the last session that
+    was stored.
     """
 
     read: int = 0
@@ -61,6 +79,7 @@ class IngestReport:
     rejected_by_month: Counter[str] = field(default_factory=Counter)
     rejected_by_reason: Counter[str] = field(default_factory=Counter)
     rejected_keys: tuple[str, ...] = ()
+    given: Given = field(default_factory=Given)
     unusable_adjusted: Counter[str] = field(default_factory=Counter)
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -82,6 +101,7 @@ class IngestReport:
             rejected_by_month=self.rejected_by_month + later.rejected_by_month,
             rejected_by_reason=self.rejected_by_reason + later.rejected_by_reason,
             rejected_keys=self.rejected_keys + later.rejected_keys,
+            given=self.given + later.given,
             unusable_adjusted=self.unusable_adjusted + later.unusable_adjusted,
             outcomes={**self.outcomes, **later.outcomes},
             problems=self.problems + later.problems,
@@ -95,6 +115,11 @@ class IngestReport:
     def failed(self) -> list[str]:
         """The symbols that the source broke on."""
         return sorted(symbol for symbol, outcome in self.outcomes.items() if outcome is Outcome.FAILED)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the source could not be read."""
+        return not self.failed and not self.problems
 
     def restated_table(self) -> pl.DataFrame:
         """A row for each security whose history was stored again, as RESTATED_SCHEMA has it."""

@@ -9,7 +9,7 @@ import polars as pl
 from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.identity import resolve_bars
 from breadthflow_pipelines.model.run_tags import FORMAT
-from breadthflow_pipelines.orchestration.ingest_report import IngestReport
+from breadthflow_pipelines.orchestration.ingest_report import Given, IngestReport
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import rejection_store, security_store
@@ -52,6 +52,7 @@ class Intake:
             rejected_by_reason=Counter(verdict.by_reason()),
             read_by_month=_rows_by_month(rows),
             rejected_by_month=_rows_by_month(verdict.rejected),
+            given=Given.of(good),
             unusable_adjusted=Counter(lost["symbol"].to_list()),
         )
 

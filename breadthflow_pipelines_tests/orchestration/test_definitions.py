@@ -66,6 +66,7 @@ BLOCKING = {
     "bars_current": False,  # history behind the missing session stays usable
     "last_session_in": False,  # says by the clock what bars_current says of a run
     "every_symbol_answered": False,
+    "bars_still_given": False,  # what is stored stays usable
     "quarantine_bounded": True,
     "session_plausible": False,  # the closes of a session without volumes are right
     "histories_plausible": False,  # nobody can tell which side of a jump is right

@@ -9,6 +9,7 @@ from breadthflow_pipelines.orchestration.ingest import ingest
 from breadthflow_pipelines.orchestration.partitions import Span
 from breadthflow_pipelines.orchestration.pending_changes import settle_calendar
 from breadthflow_pipelines.orchestration.resources import Market
+from breadthflow_pipelines.orchestration.still_given import judge_given
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.sources.protocol import label
 from breadthflow_pipelines.warehouse import bar_store, readings, recomputations
@@ -43,10 +44,12 @@ def _read(context: dg.AssetExecutionContext, market: Market, span: Span) -> Mont
     calendar_changed = settle_calendar(market)
     recomputations.done_within(store, "bars", span.start, span.end)
     judge_read(market, span, context.run.run_id, before, report.asked_again)
+    held = bar_store.sessions_held(store, span.start, span.end, synthetic=source.synthetic)
+    judge_given(market, span, held, report, context.run.run_id)
     figures = report.figures(source, span, calendar_changed)
     return MonthlyResult(
         report.merged,
-        rows=bar_store.sessions_held(store, span.start, span.end, synthetic=source.synthetic),
+        rows=held,
         figures=_FIGURES,
         counted={"rows_read": report.read_by_month, "rows_rejected": report.rejected_by_month},
         every_month={"source": label(source), "synthetic": source.synthetic},

@@ -1,11 +1,11 @@
-"""Checks of bars: the contract, holes in history, whether the last session is there, symbols that did not answer."""
+"""Checks of bars: the contract, holes, the last session, symbols that did not answer, bars that are not given again."""
 
 import dagster as dg
 
 from breadthflow_pipelines.model.gates import listed
 from breadthflow_pipelines.model.run_tags import FORMAT
-from breadthflow_pipelines.orchestration import gates
-from breadthflow_pipelines.orchestration.check_results import result
+from breadthflow_pipelines.orchestration import gates, still_given
+from breadthflow_pipelines.orchestration.check_results import result, stored_result
 from breadthflow_pipelines.orchestration.checks.judging import days, gate_result, run_span, sessions_held
 from breadthflow_pipelines.orchestration.partitions import span_of
 from breadthflow_pipelines.orchestration.resources import Market
@@ -67,3 +67,11 @@ def every_symbol_answered(context: dg.AssetCheckExecutionContext, market: Market
     faults = dict.fromkeys(span.months, fault) if text else {}
     metadata = {"failed": failed, "problems": problems}
     return result(context, market, faults, span.months, passed="every symbol was read", warn=True, metadata=metadata)
+
+
+@dg.asset_check(asset="bars")
+def bars_still_given(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every stored bar of the months is one that the source gave when they were last read whole. The others stay."""
+    key = dg.AssetCheckKey(dg.AssetKey("bars"), still_given.CHECK)
+    months = run_span(context, market).months
+    return stored_result(market, key, months, passed="every bar that the source ever gave was given again")
