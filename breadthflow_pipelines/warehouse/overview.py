@@ -80,8 +80,8 @@ def overview(database: Database) -> dict[str, list[Row]]:
         "universes": universes(database),
         "rejected": rows_of(
             database,
-            "SELECT source, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
-            "FROM rejected_bars, unnest(reasons) AS reason WHERE gone_at IS NULL GROUP BY source, reason "
+            "SELECT source, array_to_string(reasons, '; ') AS reason, count(*) AS rows, min(session) AS first, "
+            "max(session) AS last FROM rejected_bars WHERE gone_at IS NULL GROUP BY source, 2 "
             "UNION ALL SELECT exchange, reason, count(*), min(session), max(session) FROM rejected_counts "
             "GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
             [],
@@ -95,8 +95,9 @@ def overview(database: Database) -> dict[str, list[Row]]:
         ),
         "doubted": rows_of(
             database,
-            "SELECT exchange, reason, count(*) AS rows, min(session) AS first, max(session) AS last "
-            "FROM exchange_breadth, unnest(doubts) AS reason GROUP BY exchange, reason ORDER BY 1, 3 DESC, 2",
+            "SELECT exchange, array_to_string(doubts, '; ') AS reason, count(*) AS rows, min(session) AS first, "
+            "max(session) AS last FROM exchange_breadth WHERE doubts <> '{}' GROUP BY exchange, 2 "
+            "ORDER BY 1, 3 DESC, 2",
             [],
         ),
         "units": rows_of(

@@ -29,8 +29,8 @@ _WITHIN = "session BETWEEN %(first)s AND %(last)s"
 _SUPPLIED = f"({_WITHIN} OR session IS NULL)"
 _COUNTED = "count(*) AS rows, min(session) AS first, max(session) AS last"
 _FAULTS = f"""
-SELECT 'rejected bar' AS kind, source, reason AS what, NULL::boolean AS synthetic, {_COUNTED}
-  FROM rejected_bars, unnest(reasons) AS reason WHERE {_SUPPLIED} AND gone_at IS NULL GROUP BY source, reason
+SELECT 'rejected bar' AS kind, source, array_to_string(reasons, '; ') AS what, NULL::boolean AS synthetic, {_COUNTED}
+  FROM rejected_bars WHERE {_SUPPLIED} AND gone_at IS NULL GROUP BY source, 3
 UNION ALL
 SELECT 'rejected line', exchange, reason, false, {_COUNTED}
   FROM rejected_counts WHERE {_SUPPLIED} GROUP BY exchange, reason
@@ -39,8 +39,8 @@ SELECT status || ' bar', NULL, rule, synthetic, {_COUNTED}
   FROM quarantined_bars JOIN securities USING (security_id)
  WHERE {_WITHIN} AND status <> '{LAPSED}' GROUP BY status, rule, synthetic
 UNION ALL
-SELECT 'doubted session', exchange, reason, false, {_COUNTED}
-  FROM exchange_breadth, unnest(doubts) AS reason WHERE {_WITHIN} GROUP BY exchange, reason
+SELECT 'doubted session', exchange, array_to_string(doubts, '; '), false, {_COUNTED}
+  FROM exchange_breadth WHERE {_WITHIN} AND doubts <> '{{}}' GROUP BY exchange, 3
 UNION ALL
 SELECT 'revised bar', NULL, coalesce(kind, 'unknown cause'), synthetic, {_COUNTED}
   FROM bar_revisions JOIN securities USING (security_id) WHERE {_WITHIN} GROUP BY kind, synthetic

@@ -187,7 +187,7 @@ def test_what_is_wrong_with_the_data_is_shown_with_what_it_means_and_what_helps(
     assert "has no bars <script>" in page.said
     assert "breadthflow backfill --from 2023-11-30 --to 2023-11-30" in page.said
     assert "Held: nothing is built from there on" in page.said
-    assert re.search(r"rejected bar no_volume files 2 2023-11-04 2023-11-04 broke the contract of bars", page.said)
+    assert re.search(r"rejected bar no_volume; high_below_low files 1 2023-11-04 2023-11-04 broke the cont", page.said)
     assert re.search(r"quarantined bar synthetic spike - 1 2023-11-07 2023-11-07 keeps the contract", page.said)
     assert re.search(r"2023-11-04 X files rejected bar no_volume; high_below_low", page.said)
     assert "spike" not in earlier.said
