@@ -921,10 +921,12 @@ def test_published_counts_need_no_bar_source_and_are_remembered_until_once(
     for series, count in (("advn", 1500), ("decln", 1200)):
         lines = [f"{day.replace('-', '')}, {count + i}\n" for i, day in enumerate(days)]
         (tmp_path / f"XX_{series}.csv").write_text("".join(lines))
+    (tmp_path / "XX_upvol.csv").write_text("20260302, 1\n")
     without_bars = {"source": "files", "source_path": "/nowhere"}
     imported = ask("import-breadth", tmp_path, "--exchange", "XX", **without_bars)
     assert imported.status == 0, imported.err
     assert "Every run reads XX from there again" in " ".join(imported.err.split())
+    assert "Not read: XX_upvol.csv. Series are advn, decln, unchn, advv, declv, unchv, newhi," in imported.err
     assert _publications(store) == [("XX", str(tmp_path))]
     elsewhere = ask("import-breadth", tmp_path, "--exchange", "XX", exchange_breadth="XX=/elsewhere", **without_bars)
     assert "Runs read XX from /elsewhere, which BREADTHFLOW_EXCHANGE_BREADTH names" in " ".join(elsewhere.err.split())
@@ -1070,7 +1072,7 @@ def test_a_backtest_stands_beside_what_needs_no_rule(ask: Ask) -> None:
             table.rstrip().splitlines()[-1].startswith("same exposure")
         )  # the line stands under the table it is about
         assert rest.splitlines()[0].startswith(
-            "of the sessions that changed wealth, those that raised it, at the cost of"
+            "of the sessions that earned something else than cash, those that earned more, at the cost of"
         )
         assert "accuracy counts events" in rest.splitlines()[0]
         assert rest.splitlines()[0].endswith(f"Random times, months and trades: at a cost of {costs}.")

@@ -46,6 +46,21 @@ def test_unknown_settings_are_named_once_and_only_on_stderr(ask: Ask) -> None:
     ]
 
 
+def test_a_full_disk_behind_the_output_is_not_taken_for_the_home_s(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("breadthflow"), "indicators", "--format", "json"],
+            env={**os.environ, "BREADTHFLOW_HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert "The disk of what the output is written to ran full." in ended.stderr
+    assert str(tmp_path) not in ended.stderr
+    assert ended.returncode != 0
+
+
 def test_they_are_named_before_a_refusal_that_they_may_explain(ask: Ask) -> None:
     files = {"cluster_ca": "/a.pem", "cluster_cert": "/b.pem", "cluster_kye": "/c.pem"}
     status, _, err = ask("indicators", cluster="tls://host:8786", **files)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar
@@ -13,6 +14,7 @@ from breadthflow_pipelines.cli.display import err
 from breadthflow_pipelines.cli.store import current_settings
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
 
+_PRINTING = {"rich.console", "click.utils", "typer.rich_utils", "breadthflow_pipelines.cli.display"}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -101,13 +103,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(told.exit_status)
 
 
+def _was_output(error: OSError) -> bool:
+    """Whether what could not be written was printed."""
+    modules = {frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return error.filename is None and not modules.isdisjoint(_PRINTING)
+
+
 def _explained(error: Exception) -> BreadthFlowError | None:
     """The one line for what any library may raise, ours, Dagster's or SQLAlchemy's: a full disk, a missing right."""
-    from breadthflow_pipelines.observability.disk import disk_full, full_disk
+    from breadthflow_pipelines.observability.disk import FULL, disk_full, full_disk
     from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
     from breadthflow_pipelines.warehouse.failures import forbidden
     from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
+    if isinstance(error, OSError) and error.errno in FULL and _was_output(error):
+        return disk_full("what the output is written to")
     server = EmbeddedServer(current_settings().home)
     full = full_disk(error, server.home) or (disk_full(server.home) if ran_out_of_space(server.data) else None)
     return full or forbidden(error)

@@ -232,8 +232,8 @@ def _show(tested: "Backtest", choices: Sequence[dict[str, Any]]) -> None:
     out.print(tables.table("Figures of a year; cost in basis points of turnover", figures, shown))
     own = next(row["cost"] for row in figures if row["portfolio"] == BUY_AND_HOLD)  # the cost that was asked for
     told = (
-        "hit_rate: of the sessions that changed wealth, those that raised it, at the cost of the row; breadthflow "
-        f"accuracy counts events. Random times, months and trades: at a cost of {own:g}.\n"
+        "hit_rate: of the sessions that earned something else than cash, those that earned more, at the cost of the "
+        f"row; breadthflow accuracy counts events. Random times, months and trades: at a cost of {own:g}.\n"
     )
     out.print(told, markup=False, soft_wrap=True)
     falls = ("portfolio", "cost", "max_drawdown", "peak_session", "trough_session", "recovered_session")

@@ -32,6 +32,7 @@ def report(
     """
     from breadthflow_pipelines.orchestration.holdings import interest
     from breadthflow_pipelines.publishing.pages import write_page
+    from breadthflow_pipelines.sessions import exchange_calendar
 
     settings = current_settings()
     rates = interest(settings)
@@ -40,7 +41,8 @@ def report(
     path = page_path(settings.home, universe) if to is None else _path("--to", to)
     if path.is_dir():
         raise RequestError(f"--to {path} is a directory; name a file in it, as in {path / 'report.html'}.")
-    made = write_page(database, universe, path, rates)
+    due = exchange_calendar(settings.calendar, settings.calendar_changes).last_closed()
+    made = write_page(database, universe, path, due, rates)
     err.print(made.said, markup=False, soft_wrap=True)
     out.print(str(made.path), markup=False, soft_wrap=True)
     say_held(database, universe, "market_signals")

@@ -54,7 +54,7 @@ def import_breadth(
     Example: breadthflow import-breadth exchange_breadth --exchange NYSE
     """
     from breadthflow_pipelines.sessions import exchange_calendar
-    from breadthflow_pipelines.sources.exchange_breadth import read_published_counts
+    from breadthflow_pipelines.sources.exchange_breadth import INDEX, SERIES, read_published_counts, unread_files
     from breadthflow_pipelines.sources.registry import published_directory
 
     settings = current_settings()
@@ -71,6 +71,12 @@ def import_breadth(
         refuse_counted(market.store, exchange)
         report = watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
         show_report(report, synthetic=False)
+        if unread := unread_files(source, exchange):
+            err.print(
+                f"Not read: {', '.join(unread)}. Series are {', '.join((*SERIES, INDEX))}, as in {exchange}_advv.csv.",
+                markup=False,
+                soft_wrap=True,
+            )
         turned_away = report.figures.get("exchange_breadth", {}).get("rows_rejected", 0)
         if turned_away:
             what = "line was" if turned_away == 1 else "lines were"

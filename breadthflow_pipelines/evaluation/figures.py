@@ -28,7 +28,8 @@ def figures(returns: Floats, cash: Floats, sessions: pl.Series) -> dict[str, flo
     Fractions; a year is YEAR sessions. cagr: the growth of wealth; volatility: of returns. sharpe and sortino: of what
     was earned beyond cash, by its deviation and by that of its losses from zero. max_drawdown, 0 or less: of closes
     and of the 1 before the first session; recovered_session: when wealth was back at the peak. calmar: cagr over it.
-    hit_rate: sessions with a gain, of those with a change; profit_factor: gains over losses, of sessions.
+    hit_rate: sessions that earned more than cash, of those that earned something else; profit_factor: what they earned
+    beyond it, over what others lost against it. So a session out of the market, which earns what cash does, is neither.
     """
     beyond = returns - cash
     cagr = growth(returns)
@@ -40,8 +41,8 @@ def figures(returns: Floats, cash: Floats, sessions: pl.Series) -> dict[str, flo
         "sortino": _ratio(beyond.mean() * YEAR**0.5, float(np.sqrt(np.mean(np.minimum(beyond, 0) ** 2)))),
         "calmar": _ratio(cagr, -max_drawdown(returns)),
         **deepest,
-        "hit_rate": _ratio(float((returns > 0).sum()), float((returns != 0).sum())),
-        "profit_factor": _ratio(float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())),
+        "hit_rate": _ratio(float((beyond > 0).sum()), float((beyond != 0).sum())),
+        "profit_factor": _ratio(float(beyond[beyond > 0].sum()), -float(beyond[beyond < 0].sum())),
     }
 
 

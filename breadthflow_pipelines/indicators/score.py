@@ -26,7 +26,9 @@ class Component:
 _ABLE = pl.coalesce(pl.col("able_252"), pl.col("advances") + pl.col("declines") + pl.col("unchanged"))
 
 COMPONENTS = {
-    "advance_share": Component(0.20, "10-day average share of advances (Zweig)", pl.col("zweig_ema")),
+    "advance_share": Component(
+        0.20, "10-day exponential average (2/11) of the share of advances: zweig_ema", pl.col("zweig_ema")
+    ),
     "momentum": Component(0.20, "McClellan Oscillator, ratio-adjusted", pl.col("mcclellan_oscillator_ratio")),
     "above_50": Component(0.20, "per cent of members above their 50-day average", pl.col("pct_above_50")),
     "above_200": Component(0.15, "per cent of members above their 200-day average", pl.col("pct_above_200")),
@@ -35,7 +37,7 @@ COMPONENTS = {
     ),
     # Smoothed like Zweig's average: a single session is mostly noise.
     "up_volume_trend": Component(
-        0.10, "10-day average share of up volume", trend(pl.col("up_volume_share"), ZWEIG_TREND)
+        0.10, "the same average of up_volume_share", trend(pl.col("up_volume_share"), ZWEIG_TREND)
     ),
 }
 WINDOW = 252  # observations, a year: the own past that a value is compared with

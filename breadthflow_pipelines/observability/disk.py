@@ -9,7 +9,7 @@ from pathlib import Path
 from breadthflow_pipelines.errors import DiskFullError
 
 SQLSTATE = "53100"  # disk_full
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # What the C library, PostgreSQL, its driver and SQLite make of the same thing.
 _WORDS = re.compile(
     rf"No space left on device|Disk quota exceeded|Check free disk space|disk is full|SQLSTATE: {SQLSTATE}"
@@ -24,7 +24,7 @@ def full_disk(error: BaseException, place: Path | str) -> DiskFullError | None:
     for each in _chain(error):
         if isinstance(each, DiskFullError):
             return each
-        if isinstance(each, OSError) and each.errno in _FULL:
+        if isinstance(each, OSError) and each.errno in FULL:
             return disk_full(Path(str(each.filename)) if each.filename else place)
         if SQLSTATE in (getattr(each, "pgcode", None), getattr(each, "sqlstate", None)) or says_full(str(each)):
             return disk_full(place)

@@ -67,8 +67,10 @@ def _settle(
     before = _accepted(market)
     settling = holds.settling(gate, *rows, days, run_id, synthetic=market.source.synthetic)
     execute(market.store, [settling, *also])
-    for lapsed, universe, session in before - _accepted(market):
-        log.warning("acceptance_lapsed", gate=lapsed, universe=universe, session=str(session), why="nothing is missing")
+    held = {(hold["gate"], hold["universe"], hold["session"]) for hold in holds.holding(market.store, [gate])}
+    for lapsed in before - _accepted(market):
+        why = "more is missing than was accepted" if lapsed in held else "nothing is missing"
+        log.warning("acceptance_lapsed", gate=lapsed[0], universe=lapsed[1], session=str(lapsed[2]), why=why)
     verdicts.record_gate(market.store, gate, span.months, run_id=run_id, besides=besides)
 
 

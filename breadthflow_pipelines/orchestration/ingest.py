@@ -4,6 +4,7 @@ On a cluster: reading_parts.py. How rows are judged: intake.py. Histories on ano
 it: ingest_report.py.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
 from breadthflow_pipelines.orchestration.overlap import overlapped
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.reading_parts import judge_chunk, read_in_parts, store_chunk
 from breadthflow_pipelines.orchestration.refetching import RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
@@ -21,8 +22,10 @@ from breadthflow_pipelines.sources.protocol import Divisible, Outcome, Resumable
 from breadthflow_pipelines.warehouse import rejection_store
 
 
-def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
+def ingest(market: Market, span: Span, run_id: str, held: tuple[dt.date, dt.date] | None) -> IngestReport:
     """Read and store the span, then earlier sessions without any bars, then the histories that were restated.
+
+    held: the first and the last session with bars, before the run; None: there are none.
 
     Raises:
         RequestError: so many securities came on another scale that the source must have changed what it gives.
@@ -32,7 +35,8 @@ def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
     if not span.is_empty:
         intake = Intake.of(market, run_id)
         histories = RestatedHistories(intake)
-        for stored in _each_stored(market, intake, histories, span):
+        asked = span.with_neighbours(held, market.calendar)
+        for stored in _each_stored(market, intake, histories, asked, span.days):
             report += stored
             _show_progress(span, report)
         _settle_rejected(intake, span, report)
@@ -44,15 +48,17 @@ def ingest(market: Market, span: Span, run_id: str) -> IngestReport:
     return report
 
 
-def _each_stored(market: Market, intake: Intake, histories: RestatedHistories, span: Span) -> Iterator[IngestReport]:
-    """What storing each chunk came to; on a cluster, each part of many.
+def _each_stored(
+    market: Market, intake: Intake, histories: RestatedHistories, asked: Days, own: Days
+) -> Iterator[IngestReport]:
+    """What storing each chunk came to; on a cluster, each part of many. asked, own: as judge_chunk() takes them.
 
     A source that remembers what it gave gives no more before that is stored.
     """
     if market.settings.cluster is not None and isinstance(market.source, Divisible):
-        return read_in_parts(market, histories, span, intake.run_id)
-    judge, store = partial(judge_chunk, intake), partial(store_chunk, intake, histories)
-    chunks = market.source.bars(None, span.start, span.end)
+        return read_in_parts(market, histories, asked, own, intake.run_id)
+    judge, store = partial(judge_chunk, intake, asked, own), partial(store_chunk, intake, histories)
+    chunks = market.source.bars(None, *asked)
     if isinstance(market.source, Resumable):
         return map(store, map(judge, chunks))
     return overlapped(overlapped(chunks, judge), store)
@@ -94,8 +100,9 @@ def _ask_again(intake: Intake, histories: RestatedHistories, span: Span, so_far:
     if so_far.failed:
         return report
     for first, last in to_ask_for_again(intake.market, span):
-        for chunk in intake.market.source.bars(None, first, last):
+        days = Days(first, last)
+        for chunk in intake.market.source.bars(None, *days):
             # The outcomes of the span say whether it is whole; those of other days do not replace them.
-            report += store_chunk(intake, histories, judge_chunk(intake, replace(chunk, outcomes={})))
-        report += IngestReport(asked_again=((first, last),))
+            report += store_chunk(intake, histories, judge_chunk(intake, days, days, replace(chunk, outcomes={})))
+        report += IngestReport(asked_again=(days,))
     return report

@@ -63,14 +63,15 @@ class Given:
 class IngestReport:
     """What came of a part of a reading.
 
-    merged: what changed in ``bars``. corrected: single bars that the source changed. rejected_new: broken rows that
-    were not stored before. rejected_keys: the keys of all broken rows that came. given: the bars of the span that
-    keep the contract. unusable_adjusted: by symbol, adjusted closes that no bar was stored with. outcomes: by symbol,
-    the last one. asked_again: days besides the run's own that were read as well. last_session: the last session that
-    was stored.
+    beside: rows next to the run's days, only compared. merged: what changed in ``bars``. corrected: single bars that
+    the source changed. rejected_new: broken rows that were not stored before. rejected_keys: the keys of all broken
+    rows that came. given: the bars of the span that keep the contract. unusable_adjusted: by symbol, adjusted closes
+    that no bar was stored with. outcomes: by symbol, the last one. asked_again: days besides the run's own that were
+    read as well. last_session: the last session that was stored.
     """
 
     read: int = 0
+    beside: int = 0
     rejected: int = 0
     rejected_new: int = 0
     corrected: int = 0
@@ -93,6 +94,7 @@ class IngestReport:
         sessions = [session for session in (self.last_session, later.last_session) if session is not None]
         return IngestReport(
             read=self.read + later.read,
+            beside=self.beside + later.beside,
             rejected=self.rejected + later.rejected,
             rejected_new=self.rejected_new + later.rejected_new,
             corrected=self.corrected + later.corrected,
@@ -145,5 +147,5 @@ class IngestReport:
             securities_restated=len(self.restated),
             range=f"{span.start} to {span.end}",
             calendar_changed=tuple(str(day) for day in calendar_changed),
-            files=FileFigures.of(self.reading) if self.reading else None,
+            files=FileFigures.of(self.reading, self.beside) if self.reading else None,
         )

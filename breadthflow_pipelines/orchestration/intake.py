@@ -34,6 +34,10 @@ class Intake:
         """What the store calls the source."""
         return label(self.market.source)
 
+    def sound(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The bars that keep the contract, of rows that are only compared: nothing of them is stored."""
+        return with_usable_adjusted(judge_bars(self.contract, resolve_bars(rows, self.symbols)).good)
+
     def judge(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, IngestReport]:
         """The bars that keep the contract, and a report of all rows. The broken rows are stored with their reasons."""
         verdict = judge_bars(self.contract, resolve_bars(rows, self.symbols))

@@ -16,6 +16,7 @@ PIECE_BARS = 150_000  # of all securities at a time, with many columns: frames o
 LONG_PIECE_BARS = 450_000
 SESSIONS_OF_A_MONTH = 21
 REVISABLE_SESSIONS = 3  # the daily run reads this many sessions again, so late and corrected bars are picked up
+COMPARED_SESSIONS = 10  # next to a run's months, held against the stored bars: they may be on another scale by now
 
 # A range of months is one run. `dagster asset materialize --partition-range` asks that of assets without months too.
 WHOLE = dg.BackfillPolicy.single_run()
@@ -79,6 +80,14 @@ class Span:
             Days(max(self.start, first), min(self.end, _next_month(first) - dt.timedelta(days=1))) for first in firsts
         ]
 
+    def with_neighbours(self, held: tuple[dt.date, dt.date] | None, calendar: ExchangeCalendar) -> Days:
+        """Its days, and COMPARED_SESSIONS on either side as far as bars are stored. held: the first and last stored."""
+        if held is None:
+            return self.days
+        before = calendar.between(held[0], self.start - dt.timedelta(days=1))[-COMPARED_SESSIONS:]
+        after = calendar.between(self.end + dt.timedelta(days=1), held[1])[:COMPARED_SESSIONS]
+        return Days(min([*before, self.start]), max([*after, self.end]))
+
     def pieces(self, securities: int, most: int = PIECE_BARS) -> list[Days]:
         """The years, or parts of years of equal length where so many securities have more than ``most`` bars in one."""
         months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= most), 1)
@@ -124,6 +133,12 @@ def first_to_refresh(session: dt.date, calendar: ExchangeCalendar) -> dt.date:
     That is the session's own month, and the month before while it lies fewer than REVISABLE_SESSIONS back.
     """
     return calendar.back(session, REVISABLE_SESSIONS)
+
+
+def months_unfinished(since: dt.date, calendar: ExchangeCalendar) -> dt.date:
+    """The first day of the months of a run that asked for bars from ``since`` on, its neighbours among them."""
+    asked = calendar.between(since, since + dt.timedelta(days=60))
+    return asked[: COMPARED_SESSIONS + 1][-1].replace(day=1)  # no month has so few sessions
 
 
 def _first_day(month: str) -> dt.date:

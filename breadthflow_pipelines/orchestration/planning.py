@@ -11,7 +11,7 @@ from breadthflow_pipelines.model.datasets import DAILY_JOB, MARKET_ASSETS, MONTH
 from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.orchestration.catalogue_columns import PRICE_COLUMNS, SIGNAL_COLUMNS
 from breadthflow_pipelines.orchestration.holds import first_hold
-from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh
+from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, months_unfinished
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Resumable
 from breadthflow_pipelines.warehouse import breadth_store, member_store, recomputations
@@ -87,9 +87,15 @@ def first_day_due(instance: dg.DagsterInstance, market: Market, through: dt.date
         *filter(market.calendar.is_session, unapplied_days(market.store, market.calendar.changes, start)),
         None if of_bars else breadth_store.outdated_from(market.store, CONVENTION, start),
         None if of_bars else member_store.lacking_from(market.store, PRICE_COLUMNS, SIGNAL_COLUMNS),
-        market.source.unfinished_since() if isinstance(market.source, Resumable) else None,
+        _unfinished(market),
     ]
     return max(start, min(day for day in due if day is not None))
+
+
+def _unfinished(market: Market) -> dt.date | None:
+    """The first day of what the source could not give when it was last asked."""
+    since = market.source.unfinished_since() if isinstance(market.source, Resumable) else None
+    return None if since is None else months_unfinished(since, market.calendar)
 
 
 def without_rows(market: Market) -> set[str]:

@@ -13,7 +13,7 @@ import polars as pl
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import Days
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.refetching import Compared, RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
@@ -22,23 +22,32 @@ from breadthflow_pipelines.warehouse import bar_store
 
 
 class Judged(NamedTuple):
-    """The bars of a chunk that keep the contract, and what is known of the chunk by then."""
+    """The bars of a chunk that keep the contract, and what is known of the chunk by then.
+
+    beside: those of sessions next to the days that are read, which are only compared.
+    """
 
     good: pl.DataFrame
+    beside: pl.DataFrame
     report: IngestReport
 
 
-def judge_chunk(intake: Intake, chunk: Chunk) -> Judged:
-    """Keep the broken rows of a chunk aside."""
-    good, report = intake.judge(chunk.bars)
-    return Judged(good, replace(report, outcomes=chunk.outcomes, problems=chunk.problems, reading=chunk.reading))
+def judge_chunk(intake: Intake, asked: Days, own: Days, chunk: Chunk) -> Judged:
+    """Keep the broken rows of a chunk aside. asked: the days that it was asked for; own: those to store bars of."""
+    session = pl.col("session")
+    next_to = session.is_between(asked.start, asked.end) & ~session.is_between(own.start, own.end)
+    next_to = next_to.fill_null(value=False)
+    beside = chunk.bars.filter(next_to)
+    good, report = intake.judge(chunk.bars.filter(~next_to))
+    of_chunk = replace(report, outcomes=chunk.outcomes, problems=chunk.problems, reading=chunk.reading)
+    return Judged(good, intake.sound(beside), replace(of_chunk, beside=beside.height))
 
 
 def store_chunk(
     intake: Intake, histories: RestatedHistories, judged: Judged, *, side_by_side: bool = False
 ) -> IngestReport:
     """Store the bars of one chunk. side_by_side: while other processes store other bars."""
-    good, report = histories.on_the_stored_scale(judged.good), judged.report
+    good, report = histories.on_the_stored_scale(judged.good, judged.beside), judged.report
     if good.is_empty():
         return report
     merged = bar_store.load_bars(intake.market.store, good, intake.source, intake.run_id, side_by_side=side_by_side)
@@ -57,9 +66,11 @@ class _Done:
 
 @dataclass(frozen=True)
 class _OfParts:
-    """Parts of the source's files, each read and stored chunk by chunk."""
+    """Parts of the source's files, each read and stored chunk by chunk. asked, own: as judge_chunk() takes them."""
 
     run_id: str
+    asked: Days
+    own: Days
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -71,21 +82,24 @@ class _OfParts:
         intake, done = Intake.of(market, self.run_id), _Done()
         histories = RestatedHistories(intake)
         for chunk in source.read(part, done.taken):
-            done.report += store_chunk(intake, histories, judge_chunk(intake, chunk), side_by_side=True)
+            judged = judge_chunk(intake, self.asked, self.own, chunk)
+            done.report += store_chunk(intake, histories, judged, side_by_side=True)
         done.compared = histories.compared
         return done
 
 
-def read_in_parts(market: Market, histories: RestatedHistories, span: Span, run_id: str) -> Iterator[IngestReport]:
-    """What each part of the span came to, in the order in which they are done; the last one settles the symbols."""
+def read_in_parts(
+    market: Market, histories: RestatedHistories, asked: Days, own: Days, run_id: str
+) -> Iterator[IngestReport]:
+    """What each part of these days came to, in the order in which they are done; the last one settles the symbols."""
     source, taken = market.source, list[Taken]()
     assert isinstance(source, Divisible)  # noqa: S101 - the caller asks for it
-    parts = source.parts(span.start, span.end)
+    parts = source.parts(*asked)
     with market.store.exclusive("bars"):
-        bar_store.prepare_bars(market.store, range(span.start.year, span.end.year + 1))
-        for _, done in spread(market, "bars", _OfParts(run_id), parts):
+        bar_store.prepare_bars(market.store, range(own.start.year, own.end.year + 1))
+        for _, done in spread(market, "bars", _OfParts(run_id, asked, own), parts):
             taken.append(done.taken)
             histories.learn(done.compared)
             yield done.report
-    last = source.settled(span.start, taken)
+    last = source.settled(asked.start, taken)
     yield IngestReport(outcomes=last.outcomes, problems=last.problems, reading=last.reading)

@@ -41,16 +41,18 @@ class RestatedHistories:
         self._withheld = set(restatements.pending(self._store)["security_id"])
         self.compared = Compared()
 
-    def on_the_stored_scale(self, bars: pl.DataFrame) -> pl.DataFrame:
+    def on_the_stored_scale(self, bars: pl.DataFrame, beside: pl.DataFrame) -> pl.DataFrame:
         """The bars of securities whose history is on their scale; the others are noted, and wait for ``fetch_again``.
 
-        If they were stored at once, a run that breaks off would leave a history on two scales.
+        beside: bars of the sessions next to these, which are only compared. If the others were stored at once, a run
+        that breaks off would leave a history on two scales.
         """
-        if bars.is_empty():
+        given = pl.concat([bars, beside])
+        if given.is_empty():
             return bars
-        first, last = bars.select(first=pl.col("session").min(), last=pl.col("session").max()).row(0)
-        stored = bar_store.stored_bars(self._store, bars["security_id"].unique(), first, last)
-        noticed = restated(stored, bars)
+        first, last = given.select(first=pl.col("session").min(), last=pl.col("session").max()).row(0)
+        stored = bar_store.stored_bars(self._store, given["security_id"].unique(), first, last)
+        noticed = restated(stored, given)
         restatements.note(self._store, noticed, self._intake.run_id)
         self.compared.securities.update(stored["security_id"].unique())
         self.compared.rescaled.update(noticed.filter(pl.col("price_ratio").is_not_null())["security_id"])

@@ -115,8 +115,8 @@ class FileFigures(Record):
     files_not_read: tuple[str, ...]
 
     @classmethod
-    def of(cls, reading: Reading) -> "FileFigures":
-        """The figures of a reading of files."""
+    def of(cls, reading: Reading, beside: int = 0) -> "FileFigures":
+        """The figures of a reading of files. beside: rows that were only compared, which lie outside as well."""
         account = reading.account
         return FileFigures(
             files_read=reading.files,
@@ -126,7 +126,7 @@ class FileFigures(Record):
             lines_blank=account.blank,
             lines_headers=account.headers,
             lines_continued=account.continued,
-            rows_outside=reading.outside,
+            rows_outside=reading.outside + beside,
             columns_unused=dict(reading.columns_unused),
             files_not_read=note_of_others(reading.others, "the directory"),
         )

@@ -1,5 +1,6 @@
 """Makes the page of a universe from the store, and puts it where people look. What is on it is reports/page/."""
 
+import datetime as dt
 import os
 import tempfile
 from dataclasses import dataclass
@@ -39,14 +40,18 @@ class PageFile:
     facts: Facts
 
 
-def write_page(database: Database, universe: str, path: Path, rates: pl.DataFrame | None = None) -> PageFile:
-    """Make the page of a universe; a file that holds the same is left as it is. rates: what cash earns in backtests.
+def write_page(
+    database: Database, universe: str, path: Path, due: dt.date | None = None, rates: pl.DataFrame | None = None
+) -> PageFile:
+    """Make the page of a universe; a file that holds the same is left as it is.
+
+    due: the last session that has closed, if the page is to say that it lacks it. rates: what cash earns in backtests.
 
     Raises:
         RequestError: nothing of the universe is stored, or the file cannot be written.
         DiskFullError: the disk has no space left.
     """
-    facts = _facts(universe, page_contents(database, universe), rates)
+    facts = _facts(universe, page_contents(database, universe), due, rates)
     text = page(facts).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,11 +66,12 @@ def write_page(database: Database, universe: str, path: Path, rates: pl.DataFram
     return PageFile(universe, path, len(text), sentence(facts), facts.synthetic, changed, facts)
 
 
-def _facts(universe: str, contents: PageContents, rates: pl.DataFrame | None) -> Facts:
+def _facts(universe: str, contents: PageContents, due: dt.date | None, rates: pl.DataFrame | None) -> Facts:
     given = dict(vars(contents))
     returns, index, trades = (given.pop(name) for name in ("returns", "index", "trades"))
     return Facts(
         universe=universe,
+        due=due,
         version=version(PROGRAM),
         **given | {"breadth": completed(contents.breadth)},
         level=universe_levels(returns).select("session", "level"),

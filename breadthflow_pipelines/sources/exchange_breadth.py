@@ -72,6 +72,14 @@ def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCale
     )
 
 
+def unread_files(directory: Path, exchange: str) -> list[str]:
+    """Files that look like the exchange's and are none of its series, by name."""
+    own = re.compile(rf"{re.escape(exchange)}_.*\.csv", re.IGNORECASE)
+    with refusing(shown(directory), RequestError):
+        names = sorted(path.name for path in directory.iterdir())
+    return [name for name in names if own.fullmatch(name) and not _FILE_NAME.fullmatch(name)]
+
+
 def fetch_published_counts(address: str, exchange: str, web: Web, workspace: Path) -> Path:
     """Bring an exchange's series from the web into a directory that ``read_published_counts`` reads; returns it.
 

@@ -25,7 +25,7 @@ from breadthflow_pipelines.warehouse.fingerprints import difference, fingerprint
 from breadthflow_pipelines.warehouse.sealing import Key
 
 _MOST_JOBS = 4
-_VERSION_ONLY = {"alembic_version"}  # the one row that tables without content have
+_OF_ITS_OWN = {"alembic_version", "secondary_indexes", "store_changes"}  # have rows as soon as there are tables
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _fill(backup: Backup, dump: Dump, url: str, key: Key | None) -> None:
 def _has_rows(url: str) -> bool:
     with closing(connect(url)) as connection:
         found = fingerprints(connection)
-    return any(table.rows for name, table in found.items() if name not in _VERSION_ONLY)
+    return any(table.rows for name, table in found.items() if name not in _OF_ITS_OWN)
 
 
 def _refuse_used(url: str) -> None:

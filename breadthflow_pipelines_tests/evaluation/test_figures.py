@@ -39,6 +39,14 @@ def test_figures_are_quantstats(shape: str) -> None:
     assert list(got) == list(FIGURES)
 
 
+def test_days_in_cash_are_neither_up_nor_down() -> None:
+    cash = np.full(6, 0.0001)
+    returns = np.array([0.0001, 0.02, -0.01, 0.0001, 0.00005, 0.0001])  # in the market on three of six days
+    got = figures(returns, cash, pl.Series([day(i) for i in range(6)]))
+    assert got["hit_rate"] == pytest.approx(1 / 3)
+    assert got["profit_factor"] == pytest.approx(0.0199 / (0.0101 + 0.00005))
+
+
 @pytest.mark.parametrize(
     ("returns", "peak", "trough", "recovered"),
     [

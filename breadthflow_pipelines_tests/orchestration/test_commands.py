@@ -13,7 +13,7 @@ from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, 
 
 HELD = dt.date(2023, 6, 15)
 AFTER = dt.date(2023, 6, 16)
-ALL_READ = "could read every file and every symbol.\n1 row is rejected: breadthflow rejected shows which, and why."
+ALL_READ = "could read every file and every symbol.\n3 rows are rejected: breadthflow rejected shows which, and why."
 EMPTY = "The store is empty.\nNext: breadthflow run"
 BROKEN = (  # three rows of each of 14 symbols
     "42 of 294 rows rejected (14.3 %, allowed 1 %) in 2022-11 (bars_keep_contract).\n"
@@ -103,7 +103,7 @@ SAYS: dict[str, tuple[tuple[int, str], ...]] = {
     "holes": ((0, "Nothing is held."), (0, "bars_keep_contract"), (0, f"accept-hole {HELD}"), (0, "Nothing is held.")),
     "problems": (
         (2, "No run has read anything yet.\nNext: breadthflow run"),
-        (0, "42 rows are rejected: breadthflow rejected"),
+        (0, "51 rows are rejected: breadthflow rejected"),  # of all 16 symbols, and three that are always broken
         (0, ALL_READ),
         (0, "3 rows are rejected: breadthflow rejected"),
     ),

@@ -22,6 +22,7 @@ from breadthflow_pipelines.warehouse.restatements import LEFT_BEHIND
 from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS, SmallMarket
 
+Days = tuple[dt.date, dt.date]
 FEBRUARY = (dt.date(2023, 2, 1), dt.date(2023, 2, 28))
 DAY = dt.date(2023, 2, 15)
 NOTED = "SELECT count(*) FROM recomputations"
@@ -39,6 +40,10 @@ def scale(small: SmallMarket, symbol: str, ratio: float) -> None:
 def closes(store: Store, symbol: str) -> dict[dt.date, float]:
     query = "SELECT session, close FROM bars JOIN security_symbols USING (security_id) WHERE symbol = %s"
     return dict(store.rows(query, symbol))  # type: ignore[arg-type]
+
+
+def sound_rows(store: Store, symbol: str) -> list[tuple[Any, ...]]:
+    return [row for row in store.small.rows[symbol] if float(row[2]) >= float(row[3])]
 
 
 def directions(store: Store) -> list[tuple[Any, ...]]:
@@ -86,6 +91,27 @@ def test_a_split_between_two_daily_runs_leaves_a_whole_history_on_one_scale(fill
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param((FIRST, dt.date(2023, 9, 30)), (dt.date(2023, 10, 1), LAST), id="months after it"),
+        pytest.param((dt.date(2023, 2, 1), LAST), (FIRST, dt.date(2023, 1, 31)), id="months before it"),
+    ],
+)
+def test_months_that_are_added_to_a_history_before_a_split_do_not_come_on_another_scale(
+    store: Store, first: Days, then: Days
+) -> None:
+    store.run(*first)
+    scale(store.small, "AAA", 0.5)
+    report = store.run(*then)
+    assert report.restated == 1
+    assert closes(store, "AAA") == {dt.date.fromisoformat(str(row[0])): row[4] for row in sound_rows(store, "AAA")}
+    added = directions(store)
+    store.execute("TRUNCATE breadth_counts")
+    store.run()
+    assert directions(store) == added
+
+
 def test_a_bar_corrected_long_ago_changes_all_that_was_made_of_it_and_the_run_says_what(filled: Store) -> None:
     query = "SELECT segment, session, advances, declines, unchanged, points_gained, points_lost, above_20, above_50, "
     query += (

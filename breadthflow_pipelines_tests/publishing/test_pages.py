@@ -1,5 +1,6 @@
 """Where a page goes: one file whatever the universe is called, replaced at once, left alone where nothing changed."""
 
+import datetime as dt
 from pathlib import Path
 
 import polars as pl
@@ -92,6 +93,15 @@ def test_a_store_that_lacks_an_indicator_has_a_page_without_it(tmp_path: Path, m
     write_page(NOWHERE, "small", tmp_path / "page.html")
     said = "Not drawn, because nothing of it is known here: Zweig"
     assert said in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(("later", "warned"), [(0, False), (1, True), (None, False)])
+def test_a_page_that_lacks_the_last_session_says_so(tmp_path: Path, later: int | None, warned: bool) -> None:
+    path = tmp_path / "page.html"
+    last = write_page(NOWHERE, "small", path).facts.now["session"]
+    due = None if later is None else last + dt.timedelta(days=later)
+    write_page(NOWHERE, "small", path, due)
+    assert (f"This is not the last session: {due} had closed when this page was made" in path.read_text()) is warned
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

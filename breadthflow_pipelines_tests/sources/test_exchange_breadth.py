@@ -16,6 +16,7 @@ from breadthflow_pipelines.sources.exchange_breadth import (
     PublishedCounts,
     fetch_published_counts,
     read_published_counts,
+    unread_files,
 )
 from breadthflow_pipelines.sources.throttle import Throttle
 from breadthflow_pipelines.sources.web import ATTEMPTS, Web
@@ -33,6 +34,13 @@ def write(directory: Path, **texts: str) -> Path:
 
 def read(directory: Path, exchange: str = "X") -> PublishedCounts:
     return read_published_counts(directory, exchange, exchange_calendar("XNYS"))
+
+
+def test_files_that_look_like_the_exchange_s_and_are_no_series_are_named(tmp_path: Path) -> None:
+    names = ("X_advn", "X_DECLN", "X_upvol", "x_dnvol", "X_index", "XY_upvol", "notes")
+    write(tmp_path, **dict.fromkeys(names, "20240102, 1\n"))
+    assert unread_files(tmp_path, "X") == ["X_upvol.csv", "x_dnvol.csv"]
+    assert unread_files(tmp_path, "Z") == []
 
 
 def test_series_meet_in_one_row_per_session_and_a_missing_one_is_null(tmp_path: Path) -> None:

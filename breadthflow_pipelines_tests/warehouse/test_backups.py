@@ -236,6 +236,19 @@ def test_a_store_with_rows_is_kept_under_another_name_and_only_where_that_was_sa
     drop(server, old)
 
 
+def test_a_store_that_was_only_upgraded_is_empty(urls: dict[str, str], tmp_path: Path) -> None:
+    execute(urls[DAGSTER], "CREATE TABLE secondary_indexes (name text)")  # Dagster fills it when it makes its tables
+    execute(urls[DAGSTER], "INSERT INTO secondary_indexes VALUES ('run_partitions')")
+    before = rows(urls)
+    made = back_up(urls, tmp_path / "backups", None, None)
+    execute(urls[MARKET], "DELETE FROM publications")
+    execute(urls[MARKET], "DELETE FROM securities")
+    execute(urls[DAGSTER], "DELETE FROM runs")
+    restored = restore(made, urls, None, replace=False)
+    assert [each.kept_as for each in restored] == [None, None]
+    assert rows(urls) == before
+
+
 def test_a_database_that_somebody_uses_is_left_alone(
     server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def _read(context: dg.AssetExecutionContext, market: Market, span: Span) -> Mont
     source, store = market.source, market.store
     readings.begin(store, label(source), context.run.run_id)
     before = bar_store.reach(store, synthetic=source.synthetic)
-    report = ingest(market, span, context.run.run_id)
+    report = ingest(market, span, context.run.run_id, before)
     calendar_changed = settle_calendar(market)
     recomputations.done_within(store, "bars", span.start, span.end)
     judge_read(market, span, context.run.run_id, before, report.asked_again)

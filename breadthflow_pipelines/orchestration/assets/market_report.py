@@ -33,7 +33,8 @@ def market_report(market: Market) -> dg.MaterializeResult:  # type: ignore[type-
     """One HTML file for each universe, made whole from the store; a page that would say the same is left as it is."""
     home = market.settings.home
     rates = interest(market.settings)
-    made = [write_page(market.store, name, page_path(home, name), rates) for name in universes(market.store)]
+    due = market.calendar.last_closed()
+    made = [write_page(market.store, name, page_path(home, name), due, rates) for name in universes(market.store)]
     advance("market report", 1, f"{len(made)} page{'' if len(made) == 1 else 's'}")
     written = PagesWritten(pages=len(made), pages_changed=sum(page.changed for page in made))
     rows = [

@@ -45,8 +45,8 @@ _BRIEF = (
     "Deepest fall",
 )
 DAYS_UP = (
-    " Days up: of the days that changed wealth, those that raised it, after these costs; the hit rates of records "
-    "count events."
+    " Days up: of the days that earned something else than cash does, those that earned more, after these costs; the "
+    "hit rates of records count events."
 )
 _MONTHS = tuple(f"{dt.date(2000, month, 1):%b}" for month in range(1, 13))
 

@@ -25,7 +25,8 @@ class Facts:
     as the store names its columns. level: session, level: what the members returned in equal parts, 1 before their
     first return. backtests, years: as the store names their columns. growth: of SHOWN_RULE, session, return, wealth,
     held; both empty where nothing can be held. known_at: since when the store says exactly this. convention: the
-    version of the definitions, version: that of the program.
+    version of the definitions, version: that of the program. due: the last session that had closed when the page was
+    made; None: not asked.
     """
 
     universe: str
@@ -42,6 +43,7 @@ class Facts:
     convention: int
     synthetic: bool
     version: str
+    due: dt.date | None = None
 
     @cached_property
     def now(self) -> Row:

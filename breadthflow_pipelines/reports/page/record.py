@@ -14,9 +14,10 @@ from breadthflow_pipelines.reports.page.markup import element, table
 from breadthflow_pipelines.reports.records import verdicts_sentence
 
 READ = (
-    "A buy is right where the universe rose, a sell where it fell behind its own mean. Any session: how often any "
-    "other eligible session would have been right. p: how often the same signals, moved in time together, do as well; "
-    "of all: beside everything that was tried."
+    "A buy is right where the universe rose, a sell where it fell behind its own mean, of all its history. The record "
+    "beside a signal counts a sell right where the universe fell behind the mean that was known then, so its rates are "
+    "others. Any session: how often any other eligible session would have been right. p: how often the same signals, "
+    "moved in time together, do as well; of all: beside everything that was tried."
 )
 _COLUMNS = (
     "Rule",

@@ -44,10 +44,19 @@ def today(facts: Facts) -> Element:
     return element(
         "section",
         element("p", sentence(facts), class_="lead"),
+        element("p", overdue(facts), class_="overdue") if overdue(facts) else None,
         element("table", element("caption", "Today", class_="hidden"), element("tbody", body), class_="today"),
         id="today",
         aria_label="Today",
     )
+
+
+def overdue(facts: Facts) -> str:
+    """That sessions have closed which the page does not have; empty where it has all."""
+    last = facts.now["session"]
+    if facts.due is None or last >= facts.due:
+        return ""
+    return f"This is not the last session: {facts.due} had closed when this page was made, and nothing of it had come."
 
 
 def sentence(facts: Facts) -> str:

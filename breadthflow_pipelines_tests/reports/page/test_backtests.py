@@ -66,7 +66,7 @@ def test_where_days_up_are_shown_it_is_said_what_they_count_and_at_which_cost() 
     assert short is not None
     about = ["".join(of.find("p").itertext()) for of in (whole, short)]  # type: ignore[union-attr]
     assert all("after costs of 10 basis points" in text for text in about)
-    told = "Days up: of the days that changed wealth, those that raised it, after these costs; the hit rates of records"
+    told = "Days up: of the days that earned something else than cash does, those that earned more, after these costs; "
     assert [told in text for text in about] == [True, False]
     assert ["Days up" in rows(of, "Backtests of every rule")["Portfolio"] for of in (whole, short)] == [True, False]
 
