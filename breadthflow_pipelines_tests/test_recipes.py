@@ -168,5 +168,6 @@ def test_a_function_is_a_check(copy: Copy, home: Path) -> None:
     tested = copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", HELD_TO_IT[-1])
     assert tested.returncode == 0, tested.stdout[-4_000:]
     settings = {"BREADTHFLOW_HOME": str(home), "BREADTHFLOW_START": "2026-08"}
+    assert copy.python("-c", COMMAND, "db", "upgrade", **settings).returncode == 0
     checked = copy.python("-c", COMMAND, "check", "--quick", "--select", "bars", **settings)
     assert "bars_traded" in checked.stdout + checked.stderr

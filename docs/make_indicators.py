@@ -28,7 +28,7 @@ from breadthflow_pipelines.indicators.breadth_catalogue import (
 from breadthflow_pipelines.indicators.counts import count_breadth, roster
 from breadthflow_pipelines.indicators.definition import BRUTE_FORCE, Indicator
 from breadthflow_pipelines.indicators.thrusts import Condition, Thrust
-from breadthflow_pipelines.model.counts import COUNT_COLUMNS
+from breadthflow_pipelines.model.counts import COUNT_COLUMNS, ISSUES, VOLUMES
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.signals import calibration, conviction, rules, symbols
@@ -106,8 +106,8 @@ def _published_indicators(directory: Path) -> pl.DataFrame:
     judged = count_guards.judge_published(counts.with_columns(exchange=pl.lit(EXCHANGE)))
     usable = judged.select(
         "session",
-        *(pl.when("issues_usable").then(name).alias(name) for name in count_guards.ISSUES),
-        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")) for name in count_guards.VOLUMES),
+        *(pl.when("issues_usable").then(name).alias(name) for name in ISSUES),
+        *(pl.when("volume_usable").then(pl.col(name) * pl.col("volume_unit")) for name in VOLUMES),
         universe="exchange",
         segment=pl.lit(ALL),
     )

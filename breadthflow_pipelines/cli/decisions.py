@@ -67,7 +67,9 @@ def rejected(
     ] = None,
     shape: Shape = Format.TABLE,
 ) -> None:
-    """Print the bars that are left out: those that broke the contract, and those that rules flag.
+    """Print the rows that broke the contract of bars, which are left out, and the bars that rules flag.
+
+    A good bar that was stored before its row came broken stays counted; the check bars_still_given warns of it.
 
     Example: breadthflow rejected --reason decimal --from 2010-01-01
     """

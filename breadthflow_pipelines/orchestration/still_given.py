@@ -1,4 +1,4 @@
-"""Stored bars that the source gave once and gives no more: told, and left as they are.
+"""Stored bars that the source gave once and gives no more, or gives broken: told, and left as they are.
 
 A vendor that takes a bar back and a vendor that forgets one for a day look the same, so nothing is removed here
 (docs/decisions/restatements.md). Histories on another scale: refetching.py.
@@ -47,7 +47,8 @@ def _faults(market: Market, span: Span, report: IngestReport) -> Mapping[str, Fa
     months = sessions.sort("session").group_by(pl.col("session").dt.strftime(FORMAT).alias("month"))
     faults = {}
     for month, days, lacking in months.agg("session", pl.col("lacking").sum()).iter_rows():
-        said = f"the source no longer gives {number(lacking, 'stored bar')}, of {symbols}, on {listed(days)}"
+        what = number(lacking, "stored bar")
+        said = f"the source no longer gives {what}, or gives them broken: of {symbols}, on {listed(days)}"
         faults[month] = Fault(lacking, said, days[0], days[-1])
     return faults
 

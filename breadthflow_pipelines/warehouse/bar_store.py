@@ -261,21 +261,16 @@ def sessions_held(database: Database, start: dt.date, end: dt.date, *, synthetic
 def bars_of_source(
     database: Database, source: str, start: dt.date, end: dt.date, securities: Collection[int] | None = None
 ) -> pl.DataFrame:
-    """How many bars from start through end a source gave that it does not give broken now, in all that is stored.
+    """How many stored bars from start through end a source gave, now or once.
 
     securities: of these alone; None: of all. Returns session, security_id, bars: a row for each session (without a
     security) and a row for each security (without a session).
     """
-    broken = (
-        "EXISTS (SELECT FROM rejected_bars r JOIN security_symbols s USING (symbol) WHERE r.gone_at IS NULL "
-        f"AND r.source = b.source AND r.session = b.session AND s.security_id = b.security_id "
-        f"AND {valid_on('s', 'r.session')})"
-    )
     of = "" if securities is None else f"AND {any_of('security_id', '$4', 'bigint')} "
     return fetch(
         database,
-        "SELECT session, security_id, count(*) AS bars FROM bars b WHERE source = $1 AND session BETWEEN $2 AND $3 "
-        f"{of}AND NOT {broken} GROUP BY GROUPING SETS ((session), (security_id))",
+        "SELECT session, security_id, count(*) AS bars FROM bars WHERE source = $1 AND session BETWEEN $2 AND $3 "
+        f"{of}GROUP BY GROUPING SETS ((session), (security_id))",
         (source, start, end, *([] if securities is None else [spaced(securities)])),
     )
 
