@@ -199,6 +199,7 @@ class TestOn:
             "bars_keep_contract",
             "bars_current",
             "every_symbol_answered",
+            "bars_still_given",
             "last_session_in",
         }
         sensor.tick()

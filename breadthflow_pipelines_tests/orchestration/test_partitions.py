@@ -8,7 +8,14 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.run_tags import range_tags
-from breadthflow_pipelines.orchestration.partitions import Span, first_to_refresh, monthly, months_between, span_of
+from breadthflow_pipelines.orchestration.partitions import (
+    Span,
+    first_to_refresh,
+    monthly,
+    months_between,
+    months_unfinished,
+    span_of,
+)
 from breadthflow_pipelines.sessions import check_within_history, exchange_calendar
 from breadthflow_pipelines.settings import Settings
 
@@ -150,3 +157,31 @@ def test_a_large_market_is_taken_in_parts_of_years(securities: int, months: int)
 def test_a_span_without_a_day_has_no_piece() -> None:
     empty = Span(day("2024-03-01"), day("2024-02-29"), day("2024-02-29"))
     assert empty.pieces(10) == []
+
+
+JANUARY = Span(dt.date(2024, 1, 1), dt.date(2024, 1, 31), dt.date(2024, 3, 28))
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        (None, (dt.date(2024, 1, 1), dt.date(2024, 1, 31))),
+        ((dt.date(2020, 1, 2), dt.date(2023, 12, 29)), (dt.date(2023, 12, 15), dt.date(2024, 1, 31))),
+        ((dt.date(2023, 12, 28), dt.date(2024, 1, 12)), (dt.date(2023, 12, 28), dt.date(2024, 1, 31))),
+        ((dt.date(2024, 2, 1), dt.date(2024, 3, 28)), (dt.date(2024, 1, 1), dt.date(2024, 2, 14))),
+        ((dt.date(2020, 1, 2), dt.date(2024, 2, 2)), (dt.date(2023, 12, 15), dt.date(2024, 2, 2))),
+        ((dt.date(2024, 1, 8), dt.date(2024, 1, 9)), (dt.date(2024, 1, 1), dt.date(2024, 1, 31))),
+    ],
+)
+def test_neighbours_of_a_span_are_ten_sessions_as_far_as_bars_are_stored(
+    held: tuple[dt.date, dt.date] | None, asked: tuple[dt.date, dt.date]
+) -> None:
+    assert JANUARY.with_neighbours(held, CALENDAR) == asked
+
+
+@pytest.mark.parametrize("held", [None, (dt.date(2020, 1, 2), dt.date(2023, 12, 29)), JANUARY.days])
+def test_what_is_missing_of_a_span_is_of_its_months_and_not_of_its_neighbours_months(
+    held: tuple[dt.date, dt.date] | None,
+) -> None:
+    since = JANUARY.with_neighbours(held, CALENDAR).start
+    assert months_unfinished(since, CALENDAR) == dt.date(2024, 1, 1)  # else each day would go a month further back
