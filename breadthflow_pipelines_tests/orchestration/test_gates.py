@@ -343,7 +343,7 @@ class TestFindingHoles:
         source = type(filled.market.source)
         asked, read = [], source.bars
         monkeypatch.setattr(source, "bars", lambda self, *what: (asked.append(what[1:]), read(self, *what))[1])
-        december = (dt.date(2023, 12, 1), LAST)
+        december = (dt.date(2023, 11, 16), LAST)  # with ten sessions before it, which are only compared
         for expected in ([december, (DAY, DAY)], [december]):
             asked.clear()
             assert planning.first_day_due(filled.instance, filled.market, LAST) == dt.date(2023, 12, 26)
