@@ -11,14 +11,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.orchestration.partitions import Days, Span
 from breadthflow_pipelines.orchestration.run_figures import BarsFigures, FileFigures, RowCounts
 from breadthflow_pipelines.sources.protocol import Outcome, Reading, Source, label
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 
 MOST_SYMBOLS = 10  # of those with unusable adjusted closes, the most affected ones
-
-Days = tuple[dt.date, dt.date]  # from and through
 
 
 class Restated(NamedTuple):

@@ -8,6 +8,7 @@ import polars as pl
 
 from breadthflow_pipelines.contracts.bars import bar_contract, judge_bars, with_usable_adjusted
 from breadthflow_pipelines.contracts.identity import resolve_bars
+from breadthflow_pipelines.contracts.verdict import Verdict
 from breadthflow_pipelines.model.run_tags import FORMAT
 from breadthflow_pipelines.orchestration.ingest_report import Given, IngestReport
 from breadthflow_pipelines.orchestration.resources import Market
@@ -36,11 +37,11 @@ class Intake:
 
     def sound(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The bars that keep the contract, of rows that are only compared: nothing of them is stored."""
-        return with_usable_adjusted(judge_bars(self.contract, resolve_bars(rows, self.symbols)).good)
+        return with_usable_adjusted(self._verdict(rows).good)
 
     def judge(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, IngestReport]:
         """The bars that keep the contract, and a report of all rows. The broken rows are stored with their reasons."""
-        verdict = judge_bars(self.contract, resolve_bars(rows, self.symbols))
+        verdict = self._verdict(rows)
         new, keys = 0, list[str]()
         if verdict.rejected.height:
             new, keys = rejection_store.record_rejected_bars(
@@ -59,6 +60,9 @@ class Intake:
             given=Given.of(good),
             unusable_adjusted=Counter(lost["symbol"].to_list()),
         )
+
+    def _verdict(self, rows: pl.DataFrame) -> Verdict:
+        return judge_bars(self.contract, resolve_bars(rows, self.symbols))
 
 
 def _rows_by_month(rows: pl.DataFrame) -> Counter[str]:

@@ -112,6 +112,7 @@ def test_months_that_are_added_to_a_history_before_a_split_do_not_come_on_anothe
     assert directions(store) == added
 
 
+@pytest.mark.slow
 def test_a_bar_corrected_long_ago_changes_all_that_was_made_of_it_and_the_run_says_what(filled: Store) -> None:
     query = "SELECT segment, session, advances, declines, unchanged, points_gained, points_lost, above_20, above_50, "
     query += (

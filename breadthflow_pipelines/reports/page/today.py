@@ -44,7 +44,7 @@ def today(facts: Facts) -> Element:
     return element(
         "section",
         element("p", sentence(facts), class_="lead"),
-        element("p", overdue(facts), class_="overdue") if overdue(facts) else None,
+        element("p", late, class_="overdue") if (late := overdue(facts)) else None,
         element("table", element("caption", "Today", class_="hidden"), element("tbody", body), class_="today"),
         id="today",
         aria_label="Today",
