@@ -159,15 +159,15 @@ class Settings(BaseSettings):
     api_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="addresses of proxies that say in X-Forwarded-For who asks the API: 10.0.0.2"
     )
-    keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; always without")
+    keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; unset: always")
     keep_revisions_days: int | None = Field(
-        default=None, ge=30, description="days that replaced values of bars, breadth, signals are kept; always without"
+        default=None, ge=30, description="days that replaced values of bars, breadth, signals stay; unset: always"
     )
     keep_rejected_days: int | None = Field(
-        default=None, ge=30, description="days that broken rows are kept which the source has no more; always without"
+        default=None, ge=30, description="days that broken rows stay which the source no longer has; unset: always"
     )
     keep_runs_days: int | None = Field(
-        default=None, ge=30, description="days that runs are kept of which nothing is current; always without"
+        default=None, ge=30, description="days that runs with nothing current are kept; unset: always"
     )
     keep_results_days: int = Field(
         default=180, ge=14, description="days that materializations and results of checks are kept once replaced"

@@ -667,6 +667,7 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["explain", "\udcff\udcfe"], {}, 2, "is not UTF-8"),  # bytes that a shell passes on
         (["explain", "demo:\udcff:2026-04-10"], {}, 2, "is not UTF-8"),
         (["signals", "--universe", "\udcff"], {}, 2, "is not UTF-8"),
+        (["signals", "--universe", "a\0b"], {}, 2, "NUL"),
         (["report", "--universe", "\udcff"], {}, 2, "is not UTF-8"),
         (["explain", "demo:NOPE:2026-04-10"], {}, 2, "NOPE has no signal as a member of demo on 2026-04-10. It was no"),
         (["explain", "demo:x' OR true --:2026-04-10"], {}, 2, "x' OR true -- has no signal as a member of demo"),

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from breadthflow_pipelines.orchestration.hosting import serve
-from breadthflow_pipelines.settings import Settings
+from breadthflow_pipelines.settings import DOTENV, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = (ROOT / "docker" / "breadthflow.service").read_text()
@@ -85,8 +85,16 @@ def test_the_unit_waits_until_up_has_stopped_everything_and_does_not_repeat_a_re
     assert int(said("TimeoutStopSec")) > by_itself + 60  # in which PostgreSQL may write its last checkpoint
     assert said("KillMode") == "mixed"  # up is asked alone, and asks its processes in order
     assert (said("Restart"), said("RestartPreventExitStatus")) == ("on-failure", "2")
-    assert f"BREADTHFLOW_HOME=/var/lib/{said('StateDirectory')}" in said("Environment")
     assert said("User") != "root"
+
+
+def test_the_unit_and_commands_read_the_same_settings() -> None:
+    home = f"/var/lib/{said('StateDirectory')}"
+    assert (said("WorkingDirectory"), said("AssertPathExists")) == (home, f"{home}/{DOTENV}")
+    assert "BREADTHFLOW_" not in said("Environment")
+    installing = (ROOT / "docs" / "deployment.md").read_text()
+    assert f"echo BREADTHFLOW_HOME={home} | install -o {said('User')} -m 0600 /dev/stdin {home}/{DOTENV}" in installing
+    assert f"sudo -u {said('User')} env -C {home} /opt/breadthflow/bin/breadthflow status" in installing
 
 
 def test_the_chart_knows_every_value() -> None:

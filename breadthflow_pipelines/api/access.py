@@ -6,7 +6,6 @@ A way in is a function from a request to whoever it is, or None where the reques
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -15,8 +14,7 @@ from breadthflow_pipelines.api.limits import Limits
 from breadthflow_pipelines.api.problems import Problem
 from breadthflow_pipelines.api.service import Service, Serving
 from breadthflow_pipelines.model.vocabulary import Role
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from breadthflow_pipelines.other_sites import LOOPBACK, names_this_machine, of_another_site
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,8 @@ def principal_of(request: Request, service: Serving) -> Principal:
 def _refuse_strangers(request: Request) -> None:
     """Refuse what comes through a proxy, or from another site's page in a browser of this machine."""
     headers = request.headers
-    host = urlsplit(f"//{headers.get('host', '')}").hostname
-    origin = headers.get("origin")
     forwarded = [name for name in ("forwarded", "x-forwarded-for", "x-real-ip") if name in headers]
-    strange = host not in LOOPBACK or (origin is not None and urlsplit(origin).netloc != headers.get("host"))
-    if strange or forwarded or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+    if forwarded or not names_this_machine(headers) or of_another_site(headers):
         raise Problem(
             403,
             "This API asks nobody for a token, so it answers only programs and pages of its own machine.",

@@ -152,7 +152,7 @@ class _Watcher:
             async with asyncio.timeout(seconds):
                 await self._began.wait()
         except TimeoutError:
-            raise DatabaseError("The database does not say what happened lately.") from None
+            raise DatabaseError("The latest events could not be read from the database; try again.") from None
 
     def _watch(self) -> None:
         last: int | None = None

@@ -62,9 +62,7 @@ def rejected(
     ] = None,
     start: From = None,
     end: To = None,
-    status: Annotated[
-        Status | None, typer.Option(help="Only these; all but the lapsed and the gone without it.")
-    ] = None,
+    status: Annotated[Status | None, typer.Option(help="Only this status; by default all but lapsed and gone.")] = None,
     shape: Shape = Format.TABLE,
 ) -> None:
     """Print the rows that broke the contract of bars, which are left out, and the bars that rules flag.
@@ -171,7 +169,7 @@ def _decide(
 
 @app.command("accept-hole")
 def accept_hole(
-    session: Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], help="A session that holds what follows it.")],
+    session: Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], help="The session with the hole.")],
     end: To = None,
     universe: Annotated[str | None, typer.Option(help="Only this universe's holes; all without it.")] = None,
     *,
@@ -179,7 +177,7 @@ def accept_hole(
     by: DecidedBy = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take an acceptance back: the hole holds again.")] = False,
 ) -> None:
-    """Build on although bars are missing or rejected: a session, or every hole through --to. Lapses when they come.
+    """Accept missing or rejected bars of a session, or every hole through --to, and build on. Lapses when they come.
 
     Example: breadthflow accept-hole 1970-11-16 --reason "the vendor has no bar of that day"
     """
@@ -218,7 +216,7 @@ def holes(
     Example: breadthflow holes --gate bars_complete --format csv
     """
     if gate is not None and gate not in GATES:
-        raise RequestError(f"{gate} holds nothing; there are: {', '.join(GATES)}.")
+        raise RequestError(f"{gate} is not a gate; there are: {', '.join(GATES)}.")
     database = existing_store()
     rows = [*holds.holding(database, GATES), *holds.accepted(database)]
     rows = [

@@ -220,11 +220,11 @@ def members(
         str | None, typer.Option(help="Name of a universe; with --without-bars all without it.")
     ] = None,
     date: Annotated[
-        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Of that day, not of today.")
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="The day; by default today.")
     ] = None,
     *,
     without_bars: Annotated[
-        bool, typer.Option("--without-bars", help="Those of any day of which the store has no bar at all.")
+        bool, typer.Option("--without-bars", help="Members of any day that have no bar in the store.")
     ] = False,
     shape: Shape = Format.TABLE,
 ) -> None:

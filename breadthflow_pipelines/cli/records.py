@@ -70,7 +70,7 @@ def erase(
 
     if not yes:
         raise RequestError(
-            f"The name {user} cannot be brought back: say --yes, perhaps after breadthflow privacy export."
+            f"Erasing {user} cannot be undone: say --yes; breadthflow privacy export prints the rows first."
         )
     settings = current_settings()
     erased = privacy.erase(existing_store(), user)

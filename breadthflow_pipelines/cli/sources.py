@@ -110,7 +110,7 @@ def _remember_publication(database: Database, exchange: str, where: Path | str |
 
 @app.command("fetch-universe")
 def fetch_universe(
-    name: Annotated[str, typer.Argument(help="sp500, the one that Wikipedia keeps the changes of.")],
+    name: Annotated[str, typer.Argument(help="sp500, the only one; its changes are on Wikipedia.")],
     file: Annotated[Path, typer.Argument(help="The universe file to write; rows of other universes in it stay.")],
     start: From = None,
     page: Annotated[str | None, typer.Option(help="Another address, or a saved copy of the page.")] = None,

@@ -34,6 +34,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("database_connections", "Clients of the server", ("state",)),
         Metric("database_connections_limit", "Clients that the server takes at most"),
         Metric("longest_statement_seconds", "How long the oldest statement under way has been running"),
+        Metric("archive_failing", "Whether the last attempt to archive PostgreSQL's log failed, 1 or 0"),
         Metric("statement_mean_seconds", "Mean time of the slowest statements of pg_stat_statements", ("statement",)),
         Metric("statement_calls", "How often these statements were run", ("statement",)),
         # Freshness.

@@ -83,7 +83,7 @@ def _result(future: Future, called: str) -> Any:
             "see their logs; most often they have too little memory."
         ) from None
     if isinstance(error, NoWorkerError):
-        raise UnreachableError(f"No worker of the cluster came for a piece ({called}).") from None
+        raise UnreachableError(f"No worker of the cluster took a piece ({called}).") from None
     return future.result()  # raises what the piece raised
 
 

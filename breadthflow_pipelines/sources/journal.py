@@ -98,7 +98,7 @@ def _read(path: Path) -> list[Entry]:
         with refusing(shown(path), RequestError):
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     except RequestError as error:
-        raise RequestError(f"{error} Delete it: what it says is only what need not be asked for again.") from None
+        raise RequestError(f"{error} Delete it: it only records what need not be requested again.") from None
     return [entry for line in lines if (entry := _entry(line)) is not None]
 
 

@@ -50,6 +50,15 @@ def _answers(connection: psycopg2.extensions.connection) -> bool:
     return True
 
 
+def _no_text(error: ValueError) -> RequestError | None:
+    """What is told of a value that the driver does not send: no text of PostgreSQL."""
+    if isinstance(error, UnicodeEncodeError):
+        return RequestError("The request has text that is not UTF-8; the store takes UTF-8 only.")
+    if "NUL" in str(error):  # the driver has no class for it
+        return RequestError("The request has a character NUL in its text; the store takes none.")
+    return None
+
+
 @dataclass(frozen=True)
 class Database:
     """A store that can be connected to: ``url`` is a libpq address, and a secret unless embedded."""
@@ -75,8 +84,8 @@ class Database:
             passing = undone(connection, error)
             connection.close()
             explained = failure(self.url, error, passing) if isinstance(error, psycopg2.Error) else None
-            if isinstance(error, UnicodeEncodeError):
-                explained = RequestError("What was typed is not UTF-8, and the store holds no other text.")
+            if isinstance(error, ValueError):
+                explained = _no_text(error)
             if explained is None:
                 raise
             raise explained from None
@@ -364,5 +373,5 @@ def _create_database(url: str) -> None:
 def _one(cursor: psycopg2.extensions.cursor) -> tuple[Any, ...]:
     row = cursor.fetchone()
     if row is None:
-        raise DatabaseError("The database gave no answer to a question that has one.")
+        raise DatabaseError("The database returned no row for a query that always has one.")
     return row

@@ -180,7 +180,7 @@ class EmbeddedServer:
         """
         if odd := _ODD.search(str(self.home)):
             raise RequestError(
-                f"BREADTHFLOW_HOME={self.home} cannot be a store: PostgreSQL stumbles over its {odd[0]}."
+                f"BREADTHFLOW_HOME={self.home} cannot be a store: PostgreSQL cannot use a path with {odd[0]}."
             )
         new = [place for place in (self.home, *self.home.parents) if not place.exists()]
         nearest = new[-1].parent if new else self.home

@@ -101,6 +101,12 @@ def securities_held(database: Database, *, synthetic: bool) -> int:
     return int(fetch(database, query, (synthetic,)).item())
 
 
+def has_real_bars(database: Database) -> bool:
+    """Whether any company with bars is a real one."""
+    query = f"SELECT EXISTS (SELECT FROM securities s WHERE NOT synthetic AND {has_bars('s')})"
+    return bool(fetch(database, query).item())
+
+
 def record_members(database: Database, members: pl.DataFrame) -> Merged:
     """Make the store hold exactly these intervals for the universes that they speak of."""
     universes = members["universe"].unique().sort().to_list()

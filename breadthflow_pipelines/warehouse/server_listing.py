@@ -71,6 +71,19 @@ def longest_statement(database: Database) -> float:
     return float(rows_of(database, query)[0]["seconds"])
 
 
+def archive_fails(database: Database) -> bool | None:
+    """Whether the last attempt to copy a piece of the server's log to its archive failed; None where it has none.
+
+    Without the copies the log stays beside the data, until the disk is full.
+    """
+    query = (
+        "SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS fails "
+        "FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'"
+    )
+    found = rows_of(database, query)
+    return bool(found[0]["fails"]) if found else None
+
+
 def statements_are_counted(database: Database) -> bool:
     """Whether pg_stat_statements is there, and its library loaded: without that, reading it is an error."""
     # The setting exists only where the library is loaded.

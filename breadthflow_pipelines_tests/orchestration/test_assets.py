@@ -4,7 +4,7 @@ import datetime as dt
 import math
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS, STORED
 from breadthflow_pipelines.orchestration import runs
+from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN, LAST, SESSIONS, SYMBOLS
 
@@ -308,6 +309,36 @@ def test_charts_and_totals_are_not_stored_with_the_outputs_of_steps_as_well(fill
     assert [entry.dagster_event.step_output_data.metadata for entry in outputs if entry.dagster_event] == [{}] * len(
         outputs
     )
+
+
+@pytest.fixture
+def forgotten(filled: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A real market, seen by a command that does not know its settings."""
+    for name in ("SOURCE", "SOURCE_PATH", "UNIVERSE_FILE", "INDEX_SYMBOLS"):
+        monkeypatch.delenv(f"BREADTHFLOW_{name}")
+    get_settings.cache_clear()
+    yield filled
+    get_settings.cache_clear()
+
+
+def test_a_forgotten_setting_does_not_put_the_demo_beside_a_real_market(forgotten: Store) -> None:
+    before = forgotten.contents()
+    report = forgotten.run(DECEMBER[0], LAST)
+    assert report.exit_status == 2
+    assert "The store has bars of real companies, and BREADTHFLOW_SOURCE is not set" in str(report.trouble)
+    assert forgotten.contents() == before
+
+
+@pytest.mark.slow
+def test_whoever_asks_for_the_demo_beside_a_real_market_gets_it(
+    forgotten: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = forgotten.rows("SELECT count(*) FROM securities WHERE NOT synthetic")
+    monkeypatch.setenv("BREADTHFLOW_SOURCE", "demo")
+    get_settings.cache_clear()
+    assert forgotten.run(DECEMBER[0], LAST).trouble is None
+    assert forgotten.rows("SELECT count(*) FROM securities WHERE NOT synthetic") == before
+    assert forgotten.rows("SELECT count(*) > 100 FROM securities WHERE synthetic") == [(True,)]
 
 
 def test_published_counts_become_a_universe(store: Store) -> None:

@@ -157,7 +157,7 @@ def quality(
     """What was rejected, quarantined, doubted or revised, and what fails now."""
     universes = screen_listing.standings(service.store)
     end = last or max((row["session"] for row in universes), default=dt.datetime.now(dt.UTC).date())
-    start = first or end - dt.timedelta(days=DAYS)
+    start = first or max(end, dt.date.min + dt.timedelta(days=DAYS)) - dt.timedelta(days=DAYS)
     return answer(
         "quality.html",
         frame=frame(request, who, universes),

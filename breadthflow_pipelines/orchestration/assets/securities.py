@@ -12,6 +12,7 @@ from breadthflow_pipelines.contracts.identity import (
     with_unlisted,
 )
 from breadthflow_pipelines.contracts.verdict import require
+from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.beside import refuse_published
 from breadthflow_pipelines.orchestration.resources import Market
@@ -35,6 +36,19 @@ def _members(market: Market) -> pl.DataFrame:
     return require(MEMBERS, read_universe(file) if file else market.source.members())
 
 
+def _refuse_unasked_invention(market: Market) -> None:
+    """Refuse to put the invented market beside a real one unless a setting says so.
+
+    It is what a command gets that does not know the deployment's settings.
+    """
+    asked = "source" in market.settings.model_fields_set
+    if market.source.synthetic and not asked and security_store.has_real_bars(market.store):
+        raise RequestError(
+            "The store has bars of real companies, and BREADTHFLOW_SOURCE is not set, which means the invented demo."
+            f"{NEXT_LINE}BREADTHFLOW_SOURCE=... with the other settings of this store, or =demo to add the demo to it"
+        )
+
+
 def _instruments(market: Market) -> pl.DataFrame:
     file = market.settings.universe_file
     beside = instruments_beside(file) if file else None
@@ -45,6 +59,7 @@ def _instruments(market: Market) -> pl.DataFrame:
 def securities(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Every share that the source or a universe speaks of, under a number that outlives its symbols."""
     source = market.source
+    _refuse_unasked_invention(market)
     instruments = _instruments(market)
     listing = with_descriptions(require(LISTING, source.securities()), instruments)
     with market.store.exclusive("securities"):

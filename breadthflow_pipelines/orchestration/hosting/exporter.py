@@ -146,6 +146,7 @@ def _server(store: Watched, figures: Figures) -> None:
     figures.add_each("database_connections", server_listing.connections(store), "clients")
     figures.add("database_connections_limit", server_listing.connections_limit(store))
     figures.add("longest_statement_seconds", server_listing.longest_statement(store))
+    figures.add("archive_failing", server_listing.archive_fails(store))
     slowest = server_listing.slowest_statements(store)
     figures.add_each("statement_mean_seconds", slowest, "seconds")
     figures.add_each("statement_calls", slowest, "calls")

@@ -1,7 +1,8 @@
 """Dagster's programs as `breadthflow up` starts them: `python -m breadthflow_pipelines.orchestration.hosting.programs`.
 
 Each is Dagster's own, with something done first: everything is imported in one go, the webserver waits for the code
-server only after that, so that the two come up side by side, and the daemon ends dead runs before it launches any.
+server only after that, so that the two come up side by side, and refuses what pages of other sites ask for, and the
+daemon ends dead runs before it launches any.
 """
 
 import gc
@@ -9,7 +10,12 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from breadthflow_pipelines.orchestration.hosting.own_pages import App
 
 MODULE = __name__ if __name__ != "__main__" else "breadthflow_pipelines.orchestration.hosting.programs"
 CODE_SERVER, WEBSERVER, DAEMON = "code-server", "webserver", "daemon"
@@ -38,6 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         run = _loaded("dagster", DEFINITIONS, "dagster._grpc.server")
     elif which == WEBSERVER:
         run = _loaded("dagster-webserver")
+        _guard_the_webserver()
         _wait_for(socket)
     else:
         run = _loaded("dagster-daemon")
@@ -59,6 +66,23 @@ def _loaded(program: str, *modules: str) -> Callable[[], None]:
     gc.freeze()
     gc.enable()
     return run
+
+
+def _guard_the_webserver() -> None:
+    """Let the webserver refuse what pages of other sites ask for."""
+    import dagster_webserver.cli
+
+    from breadthflow_pipelines.orchestration.hosting.own_pages import own_pages_only
+    from breadthflow_pipelines.settings import get_settings
+
+    cli: Any = dagster_webserver.cli  # where its program looks for it
+    theirs, proxied = cli.create_app_from_workspace_process_context, get_settings().user_header is not None
+
+    @wraps(theirs)
+    def create(*given: Any, **named: Any) -> App:
+        return own_pages_only(theirs(*given, **named), proxied=proxied)
+
+    cli.create_app_from_workspace_process_context = create
 
 
 def _wait_for(socket: str) -> None:

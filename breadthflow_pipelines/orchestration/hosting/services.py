@@ -1,7 +1,7 @@
-"""The services of `breadthflow up`: database, code server, webserver, daemon, and how each is checked.
+"""The services of `breadthflow up`: database, code server, webserver, daemon, API, exporter, and how each is checked.
 
-One code server of ours serves the other two (docs/decisions/serving.md). None of them starts the embedded PostgreSQL:
-they get its address like that of any server, so nothing starts it again once `up` has stopped it.
+One code server of ours serves webserver and daemon (docs/decisions/serving.md). None of the services starts the
+embedded PostgreSQL: they get its address like that of any server, so nothing starts it again once `up` has stopped it.
 """
 
 import os

@@ -166,6 +166,9 @@ def test_a_signal_is_explained_in_the_command_s_words(browser: TestClient, fille
         ("/signals?rule=nothing", 404, "No rule is called nothing."),
         ("/signals?from=yesterday", 422, "from: Input should be a valid date"),
         ("/signals?before=here", 422, "here is no place in the list."),
+        ("/signals?segment=%00", 400, "The request has a character NUL in its text"),
+        ("/signals?before=2024-01-02,%00", 400, "The request has a character NUL in its text"),
+        ("/signals/%00", 400, "No signal has the id"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(browser: TestClient, path: str, status: int, said: str) -> None:
@@ -175,6 +178,11 @@ def test_what_is_wrong_is_said_with_what_to_do(browser: TestClient, path: str, s
     assert said in page.said
     assert "What to do next:" in page.said
     assert "Traceback" not in answer.text
+
+
+def test_days_as_early_as_can_be_written_are_shown_empty(browser: TestClient) -> None:
+    for path in ("/quality?to=0001-01-01", "/quality?from=0001-01-01&to=0001-01-01", "/signals?to=0001-01-01"):
+        assert browser.get(path).status_code == 200, path
 
 
 def test_what_is_wrong_with_the_data_is_shown_with_what_it_means_and_what_helps(database: Database) -> None:
