@@ -11,15 +11,14 @@ from functools import partial
 import polars as pl
 
 from breadthflow_pipelines.model.gates import EVERY
-from breadthflow_pipelines.model.vocabulary import ALL, FIXED, LAPSED, SESSION_RULES, SHOWN_RULE, WHOLE
+from breadthflow_pipelines.model.vocabulary import ALL, FIXED, LAPSED, SHOWN_RULE, WHOLE
 from breadthflow_pipelines.warehouse import standing
 from breadthflow_pipelines.warehouse.breadth_listing import breadth_columns
 from breadthflow_pipelines.warehouse.bulk import Statement, fetch_together
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines.warehouse.frame_listing import JUDGED
 from breadthflow_pipelines.warehouse.rejections import members_symbols
-from breadthflow_pipelines.warehouse.signal_listing import signals_query
-from breadthflow_pipelines.warehouse.sql import quoted
+from breadthflow_pipelines.warehouse.signal_listing import evidence_shown, signals_query
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
 SECTOR_SHARE = "pct_above_50"  # an indicator; a store that no run has brought up to this program may lack it
@@ -109,9 +108,8 @@ def page_contents(database: Database, universe: str) -> PageContents:
         RequestError: nothing of the universe is stored; says which there are, or what helps.
     """
     standing.check_universe(database, universe)
-    last = "session = (SELECT max(session) FROM market_signals WHERE universe = $1 AND segment = $2)"
     share = SECTOR_SHARE if SECTOR_SHARE in breadth_columns(database) else f"NULL::double precision AS {SECTOR_SHARE}"
-    evidence = f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR {last} THEN evidence::text END"
+    evidence = evidence_shown("universe = $1 AND segment = $2")
     breadth, signals, known, *rest = fetch_together(
         database,
         [

@@ -13,13 +13,11 @@ from breadthflow_pipelines.model.vocabulary import (
     BREADTH_SCORE,
     CONVICTION,
     MARKET_SIGNAL,
-    SESSION_RULES,
     SIGNAL_RECORD,
     WHOLE,
 )
 from breadthflow_pipelines.warehouse.database import Database, Row, asking, rows_of
-from breadthflow_pipelines.warehouse.signal_listing import signals_query
-from breadthflow_pipelines.warehouse.sql import quoted
+from breadthflow_pipelines.warehouse.signal_listing import evidence_shown, signals_query
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Screen:
     """The last sessions of a universe as a whole, of one moment.
 
     breadth: the columns of the view ``breadth``. signals: MARKET_SIGNAL and SIGNAL_RECORD; evidence is JSON text, null
-    of scores before the last session. sectors: segment, session, pct_above_50. records, returns, backtests: as the page
+    of scores before the last one. sectors: segment, session, pct_above_50. records, returns, backtests: as the page
     of a whole history has them. Those of sessions by session. known_at: since when the store says so of these sessions.
     convention: the version of the definitions, of the newest of them.
     """
@@ -62,12 +60,12 @@ def screen(database: Database, universe: str, sessions: int | None) -> Screen | 
 
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reach = asked(_REACH, before=None if sessions is None else sessions - 1)[0]
-        first, last = reach["first"], reach["last"]
+        first = reach["first"]
         if first is None:
             return None
         return Screen(
             asked(_BREADTH, first=first),
-            asked(_SIGNALS, first=first, last=last),
+            asked(_SIGNALS, first=first),
             asked(_SECTORS, first=first) if reach["sectors"] else [],
             asked(_RECORDS, era=WHOLE),
             asked(_RETURNS, first=first),
@@ -125,9 +123,9 @@ SELECT n.universe, last.session, last.state, c.members, c.priced, c.coverage,
                          AND segment = %(all)s ORDER BY session DESC LIMIT 1) AS last
   LEFT JOIN all_counts c ON c.universe = n.universe AND c.segment = %(all)s AND c.session = last.session
   LEFT JOIN LATERAL (SELECT value, action FROM market_signals s WHERE s.universe = n.universe AND segment = %(all)s
-                        AND rule = %(score)s ORDER BY session DESC LIMIT 1) AS score ON true
+                        AND rule = %(score)s AND s.session = last.session) AS score ON true
   LEFT JOIN LATERAL (SELECT value, action FROM market_signals s WHERE s.universe = n.universe AND segment = %(all)s
-                        AND rule = %(conviction)s ORDER BY session DESC LIMIT 1) AS conviction ON true
+                        AND rule = %(conviction)s AND s.session = last.session) AS conviction ON true
  ORDER BY n.universe
 """
 _SEGMENTS = """
@@ -151,15 +149,12 @@ SELECT coalesce((SELECT session FROM breadth_indicators WHERE universe = %(unive
                     AND %(before)s IS NOT NULL ORDER BY session DESC OFFSET %(before)s LIMIT 1),
                 (SELECT min(session) FROM breadth_indicators WHERE universe = %(universe)s AND segment = %(all)s))
        AS first,
-       (SELECT max(session) FROM market_signals WHERE universe = %(universe)s AND segment = %(all)s) AS last,
        EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'breadth_indicators'::regclass AND attname = 'pct_above_50')
        AS sectors
 """
 _OF = "universe = %(universe)s AND segment = %(all)s AND session >= %(first)s"
 _BREADTH = f"SELECT * FROM breadth WHERE {_OF} ORDER BY session"
-_SIGNALS = signals_query(
-    _OF, f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR session = %(last)s THEN evidence::text END"
-)
+_SIGNALS = signals_query(_OF, evidence_shown(_OF))
 _SECTORS = (
     "SELECT segment, session, pct_above_50 FROM breadth_indicators "
     "WHERE universe = %(universe)s AND segment <> %(all)s AND session >= %(first)s ORDER BY segment, session"

@@ -22,7 +22,7 @@ from breadthflow_pipelines.model.vocabulary import (
 from breadthflow_pipelines.warehouse import history, standing
 from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
 from breadthflow_pipelines.warehouse.overview import empty_tables
-from breadthflow_pipelines.warehouse.sql import conditions
+from breadthflow_pipelines.warehouse.sql import conditions, quoted
 from breadthflow_pipelines.warehouse.universe_listing import marked
 
 # Signals, each with what the record of its rule was then.
@@ -36,6 +36,16 @@ def signals_query(where: str, evidence: str = "evidence::text") -> str:
     """
     named = (f"{evidence} AS evidence" if name == "evidence" else name for name in (*MARKET_SIGNAL, *SIGNAL_RECORD))
     return f"SELECT {', '.join(named)} FROM signals_with_record WHERE {where} ORDER BY segment, session, rule"
+
+
+def evidence_shown(where: str) -> str:
+    """Evidence for signals_query as a page needs it: of each event, and of each measure's last session with breadth.
+
+    where: the condition on market_signals, and on breadth_indicators, among which the last session is meant.
+    """
+    counted = f"SELECT max(session) FROM breadth_indicators WHERE {where}"
+    last = f"SELECT rule, max(session) FROM market_signals WHERE {where} AND session <= ({counted}) GROUP BY rule"
+    return f"CASE WHEN rule NOT IN ({quoted(SESSION_RULES)}) OR (rule, session) IN ({last}) THEN evidence::text END"
 
 
 def signals(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from breadthflow_pipelines.errors import BusyError
-from breadthflow_pipelines.warehouse import breadth_listing, screen_listing, signal_listing
+from breadthflow_pipelines.warehouse import breadth_listing, contents_listing, screen_listing, signal_listing
 from breadthflow_pipelines.warehouse.addresses import with_session
 from breadthflow_pipelines.warehouse.database import Database, rows_of
 from breadthflow_pipelines_tests.api.page.conftest import fill
@@ -31,6 +31,28 @@ def test_every_universe_stands_where_its_last_session_is(stored: Database) -> No
             known = scores[row["universe"], rule]
             assert (row[name], row[f"{name}_action"]) == (known["value"], known["action"])
     assert screen_listing.standings(stored) == found
+
+
+def test_a_measure_that_lags_is_not_told_of_the_last_session_and_keeps_its_evidence(stored: Database) -> None:
+    last = dt.date(2022, 1, 3) + dt.timedelta(days=SESSIONS - 1)
+    with stored.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM market_signals WHERE rule = 'breadth_score' AND session = %s", (last,))
+    for row in screen_listing.standings(stored):
+        assert (row["session"], row["score"], row["score_action"]) == (last, None, None)
+        assert row["conviction"] is not None
+    found = screen_listing.screen(stored, "one", 10)
+    assert found is not None
+    whole = contents_listing.page_contents(stored, "one").signals.iter_rows(named=True)
+    for signals in (found.signals, list(whole)):
+        told = {row["rule"]: row["session"] for row in signals if row["evidence"] is not None}
+        assert told["breadth_score"] == last - dt.timedelta(days=1)
+        assert told["conviction"] == last
+    with stored.connect() as connection, connection.cursor() as cursor:  # counted again, and signals follow later
+        cursor.execute("DELETE FROM breadth_indicators WHERE session = %s", (last,))
+    found = screen_listing.screen(stored, "one", 10)
+    assert found is not None
+    told = {row["rule"]: row["session"] for row in found.signals if row["evidence"] is not None}
+    assert {told["breadth_score"], told["conviction"]} == {last - dt.timedelta(days=1)}
 
 
 def test_an_empty_store_has_no_universe_and_no_screen(database: Database) -> None:

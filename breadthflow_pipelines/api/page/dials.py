@@ -67,10 +67,17 @@ def _unknown() -> Element:
     return element("p", element("b", "unknown"), class_="big")
 
 
+def _none_now(facts: Facts, rule: str, title: str, of: str, never: str) -> Element:
+    """That a measure says nothing of the last session, and what it said last. never: why it never spoke."""
+    last = facts.measures.get(rule)
+    about = f"None of this session; on {last['session']} it was {figure(last['value'])} {of}." if last else never
+    return _dial(title, _unknown(), element("p", about, class_="about"))
+
+
 def _score(facts: Facts) -> Element:
-    signal = facts.measures.get(BREADTH_SCORE)
+    signal = facts.measured(BREADTH_SCORE)
     if signal is None:
-        return _dial("Breadth score", _unknown(), element("p", "History is too short.", class_="about"))
+        return _none_now(facts, BREADTH_SCORE, "Breadth score", "of 100", "History is too short.")
     scores = facts.with_measures()[BREADTH_SCORE].tail(HALF_YEAR).to_list()
     return _dial(
         "Breadth score",
@@ -99,9 +106,9 @@ def _scale(value: float) -> Element:
 
 
 def _conviction(facts: Facts) -> Element:
-    signal = facts.measures.get(CONVICTION)
+    signal = facts.measured(CONVICTION)
     if signal is None:
-        return _dial("Conviction", _unknown(), element("p", "Too few dimensions are known.", class_="about"))
+        return _none_now(facts, CONVICTION, "Conviction", f"of {FULL}", "Too few dimensions are known.")
     evidence = evidence_of(CONVICTION, signal["evidence"])
     assert isinstance(evidence, ConvictionEvidence)  # noqa: S101 - it is that of conviction
     return _dial(

@@ -11,19 +11,30 @@ def armed_sessions(facts: Facts, thrust: Thrust) -> list[bool]:
 
     thrust: one that a single arming session arms, with a deadline in sessions or none.
     """
-    fired = {event["session"] for event in facts.events if event["rule"] == thrust.name}
-    arms = pl.all_horizontal(condition.met() for condition in thrust.arms).fill_null(value=False)
-    last, sessions = None, []
-    for i, (session, arming) in enumerate(facts.breadth.select("session", arms.alias("arms")).iter_rows()):
-        if arming:
-            last = i
-        sessions.append(last is not None and (thrust.deadline is None or i - last <= thrust.deadline))
-        if session in fired:
-            last = None
+    before = [None, *_last_armed(facts, thrust)[:-1]]
+    arming = facts.breadth.select(_arms(thrust)).to_series()
+    sessions = []
+    for i, (arms, last) in enumerate(zip(arming, before, strict=True)):
+        since = i if arms else last
+        sessions.append(since is not None and (thrust.deadline is None or i - since <= thrust.deadline))
     return sessions
 
 
 def is_armed(facts: Facts, thrust: Thrust) -> bool:
-    """Whether the thrust can fire on the next session."""
-    fired = any(event["rule"] == thrust.name and event["session"] == facts.now["session"] for event in facts.events)
-    return armed_sessions(facts, thrust)[-1] and not fired
+    """Whether the thrust can fire on the next session. thrust: as armed_sessions takes it."""
+    last = _last_armed(facts, thrust)[-1]
+    return last is not None and (thrust.deadline is None or facts.breadth.height - last <= thrust.deadline)
+
+
+def _last_armed(facts: Facts, thrust: Thrust) -> list[int | None]:
+    """After each session, the number of the one that armed the thrust last, or None if it fired since."""
+    fired = {event["session"] for event in facts.events if event["rule"] == thrust.name}
+    last, found = None, list[int | None]()
+    for i, (session, arms) in enumerate(facts.breadth.select("session", _arms(thrust)).iter_rows()):
+        last = None if session in fired else i if arms else last
+        found.append(last)
+    return found
+
+
+def _arms(thrust: Thrust) -> pl.Expr:
+    return pl.all_horizontal(condition.met() for condition in thrust.arms).fill_null(value=False).alias("arms")

@@ -20,13 +20,13 @@ class Facts:
     """A universe as a whole, as the store says it.
 
     breadth: counts and indicators, at least one row, by session. signals: MARKET_SIGNAL and SIGNAL_RECORD, by session;
-    evidence is JSON text, and of score and conviction only the last session's is needed. sectors: segment, session,
-    pct_above_50. faults: kind, what, rows, first, last. records: of each rule, side and horizon over the whole history,
-    as the store names its columns. level: session, level: what the members returned in equal parts, 1 before their
-    first return. backtests, years: as the store names their columns. growth: of SHOWN_RULE, session, return, wealth,
-    held; both empty where nothing can be held. known_at: since when the store says exactly this. convention: the
-    version of the definitions, version: that of the program. due: the last session that had closed when the page was
-    made; None: not asked.
+    evidence is JSON text, and of score and conviction only that of each one's last session is needed. sectors: segment,
+    session, pct_above_50. faults: kind, what, rows, first, last. records: of each rule, side and horizon over the whole
+    history, as the store names its columns. level: session, level: what the members returned in equal parts, 1 before
+    their first return. backtests, years: as the store names their columns. growth: of SHOWN_RULE, session, return,
+    wealth, held; both empty where nothing can be held. known_at: since when the store says exactly this. convention:
+    the version of the definitions, version: that of the program. due: the last session that had closed when the page
+    was made; None: not asked.
     """
 
     universe: str
@@ -65,6 +65,11 @@ class Facts:
         """By rule, the last score and the last conviction; a rule that never had one is not in it."""
         last = self._signals.filter(pl.col("rule").is_in(SESSION_RULES)).group_by("rule", maintain_order=True).last()
         return {row["rule"]: row for row in _read(last.select(self.signals.columns))}
+
+    def measured(self, rule: str) -> Row | None:
+        """The score or the conviction of the last session; None if that has none, whatever came before it."""
+        last = self.measures.get(rule)
+        return last if last is not None and last["session"] == self.now["session"] else None
 
     @cached_property
     def _signals(self) -> pl.DataFrame:

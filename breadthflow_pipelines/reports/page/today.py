@@ -61,15 +61,21 @@ def overdue(facts: Facts) -> str:
 
 def sentence(facts: Facts) -> str:
     """Today's state in one sentence."""
-    now, score, conviction = facts.now, facts.measures.get(BREADTH_SCORE), facts.measures.get(CONVICTION)
+    now, score = facts.now, facts.measured(BREADTH_SCORE)
     head = f"Breadth of {facts.universe} is {_STRENGTH[score['action']]}" if score else f"{facts.universe} has no score"
-    parts = [f"score {figure(score['value'])} of 100, {score['action']}"] if score else []
-    if conviction:
-        parts.append(f"conviction {figure(conviction['value'])} of 4, {conviction['action']}")
+    parts = [*_told(facts, BREADTH_SCORE, "score", "of 100"), *_told(facts, CONVICTION, "conviction", "of 4")]
     if None not in (now["advances"], now["declines"]):
         parts.append(f"{now['advances']:,} rose and {now['declines']:,} fell")
     day: dt.date = now["session"]
     return f"{head} at the close of {day:%A} {day.day} {day:%B %Y}: {'; '.join([*parts, now['state']])}."
+
+
+def _told(facts: Facts, rule: str, name: str, scale: str) -> Iterator[str]:
+    """What a measure says of the last session, or what it said last, with the day; nothing where it never spoke."""
+    if now := facts.measured(rule):
+        yield f"{name} {figure(now['value'])} {scale}, {now['action']}"
+    elif last := facts.measures.get(rule):
+        yield f"the last {name}, of {last['session']}, was {figure(last['value'])} {scale}"
 
 
 def _measure(facts: Facts, rule: str, scale: str) -> list[Child]:

@@ -40,3 +40,12 @@ def test_what_has_no_deadline_stays_armed_and_is_no_longer_on_the_day_after_its_
     fired = replace(armed, signals=pl.concat([armed.signals, pl.DataFrame([event])], how="diagonal_relaxed"))
     assert armed_sessions(fired, RECOVERY)[-1]
     assert not is_armed(fired, RECOVERY)
+
+
+def test_on_the_day_of_its_deadline_it_may_still_have_fired_and_cannot_any_more() -> None:
+    of = facts(sessions=40)
+    for silent, left in ((9, True), (10, False)):  # after the low; the deadline is ten sessions
+        averages = pl.Series([0.5] * (39 - silent) + [0.39] + [0.5] * silent)
+        low = replace(of, breadth=of.breadth.with_columns(zweig_ema=averages), signals=of.signals.clear())
+        assert armed_sessions(low, ZWEIG)[-1]
+        assert is_armed(low, ZWEIG) is left

@@ -93,6 +93,19 @@ def test_a_short_history_is_unknown_and_not_zero() -> None:
     assert [line.partition(",")[0] for line in changes(zweig_alone)] == ["Zweig's average"]
 
 
+def test_a_measure_of_an_earlier_session_is_not_told_as_that_of_the_last() -> None:
+    of = facts()
+    last = of.now["session"]
+    late = replace(of, signals=of.signals.filter((pl.col("rule") != "breadth_score") | (pl.col("session") != last)))
+    score, conviction = (of.signals.filter(rule=rule) for rule in ("breadth_score", "conviction"))
+    before = score.row(-2, named=True)
+    said = sentence(late)
+    assert said.startswith("small has no score at the close of Sunday 3 December 2023: ")
+    assert f"the last score, of {before['session']}, was {before['value']:.1f} of 100; " in said
+    assert f"conviction {conviction['value'][-1]:.0f} of 4, {conviction['action'][-1]}; " in said
+    assert f", of {before['session']}; confidence" in rows(late)["Breadth score"]
+
+
 def test_published_counts_have_issues_and_no_members() -> None:
     nobody = pl.lit(None, pl.Int64)
     of = facts(members=nobody, priced=nobody, coverage=pl.lit(None, pl.Float64), unchanged=pl.lit(40))
