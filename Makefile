@@ -50,7 +50,7 @@ soak: python $(BOOTSTRAP) ## a daily run after each of SESSIONS sessions, and wh
 	SOAK_SESSIONS=$(SESSIONS) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_soak.py
 
 lint: python $(BOOTSTRAP) ## style, types, who may know whom, and the container and workflow files
-	@$(SYNC) --group dev
+	@$(SYNC) --group dev --group bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -21,7 +21,7 @@ from common import console, print_targets, progress
 HERE = Path(__file__).parent
 MARKET = {"default": ("--symbols", "1400", "--bars", "2000000"), "full": ("--symbols", "7000", "--bars", "10000000")}
 # By name: the script, and what it is given, by size where the sizes differ.
-BENCHMARKS: dict[str, tuple[str, dict[str, Sequence[str]]]] = {
+BENCHMARKS: dict[str, tuple[str, Mapping[str, Sequence[str]]]] = {
     "counts": ("counts.py", {}),
     "technical": ("technical.py", {}),
     "catalogue": ("catalogue.py", {}),

@@ -1,7 +1,8 @@
-"""Fifty users of the API while a daily run writes: how long they wait, what fails, and what it costs the run.
+"""Fifty users of the API while a daily run writes, and while a backfill does: how long they wait, and what fails.
 
 python benchmarks/api.py [--symbols 660] [--bars 1660000] [--seconds 120]. The daily run is the same each time, `run
---again`: alone before and after, and as often as fits while the users (api_users.py) ask.
+--again`: alone before and after, and as often as fits while the users (api_users.py) ask. The backfill writes members'
+rows of a year again, as often as fits.
 """
 
 import argparse
@@ -21,20 +22,13 @@ from commands import PROGRAM, MadeStore, made_store
 from common import attempt, show, target, temporary_place
 from made_files import write_market
 
+from breadthflow_pipelines.api.tokens import create
+from breadthflow_pipelines.model.vocabulary import Role
 from breadthflow_pipelines.sources.demo_companies import UNIVERSE
+from breadthflow_pipelines.warehouse import bulk
 
 USERS = 50
 ALONE = 2  # runs before the users come, and as many after
-# In a process elsewhere: limits.py of this directory hides the package of that name, which the API imports.
-MAKE_TOKENS = """
-import sys
-from breadthflow_pipelines.api.access import Role
-from breadthflow_pipelines.api.tokens import create
-from breadthflow_pipelines.settings import get_settings
-from breadthflow_pipelines.warehouse.database import open_database
-for number in range(int(sys.argv[1])):
-    print(create(open_database(get_settings()), f"user {number}", Role.VIEWER, None, "benchmark"))
-"""
 LOCUST = Path(__file__).with_name("api_users.py")
 
 
@@ -61,17 +55,18 @@ def served(store: MadeStore) -> Iterator[str]:
 
 def crowd(store: MadeStore, address: str, place: Path, seconds: int, meanwhile: Callable[[], object]) -> dict[str, str]:
     """All users for so many seconds, while something is done again and again; locust's row of all requests together."""
-    made = [sys.executable, "-c", MAKE_TOKENS, str(USERS)]
-    tokens = subprocess.run(made, env=store.environment, cwd=place, capture_output=True, text=True, check=True).stdout
-    (place / "tokens").write_text(tokens)
+    if not (place / "tokens").exists():
+        made = (create(store.database, f"user {number}", Role.VIEWER, None, "benchmark") for number in range(USERS))
+        (place / "tokens").write_text("\n".join(made))
     environment = {
         **os.environ,
         "BENCHMARK_TOKENS": str(place / "tokens"),
         "BENCHMARK_UNIVERSE": UNIVERSE,
         "BENCHMARK_SINCE": str(store.market.sessions[-21]),
     }
-    command = [sys.executable, "-m", "locust", "--headless", "--only-summary", "-f", LOCUST, "--host", address]
-    command += ["-u", str(USERS), "-r", "25", "-t", f"{seconds}s", "--csv", place / "load", "--exit-code-on-error", "0"]
+    command = [sys.executable, "-m", "locust", "--headless", "--only-summary", "-f", str(LOCUST), "--host", address]
+    command += ["-u", str(USERS), "-r", "25", "-t", f"{seconds}s", "--csv", str(place / "load")]
+    command += ["--exit-code-on-error", "0"]
     users = subprocess.Popen(command, env=environment, stdout=sys.stderr)
     try:
         while users.poll() is None:
@@ -83,6 +78,15 @@ def crowd(store: MadeStore, address: str, place: Path, seconds: int, meanwhile: 
         raise RuntimeError(f"locust ended with {users.returncode}")
     with (place / "load_stats.csv").open() as file:
         return next(row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
+
+
+def written_again(store: MadeStore) -> None:
+    """A backfill of the last year, whose members' rows are not there."""
+    last = store.market.sessions[-2]
+    first = last.replace(day=1, year=last.year - 1)
+    for table in ("symbol_signals", "price_indicators"):
+        bulk.execute(store.database, [(f"DELETE FROM {table} WHERE session >= $1", (first,))])
+    store.backfill(first, last)
 
 
 def measure(store: MadeStore, place: Path, seconds: int) -> None:
@@ -99,15 +103,17 @@ def measure(store: MadeStore, place: Path, seconds: int) -> None:
         beside: list[float] = []
         load = crowd(store, address, place, seconds, lambda: beside.append(daily()))
         alone += [daily() for _ in range(ALONE)]
+        heavier = crowd(store, address, place, seconds, lambda: written_again(store))
     if len(beside) > 1:
         beside.pop()  # the users may have left in the middle of it
     show("A daily run", {"alone": statistics.median(alone), f"beside {USERS} users": statistics.median(beside)})
-    note = f"{int(load['Request Count']):,} requests, {float(load['Requests/s']):.0f} a second"
-    what = f"{USERS} users of the API while a daily run writes"
-    target(f"{what}, p95", size, float(load["95%"]), "<= 200", "ms", note)
-    target(f"{what}, errors", size, int(load["Failure Count"]), "<= 0")
+    for writes, told in (("a daily run", load), ("a backfill", heavier)):
+        what = f"{USERS} users of the API while {writes} writes"
+        note = f"{int(told['Request Count']):,} requests, {float(told['Requests/s']):.0f} a second"
+        target(f"{what}, p95", size, float(told["95%"]), "<= 200", "ms", note)
+        target(f"{what}, errors", size, int(told["Failure Count"]), "<= 0")
     ratio = statistics.median(beside) / statistics.median(alone)
-    target(f"the daily run beside them, by itself alone ({len(beside)} runs)", size, ratio, "<= 1.3")
+    target(f"the daily run beside users, by itself alone ({len(beside)} runs)", size, ratio, "<= 1.3")
 
 
 def main() -> None:

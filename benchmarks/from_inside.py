@@ -64,7 +64,7 @@ def in_steps(results: Iterator[Any]) -> Iterator[Any]:
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     runs._execute = timed("run", runs._execute, inside=False)
-    DagsterInstance.handle_new_event = timed("stored", DagsterInstance.handle_new_event, inside=True)
+    DagsterInstance.handle_new_event = timed("stored", DagsterInstance.handle_new_event, inside=True)  # type: ignore[method-assign]
     compute_generator.invoke_compute_fn = timed("ours", in_function(compute_generator.invoke_compute_fn), inside=False)
     try:
         main(sys.argv[2:])

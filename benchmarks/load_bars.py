@@ -1,5 +1,7 @@
 """One year of bars into the store: a merge, a bare COPY through ADBC, and psycopg2's execute_values."""
 
+from collections.abc import Callable
+
 import polars as pl
 from common import in_turn, show, temporary_store
 from made_files import demo_bars
@@ -43,16 +45,16 @@ if __name__ == "__main__":
     with temporary_store() as (_, store):
         record_securities(store, listing, synthetic=True)
 
-        def emptied(load: object) -> object:
+        def into_none(load: Callable[[], object]) -> None:
             with store.connect() as connection, connection.cursor() as cursor:
                 cursor.execute("TRUNCATE bars")
-            return load
+            load()
 
         medians = in_turn(
             {
-                "COPY and a merge": lambda: (emptied(None), load_bars(store, bars, "demo", "benchmark")),
-                "bare COPY through ADBC": lambda: (emptied(None), by_adbc(store, bars)),
-                "execute_values": lambda: (emptied(None), by_values(store, bars)),
+                "COPY and a merge": lambda: into_none(lambda: load_bars(store, bars, "demo", "benchmark")),
+                "bare COPY through ADBC": lambda: into_none(lambda: by_adbc(store, bars)),
+                "execute_values": lambda: into_none(lambda: by_values(store, bars)),
             }
         )
         held = fetch(store, "SELECT count(*) AS bars FROM bars")["bars"].item()

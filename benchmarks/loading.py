@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bare_copies import copied
 from commands import MadeStore, made_store
 from common import attempt, show, target, temporary_place
-from limits import copied
 from made_files import write_market
 
 PARTS = 5  # of the load; the last one is compared with the first one
@@ -42,14 +42,15 @@ def ingested(store: MadeStore) -> tuple[float, list[tuple[float, int]]]:
 
     bar_store.load_bars = noted(bar_store.load_bars)
     began = time.perf_counter()
-    ingest(market, Span(sessions[0], sessions[-1], sessions[-1]), "benchmark")
+    ingest(market, Span(sessions[0], sessions[-1], sessions[-1]), "benchmark", held=None)
     return time.perf_counter() - began, stored
 
 
 def by_million(stored: list[tuple[float, int]]) -> list[float]:
     """Seconds for a million bars in each part of the load; parts are of about as many bars."""
     whole = sum(bars for _, bars in stored)
-    found, done, began, since = [], 0, 0.0, 0
+    found: list[float] = []
+    done, began, since = 0, 0.0, 0
     for moment, bars in stored:
         done += bars
         if done >= whole * (len(found) + 1) / PARTS:

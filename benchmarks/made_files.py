@@ -89,7 +89,8 @@ def last_session_for(seeds: int, bars: int) -> dt.date:
     last = CALENDAR.last_closed()
     daily = sound_bars(DemoMarket(CALENDAR, seed=0), last).group_by("session").len().sort("session")
     reached = daily.filter(pl.col("len").cum_sum() * seeds <= bars)
-    return reached["session"][-1]
+    session: dt.date = reached["session"][-1]
+    return session
 
 
 def write_market(directory: Path, symbols: int, bars: int) -> MadeMarket:

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import talib
 from common import CALENDAR, attempt, in_turn, show, target
+from talib import MA_Type  # type: ignore[attr-defined]
 
 from breadthflow_pipelines.indicators.technical import indicators_and_states, technical_indicators
 
@@ -43,8 +44,8 @@ def by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
         high, low, close = (own[name].to_numpy() for name in ("high", "low", "close"))
         volume = own["volume"].to_numpy(dtype=np.float64)
         macd, signal, histogram = talib.MACD(close, 12, 26, 9)
-        upper, _, lower = talib.BBANDS(close, 20, 2, 2, 0)
-        slow_k, slow_d = talib.STOCH(high, low, close, 14, 3, 0, 3, 0)
+        upper, _, lower = talib.BBANDS(close, 20, 2, 2, MA_Type.SMA)
+        slow_k, slow_d = talib.STOCH(high, low, close, 14, 3, MA_Type.SMA, 3, MA_Type.SMA)
         columns = {
             **{f"sma_{n}": talib.SMA(close, n) for n in (20, 50, 200)},
             **{f"ema_{n}": talib.EMA(close, n) for n in (20, 50, 200)},
