@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_the_ui_runs_the_daily_job_and_a_killed_code_server_comes_back(
     up = serve(month).wait_until_ready()
     nodes = up.ask("{ assetNodes { assetKey { path } } }")["assetNodes"]
     assert sorted(node["assetKey"]["path"][0] for node in nodes) == sorted(DATASETS)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        up.ask("{ version }", headers={"Origin": "https://elsewhere.example"})
     run = up.launch(month, month)
     up.wait(lambda: up.runs()[run] in ("SUCCESS", "FAILURE", "CANCELED"))
     assert up.runs()[run] == "SUCCESS"

@@ -338,7 +338,7 @@ def test_whoever_asks_for_the_demo_beside_a_real_market_gets_it(
     get_settings.cache_clear()
     assert forgotten.run(DECEMBER[0], LAST).trouble is None
     assert forgotten.rows("SELECT count(*) FROM securities WHERE NOT synthetic") == before
-    assert forgotten.rows("SELECT count(*) > 100 FROM securities WHERE synthetic") == [(True,)]
+    assert forgotten.rows("SELECT count(*) > 50 FROM securities WHERE synthetic") == [(True,)]
 
 
 def test_published_counts_become_a_universe(store: Store) -> None:

@@ -168,7 +168,7 @@ def test_a_signal_is_explained_in_the_command_s_words(browser: TestClient, fille
         ("/signals?before=here", 422, "here is no place in the list."),
         ("/signals?segment=%00", 400, "The request has a character NUL in its text"),
         ("/signals?before=2024-01-02,%00", 400, "The request has a character NUL in its text"),
-        ("/signals/%00", 400, "No signal has the id"),
+        ("/signals/%00", 400, "The request has a character NUL in its text"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(browser: TestClient, path: str, status: int, said: str) -> None:
