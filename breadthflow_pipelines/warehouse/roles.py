@@ -68,8 +68,9 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
         )
         _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version", AUDIT], PIPELINE)
         cursor.execute(f"GRANT INSERT ({', '.join(_ADDED)}) ON {AUDIT} TO {PIPELINE}")
-        if partitions := _partitions(cursor):  # it names them when it writes; all else it does through their tables
-            _execute(cursor, "GRANT INSERT ON {} TO {}", partitions, PIPELINE)
+        # It names them when it writes, and pg_dump when it copies; all else it does through their tables.
+        if partitions := _partitions(cursor):
+            _execute(cursor, "GRANT SELECT, INSERT ON {} TO {}", partitions, PIPELINE)
         cursor.execute(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {_schema(cursor)} TO {PIPELINE}")  # for backups
         for routine in _ROUTINES:
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")

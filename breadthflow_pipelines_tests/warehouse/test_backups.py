@@ -15,7 +15,7 @@ from breadthflow_pipelines.errors import BreadthFlowError, DiskFullError, Reques
 from breadthflow_pipelines.warehouse import backups, postgres_programs, restoring
 from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.backups import DAGSTER, MARKET, Backup, back_up, backups_in, read
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.fingerprints import fingerprints
 from breadthflow_pipelines.warehouse.restoring import rehearse, restore
@@ -298,7 +298,17 @@ def test_a_pipeline_s_login_makes_backups_and_rehearses_them_where_it_may_make_d
     administer(server, f"DO $$ BEGIN {make}; EXCEPTION WHEN duplicate_object THEN END $$")
     execute(urls[DAGSTER], f"GRANT SELECT ON runs TO {PIPELINE}")
     logins = {name: as_login(url, login) for name, url in urls.items()}
+    # One partition from before the rights on it are granted, and one that the login itself asks for.
+    execute(urls[MARKET], "CREATE TABLE bars_2023 PARTITION OF bars FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')")
+    upgrade(Database(urls[MARKET], None))
+    execute(logins[MARKET], "CALL add_yearly_partition('bars', 2024)")
+    execute(
+        logins[MARKET],
+        "INSERT INTO bars (security_id, session, open, high, low, close, volume, source, run_id) "
+        "SELECT 1, day, 1, 1, 1, 1, 1, 's', 'r' FROM unnest(ARRAY['2023-01-03', '2024-01-02']::date[]) AS day",
+    )
     backup = back_up(logins, tmp_path, None, None)
+    assert backup.dumps[MARKET].tables["bars"].rows == 2
     with pytest.raises(RequestError, match="CREATEDB"):
         rehearse(backup, logins, None)
     administer(server, f"ALTER ROLE {login} CREATEDB")

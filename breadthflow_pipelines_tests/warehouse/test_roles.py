@@ -87,7 +87,8 @@ BAR = "security_id, session, open, high, low, close, volume, source, run_id) VAL
 ATTEMPTS = {  # what is tried, and who succeeds
     "SELECT count(*) FROM bars": {"owner", "pipeline", "reader"},
     "SELECT count(*) FROM breadth": {"owner", "pipeline", "reader"},
-    "SELECT count(*) FROM bars_2024": {"owner"},  # through the table it belongs to, and not past it
+    # As pg_dump does; readers through the table it belongs to, and not past it.
+    "SELECT count(*) FROM bars_2024": {"owner", "pipeline"},
     f"INSERT INTO bars ({BAR}, 's', 'r')": {"owner", "pipeline"},
     f"INSERT INTO bars_2024 ({BAR}, 's', 'r')": {"owner", "pipeline"},  # it writes many rows at a time like this
     f"INSERT INTO bars_2024 ({BAR.replace('(1,', '(77,')}, 's', 'r')": set(),  # of nobody
