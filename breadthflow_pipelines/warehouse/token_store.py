@@ -44,7 +44,7 @@ def add(
             "VALUES (%s, %s, %s, %s, %s, %s)",
             (token_id, held_by, role, secret_hash, expires_at, by),
         )
-        record(cursor, GRANTED, f"token {token_id}, {role}, to {held_by}", who=by)
+        record(cursor, GRANTED, f"token {token_id}, {role}", who=by, behalf=held_by)
 
 
 def revoke(database: Database, token_id: str, by: str) -> None:
@@ -62,7 +62,7 @@ def revoke(database: Database, token_id: str, by: str) -> None:
         found = cursor.fetchone()
         if found is None:
             raise RequestError(f"No token {token_id} is in use; breadthflow token list shows them.")
-        record(cursor, REVOKED, f"token {token_id} of {found[0]}", who=by)
+        record(cursor, REVOKED, f"token {token_id}", who=by, behalf=found[0])
 
 
 def valid(database: Database, token_id: str) -> Token | None:

@@ -1,5 +1,6 @@
-"""Who fills partitions may copy them for a backup."""
+"""Who fills partitions may copy them for a backup, and the audit has a token's holder where names are erased."""
 
+import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import text
 
@@ -34,17 +35,33 @@ END
 $$
 """
 
+# Whose a token is its own row says, where a name that was erased is a pseudonym already. Tokens stay for ever.
+_HOLDERS = """
+UPDATE audit SET behalf = nullif(held_by, who), what = regexp_replace(what, '(, to | of ).*$', '')
+  FROM api_tokens
+ WHERE action IN ('granted', 'revoked') AND what ~ '^token [^ ,]+(, [a-z]+, to | of )'
+   AND token_id = substring(what FROM '^token ([^ ,]+)')
+"""
+
 
 def upgrade() -> None:
     """What logins may do with the partitions that there are is granted by warehouse/roles.py."""
+    op.execute("SET LOCAL breadthflow.audit = 'open'")
+    op.execute(_HOLDERS)
+    _say_of_behalf("in whose name or about whom, where that is somebody else")
     who = "Whoever may add rows to the table may name the partition, and copy it for a backup."
     op.execute(_PARTITION.format(schema=_schema(), who=who, rights="SELECT, INSERT"))
 
 
 def downgrade() -> None:
-    """New partitions are their owner's to copy."""
+    """New partitions are their owner's to copy. What the audit says stays: names are put back nowhere."""
+    _say_of_behalf("in whose name, where another one was given")
     who = "Whoever may add rows to the table may name the partition."
     op.execute(_PARTITION.format(schema=_schema(), who=who, rights="INSERT"))
+
+
+def _say_of_behalf(comment: str) -> None:
+    op.alter_column("audit", "behalf", existing_type=sa.Text(), comment=comment)
 
 
 def _schema() -> str:
