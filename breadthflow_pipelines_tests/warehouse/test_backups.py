@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from breadthflow_pipelines.warehouse.fingerprints import fingerprints
 from breadthflow_pipelines.warehouse.restoring import rehearse, restore
 from breadthflow_pipelines.warehouse.roles import PIPELINE
 from breadthflow_pipelines.warehouse.sealing import Key, new_key
-from breadthflow_pipelines_tests.conftest import administer, as_login
+from breadthflow_pipelines_tests.conftest import administer, as_login, start_python, wait_until
 from breadthflow_pipelines_tests.warehouse.conftest import SmallDisk
 
 Rows = dict[str, list[Any]]
@@ -288,6 +289,69 @@ def test_a_rehearsal_leaves_no_database_and_finds_what_does_not_come_back(
     with pytest.raises(BreadthFlowError, match="did not come back as it was saved: publications"):
         rehearse(read(made.path), urls, None)
     assert databases(server) == there
+
+
+LEFT_BY_A_KILLED_ONE = """
+import sys, time
+from pathlib import Path
+from breadthflow_pipelines.warehouse import restoring
+from breadthflow_pipelines.warehouse.backups import read
+restoring.fingerprints = lambda _: (print("filled", flush=True), time.sleep(600))
+restoring.rehearse(read(Path(sys.argv[1])), {"market": sys.argv[2], "dagster": sys.argv[3]}, None)
+"""
+
+
+def test_what_a_killed_drill_left_goes_with_the_next_and_not_while_it_works(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    there = databases(server)
+    made = back_up(urls, tmp_path / "backups", None, None)
+    working = start_python(LEFT_BY_A_KILLED_ONE, made.path, urls[MARKET], urls[DAGSTER])
+    try:
+        assert working.stdout is not None
+        assert working.stdout.readline() == "filled\n"
+        [left] = databases(server) - there
+        assert left.endswith(f"_restoring_{working.pid}")
+        for another in (rehearse, partial(restore, replace=True)):
+            with pytest.raises(RequestError, match=rf"under way \(breadthflow restore, process {working.pid} on "):
+                another(made, urls, None)
+        assert databases(server) == {*there, left}
+    finally:
+        working.kill()
+        working.communicate()
+    assert left in databases(server)
+    wait_until(lambda: _rehearsed(made, urls))  # the server notices within moments that the one before is gone
+    assert databases(server) == there
+
+
+def _rehearsed(made: Backup, urls: dict[str, str]) -> bool:
+    try:
+        rehearse(made, urls, None)
+    except RequestError:
+        return False
+    return True
+
+
+def test_only_databases_of_unfinished_restores_are_dropped(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before others are filled; and one that was empty and gave up its place, unless somebody wrote into it since."""
+    made = back_up(urls, tmp_path / "backups", None, None)
+    name = database_name(urls[MARKET])
+    there = databases(server)
+    gone = [f"{name}_restoring_4711", f"{name}_restoring_4711_empty"]
+    stay = [
+        *(f"{name}_restoring_4712_empty", f"{name}_restoring_mine", f"{name}_restoring_1_before"),
+        *(f"x{name}_restoring_1", f"{name}x_restoring_1", f"{name}_before_20260105T020000Z"),
+    ]
+    for each in (*gone, *stay):
+        administer(server, f'CREATE DATABASE "{each}" STRATEGY FILE_COPY')
+    execute(server.url(stay[0]), "CREATE TABLE runs AS SELECT 1 AS run")
+    seen: list[set[str]] = []
+    monkeypatch.setattr(restoring, "_fill", lambda *_: seen.append(databases(server)))
+    rehearse(made, urls, None)
+    assert (seen[0], databases(server)) == ({*there, *stay}, {*there, *stay})
+    drop(server, {each: server.url(each) for each in stay})
 
 
 def test_a_pipeline_s_login_makes_backups_and_rehearses_them_where_it_may_make_databases(
