@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2 import errors, sql
@@ -27,6 +28,9 @@ from breadthflow_pipelines.warehouse.database import Database, connect, exists, 
 from breadthflow_pipelines.warehouse.fingerprints import difference, fingerprints
 from breadthflow_pipelines.warehouse.presence import Claim
 from breadthflow_pipelines.warehouse.sealing import Key
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
 
 _MOST_JOBS = 4
 _OF_ITS_OWN = {"alembic_version", "secondary_indexes", "store_changes"}  # have rows as soon as there are tables
@@ -65,6 +69,8 @@ def _restore(backup: Backup, urls: Mapping[str, str], key: Key | None, *, replac
     for name in backup.dumps:
         _refuse_used(urls[name])
     scratch = _fill_all(backup, urls, key)
+    for name, url in scratch.items():
+        _keep_out(urls[name], url)
     stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
     kept = {name: f"{database_name(urls[name])}_before_{stamp}" for name in filled}
     _swap(urls, scratch, kept)
@@ -170,8 +176,35 @@ def _fill(backup: Backup, dump: Dump, url: str, key: Key | None) -> None:
         if differs := difference(dump.tables, found):
             raise BreadthFlowError(f"{backup.path / dump.file} did not come back as it was saved: {differs}.")
         with connection.cursor() as cursor:
+            _close_routines(cursor)
             cursor.execute("ANALYZE")
         connection.commit()
+
+
+def _close_routines(cursor: Cursor) -> None:
+    """Keep everybody but the owner from what runs as the owner, until the next upgrade grants it to roles again.
+
+    That they are not everybody's is among the privileges, which are not restored.
+    """
+    cursor.execute(
+        "SELECT format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', oid::regprocedure) FROM pg_proc "
+        "WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    )
+    for (statement,) in cursor.fetchall():
+        cursor.execute(statement)
+
+
+def _keep_out(url: str, fresh: str) -> None:
+    """Close a database to everybody where the one before it is: logins are let in again by name."""
+    with closing(connect(maintenance(url))) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT privilege FROM pg_database, unnest(ARRAY['CONNECT', 'TEMPORARY']) AS privilege "
+            "WHERE datname = %s AND NOT has_database_privilege('public', oid, privilege)",
+            (database_name(url),),
+        )
+        for (privilege,) in cursor.fetchall():
+            revoking = sql.SQL(f"REVOKE {privilege} ON DATABASE {{}} FROM PUBLIC")
+            cursor.execute(revoking.format(sql.Identifier(database_name(fresh))))
 
 
 def _has_rows(url: str) -> bool:
