@@ -1,6 +1,7 @@
 """Backups put back: into databases beside the present ones, compared row by row, and only then given their names.
 
-So nothing is changed by a backup that does not come back whole. What a backup is, backups.py says.
+So nothing is changed by a backup that does not come back whole. What a backup is, backups.py says; what is taken over
+from the store whose place it takes, carrying_over.py.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from breadthflow_pipelines.warehouse import postgres_programs
 from breadthflow_pipelines.warehouse.addresses import database_name, maintenance, sibling
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.backups import MARKET, Backup, Dump, feed, read_through
+from breadthflow_pipelines.warehouse.carrying_over import CarriedOver, carry_over
 from breadthflow_pipelines.warehouse.database import Database, connect, exists, table_names
 from breadthflow_pipelines.warehouse.fingerprints import difference, fingerprints
 from breadthflow_pipelines.warehouse.presence import Claim
@@ -38,11 +40,15 @@ _OF_ITS_OWN = {"alembic_version", "secondary_indexes", "store_changes"}  # have 
 
 @dataclass(frozen=True)
 class Restored:
-    """A database that came back. kept_as: the name under which the rows before it stay, or None if there were none."""
+    """A database that came back.
+
+    kept_as: the name under which the rows before it stay, or None if there were none. carried_over: from those.
+    """
 
     name: str
     rows: int
     kept_as: str | None
+    carried_over: CarriedOver
 
 
 def restore(backup: Backup, urls: Mapping[str, str], key: Key | None, *, replace: bool) -> list[Restored]:
@@ -71,11 +77,15 @@ def _restore(backup: Backup, urls: Mapping[str, str], key: Key | None, *, replac
     scratch = _fill_all(backup, urls, key)
     for name, url in scratch.items():
         _keep_out(urls[name], url)
+    carried = {MARKET: carry_over(urls[MARKET], scratch[MARKET])} if MARKET in filled else {}
     stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
     kept = {name: f"{database_name(urls[name])}_before_{stamp}" for name in filled}
     _swap(urls, scratch, kept)
     _note(Database(urls[MARKET], None), backup)
-    return [Restored(database_name(urls[name]), dump.rows, kept.get(name)) for name, dump in backup.dumps.items()]
+    return [
+        Restored(database_name(urls[name]), dump.rows, kept.get(name), carried.get(name, CarriedOver()))
+        for name, dump in backup.dumps.items()
+    ]
 
 
 def _note(market: Database, backup: Backup) -> None:

@@ -13,10 +13,13 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DiskFullError, RequestError
-from breadthflow_pipelines.warehouse import backups, postgres_programs, restoring
+from breadthflow_pipelines.warehouse import backups, postgres_programs, privacy, restoring, token_store
 from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.audit_listing import audited
+from breadthflow_pipelines.warehouse.audit_store import present_user
 from breadthflow_pipelines.warehouse.backups import DAGSTER, MARKET, Backup, back_up, backups_in, read
-from breadthflow_pipelines.warehouse.database import Database, upgrade
+from breadthflow_pipelines.warehouse.carrying_over import CarriedOver
+from breadthflow_pipelines.warehouse.database import Database, rows_of, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.fingerprints import fingerprints
 from breadthflow_pipelines.warehouse.restoring import rehearse, restore
@@ -235,6 +238,47 @@ def test_a_store_with_rows_is_kept_under_another_name_and_only_where_that_was_sa
     old = {name: server.url(str(kept[database_name(url)])) for name, url in urls.items()}
     assert rows(old) == later
     drop(server, old)
+
+
+def test_tokens_stay_revoked_and_names_erased_where_the_store_that_knew_is_kept(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    store, store_name = Database(urls[MARKET], None), database_name(urls[MARKET])
+    for token_id, holder in (("aaaaaaaaaaaa", "alice"), ("bbbbbbbbbbbb", "bob"), ("cccccccccccc", "carol")):
+        token_store.add(store, token_id, holder, "viewer", "hash", None, "dave")
+    token_store.revoke(store, "cccccccccccc", "dave")
+    early = privacy.erase(store, "carol").pseudonym
+    made = back_up(urls, tmp_path / "backups", None, None)
+    token_store.revoke(store, "bbbbbbbbbbbb", "dave")
+    [revoked] = [row for row in token_store.tokens(store) if row["held_by"] == "bob"]
+    late = [privacy.erase(store, name).pseudonym for name in ("alice", "dave")]
+    market, other = sorted(restore(made, urls, None, replace=True), key=lambda each: each.name != store_name)
+    assert (market.carried_over, other.carried_over) == (CarriedOver(tokens=1, names=2), CarriedOver())
+    tokens = token_store.tokens(store)
+    assert [(row["held_by"], row["valid"]) for row in tokens] == [(late[0], True), ("bob", False), (early, False)]
+    assert (tokens[1]["revoked_at"], tokens[1]["revoked_by"]) == (revoked["revoked_at"], late[1])
+    rows = audited(store, None, None, None)
+    assert {row["who"] for row in rows} == {late[1], present_user()}
+    why = "as before the store was restored"
+    assert [(row["action"], row["behalf"], row["reason"]) for row in rows[-4:]] == [
+        ("revoked", "bob", why),
+        *[("erased", None, why)] * 2,
+        ("restored", None, None),
+    ]
+    everything = "SELECT a::text AS row FROM audit a UNION ALL SELECT t::text FROM api_tokens t"
+    assert not [row for row in rows_of(store, everything) if "alice" in row["row"] or "dave" in row["row"]]
+    drop(server, {each.name: server.url(str(each.kept_as)) for each in (market, other)})
+
+
+def test_a_store_without_tokens_or_audit_gives_and_takes_nothing(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    """As one of an early version has neither."""
+    made = back_up(urls, tmp_path / "backups", None, None)
+    execute(urls[MARKET], "DROP TABLE page_sessions, api_tokens, audit")
+    restored = restore(made, urls, None, replace=True)
+    assert {each.carried_over for each in restored} == {CarriedOver()}
+    drop(server, {each.name: server.url(str(each.kept_as)) for each in restored})
 
 
 def test_a_store_that_was_only_upgraded_is_empty(urls: dict[str, str], tmp_path: Path) -> None:
