@@ -59,6 +59,7 @@ def restore(
     """
     from breadthflow_pipelines.warehouse import restoring
     from breadthflow_pipelines.warehouse.backups import key_of, read, targets
+    from breadthflow_pipelines.warehouse.carrying_over import CarriedOver
 
     settings = current_settings()
     backup = read(path.absolute())
@@ -69,6 +70,13 @@ def restore(
         out.print(f'Database "{restored.name}": {restored.rows:,} rows, equal to those of {backup.made_at}.')
         if restored.kept_as:
             out.print(f'What was there is now in "{restored.kept_as}"; drop it when it is not needed.', soft_wrap=True)
+        if (carried := restored.carried_over) != CarriedOver():
+            out.print(f"As it was there, revoked tokens: {carried.tokens}, erased names: {carried.names}.")
+    out.print(
+        f"Tokens revoked and names erased since {backup.made_at} are back, unless a store that was kept knew of them: "
+        "breadthflow token list shows the ones, breadthflow privacy erase NAME takes out the others.",
+        soft_wrap=True,
+    )
     out.print("Next: breadthflow db upgrade, which grants roles their rights again; then breadthflow run")
 
 

@@ -32,8 +32,8 @@ def record(
 ) -> None:
     """Write down that somebody did something, in the cursor's transaction.
 
-    who: None where it is not known, or no person. behalf: in whose name, where that is somebody else. via: how it was
-    asked for.
+    who: None where it is not known, or no person. behalf: in whose name or about whom, where that is somebody else.
+    what: names nobody, as a name in it would not be erased. via: how it was asked for.
     """
     named = None if who is None else printable(who)[:LONGEST]
     other = None if behalf in (None, who) else behalf

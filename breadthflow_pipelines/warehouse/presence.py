@@ -57,6 +57,7 @@ class Claim:
         self._connection = connect(self._url, application_name=self._holder, options=_WATCHED)
         self._connection.autocommit = True
         with self._connection.cursor() as cursor:
+            cursor.execute("SET idle_session_timeout = 0")  # it has nothing else to do than to be there
             cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (self._what,))
             if cursor.fetchone() == (True,):
                 return None

@@ -1,8 +1,11 @@
 """Names of users, the only personal data in the store: where they stand, and how one is exported or erased."""
 
+from __future__ import annotations
+
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
@@ -10,6 +13,9 @@ from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import ERASED, EXPORTED
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
 
 # By table, the columns that hold a user's name and nothing else.
 NAMED: Mapping[str, Sequence[str]] = {
@@ -25,6 +31,8 @@ FREE_TEXT: Mapping[str, Sequence[str]] = {
     "quarantined_bars": ("reason",),
     "hole_decisions": ("reason",),
 }
+# By table, the columns that tell its rows apart, also from those of other stores, the oldest first.
+_LASTING: Mapping[str, Sequence[str]] = {"audit": ("done_at", "audit_id"), "api_tokens": ("created_at", "token_id")}
 PSEUDONYM = "erased-"
 
 
@@ -65,30 +73,61 @@ def erase(database: Database, user: str) -> Erased:
         RequestError: no row names the user, or the login may not change the audit.
     """
     pseudonym = f"{PSEUDONYM}{secrets.token_hex(4)}"
-    values = {"user": user, "pseudonym": pseudonym}
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SET LOCAL breadthflow.audit = 'open'")
-        rows = 0
-        for table, columns in NAMED.items():
-            changes = sql.SQL(", ").join(
-                sql.SQL("{0} = CASE {0} WHEN %(user)s THEN %(pseudonym)s ELSE {0} END").format(sql.Identifier(column))
-                for column in columns
-            )
-            update = sql.SQL("UPDATE {} SET {} WHERE {}")
-            cursor.execute(update.format(sql.Identifier(table), changes, _any_is(columns, "user")), values)
-            rows += cursor.rowcount
+        rows = replace(cursor, user, pseudonym, NAMED)
         if not rows:
             raise RequestError(f"No row names {user}; breadthflow audit shows names as they are stored.")
-        me = present_user()
-        record(cursor, ERASED, f"a user's name in {rows} rows, now {pseudonym}", who=pseudonym if me == user else me)
         mentions = 0
         for table, columns in FREE_TEXT.items():
             any_has = sql.SQL(" OR ").join(
                 sql.SQL("strpos({}, %(user)s) > 0").format(sql.Identifier(c)) for c in columns
             )
-            cursor.execute(sql.SQL("SELECT count(*) FROM {} WHERE {}").format(sql.Identifier(table), any_has), values)
+            count = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(sql.Identifier(table), any_has)
+            cursor.execute(count, {"user": user})
             mentions += (cursor.fetchone() or (0,))[0]
     return Erased(rows, pseudonym, mentions)
+
+
+def replace(cursor: Cursor, user: str, pseudonym: str, tables: Collection[str], why: str | None = None) -> int:
+    """Put the pseudonym where the user's name stands in these tables, and write it down; in how many rows it did."""
+    cursor.execute("SET LOCAL breadthflow.audit = 'open'")
+    rows = 0
+    for table, columns in NAMED.items():
+        if table not in tables:
+            continue
+        changes = sql.SQL(", ").join(
+            sql.SQL("{0} = CASE {0} WHEN %(user)s THEN %(pseudonym)s ELSE {0} END").format(sql.Identifier(column))
+            for column in columns
+        )
+        update = sql.SQL("UPDATE {} SET {} WHERE {}").format(sql.Identifier(table), changes, _any_is(columns, "user"))
+        cursor.execute(update, {"user": user, "pseudonym": pseudonym})
+        rows += cursor.rowcount
+    if rows:
+        me = present_user()
+        what = f"a user's name in {rows} rows, now {pseudonym}"
+        record(cursor, ERASED, what, who=pseudonym if me == user else me, reason=why)
+    return rows
+
+
+def erased_between(earlier: Cursor, later: Cursor, tables: Collection[str]) -> dict[str, str]:
+    """The names of an earlier state of a store that were erased by a later one, with their pseudonyms there.
+
+    Which one stands for whom is kept nowhere; it shows where both states have the same row. tables: those of both.
+    """
+    found: dict[str, str] = {}
+    for table, key in _LASTING.items():
+        for column in NAMED[table] if table in tables else ():
+            names = {"table": sql.Identifier(table), "column": sql.Identifier(column), "key": _listed(key)}
+            # The oldest row that has a pseudonym is the one most likely to be in the earlier state.
+            oldest = "SELECT DISTINCT ON ({column}) {column}, {key} FROM {table} WHERE {column} ~ %s ORDER BY 1, {key}"
+            same = sql.SQL("SELECT {column} FROM {table} WHERE ({key}) = %s").format(**names)
+            later.execute(sql.SQL(oldest).format(**names), (f"^{PSEUDONYM}[0-9a-f]{{8}}$",))
+            for pseudonym, *row in later.fetchall():
+                earlier.execute(same, (tuple(row),))
+                (name,) = earlier.fetchone() or (None,)
+                if name not in (None, pseudonym):
+                    found[name] = pseudonym
+    return found
 
 
 def tagged_runs(dagster_url: str, user: str) -> int:
@@ -102,4 +141,8 @@ def tagged_runs(dagster_url: str, user: str) -> int:
 
 
 def _any_is(columns: Sequence[str], mark: str) -> sql.Composable:
-    return sql.SQL("{} IN ({})").format(sql.Placeholder(mark), sql.SQL(", ").join(map(sql.Identifier, columns)))
+    return sql.SQL("{} IN ({})").format(sql.Placeholder(mark), _listed(columns))
+
+
+def _listed(columns: Sequence[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

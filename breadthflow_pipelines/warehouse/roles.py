@@ -27,6 +27,7 @@ UNSEEN = (AUDIT, "api_tokens", "page_sessions")  # by readers
 _ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 _ROUTINES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])", "forget_audit(integer)")
+_OWNERS = ("let_partition_look(regclass)",)  # routines that nobody else may call; what pipelines call uses them
 
 VENDORS_VALUES: Mapping[str, Sequence[str]] = {  # by table or view, the columns with what a vendor delivered
     "bars": BAR_VALUES,
@@ -62,14 +63,17 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
     _let_in(cursor, roles)
     for role in roles:
         _execute(cursor, "REVOKE ALL ON {} FROM {}", [*metadata.tables, *shown, "alembic_version"], role)
+    for routine in (*_ROUTINES, *_OWNERS):  # everybody's where a backup was put back: what was revoked is not in it
+        cursor.execute(f"REVOKE ALL ON ROUTINE {routine} FROM PUBLIC")
     if PIPELINE in roles:
         _execute(
             cursor, f"GRANT {WRITE} ON {{}} TO {{}}", [name for name in metadata.tables if name != AUDIT], PIPELINE
         )
         _execute(cursor, "GRANT SELECT ON {} TO {}", [*shown, "alembic_version", AUDIT], PIPELINE)
         cursor.execute(f"GRANT INSERT ({', '.join(_ADDED)}) ON {AUDIT} TO {PIPELINE}")
-        if partitions := _partitions(cursor):  # it names them when it writes; all else it does through their tables
-            _execute(cursor, "GRANT INSERT ON {} TO {}", partitions, PIPELINE)
+        # It names them when it writes, and pg_dump when it copies; all else it does through their tables.
+        if partitions := _partitions(cursor):
+            _execute(cursor, "GRANT SELECT, INSERT ON {} TO {}", partitions, PIPELINE)
         cursor.execute(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {_schema(cursor)} TO {PIPELINE}")  # for backups
         for routine in _ROUTINES:
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")

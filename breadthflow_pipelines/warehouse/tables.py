@@ -402,7 +402,7 @@ audit = sa.Table(
     ),
     _column("done_at", sa.DateTime(timezone=True), "when", server_default=NOW),
     _column("who", sa.Text(), "the user; null: not known, or no person", nullable=True),
-    _column("behalf", sa.Text(), "in whose name, where another one was given", nullable=True),
+    _column("behalf", sa.Text(), "in whose name or about whom, where that is somebody else", nullable=True),
     _column("action", sa.Text(), "what was done"),
     _column("what", sa.Text(), "to what"),
     _column("reason", sa.Text(), "why, where it was asked for", nullable=True),

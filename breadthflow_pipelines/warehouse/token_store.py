@@ -3,13 +3,20 @@
 That one is made or revoked is written down in the same transaction.
 """
 
+from __future__ import annotations
+
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import GRANTED, REVOKED
-from breadthflow_pipelines.warehouse.audit_store import record
+from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
 
 SHOWN = (
     *("token_id", "held_by", "role", "valid", "created_at", "created_by", "expires_at", "last_used_at"),
@@ -28,6 +35,15 @@ class Token:
     secret_hash: str
 
 
+@dataclass(frozen=True)
+class Revocation:
+    """That a token was revoked, when and by whom."""
+
+    token_id: str
+    at: dt.datetime
+    by: str
+
+
 def add(
     database: Database,
     token_id: str,
@@ -44,7 +60,7 @@ def add(
             "VALUES (%s, %s, %s, %s, %s, %s)",
             (token_id, held_by, role, secret_hash, expires_at, by),
         )
-        record(cursor, GRANTED, f"token {token_id}, {role}, to {held_by}", who=by)
+        record(cursor, GRANTED, f"token {token_id}, {role}", who=by, behalf=held_by)
 
 
 def revoke(database: Database, token_id: str, by: str) -> None:
@@ -62,7 +78,28 @@ def revoke(database: Database, token_id: str, by: str) -> None:
         found = cursor.fetchone()
         if found is None:
             raise RequestError(f"No token {token_id} is in use; breadthflow token list shows them.")
-        record(cursor, REVOKED, f"token {token_id} of {found[0]}", who=by)
+        record(cursor, REVOKED, f"token {token_id}", who=by, behalf=found[0])
+
+
+def revocations(cursor: Cursor) -> list[Revocation]:
+    """Those of a store."""
+    cursor.execute("SELECT token_id, revoked_at, revoked_by FROM api_tokens WHERE revoked_at IS NOT NULL")
+    return [Revocation(*row) for row in cursor.fetchall()]
+
+
+def revoke_again(cursor: Cursor, known: Iterable[Revocation], why: str) -> int:
+    """Revoke tokens that were revoked in another store, when and by whom it was there; how many were valid here."""
+    again = 0
+    for each in known:
+        cursor.execute(
+            "UPDATE api_tokens SET revoked_at = %s, revoked_by = %s WHERE token_id = %s AND revoked_at IS NULL "
+            "RETURNING held_by",
+            (each.at, each.by, each.token_id),
+        )
+        if found := cursor.fetchone():
+            record(cursor, REVOKED, f"token {each.token_id}", who=present_user(), behalf=found[0], reason=why)
+            again += 1
+    return again
 
 
 def valid(database: Database, token_id: str) -> Token | None:

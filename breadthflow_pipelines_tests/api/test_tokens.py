@@ -29,9 +29,10 @@ def test_a_token_s_secret_is_nowhere_in_the_store(database: Database) -> None:
 def test_making_and_revoking_are_written_down(database: Database) -> None:
     token_id = tokens.create(database, "alice", Role.OPERATOR, None, "bob").split("_")[1]
     token_store.revoke(database, token_id, "carol")
-    assert [(row["who"], row["action"], row["what"]) for row in audited(database, None, None, None)] == [
-        ("bob", "granted", f"token {token_id}, operator, to alice"),
-        ("carol", "revoked", f"token {token_id} of alice"),
+    rows = audited(database, None, None, None)
+    assert [(row["who"], row["behalf"], row["action"], row["what"]) for row in rows] == [
+        ("bob", "alice", "granted", f"token {token_id}, operator"),
+        ("carol", "alice", "revoked", f"token {token_id}"),
     ]
     for again in (token_id, "0123456789ab"):
         with pytest.raises(RequestError, match=f"No token {again} is in use; breadthflow token list shows them"):

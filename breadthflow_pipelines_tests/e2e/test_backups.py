@@ -51,6 +51,7 @@ def test_a_destroyed_home_comes_back_from_its_backup_and_the_next_run_changes_no
     settings["backup_key"] = key
     back = breadthflow("db", "restore", backup, **settings)
     assert back.returncode == 0, back.stderr
+    assert "are back, unless a store that was kept knew of them: breadthflow token list shows" in back.stdout
     assert contents(home) == before
 
     again = breadthflow("run", **settings)

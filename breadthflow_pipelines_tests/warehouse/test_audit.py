@@ -4,13 +4,15 @@ import datetime as dt
 
 import psycopg2
 import pytest
+import sqlalchemy
+from alembic import command
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import AUDITED, CONFIRMED, RELEASED
-from breadthflow_pipelines.warehouse import privacy, tables
+from breadthflow_pipelines.warehouse import privacy, tables, token_store
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
-from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.database import Database, alembic_config, rows_of
 from breadthflow_pipelines.warehouse.decisions import decide_bar
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer, as_login
@@ -154,6 +156,56 @@ def test_an_erased_name_stands_nowhere_and_the_rows_still_belong_together(decide
         privacy.erase(decided, "alice")
     note(decided, who="alice")
     assert privacy.erase(decided, "alice").pseudonym != erased.pseudonym  # which one was hers is kept nowhere
+
+
+def texts(store: Database) -> list[str]:
+    """Every row of the audit and of the tokens, as text."""
+    rows = rows_of(store, "SELECT a::text AS row FROM audit a UNION ALL SELECT t::text FROM api_tokens t")
+    return [row["row"] for row in rows]
+
+
+def test_a_holder_of_tokens_is_erased_and_exported_with_what_was_written_down_of_them(database: Database) -> None:
+    token_store.add(database, "0123456789ab", "alice", "viewer", "hash", None, "bob")
+    token_store.revoke(database, "0123456789ab", "alice")
+    found = privacy.rows_about(database, "alice")
+    assert [(row["table"], row["row"].get("action")) for row in found] == [
+        *(("audit", "granted"), ("audit", "revoked")),
+        ("api_tokens", None),
+    ]
+    erased = privacy.erase(database, "alice")
+    assert (erased.rows, erased.mentions) == (4, 0)  # the export is written down as well
+    assert not [row for row in texts(database) if "alice" in row]
+
+
+def test_names_that_an_earlier_version_wrote_beside_tokens_go_to_where_they_are_erased(database: Database) -> None:
+    """Also those of users who were erased before: their tokens know the pseudonym."""
+    engine = sqlalchemy.create_engine("postgresql+psycopg2" + database.url.removeprefix("postgresql"))
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0034")
+    token_store.add(database, "0123456789ab", "alice", "viewer", "hash", None, "bob")
+    token_store.add(database, "ba9876543210", "to of, to carol", "operator", "hash", None, "to of, to carol")
+    token_store.revoke(database, "0123456789ab", "bob")
+    note(database, who="alice")
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL breadthflow.audit = 'open'")
+        cursor.execute("UPDATE audit SET behalf = NULL, what = what || ', to alice' WHERE what LIKE '%0123%viewer'")
+        cursor.execute("UPDATE audit SET behalf = NULL, what = what || ' of alice' WHERE action = 'revoked'")
+        cursor.execute("UPDATE audit SET what = what || ', to to of, to carol' WHERE what LIKE '%operator'")
+    erased = privacy.erase(database, "alice")
+    assert erased.mentions == 2
+    with engine.connect() as connection:
+        command.upgrade(alembic_config(connection), "head")
+    engine.dispose()
+    rows = audited(database, None, None, None)
+    assert [(row["who"], row["behalf"], row["what"]) for row in rows[:4]] == [
+        ("bob", erased.pseudonym, "token 0123456789ab, viewer"),
+        ("to of, to carol", None, "token ba9876543210, operator"),
+        ("bob", erased.pseudonym, "token 0123456789ab"),
+        (erased.pseudonym, None, "bring_up_to_date"),
+    ]
+    assert not [row for row in texts(database) if "alice" in row]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege), psycopg2.connect(database.url) as changing:
+        changing.cursor().execute("DELETE FROM audit")  # it is closed again
 
 
 def test_a_user_who_erases_himself_is_not_named_by_that(decided: Database) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DiskFullError, RequestError
-from breadthflow_pipelines.warehouse import backups, postgres_programs, restoring
+from breadthflow_pipelines.warehouse import backups, postgres_programs, privacy, restoring, token_store
 from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.audit_listing import audited
+from breadthflow_pipelines.warehouse.audit_store import present_user
 from breadthflow_pipelines.warehouse.backups import DAGSTER, MARKET, Backup, back_up, backups_in, read
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.carrying_over import CarriedOver
+from breadthflow_pipelines.warehouse.database import Database, rows_of, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.fingerprints import fingerprints
 from breadthflow_pipelines.warehouse.restoring import rehearse, restore
 from breadthflow_pipelines.warehouse.roles import PIPELINE
 from breadthflow_pipelines.warehouse.sealing import Key, new_key
-from breadthflow_pipelines_tests.conftest import administer, as_login
+from breadthflow_pipelines_tests.conftest import administer, as_login, start_python, wait_until
 from breadthflow_pipelines_tests.warehouse.conftest import SmallDisk
 
 Rows = dict[str, list[Any]]
@@ -236,6 +240,47 @@ def test_a_store_with_rows_is_kept_under_another_name_and_only_where_that_was_sa
     drop(server, old)
 
 
+def test_tokens_stay_revoked_and_names_erased_where_the_store_that_knew_is_kept(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    store, store_name = Database(urls[MARKET], None), database_name(urls[MARKET])
+    for token_id, holder in (("aaaaaaaaaaaa", "alice"), ("bbbbbbbbbbbb", "bob"), ("cccccccccccc", "carol")):
+        token_store.add(store, token_id, holder, "viewer", "hash", None, "dave")
+    token_store.revoke(store, "cccccccccccc", "dave")
+    early = privacy.erase(store, "carol").pseudonym
+    made = back_up(urls, tmp_path / "backups", None, None)
+    token_store.revoke(store, "bbbbbbbbbbbb", "dave")
+    [revoked] = [row for row in token_store.tokens(store) if row["held_by"] == "bob"]
+    late = [privacy.erase(store, name).pseudonym for name in ("alice", "dave")]
+    market, other = sorted(restore(made, urls, None, replace=True), key=lambda each: each.name != store_name)
+    assert (market.carried_over, other.carried_over) == (CarriedOver(tokens=1, names=2), CarriedOver())
+    tokens = token_store.tokens(store)
+    assert [(row["held_by"], row["valid"]) for row in tokens] == [(late[0], True), ("bob", False), (early, False)]
+    assert (tokens[1]["revoked_at"], tokens[1]["revoked_by"]) == (revoked["revoked_at"], late[1])
+    rows = audited(store, None, None, None)
+    assert {row["who"] for row in rows} == {late[1], present_user()}
+    why = "as before the store was restored"
+    assert [(row["action"], row["behalf"], row["reason"]) for row in rows[-4:]] == [
+        ("revoked", "bob", why),
+        *[("erased", None, why)] * 2,
+        ("restored", None, None),
+    ]
+    everything = "SELECT a::text AS row FROM audit a UNION ALL SELECT t::text FROM api_tokens t"
+    assert not [row for row in rows_of(store, everything) if "alice" in row["row"] or "dave" in row["row"]]
+    drop(server, {each.name: server.url(str(each.kept_as)) for each in (market, other)})
+
+
+def test_a_store_without_tokens_or_audit_gives_and_takes_nothing(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    """As one of an early version has neither."""
+    made = back_up(urls, tmp_path / "backups", None, None)
+    execute(urls[MARKET], "DROP TABLE page_sessions, api_tokens, audit")
+    restored = restore(made, urls, None, replace=True)
+    assert {each.carried_over for each in restored} == {CarriedOver()}
+    drop(server, {each.name: server.url(str(each.kept_as)) for each in restored})
+
+
 def test_a_store_that_was_only_upgraded_is_empty(urls: dict[str, str], tmp_path: Path) -> None:
     execute(urls[DAGSTER], "CREATE TABLE secondary_indexes (name text)")  # Dagster fills it when it makes its tables
     execute(urls[DAGSTER], "INSERT INTO secondary_indexes VALUES ('run_partitions')")
@@ -290,6 +335,69 @@ def test_a_rehearsal_leaves_no_database_and_finds_what_does_not_come_back(
     assert databases(server) == there
 
 
+LEFT_BY_A_KILLED_ONE = """
+import sys, time
+from pathlib import Path
+from breadthflow_pipelines.warehouse import restoring
+from breadthflow_pipelines.warehouse.backups import read
+restoring.fingerprints = lambda _: (print("filled", flush=True), time.sleep(600))
+restoring.rehearse(read(Path(sys.argv[1])), {"market": sys.argv[2], "dagster": sys.argv[3]}, None)
+"""
+
+
+def test_what_a_killed_drill_left_goes_with_the_next_and_not_while_it_works(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path
+) -> None:
+    there = databases(server)
+    made = back_up(urls, tmp_path / "backups", None, None)
+    working = start_python(LEFT_BY_A_KILLED_ONE, made.path, urls[MARKET], urls[DAGSTER])
+    try:
+        assert working.stdout is not None
+        assert working.stdout.readline() == "filled\n"
+        [left] = databases(server) - there
+        assert left.endswith(f"_restoring_{working.pid}")
+        for another in (rehearse, partial(restore, replace=True)):
+            with pytest.raises(RequestError, match=rf"under way \(breadthflow restore, process {working.pid} on "):
+                another(made, urls, None)
+        assert databases(server) == {*there, left}
+    finally:
+        working.kill()
+        working.communicate()
+    assert left in databases(server)
+    wait_until(lambda: _rehearsed(made, urls))  # the server notices within moments that the one before is gone
+    assert databases(server) == there
+
+
+def _rehearsed(made: Backup, urls: dict[str, str]) -> bool:
+    try:
+        rehearse(made, urls, None)
+    except RequestError:
+        return False
+    return True
+
+
+def test_only_databases_of_unfinished_restores_are_dropped(
+    server: EmbeddedServer, urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before others are filled; and one that was empty and gave up its place, unless somebody wrote into it since."""
+    made = back_up(urls, tmp_path / "backups", None, None)
+    name = database_name(urls[MARKET])
+    there = databases(server)
+    gone = [f"{name}_restoring_4711", f"{name}_restoring_4711_empty"]
+    stay = [
+        *(f"{name}_restoring_4712_empty", f"{name}_restoring_mine", f"{name}_restoring_1_before"),
+        *(f"x{name}_restoring_1", f"{name}x_restoring_1", f"{name}_before_20260105T020000Z"),
+    ]
+    for each in (*gone, *stay):
+        administer(server, f'CREATE DATABASE "{each}" STRATEGY FILE_COPY')
+    execute(server.url(stay[0]), "CREATE TABLE runs AS SELECT 1 AS run")
+    seen: list[set[str]] = []
+    monkeypatch.setattr(restoring, "_fill", lambda *_: seen.append(databases(server)))
+    rehearse(made, urls, None)
+    assert (seen[0], databases(server)) == ({*there, *stay}, {*there, *stay})
+    drop(server, {each: server.url(each) for each in stay})
+
+
 def test_a_pipeline_s_login_makes_backups_and_rehearses_them_where_it_may_make_databases(
     urls: dict[str, str], server: EmbeddedServer, tmp_path: Path
 ) -> None:
@@ -298,7 +406,17 @@ def test_a_pipeline_s_login_makes_backups_and_rehearses_them_where_it_may_make_d
     administer(server, f"DO $$ BEGIN {make}; EXCEPTION WHEN duplicate_object THEN END $$")
     execute(urls[DAGSTER], f"GRANT SELECT ON runs TO {PIPELINE}")
     logins = {name: as_login(url, login) for name, url in urls.items()}
+    # One partition from before the rights on it are granted, and one that the login itself asks for.
+    execute(urls[MARKET], "CREATE TABLE bars_2023 PARTITION OF bars FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')")
+    upgrade(Database(urls[MARKET], None))
+    execute(logins[MARKET], "CALL add_yearly_partition('bars', 2024)")
+    execute(
+        logins[MARKET],
+        "INSERT INTO bars (security_id, session, open, high, low, close, volume, source, run_id) "
+        "SELECT 1, day, 1, 1, 1, 1, 1, 's', 'r' FROM unnest(ARRAY['2023-01-03', '2024-01-02']::date[]) AS day",
+    )
     backup = back_up(logins, tmp_path, None, None)
+    assert backup.dumps[MARKET].tables["bars"].rows == 2
     with pytest.raises(RequestError, match="CREATEDB"):
         rehearse(backup, logins, None)
     administer(server, f"ALTER ROLE {login} CREATEDB")

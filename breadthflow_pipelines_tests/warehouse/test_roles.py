@@ -10,10 +10,13 @@ import pytest
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import BAR_VALUES
 from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse.addresses import database_name
+from breadthflow_pipelines.warehouse.backups import MARKET, Backup, back_up
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database, ensure_database, rows_of, upgrade
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit
+from breadthflow_pipelines.warehouse.restoring import restore
 from breadthflow_pipelines.warehouse.roles import grant_dagster
 from breadthflow_pipelines_tests.conftest import administer, as_login
 
@@ -87,7 +90,8 @@ BAR = "security_id, session, open, high, low, close, volume, source, run_id) VAL
 ATTEMPTS = {  # what is tried, and who succeeds
     "SELECT count(*) FROM bars": {"owner", "pipeline", "reader"},
     "SELECT count(*) FROM breadth": {"owner", "pipeline", "reader"},
-    "SELECT count(*) FROM bars_2024": {"owner"},  # through the table it belongs to, and not past it
+    # As pg_dump does; readers through the table it belongs to, and not past it.
+    "SELECT count(*) FROM bars_2024": {"owner", "pipeline"},
     f"INSERT INTO bars ({BAR}, 's', 'r')": {"owner", "pipeline"},
     f"INSERT INTO bars_2024 ({BAR}, 's', 'r')": {"owner", "pipeline"},  # it writes many rows at a time like this
     f"INSERT INTO bars_2024 ({BAR.replace('(1,', '(77,')}, 's', 'r')": set(),  # of nobody
@@ -115,6 +119,7 @@ ATTEMPTS = {  # what is tried, and who succeeds
     "CALL add_yearly_partition('bars', 0)": set(),
     "CALL add_yearly_partition('bars; DROP TABLE bars', 2025)": set(),
     "CALL analyze_new('bars', ARRAY['security_id'])": {"owner", "pipeline"},
+    "CALL let_partition_look('bars_2024')": {"owner"},
     "CALL analyze_new('bars', ARRAY['session); DROP TABLE holds; --'])": set(),
     "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'": {"owner"},
     "SELECT pg_read_file('/etc/hostname')": {"owner"},
@@ -122,12 +127,14 @@ ATTEMPTS = {  # what is tried, and who succeeds
 }
 
 
-@pytest.mark.parametrize("statement", ATTEMPTS)
-def test_who_succeeds_with_what(logins: dict[str, Database], statement: str) -> None:
-    with logins["owner"].connect() as connection, connection.cursor() as cursor:
+def put_a_bar(store: Database) -> None:
+    with store.connect() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO securities VALUES (1, 'A', NULL, NULL, false)")
         cursor.execute("CALL add_yearly_partition('bars', 2024)")
         cursor.execute(f"INSERT INTO bars ({BAR.replace('01-02', '01-03')}, 's', 'r')")
+
+
+def who_succeeds(logins: dict[str, Database], statement: str) -> set[str]:
     succeeded = set()
     for name, database in logins.items():
         connection = psycopg2.connect(database.url)
@@ -138,7 +145,83 @@ def test_who_succeeds_with_what(logins: dict[str, Database], statement: str) -> 
             pass
         finally:
             connection.close()  # and nothing of it stays
-    assert succeeded == ATTEMPTS[statement]
+    return succeeded
+
+
+@pytest.mark.parametrize("statement", ATTEMPTS)
+def test_who_succeeds_with_what(logins: dict[str, Database], statement: str) -> None:
+    put_a_bar(logins["owner"])
+    assert who_succeeds(logins, statement) == ATTEMPTS[statement]
+
+
+PUBLIC_ROUTINES = """
+SELECT oid::regprocedure::text AS routine FROM pg_proc
+ WHERE prosecdef AND pronamespace = 'public'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE')
+"""
+GRANTED = """
+SELECT 'relation' AS kind, oid::regclass::text AS name, acl.* FROM pg_class,
+       aclexplode(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner))) AS acl
+ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
+UNION ALL
+SELECT 'routine', oid::regprocedure::text, acl.* FROM pg_proc,
+       aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl WHERE pronamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'schema', nspname, acl.* FROM pg_namespace, aclexplode(nspacl) AS acl WHERE nspname = 'public'
+UNION ALL
+SELECT 'database', '', acl.* FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) AS acl
+ WHERE datname = current_database()
+ORDER BY kind, name, grantor, grantee, privilege_type
+"""
+
+
+def put_back(server: EmbeddedServer, made: Backup, urls: dict[str, str]) -> None:
+    """Restore a backup, and drop what was there."""
+    for restored in restore(made, urls, None, replace=True):
+        administer(server, f'DROP DATABASE "{restored.kept_as}"')
+
+
+def test_everybody_may_the_same_in_a_store_that_was_put_back(
+    server: EmbeddedServer, logins: dict[str, Database], tmp_path: Path
+) -> None:
+    """Privileges are not in a backup, nor is it that something was taken from everybody."""
+    owner = logins["owner"]
+    put_a_bar(owner)
+    upgrade(owner)
+    granted = rows_of(owner, GRANTED)
+    assert len(granted) > 300
+    urls = {MARKET: owner.url}
+    put_back(server, back_up(urls, tmp_path, None, None), urls)
+    assert rows_of(owner, PUBLIC_ROUTINES) == []  # before the upgrade, too
+    with owner.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("GRANT EXECUTE ON FUNCTION forget_audit TO PUBLIC")  # as other programs restore it
+    upgrade(owner)
+    assert rows_of(owner, PUBLIC_ROUTINES) == []
+    assert rows_of(owner, GRANTED) == granted
+    found = {}
+    for year, statement in enumerate(ATTEMPTS, 1900):
+        with owner.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CALL add_yearly_partition('bars', {year})")  # without statistics, for analyze_new()
+        found[statement] = who_succeeds(logins, statement)
+    assert found == ATTEMPTS
+
+
+def test_a_database_that_is_closed_stays_so_when_it_is_put_back(
+    server: EmbeddedServer, logins: dict[str, Database], tmp_path: Path
+) -> None:
+    owner = logins["owner"]
+    put_a_bar(owner)
+    urls = {MARKET: owner.url}
+    made = back_up(urls, tmp_path, None, None)
+    assert who_succeeds(logins, "SELECT 1") == {*logins}
+    with owner.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"REVOKE CONNECT ON DATABASE {database_name(owner.url)} FROM PUBLIC")
+    put_back(server, made, urls)
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(logins["stranger"].url)
+    upgrade(owner)  # which lets the roles in
+    rows_of(logins["reader"], "SELECT count(*) FROM bars", [])
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(logins["stranger"].url)
 
 
 def test_a_refused_login_is_told_so_in_one_line_by_either_driver(logins: dict[str, Database]) -> None:
