@@ -115,6 +115,8 @@ _REMEDIES = {
     "publications_answered": "mend the place that BREADTHFLOW_EXCHANGE_BREADTH names, or breadthflow import-breadth "
     "DIRECTORY --exchange NAME with another one; then breadthflow run",
     "members_have_bars": "breadthflow members --without-bars",
+    "memberships_still_given": "give what is missing again (its file, or its rows in BREADTHFLOW_UNIVERSE_FILE), then "
+    "breadthflow run; what ended gets its last day there; until then it stays as it is",
     "histories_plausible": "breadthflow rejected --status doubted, then mend the source, or breadthflow release SYMBOL "
     "SESSION --reason where all is well",
     "sums_complete": "mend the source if such prices are wrong; the members are counted in either case",

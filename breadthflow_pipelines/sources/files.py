@@ -18,7 +18,7 @@ from breadthflow_pipelines.sources.file_batches import batches
 from breadthflow_pipelines.sources.file_index import Index, remembered_index
 from breadthflow_pipelines.sources.file_parts import Part, no_symbol
 from breadthflow_pipelines.sources.layout import Options
-from breadthflow_pipelines.sources.listing import Sessions, members_by_bars, securities_of
+from breadthflow_pipelines.sources.listing import Sessions, members_by_bars, reach_of_members, securities_of
 from breadthflow_pipelines.sources.protocol import (
     READ_SCHEMA,
     Chunk,
@@ -100,6 +100,10 @@ class Files:
         As members_by_bars() says: rows that can be no bar, for their day or for their cells' number, do not count.
         """
         return members_by_bars(self._index.contents)
+
+    def members_reach(self) -> dt.date | None:
+        """The last day of a row that may be a bar; None where there is none."""
+        return reach_of_members(self._index.contents)
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
         """Bars as Source.bars says; a last chunk without bars settles the symbols that gave none, and names problems.

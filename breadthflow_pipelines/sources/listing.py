@@ -74,10 +74,9 @@ def members_by_bars(spans: pl.DataFrame) -> pl.DataFrame:
     says; null where there is none. A symbol without any is no member. Prices are not known here: a row whose prices the
     contract rejects counts, so that a member may begin, or be nothing but, such rows. Its sessions lower the coverage.
     """
-    whole = spans.group_by("symbol").agg(pl.col("opened").min(), pl.col("closed").max())
     gone = pl.col("closed") < pl.col("closed").max() - STILL_LISTED
     return (
-        whole.drop_nulls()
+        whole_spans(spans)
         .select(
             universe=pl.lit("all"),
             symbol="symbol",
@@ -87,3 +86,14 @@ def members_by_bars(spans: pl.DataFrame) -> pl.DataFrame:
         .cast(MEMBER_SCHEMA)
         .sort("symbol")
     )
+
+
+def reach_of_members(spans: pl.DataFrame) -> dt.date | None:
+    """The last row that may be a bar, of any symbol; None where there is none. spans: as of members_by_bars()."""
+    newest: dt.date | None = whole_spans(spans)["closed"].max()  # type: ignore[assignment]
+    return newest
+
+
+def whole_spans(spans: pl.DataFrame) -> pl.DataFrame:
+    """symbol, opened, closed of whole histories: a row for each symbol that has a row that may be a bar."""
+    return spans.group_by("symbol").agg(pl.col("opened").min(), pl.col("closed").max()).drop_nulls()

@@ -174,6 +174,15 @@ class Resumable(Protocol):
 
 
 @runtime_checkable
+class MembersByBars(Protocol):
+    """A source whose members are those that it has bars of: one whom it lacks by now was a member all the same."""
+
+    def members_reach(self) -> dt.date | None:
+        """The last day of a row that made a member; members whose own is not long before it are open."""
+        ...
+
+
+@runtime_checkable
 class Divisible(Protocol):
     """A source of which other processes can read parts, each for itself."""
 

@@ -25,10 +25,15 @@ from breadthflow_pipelines.sessions import ExchangeCalendar
 from breadthflow_pipelines.sources import naming, parsing
 from breadthflow_pipelines.sources.delimited import lines
 from breadthflow_pipelines.sources.layout import Options
-from breadthflow_pipelines.sources.listing import Sessions, members_by_bars, securities_of
+from breadthflow_pipelines.sources.listing import (
+    Sessions,
+    members_by_bars,
+    reach_of_members,
+    securities_of,
+    whole_spans,
+)
 from breadthflow_pipelines.sources.naming import STOOQ_MARKETS as MARKETS
 from breadthflow_pipelines.sources.protocol import (
-    MEMBER_SCHEMA,
     READ_SCHEMA,
     Account,
     Chunk,
@@ -45,6 +50,7 @@ CHUNK_ROWS = 300_000
 CHUNK_MEMBERS = 500
 MEMBER_BYTES = 64 * 2**20  # IBM since 1962 has 700 kB, a day of all markets some 3 MB
 
+_SPANS = pl.Schema({"symbol": pl.String, "opened": pl.Date, "closed": pl.Date})
 _OF_SYMBOL = re.compile(r"(?P<ticker>[a-z0-9^_.-]+)\.(?P<market>[a-z]{2})\.txt")
 _OF_DAY = re.compile(r"(\d{8}|data)_d(_[a-z]+)?\.txt")
 _OTHER_PERIODS = ("hourly", "5 min")
@@ -136,14 +142,11 @@ class Stooq:
 
         Reads the whole archive; with a universe file that is not necessary.
         """
-        sessions = Sessions(parsing.today(self._options.zone), self.calendar)
-        spans = [
-            bars.filter(sessions.include(bars["session"]) & bars["fault"].is_null())
-            .group_by("symbol")
-            .agg(opened=pl.col("session").min(), closed=pl.col("session").max())
-            for bars in self._read(self._files, None, _Progress())
-        ]
-        return members_by_bars(pl.concat(spans)) if spans else pl.DataFrame(schema=MEMBER_SCHEMA)
+        return members_by_bars(self._spans)
+
+    def members_reach(self) -> dt.date | None:
+        """The last day of a row that may be a bar; None where there is none."""
+        return reach_of_members(self._spans)
 
     def bars(self, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
         """Bars as Source.bars says; a last chunk without bars settles the symbols that gave none, and names problems.
@@ -250,6 +253,18 @@ class Stooq:
             symbol for bars in self._read(days, None, _Progress()) for symbol in bars["symbol"].drop_nulls().unique()
         }
         return sorted(named | inside)
+
+    @cached_property
+    def _spans(self) -> pl.DataFrame:
+        """symbol, opened, closed: the first and the last row that may be a bar."""
+        sessions = Sessions(parsing.today(self._options.zone), self.calendar)
+        spans = [
+            bars.filter(sessions.include(bars["session"]) & bars["fault"].is_null())
+            .group_by("symbol")
+            .agg(opened=pl.col("session").min(), closed=pl.col("session").max())
+            for bars in self._read(self._files, None, _Progress())
+        ]
+        return whole_spans(pl.concat([pl.DataFrame(schema=_SPANS), *spans]))
 
     @property
     def _copy(self) -> Path:

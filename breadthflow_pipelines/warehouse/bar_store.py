@@ -275,6 +275,16 @@ def bars_of_source(
     )
 
 
+def ends_of_bars(database: Database, securities: Collection[int]) -> pl.DataFrame:
+    """security_id, first, last: the first and the last session with a bar of each of these; null where none has one."""
+    return fetch(
+        database,
+        f"SELECT w.security_id, own.first, own.last FROM unnest({array('$1', 'bigint')}) AS w (security_id) "
+        f"CROSS JOIN LATERAL {own_bars('w')} own",
+        (spaced(securities),),
+    )
+
+
 def reach(database: Database, *, synthetic: bool) -> tuple[dt.date, dt.date] | None:
     """The first and the last session with a bar of an invented or of a real company, or None."""
     query = (

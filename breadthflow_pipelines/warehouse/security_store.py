@@ -1,6 +1,7 @@
 """Securities, their symbols, and who is a member of which universe. Their bars are in bar_store.py."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -107,18 +108,21 @@ def has_real_bars(database: Database) -> bool:
     return bool(fetch(database, query).item())
 
 
+def memberships(database: Database, universes: Sequence[str]) -> pl.DataFrame:
+    """universe, security_id, valid_from, valid_to, symbol of every membership of these universes."""
+    columns = "universe, security_id, valid_from, valid_to, symbol"
+    return fetch(database, f"SELECT {columns} FROM universe_members WHERE {_among(universes)}", universes)
+
+
 def record_members(database: Database, members: pl.DataFrame) -> Merged:
     """Make the store hold exactly these intervals for the universes that they speak of."""
     universes = members["universe"].unique().sort().to_list()
-    marks = ", ".join(f"${i}" for i in range(1, len(universes) + 1))
-    scope = f"universe IN ({marks})" if universes else "false"
-    columns = ", ".join(members.columns)
-    stored = fetch(database, f"SELECT {columns} FROM universe_members WHERE {scope}", universes)
+    stored = memberships(database, universes)
     return merge(
         database,
         tables.universe_members,
         members,
-        scope=scope,
+        scope=_among(universes),
         parameters=universes,
         then=lambda _: change_notes("universe_members", _first_difference(stored, members)),
     )
@@ -136,6 +140,12 @@ def members(database: Database) -> pl.DataFrame:
         "SELECT universe, security_id, sector, m.valid_from, m.valid_to "
         "FROM universe_members m JOIN securities USING (security_id)",
     )
+
+
+def _among(universes: Sequence[str]) -> str:
+    """A condition: the row is of one of these universes, which are bound to ``$1``, ``$2``, ..."""
+    marks = ", ".join(f"${i}" for i in range(1, len(universes) + 1))
+    return f"universe IN ({marks})" if universes else "false"
 
 
 def _first_difference(before: pl.DataFrame, after: pl.DataFrame) -> dt.date | None:

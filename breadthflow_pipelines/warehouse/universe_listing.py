@@ -19,6 +19,16 @@ def synthetic_universes(database: Database) -> set[str]:
     return {row["universe"] for row in rows_of(database, query, [])}
 
 
+def open_universes(database: Database, *, synthetic: bool) -> list[Row]:
+    """universe, members: how many invented, or real, companies are still in, of each universe that has any."""
+    return rows_of(
+        database,
+        "SELECT universe, count(*) AS members FROM universe_members JOIN securities USING (security_id) "
+        "WHERE valid_to IS NULL AND synthetic = %s GROUP BY universe ORDER BY universe",
+        [synthetic],
+    )
+
+
 def marked(database: Database, rows: list[Row]) -> list[Row]:
     """Rows of universes, each saying whether it is invented."""
     invented = synthetic_universes(database)

@@ -42,6 +42,7 @@ def test_sessions_of_one_finding_are_told_together_and_universes_apart() -> None
         ("bars_keep_contract", DAYS[0], DAYS[1], "; to go on without these rows: breadthflow accept-hole 1970-11-12 "),
         ("every_symbol_answered", None, None, "breadthflow problems (what could not be read, and why); when "),
         ("bars_still_given", DAYS[0], DAYS[0], "backfill --from 1970-11-12 --to 1970-11-12; until then they stay "),
+        ("memberships_still_given", None, None, "give what is missing again (its file, or its rows in BREADTHFLOW_UNI"),
         ("quarantine_bounded", DAYS[0], DAYS[1], "confirm --proposals or release --proposals, with --reason; then "),
         ("members_have_indicators", DAYS[0], DAYS[0], "breadthflow backfill --from 1970-11-12 --to 1970-11-12"),
         ("bars_current", DAYS[0], DAYS[0], "breadthflow run"),  # a backfill of a day that has just closed is a run

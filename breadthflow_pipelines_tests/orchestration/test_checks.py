@@ -22,7 +22,7 @@ EARLY = f"session = '{EARLIEST}'"
 ONE_OF_THE_LAST = f"(SELECT min(security_id) FROM symbol_signals WHERE session = '{LAST}')"
 DOUBT = """'{"last": "2023-06-14", "close_before": 100, "close": 1, "days": 1, "factor": 0.01}'"""
 OF_BARS = {
-    "universe_members": {"universe_has_members", "members_have_bars"},
+    "universe_members": {"universe_has_members", "members_have_bars", "memberships_still_given"},
     "bars": {"bars_keep_contract", "bars_complete", "bars_current", "every_symbol_answered", "bars_still_given"},
     "quarantined_bars": {"quarantine_bounded", "session_plausible", "histories_plausible"},
     "breadth_counts": {"counts_keep_contract", "coverage_at_gate", "coverage_steady", "sums_complete"},

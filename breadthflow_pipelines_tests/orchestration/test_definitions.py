@@ -71,6 +71,7 @@ BLOCKING = {
     "session_plausible": False,  # the closes of a session without volumes are right
     "histories_plausible": False,  # nobody can tell which side of a jump is right
     "members_have_bars": False,  # coverage says what is missing
+    "memberships_still_given": False,  # what is stored stays
     "sums_complete": False,  # the member is counted
     "counts_keep_contract": True,
     "coverage_at_gate": True,

@@ -374,6 +374,7 @@ def test_description_and_members_take_no_notice_of_dates_in_the_future(tmp_path:
         ("all", "NEW", dt.date(2020, 3, 9), None),
         ("all", "OLD", dt.date(2020, 1, 2), dt.date(2020, 2, 28)),
     ]
+    assert source.members_reach() == dt.date(2020, 3, 9)
 
 
 @pytest.mark.parametrize("packed", [False, True])  # tables read together, and each alone
@@ -399,6 +400,7 @@ def test_membership_begins_and_ends_with_rows_that_may_be_bars(tmp_path: Path, *
         "ZERO": (first, None),
         "MANY": (dt.date(2020, 3, 2), None),
     }
+    assert source.members_reach() == dt.date(2020, 3, 9)  # and not that Sunday
     assert sorted(source.securities()["symbol"]) == ["MANY", "NEVER", "OLD", "ONLY", "SHORT", "SUNDAY", "ZERO"]
     assert load(source, start=dt.date(1700, 1, 1))[0].height == 19  # every row is given, to be rejected with its reason
 

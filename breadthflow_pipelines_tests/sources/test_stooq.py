@@ -187,7 +187,8 @@ def test_a_member_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pyt
 
 def test_without_a_universe_file_all_symbols_are_members_while_they_have_bars(tmp_path: Path) -> None:
     members = dict(MIXED) | {f"{NYSE}/gone.us.txt": OLD + old_row("2024-01-02", 5) + old_row("2024-03-01", 5)}
-    found = source(tmp_path, members).members()
+    archive = source(tmp_path, members)
+    found = archive.members()
     assert found.schema == MEMBER_SCHEMA
     assert found.rows() == [
         ("all", "AAPL", dt.date(2024, 11, 15), None),
@@ -195,6 +196,12 @@ def test_without_a_universe_file_all_symbols_are_members_while_they_have_bars(tm
         ("all", "GONE", dt.date(2024, 1, 2), dt.date(2024, 3, 2)),
         ("all", "MSFT", MONDAY, None),
     ]
+    assert archive.members_reach() == TUESDAY
+
+
+def test_an_archive_without_a_row_has_no_members(tmp_path: Path) -> None:
+    archive = source(tmp_path, {f"{NASDAQ}/empty.us.txt": ""})
+    assert (archive.members().schema, archive.members().rows(), archive.members_reach()) == (MEMBER_SCHEMA, [], None)
 
 
 def test_no_line_of_a_member_is_lost_or_cut(tmp_path: Path) -> None:

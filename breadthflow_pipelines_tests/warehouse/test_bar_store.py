@@ -175,6 +175,13 @@ def test_two_loads_of_one_month_at_once_end_with_the_rows_of_one(listed: Databas
     assert fetch(listed, "SELECT count(*) FROM bar_revisions").item() == 2
 
 
+def test_the_ends_of_the_bars_of_some_are_found_and_null_where_one_has_none(listed: Database) -> None:
+    rows = [(1, "2021-12-30", 20.0), (1, "1999-01-04", 20.0), (1, "2003-01-02", 20.0)]
+    bar_store.load_bars(listed, bars(*rows), "s", "r")
+    found = bar_store.ends_of_bars(listed, [2, 1]).sort("security_id")
+    assert found.rows() == [(1, dt.date(1999, 1, 4), dt.date(2021, 12, 30)), (2, None, None)]
+
+
 def test_the_last_bars_before_a_range_are_found_however_far_back_they_lie(listed: Database) -> None:
     """Security 1 has 300 bars up to 2018, three years of nothing, and is back in 2021; 2 is not a member."""
     old = [dt.date(2018, 12, 31) - dt.timedelta(days=n) for n in range(300)]

@@ -4,9 +4,10 @@ import datetime as dt
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.warehouse import bar_store, member_listing, security_store
+from breadthflow_pipelines.warehouse import bar_store, member_listing, security_store, universe_listing
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.warehouse.frames import TWO, bars, figures, listing, members
@@ -180,3 +181,15 @@ def test_no_members_leave_all_universes_as_they_are(listed: Database) -> None:
     security_store.record_members(listed, members(("u", 1, "2000-01-01", None)))
     assert figures(security_store.record_members(listed, members())) == (0, 0, 0, 0)
     assert len(intervals(listed)) == 1
+
+
+def test_universes_that_go_on_are_those_with_a_member_that_is_still_in_of_one_kind_of_company(listed: Database) -> None:
+    security_store.record_securities(listed, listing((3, "SYN-3", "SYN3", None, None)), synthetic=True)
+    open_, over = ("u", 1, "2000-01-01", None), ("over", 1, "2000-01-01", "2010-01-01")
+    rows = members(open_, ("u", 2, "2000-01-01", None), ("u", 3, "2000-01-01", None), over)
+    security_store.record_members(listed, rows)
+    assert universe_listing.open_universes(listed, synthetic=False) == [{"universe": "u", "members": 2}]
+    assert universe_listing.open_universes(listed, synthetic=True) == [{"universe": "u", "members": 1}]
+    key = ["universe", "security_id", "valid_from"]
+    assert_frame_equal(security_store.memberships(listed, ["over", "u"]).sort(key), rows.sort(key))
+    assert security_store.memberships(listed, []).is_empty()

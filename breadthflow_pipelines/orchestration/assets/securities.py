@@ -15,6 +15,7 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.errors import NEXT_LINE, RequestError
 from breadthflow_pipelines.orchestration.asset_definition import stored_asset
 from breadthflow_pipelines.orchestration.beside import refuse_published
+from breadthflow_pipelines.orchestration.lasting_members import judge_memberships, lasting
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, shown
@@ -91,13 +92,15 @@ def securities(context: dg.AssetExecutionContext, market: Market) -> dg.Material
     made_of={"security_id": [("securities", "security_id")], "symbol": [("securities", "security_key")]},
     deps=[securities],
 )
-def universe_members(market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def universe_members(context: dg.AssetExecutionContext, market: Market) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Who belonged to each universe, from when to when: half-open intervals, so no member is counted with hindsight."""
     wanted = _members(market)
     refuse_published(market.store, wanted["universe"].unique().to_list())
     with market.store.exclusive("universe_members"):
-        intervals = resolve_members(wanted, security_store.symbol_intervals(market.store))
+        given = resolve_members(wanted, security_store.symbol_intervals(market.store))
+        intervals = lasting(market, given)
         merged = security_store.record_members(market.store, intervals)
+        judge_memberships(market, given, intervals, context.run.run_id)
     present = intervals.filter(pl.col("valid_to").is_null())
     by_universe = intervals.group_by("universe").agg(
         intervals=pl.len(), securities=pl.col("security_id").n_unique(), open=pl.col("valid_to").is_null().sum()

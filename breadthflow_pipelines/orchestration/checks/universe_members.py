@@ -7,10 +7,12 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.model.gates import listed
+from breadthflow_pipelines.orchestration.check_results import stored_result
 from breadthflow_pipelines.orchestration.checks.judging import whole_table_result
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.warehouse import member_listing, security_store
+from breadthflow_pipelines.warehouse.verdicts import ALL
 
 
 @dg.asset_check(asset="universe_members", blocking=True)
@@ -43,6 +45,13 @@ def members_have_bars(context: dg.AssetCheckExecutionContext, market: Market) ->
         warn=True,
         metadata={"symbols": sorted({row["symbol"] for row in missing})},
     )
+
+
+@dg.asset_check(asset="universe_members")
+def memberships_still_given(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
+    """Every universe that goes on is still given, and of one made of bars every member. The others stay."""
+    (key,) = context.selected_asset_check_keys
+    return stored_result(market, key, [ALL], passed="every universe and every member is still given")
 
 
 def _by_universe(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
