@@ -54,6 +54,20 @@ def record_counts(
     )
 
 
+def record_index(database: Database, index: pl.DataFrame, held: Mapping[str, dt.date] = MappingProxyType({})) -> Merged:
+    """Make the stored counts of whole universes have these levels, and no others; only rows that differ are written.
+
+    index: universe, session, index_close, all that is known of each index; a session that it lacks gets null.
+    held: as in record_counts().
+    """
+    scope, parameters = unheld(f"segment = '{ALL}'", (), held)
+    columns = "universe, segment, session, index_close"
+    stored = fetch(database, f"SELECT {columns} FROM breadth_counts WHERE {scope}", parameters)
+    wanted = stored.drop("index_close").join(index, on=["universe", "session"], how="left", maintain_order="left")
+    differing = wanted.filter(wanted["index_close"].ne_missing(stored["index_close"]))
+    return merge(database, tables.breadth_counts, differing, **keep_revisions("breadth_counts"))
+
+
 def settling_coverage(gate: float, start: dt.date, end: dt.date, run_id: str) -> Statement:
     """The statement that holds each universe at its sessions from start through end with a coverage below the gate."""
     found = (
