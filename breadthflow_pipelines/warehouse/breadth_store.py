@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from breadthflow_pipelines.model.counts import PUBLISHED
 from breadthflow_pipelines.model.gates import THIN
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse import tables
@@ -88,6 +89,12 @@ def published(database: Database) -> pl.DataFrame:
     """All published counts of every exchange, as published, and what the guards said of them."""
     columns = columns_of(tables.exchange_breadth, "run_id", "ingested_at")
     return fetch(database, f"SELECT {columns} FROM exchange_breadth ORDER BY exchange, session")
+
+
+def published_of(database: Database, exchange: str) -> pl.DataFrame:
+    """session, counts and index_close of an exchange, as published."""
+    columns = ", ".join(("session", *PUBLISHED, "index_close"))
+    return fetch(database, f"SELECT {columns} FROM exchange_breadth WHERE exchange = $1", (exchange,))
 
 
 def all_counts(database: Database) -> pl.DataFrame:
