@@ -107,9 +107,9 @@ def _kept_of(one: _Publication) -> pl.DataFrame:
 def _no_longer_given(exchange: str, kept: pl.DataFrame) -> str:
     """What was kept of a publication, in words."""
     series = listed(kept_by_series(kept)["series"].to_list(), len(SERIES))
-    days = f"{kept['session'].min()} to {kept['session'].max()}"
+    first, last = kept.select(first=pl.col("session").min(), last=pl.col("session").max()).row(0)
     what = number(kept.height, "stored session")
-    return f"{exchange} gives {what} no longer, {days}, of {series}: they stay"
+    return f"{exchange} gives {what} no longer, {first} to {last}, of {series}: they stay"
 
 
 def _result(read: Sequence[_Publication], problems: list[str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
