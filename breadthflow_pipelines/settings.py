@@ -263,6 +263,9 @@ class Settings(BaseSettings):
         pairs = [[part.strip() for part in pair.split("=", 1)] for pair in value.split(",") if pair.strip()]
         if any(len(pair) != 2 or not all(pair) for pair in pairs):
             raise ValueError(f"write it as {_PAIRS_FOR[str(info.field_name)]}")
+        names = [name for name, _ in pairs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"it names {', '.join(twice)} twice; keep one value for each")
         return dict(pairs)
 
     @field_validator("index_symbols")

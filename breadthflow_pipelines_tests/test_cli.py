@@ -919,7 +919,7 @@ def test_published_counts_need_no_bar_source_and_are_remembered_until_once(
     ask: Ask, store: dict[str, object], tmp_path: Path
 ) -> None:
     days = [f"2026-03-{day:02}" for day in (2, 3, 4, 5, 6, 9, 10)]
-    for series, count in (("advn", 1500), ("decln", 1200)):
+    for series, count in (("advn", 1500), ("decln", 1200), ("unchn", 70)):
         lines = [f"{day.replace('-', '')}, {count + i}\n" for i, day in enumerate(days)]
         (tmp_path / f"XX_{series}.csv").write_text("".join(lines))
     (tmp_path / "XX_upvol.csv").write_text("20260302, 1\n")
@@ -934,6 +934,14 @@ def test_published_counts_need_no_bar_source_and_are_remembered_until_once(
     once = ask("import-breadth", tmp_path, "--exchange", "XX", "--once", exchange_breadth="", **without_bars)
     assert (once.status, _publications(store)) == (0, [])
     assert len(ask("breadth", "--universe", "XX", "--format", "csv").rows) == len(days)
+    (tmp_path / "XX_unchn.csv").unlink()
+    refused = ask("import-breadth", tmp_path, "--exchange", "XX", **without_bars)
+    assert (refused.status, _publications(store)) == (2, [])
+    assert "XX_unchn.csv is not there any more" in " ".join(refused.err.split())
+    replaced = ask("import-breadth", tmp_path, "--exchange", "XX", "--replace", **without_bars)
+    assert (replaced.status, _publications(store)) == (0, [("XX", str(tmp_path))])
+    rows = ask("breadth", "--universe", "XX", "--format", "csv").rows
+    assert {row["unchanged"] for row in rows} == {""}
 
 
 @pytest.mark.parametrize(

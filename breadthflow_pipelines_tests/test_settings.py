@@ -65,6 +65,7 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("INDEX_SYMBOLS", "sp500", "universe=symbol"),
         ("PUBLISHED_BESIDE", "NYSE", "universe=exchange"),
         ("INDEX_SYMBOLS", "sp500=https://host/gspc.csv", "download the file"),
+        ("INDEX_SYMBOLS", "sp500=SPY, sp500=QQQ", "names sp500 twice"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
         ("SOURCE_PATH", "https:///bars.zip", "names no host"),
         ("REQUEST_RATE", "0", "a number above 0, 50 at most"),

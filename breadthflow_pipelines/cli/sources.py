@@ -48,14 +48,19 @@ def import_breadth(
     exchange: Annotated[str, typer.Option(help="Which exchange's files; becomes a universe of that name.")],
     *,
     once: Annotated[bool, typer.Option("--once", help="Read them now, and not again by every run.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Drop what is stored and not in these files.")] = False,
 ) -> None:
     """Read the advances, declines, volumes, highs and lows that an exchange published, now and by every run.
+
+    Stored sessions before the first of a file, and after its last, stay. A stored series that has no file is refused.
 
     Example: breadthflow import-breadth exchange_breadth --exchange NYSE
     """
     from breadthflow_pipelines.sessions import exchange_calendar
     from breadthflow_pipelines.sources.exchange_breadth import INDEX, SERIES, read_published_counts, unread_files
     from breadthflow_pipelines.sources.registry import published_directory
+    from breadthflow_pipelines.trust.kept_counts import refuse_unlike
+    from breadthflow_pipelines.warehouse.breadth_store import published_of
 
     settings = current_settings()
     check_named_files(settings)
@@ -63,13 +68,16 @@ def import_breadth(
     # For an address, the run reads the copy: the address may hold a password, which no run's configuration may have.
     source = published_directory(settings, where, exchange)
     calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
-    read_published_counts(source, exchange, calendar)  # refuse before a run is made
+    given = read_published_counts(source, exchange, calendar).counts  # refuse before a run is made
     with orchestration(source=False) as (instance, market):
         from breadthflow_pipelines.orchestration import runs
         from breadthflow_pipelines.orchestration.beside import refuse_counted
 
         refuse_counted(market.store, exchange)
-        report = watched(lambda: runs.run_import(instance, str(source), exchange), f"published counts of {exchange}")
+        if not replace:
+            refuse_unlike(given, published_of(market.store, exchange), exchange)
+        about = f"published counts of {exchange}"
+        report = watched(lambda: runs.run_import(instance, str(source), exchange, replace=replace), about)
         show_report(report, synthetic=False)
         if unread := unread_files(source, exchange):
             err.print(

@@ -113,7 +113,7 @@ _REMEDIES = {
     "bars_current": "breadthflow run",
     "last_session_in": "breadthflow run",
     "publications_answered": "mend the place that BREADTHFLOW_EXCHANGE_BREADTH names, or breadthflow import-breadth "
-    "DIRECTORY --exchange NAME with another one; then breadthflow run",
+    "DIRECTORY --exchange NAME with another one (with --replace, what it lacks goes); then breadthflow run",
     "members_have_bars": "breadthflow members --without-bars",
     "memberships_still_given": "give what is missing again (its file, or its rows in BREADTHFLOW_UNIVERSE_FILE), then "
     "breadthflow run; what ended gets its last day there; until then it stays as it is",

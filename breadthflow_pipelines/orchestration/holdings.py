@@ -39,28 +39,25 @@ def benchmarks(settings: Settings, store: Database) -> pl.DataFrame:
         RequestError: a file cannot be read.
     """
     names = settings.index_shares | {universe: file.name for universe, file in settings.index_files.items()}
-    closes = _index(settings, store, dt.date.min, dt.date.max)
-    return benchmark_levels(closes).with_columns(
+    return benchmark_levels(_index(settings, store)).with_columns(
         held=pl.col("universe").replace_strict(names, default=None, return_dtype=pl.String)
     )
 
 
-def index_closes(settings: Settings, store: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """universe, session, index_close from start through end of the index that settings name for a universe.
+def index_closes(settings: Settings, store: Database) -> pl.DataFrame:
+    """universe, session, index_close of the index that settings name for a universe, all that is known of it.
 
     Raises:
         RequestError: a file cannot be read.
     """
-    return _index(settings, store, start, end).select("universe", "session", index_close="close")
+    return _index(settings, store).select("universe", "session", index_close="close")
 
 
-def _index(settings: Settings, store: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
+def _index(settings: Settings, store: Database) -> pl.DataFrame:
     """universe, session, close, close_adjusted."""
     files = [closes.select(pl.lit(name).alias("universe"), pl.all()) for name, closes in _files(settings)]
-    found = pl.concat(
-        [bar_store.index_closes(store, settings.index_shares, start, end), *files], how="vertical_relaxed"
-    )
-    return found.filter(pl.col("session").is_between(start, end))
+    shares = bar_store.index_closes(store, settings.index_shares, dt.date.min, dt.date.max)
+    return pl.concat([shares, *files], how="vertical_relaxed")
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, pl.DataFrame]]:

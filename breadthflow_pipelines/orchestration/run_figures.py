@@ -80,6 +80,12 @@ class RowsRead(RowCounts):
         return {**super().row_counts(), "rows_rejected": self.rows_rejected}
 
 
+class PublishedFigures(RowsRead):
+    """The same of ``exchange_breadth``. no_longer_given: stored counts that a publication gives no more, in words."""
+
+    no_longer_given: tuple[str, ...]
+
+
 class OutcomeFigures(RowCounts):
     """The same of ``signal_outcomes``, and how many closed outcomes are others than before: a price below them is."""
 
@@ -181,7 +187,7 @@ def latest_bars(instance: dg.DagsterInstance, month: str | None = None) -> BarsF
     return None if metadata is None else BarsFigures.from_metadata(metadata)
 
 
-def latest_published(instance: dg.DagsterInstance) -> RowsRead | NothingRead | None:
+def latest_published(instance: dg.DagsterInstance) -> PublishedFigures | NothingRead | None:
     """What the last run of ``exchange_breadth`` reported; None where there was none."""
     metadata = latest_metadata(instance, PUBLISHED)
     return None if metadata is None else _published(metadata)
@@ -197,8 +203,8 @@ def _figures(asset: str, metadata: Metadata) -> Figures:
     return _published(metadata) if asset == PUBLISHED else RowCounts.from_metadata(metadata)
 
 
-def _published(metadata: Metadata) -> RowsRead | NothingRead:
+def _published(metadata: Metadata) -> PublishedFigures | NothingRead:
     """With rows where a publication was read."""
     if isinstance(metadata.get("publications"), str):
         return NothingRead.from_metadata(metadata)
-    return RowsRead.from_metadata(metadata)
+    return PublishedFigures.from_metadata(metadata)

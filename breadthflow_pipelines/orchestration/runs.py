@@ -42,10 +42,10 @@ def run_months(
     return _execute(instance, DAILY_JOB, tags={**tags, SESSION_TAG: through.isoformat()} if all_due else tags)
 
 
-def run_import(instance: dg.DagsterInstance, directory: str, exchange: str) -> RunReport:
-    """Read an exchange's published counts and make signals of them."""
-    config = {"ops": {"exchange_breadth": {"config": {"directory": directory, "exchange": exchange}}}}
-    return _execute(instance, PUBLISHED_JOB, run_config=config)
+def run_import(instance: dg.DagsterInstance, directory: str, exchange: str, *, replace: bool = False) -> RunReport:
+    """Read an exchange's published counts and make signals of them. replace: what they do not give goes."""
+    config = {"directory": directory, "exchange": exchange, "replace": replace}
+    return _execute(instance, PUBLISHED_JOB, run_config={"ops": {"exchange_breadth": {"config": config}}})
 
 
 def run_stability(instance: dg.DagsterInstance) -> RunReport:

@@ -56,7 +56,7 @@ def read_published_counts(directory: Path, exchange: str, calendar: ExchangeCale
 
     Raises:
         RequestError: no such directory, exchange or needed series; says what is there.
-        RequestError: a file cannot be read.
+        RequestError: a file cannot be read, or two files are one series.
     """
     files = _files(directory, exchange)
     sessions = calendar.frame().select("session", is_session=True)
@@ -122,7 +122,10 @@ def _files(directory: Path, exchange: str) -> dict[str, Path]:
     there: dict[str, dict[str, Path]] = {}
     for path in paths:
         if match := _FILE_NAME.fullmatch(path.name):
-            there.setdefault(match["exchange"], {})[match["series"].lower()] = path
+            of, series = there.setdefault(match["exchange"], {}), match["series"].lower()
+            if series in of:
+                raise RequestError(f"{shown(directory)}: {of[series].name} and {path.name} are one series; keep one.")
+            of[series] = path
     alike = (name for name in there if name.lower() == exchange.lower())
     spelled = exchange if exchange in there else next(alike, None)
     if spelled is None:

@@ -23,15 +23,24 @@ def read_rates(path: Path) -> pl.DataFrame:
     Rows without a rate, as on holidays, are passed over.
 
     Raises:
-        RequestError: the file, a column or a row cannot be read; names the line.
+        RequestError: the file, a column or a row cannot be read, or a session comes twice; names the line.
     """
+    found: dict[dt.date, float] = {}
     with refusing(shown(path), RequestError), opened(path) as stream:
         lines = io.StringIO(stream.read().decode("utf-8-sig"))
         reader = csv.DictReader(lines)
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
             raise RequestError(f"{shown(path)} has no columns session and rate: write session,rate in its first line.")
-        rates = [_rate(path, reader.line_num, row) for row in reader if row["rate"]]
-    return pl.DataFrame(rates, schema=RATE_SCHEMA, orient="row").sort("session")
+        for row in reader:
+            if not row["rate"]:
+                continue
+            session, rate = _rate(path, reader.line_num, row)
+            if session in found:
+                raise RequestError(
+                    f"{shown(path)}, line {reader.line_num}: {session} comes twice; keep one line for it."
+                )
+            found[session] = rate
+    return pl.DataFrame(list(found.items()), schema=RATE_SCHEMA, orient="row").sort("session")
 
 
 def _rate(path: Path, line: int, row: dict[str, str]) -> tuple[dt.date, float]:

@@ -13,6 +13,7 @@ JITTER = 2e-6  # relative; single-precision numbers of vendors vary in the seven
 FACTOR_ERROR = 1e-4  # relative; vendors round their factors
 STEPS = (0.01, 0.0001)  # prices are rounded to cents, or to hundredths of cents, or not at all
 LEAST_BARS = 2  # one of several bars on another scale is a correction; with an overlap of one bar, it is not known
+TOGETHER_BARS = 10  # that moved one way, if only by a step: by chance one of 500 such runs, at most
 # In one run; some 2 % of large companies split in a year.
 MOST_RESCALED = 0.05  # of the securities held ...
 FEW_RESCALED = 5  # ... or so many, however small the market
@@ -25,8 +26,9 @@ def restated(stored: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
     stored, fetched: security_id, session, open, high, low, close, close_adjusted; one row per security and session.
 
     A security is restated if consecutive bars from the beginning of the overlap, at least two or all there are, differ
-    by one ratio, up to rounding. Prices and adjusted closes are judged separately: a split moves both, a dividend only
-    the latter. A ratio is null where nothing differs. compared: the number of bars in the overlap.
+    by one ratio, up to rounding: one of them by more than that, or at least TOGETHER_BARS of them one way. Prices and
+    adjusted closes are judged separately: a split moves both, a dividend only the latter. A ratio is null where nothing
+    differs. compared: the number of bars in the overlap.
     """
     both = stored.join(fetched, on=["security_id", "session"], suffix="_new").sort("security_id", "session")
     prices = _ratio(both, PRICES).rename({"ratio": "price_ratio"})
@@ -64,11 +66,23 @@ def _ratio(both: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
             explained=explained.mean(),
             first_explained=explained.first(),
             moved=moved.any(),
+            together=pl.all_horizontal(_together(name) for name in columns) & (pl.len() >= TOGETHER_BARS),
             enough=(pl.col("length") >= pl.min_horizontal(pl.lit(LEAST_BARS), "bars")).first(),
         )
-        .filter((pl.col("explained") >= EXPLAINED) & pl.col("first_explained") & pl.col("moved") & pl.col("enough"))
+        .filter((pl.col("explained") >= EXPLAINED) & pl.col("first_explained") & pl.col("enough"))
+        .filter(pl.col("moved") | pl.col("together"))
         .select("security_id", "ratio")
     )
+
+
+def _together(name: str) -> pl.Expr:
+    """Whether all bars of a run moved one way, and their mean by more than rounding leaves of a mean.
+
+    Rounding both sides may move a bar by a step. Of the mean of ten it leaves an eighth of one: half is out of reach.
+    """
+    old, new = pl.col(name), pl.col(f"{name}_new")
+    one_way = (new > old).all() | (new < old).all()
+    return one_way & ((new - old).mean().abs() > pl.col("step").max() / 2 + FACTOR_ERROR * new.mean())
 
 
 def _off(name: str, ratio: pl.Expr) -> pl.Expr:

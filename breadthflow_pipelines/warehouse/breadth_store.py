@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from breadthflow_pipelines.model.counts import PUBLISHED
 from breadthflow_pipelines.model.gates import THIN
 from breadthflow_pipelines.model.vocabulary import ALL
 from breadthflow_pipelines.warehouse import tables
@@ -54,6 +55,20 @@ def record_counts(
     )
 
 
+def record_index(database: Database, index: pl.DataFrame, held: Mapping[str, dt.date] = MappingProxyType({})) -> Merged:
+    """Make the stored counts of whole universes have these levels, and no others; only rows that differ are written.
+
+    index: universe, session, index_close, all that is known of each index; a session that it lacks gets null.
+    held: as in record_counts().
+    """
+    scope, parameters = unheld(f"segment = '{ALL}'", (), held)
+    columns = "universe, segment, session, index_close"
+    stored = fetch(database, f"SELECT {columns} FROM breadth_counts WHERE {scope}", parameters)
+    wanted = stored.drop("index_close").join(index, on=["universe", "session"], how="left", maintain_order="left")
+    differing = wanted.filter(wanted["index_close"].ne_missing(stored["index_close"]))
+    return merge(database, tables.breadth_counts, differing, **keep_revisions("breadth_counts"))
+
+
 def settling_coverage(gate: float, start: dt.date, end: dt.date, run_id: str) -> Statement:
     """The statement that holds each universe at its sessions from start through end with a coverage below the gate."""
     found = (
@@ -74,6 +89,12 @@ def published(database: Database) -> pl.DataFrame:
     """All published counts of every exchange, as published, and what the guards said of them."""
     columns = columns_of(tables.exchange_breadth, "run_id", "ingested_at")
     return fetch(database, f"SELECT {columns} FROM exchange_breadth ORDER BY exchange, session")
+
+
+def published_of(database: Database, exchange: str) -> pl.DataFrame:
+    """session, counts and index_close of an exchange, as published."""
+    columns = ", ".join(("session", *PUBLISHED, "index_close"))
+    return fetch(database, f"SELECT {columns} FROM exchange_breadth WHERE exchange = $1", (exchange,))
 
 
 def all_counts(database: Database) -> pl.DataFrame:

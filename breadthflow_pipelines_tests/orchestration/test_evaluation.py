@@ -14,8 +14,15 @@ from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse import evaluation_store
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.evaluation_store import HALVES
-from breadthflow_pipelines_tests.orchestration.conftest import Prepare, Store
-from breadthflow_pipelines_tests.orchestration.small_market import HOLE, INDEX, LAST, MEMBERS, SESSIONS
+from breadthflow_pipelines_tests.orchestration.conftest import Contents, Prepare, Store, assert_same
+from breadthflow_pipelines_tests.orchestration.small_market import (
+    HOLE,
+    INDEX,
+    LAST,
+    MEMBERS,
+    SESSIONS,
+    SmallMarket,
+)
 
 DAY = dt.date(2023, 8, 16)  # a score that is final
 
@@ -202,6 +209,70 @@ def test_an_index_and_interest_may_come_from_files(
     assert filled.rows(told, "benchmark") == [("ndx.csv", "the risk-free rate")]
     counted = "SELECT index_close FROM breadth_counts WHERE universe = 'small' AND segment = 'ALL' AND session = %s"
     assert filled.rows(counted, LAST) == [(level[-1][1],)]  # the omen's trend leg follows the same index
+
+
+def write_index(path: Path, levels: dict[dt.date, float]) -> None:
+    path.write_text("date,close\n" + "".join(f"{day},{close}\n" for day, close in levels.items()))
+
+
+def counted_levels(store: Store) -> dict[dt.date, float]:
+    """The index beside the counts, where there is one; sectors have none."""
+    found = store.rows("SELECT segment, session, index_close FROM breadth_counts WHERE index_close IS NOT NULL")
+    assert {segment for segment, *_ in found} <= {"ALL"}
+    return {session: level for _, session, level in found}
+
+
+@pytest.mark.slow
+def test_another_index_is_that_of_all_of_history_after_one_run(
+    filled: Store, prepared: Prepare, small: SmallMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It begins later than history, lacks a session, and its levels are no whole numbers.
+    levels = {day: 100 + i / 7 for i, day in enumerate(SESSIONS) if i >= 40 and i != 150}
+    write_index(tmp_path / "ndx.csv", levels)
+    setting = "BREADTHFLOW_INDEX_SYMBOLS", f"small={tmp_path / 'ndx.csv'}"
+    monkeypatch.setenv(*setting)
+    get_settings.cache_clear()
+    assert filled.daily(LAST).exit_status == 0
+    assert counted_levels(filled) == levels
+    switched = filled.contents()
+
+    other = small.environment() | dict([setting])
+    monkeypatch.setattr(small, "environment", lambda: other)
+    fresh: list[Contents] = []
+
+    def backfill(store: Store) -> None:
+        assert store.run().exit_status == 0
+        fresh.append(store.contents())
+
+    prepared("another index from the beginning", backfill)
+    assert_same(switched, *fresh)
+
+
+@pytest.mark.slow
+def test_an_index_on_another_scale_corrected_or_gone_is_so_in_all_of_history(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, levels = tmp_path / "ndx.csv", {day: 100.0 + i for i, day in enumerate(SESSIONS)}
+    write_index(file, levels)
+    monkeypatch.setenv("BREADTHFLOW_INDEX_SYMBOLS", f"small={file}")
+    get_settings.cache_clear()
+    assert filled.daily(LAST).exit_status == 0
+
+    halved = {day: level / 2 for day, level in levels.items()}  # a split of two for one, by the vendor
+    write_index(file, halved)
+    assert filled.daily(LAST).figures["breadth_counts"]["rows_revised"] == len(SESSIONS)
+    assert counted_levels(filled) == halved
+
+    write_index(file, halved | {SESSIONS[60]: 1.0})
+    assert filled.daily(LAST).figures["breadth_counts"]["rows_revised"] == 1
+    assert counted_levels(filled) == halved | {SESSIONS[60]: 1.0}
+    assert filled.daily(LAST).figures["breadth_counts"]["rows_revised"] == 0
+
+    monkeypatch.setenv("BREADTHFLOW_INDEX_SYMBOLS", "")
+    get_settings.cache_clear()
+    assert filled.daily(LAST).exit_status == 0
+    assert counted_levels(filled) == {}
+    assert filled.rows("SELECT count(index_trend_50), count(coppock) FROM breadth_indicators") == [(0, 0)]
 
 
 def broken(store: Store) -> None:

@@ -144,6 +144,77 @@ def test_the_account_of_an_address_is_used_and_written_nowhere(
     assert not [path for path in kept if PASSWORD.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
+def test_a_series_that_is_gone_for_an_evening_takes_nothing_with_it(
+    filled: Store, tmp_path: Path, configured: Callable[[str], None]
+) -> None:
+    file, away = published(tmp_path / "ONE", "ONE", SESSIONS[-40:]) / "ONE_unchn.csv", tmp_path / "away"
+    with guarded(file.parent) as host:
+        configured(f"ONE=http://me:{PASSWORD}@{host}/ONE_")
+        assert filled.daily(LAST).problems == ()
+        stored = filled.rows("SELECT * FROM exchange_breadth ORDER BY session")
+        assert {row[0] for row in filled.rows("SELECT unchanged > 0 FROM exchange_breadth")} == {True}
+        file.rename(away)  # 404
+        report = filled.daily(LAST)
+        assert filled.rows("SELECT * FROM exchange_breadth ORDER BY session") == stored
+        assert report.exit_status == 0
+        [problem] = report.problems
+        assert problem.startswith("ONE: ONE_unchn.csv is not there any more")
+        assert problem.endswith("breadthflow import-breadth DIRECTORY --exchange ONE --replace")
+        away.rename(file)
+        assert filled.daily(LAST).problems == ()
+
+
+def lines(days: list[dt.date], value: float) -> str:
+    return "".join(f"{day:%Y%m%d}, {value}\n" for day in days)
+
+
+def test_a_publication_that_turns_to_its_newest_part_takes_nothing_back(store: Store, tmp_path: Path) -> None:
+    days = SESSIONS[:60]
+    files = published(tmp_path / "ONE", "ONE", days)
+    (files / "ONE_index.csv").write_text(lines(days, 100))
+    assert runs.run_import(store.instance, str(files), "ONE").exit_status == 0
+    told = "SELECT session, advances, unchanged, index_close FROM exchange_breadth ORDER BY session"
+    before = store.rows(told)
+
+    # The last twenty sessions, of which one is corrected and one is taken back; of one series the last ten.
+    published(files, "ONE", [*days[-20:-5], *days[-4:]])
+    (files / "ONE_advn.csv").write_text(lines([day for day in days[-20:] if day != days[-5]], 1777))
+    (files / "ONE_index.csv").write_text(lines(days[-10:], 100))
+    report = runs.run_import(store.instance, str(files), "ONE")
+    after = store.rows(told)
+    assert after[:40] == before[:40]
+    assert [row[0] for row in after[40:]] == [day for day in days[40:] if day != days[-5]]
+    assert {row[1] for row in after[40:]} == {1777}
+    assert {row[3] for row in after} == {100}
+    assert store.rows("SELECT count(*) FROM breadth_indicators WHERE universe = 'ONE'") == [(59,)]
+
+    (warned,) = [check for check in report.checks if check.name == "publications_answered"]
+    said = f"ONE gives 50 stored sessions no longer, {days[0]} to {days[49]}, of advn, decln, unchn, index: they stay"
+    assert (report.exit_status, warned.status, said in warned.detail) == (0, "warned", True)
+    kept = {row.data["series"]: row.data["sessions"] for row in store.metadata("exchange_breadth")["kept"].records}
+    assert kept == {"advn": "40", "decln": "40", "unchn": "40", "index": "50"}
+
+    report = runs.run_import(store.instance, str(files), "ONE", replace=True)
+    assert [row[0] for row in store.rows(told)] == [day for day in days[40:] if day != days[-5]]
+    assert [check.status for check in report.checks if check.name == "publications_answered"] == ["passed"]
+
+
+def test_a_kept_session_that_is_none_any_more_goes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = SESSIONS[:30]
+    files = published(tmp_path / "ONE", "ONE", days)
+    assert runs.run_import(store.instance, str(files), "ONE").exit_status == 0
+    closed = tmp_path / "closed.csv"
+    closed.write_text(f"date,change,reason\n{days[0]},closed,a flood\n")
+    monkeypatch.setenv("BREADTHFLOW_CALENDAR_CHANGES", str(closed))
+    get_settings.cache_clear()
+    published(files, "ONE", days[10:])
+    assert runs.run_import(store.instance, str(files), "ONE").exit_status == 0
+    assert store.rows("SELECT min(session), count(*)::int FROM exchange_breadth") == [(days[1], 29)]
+
+
 @contextmanager
 def guarded(directory: Path) -> Iterator[str]:
     """A server of these files that asks for an account."""

@@ -11,9 +11,9 @@ from breadthflow_pipelines.orchestration.run_figures import (
     FileFigures,
     NothingRead,
     PagesWritten,
+    PublishedFigures,
     Record,
     RowCounts,
-    RowsRead,
     latest_bars,
     latest_published,
 )
@@ -56,7 +56,7 @@ BARS = BarsFigures(
 )
 RECORDS = [
     COUNTS,
-    RowsRead(**ROWS, rows_rejected=5, problems=("NYSE: gone",)),
+    PublishedFigures(**ROWS, rows_rejected=5, problems=("NYSE: gone",), no_longer_given=("NYSE gives less",)),
     NothingRead(publications="none could be read", problems=("NYSE: gone",)),
     PagesWritten(pages=2, pages_changed=1),
     FILES,

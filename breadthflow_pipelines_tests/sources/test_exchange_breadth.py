@@ -137,6 +137,12 @@ def test_the_exchange_is_found_in_any_case_and_its_own_case_first(tmp_path: Path
     assert read(tmp_path, "NYSE").counts["advances"].to_list() == [1]
 
 
+def test_two_files_of_one_series_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, X_advn="20200102, 1\n", X_decln="20200102, 2\n", X_ADVN="20200102, 3\n")
+    with pytest.raises(RequestError, match=r"X_ADVN\.csv and X_advn\.csv are one series; keep one"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("directory", "exchange", "message"),
     [

@@ -22,6 +22,7 @@ def test_rates_are_sorted_and_days_without_one_passed_over(tmp_path: Path) -> No
         ("session,rate\n2024-01-02,5\n02.01.2024,5\n", "line 3"),  # not a date
         ("session,rate\n2024-01-02,high\n", "line 2"),
         ("session,rate\n2024-01-02,nan\n", "line 2"),  # would be carried on to every session after it
+        ("session,rate\n2024-01-02,5\n2024-01-03,5\n2024-01-02,6\n", "line 4: 2024-01-02 comes twice"),
     ],
 )
 def test_what_is_no_rate_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:

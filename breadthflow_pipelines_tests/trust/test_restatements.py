@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -113,6 +114,54 @@ def test_a_dividend_moves_adjusted_closes_alone() -> None:
     assert found(stored, paid) == [(1, None, 0.9951, 10)]
     small = bars(CLOSES, [close * 0.97 * 0.9995 for close in CLOSES])
     assert found(stored, small) == [(1, None, 0.9995, 10)]
+
+
+def many(adjusted: np.ndarray) -> pl.DataFrame:
+    """Bars with these adjusted closes, one security a row; their prices are alike."""
+    securities, sessions = adjusted.shape
+    return pl.DataFrame(
+        {
+            "security_id": np.repeat(np.arange(securities), sessions),
+            "session": DAYS[:sessions] * securities,
+            **dict.fromkeys(("open", "high", "low", "close"), 4.0),
+            "close_adjusted": adjusted.ravel(),
+        },
+        schema=SCHEMA,
+    )
+
+
+def cents(values: np.ndarray) -> np.ndarray:
+    return np.round(values, 2)
+
+
+@pytest.mark.parametrize("factor", [0.994, 0.995, 0.996, 0.997, 1.003])
+def test_a_small_dividend_of_cheap_shares_is_seen_through_cents(factor: float) -> None:
+    closes = np.random.default_rng(4).uniform(3.8, 4.2, (500, 15))  # each moves by one cent or two
+    rows = restated(many(cents(closes)), many(cents(closes * factor)))
+    assert (rows.height, rows["price_ratio"].null_count()) == (500, 500)
+    assert rows["adjusted_ratio"].to_list() == pytest.approx([factor] * 500, abs=2e-3)
+
+
+@pytest.mark.parametrize("price", [0.3, 4.0, 30.0, 99.0])
+def test_rounding_noise_of_vendors_is_no_dividend(price: float) -> None:
+    chance = np.random.default_rng(5)
+    shape = (4_000, 15)
+    closes = chance.uniform(0.9, 1.1, shape) * price
+    stored = many(cents(closes))
+    noise = chance.uniform(-0.01, 0.01, shape)  # a cent either way, new each time
+    assert restated(stored, many(cents(closes + noise))).is_empty()
+    assert restated(stored, many(cents(stored["close_adjusted"].to_numpy().reshape(shape) + noise))).is_empty()
+    factors = 1 + chance.uniform(-1e-4, 1e-4, (4_000, 1))  # of a security, which its vendor rounds otherwise now
+    assert restated(stored, many(cents(closes * factors))).is_empty()
+
+
+def test_few_bars_that_moved_a_cent_one_way_may_have_done_so_by_chance() -> None:
+    closes = np.full((1, 15), 4.0)
+    for moved, found in ((9, []), (10, [3.99 / 4])):
+        other = closes - 0.01 * (np.arange(15) < moved)  # the first of them, and none after
+        assert restated(many(closes), many(cents(other)))["adjusted_ratio"].to_list() == pytest.approx(found)
+    turned = closes - 0.02 * (np.arange(15) > 0) + 0.01  # the first moved the other way
+    assert restated(many(closes), many(cents(turned))).is_empty()
 
 
 def test_a_split_moves_adjusted_closes_too_and_a_first_adjusted_close_is_none() -> None:

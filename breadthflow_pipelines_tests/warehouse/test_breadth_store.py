@@ -60,6 +60,32 @@ def test_counts_of_a_range_become_exactly_those_given(database: Database) -> Non
     assert breadth_store.counts(database, FIRST, LAST).height == 2
 
 
+def test_the_index_beside_stored_counts_becomes_exactly_the_one_given(database: Database) -> None:
+    breadth_store.record_counts(database, JANUARY, FIRST, LAST)
+    second, third = dt.date(2024, 1, 2), dt.date(2024, 1, 3)
+
+    def recorded(levels: dict[dt.date, float], held: dict[str, dt.date] | None = None) -> tuple[int, int, int, int]:
+        index = pl.DataFrame(
+            {"universe": "u", "session": list(levels), "index_close": list(levels.values())},
+            schema={"universe": pl.String, "session": pl.Date, "index_close": pl.Float64},
+        )
+        return figures(breadth_store.record_index(database, index, held or {}))
+
+    def stored() -> list[tuple[str, dt.date, float | None]]:
+        rows = breadth_store.counts(database, FIRST, LAST).sort("segment", "session")
+        return rows.select("segment", "session", "index_close").rows()
+
+    assert recorded({second: 0.1 + 0.2, LAST: 9.0}) == (0, 1, 0, 0)  # no counts on its last session
+    assert recorded({second: 0.1 + 0.2}) == (0, 0, 0, 0)  # to the last bit
+    assert stored() == [("ALL", second, 0.1 + 0.2), ("ALL", third, None), ("Energy", third, None)]
+    assert recorded({second: 5.0, third: 6.0}, {"u": third}) == (0, 1, 0, 0)  # what is held stays
+    assert stored() == [("ALL", second, 5.0), ("ALL", third, None), ("Energy", third, None)]
+    assert recorded({}) == (0, 1, 0, 0)
+    assert [level for *_, level in stored()] == [None, None, None]
+    kept = "SELECT (row ->> 'index_close')::float8 AS level FROM breadth_revisions ORDER BY known_from"
+    assert fetch(database, kept)["level"].to_list() == [None, 0.1 + 0.2, 5.0]
+
+
 def test_coverage_speaks_of_whole_universes(database: Database) -> None:
     breadth_store.record_counts(database, JANUARY, FIRST, LAST)
     found = breadth_store.coverage(database, dt.date(2024, 1, 3), LAST)

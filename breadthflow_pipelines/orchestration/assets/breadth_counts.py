@@ -84,16 +84,16 @@ class _OfDays:
 def _count(market: Market, scope: Scope, run_id: str) -> Merged:
     """How many members rose, fell, stood above their means, made new extremes; per universe, sector and session."""
     span, merged = scope.left, NOTHING
-    if span.is_empty:
-        return merged
-    # In one piece the bars that only warm up are read once; on a cluster each year reads its own.
-    pieces = [span.days] if market.settings.cluster is None else span.years
-    index = index_closes(market.settings, market.store, *span.days)  # it may be in a file that is only here
-    work = _OfDays(market.calendar.frame(), index, scope.holds, run_id)
-    for done, (days, stored) in enumerate(spread(market, "breadth_counts", work, pieces), start=1):
-        merged += stored
-        advance("breadth counts", done / len(pieces), f"through {days.end}")
-    return merged
+    index = index_closes(market.settings, market.store)  # it may be in a file that is only here
+    if not span.is_empty:
+        # In one piece the bars that only warm up are read once; on a cluster each year reads its own.
+        pieces = [span.days] if market.settings.cluster is None else span.years
+        work = _OfDays(market.calendar.frame(), index, scope.holds, run_id)
+        for done, (days, stored) in enumerate(spread(market, "breadth_counts", work, pieces), start=1):
+            merged += stored
+            advance("breadth counts", done / len(pieces), f"through {days.end}")
+    # Else sessions that were counted before would keep another index, or another scale of this one.
+    return merged + breadth_store.record_index(market.store, index, scope.holds.first_sessions)
 
 
 def _parts(market: Market, days: Days, calendar: pl.DataFrame) -> pl.DataFrame:

@@ -181,7 +181,8 @@ def _rerun(run: dg.DagsterRun) -> str:
         for part in ("ops", "exchange_breadth", "config"):
             config = config.get(part, {})
         if config.get("exchange"):
-            return f"breadthflow import-breadth {config.get('directory')} --exchange {config['exchange']}"
+            replacing = " --replace" if config.get("replace") else ""
+            return f"breadthflow import-breadth {config.get('directory')} --exchange {config['exchange']}{replacing}"
     start, end = months_of(run.tags) or ("", "")
     if not start or SESSION_TAG in run.tags:
         return "breadthflow run"

@@ -4,10 +4,10 @@ import dagster as dg
 import polars as pl
 
 from breadthflow_pipelines.contracts import breadth as contracts
-from breadthflow_pipelines.model.gates import listed
+from breadthflow_pipelines.model.gates import joined, listed
 from breadthflow_pipelines.orchestration.checks.judging import contract_result, whole_table_result
 from breadthflow_pipelines.orchestration.resources import Market
-from breadthflow_pipelines.orchestration.run_figures import latest_published
+from breadthflow_pipelines.orchestration.run_figures import PublishedFigures, latest_published
 from breadthflow_pipelines.orchestration.ui_metadata import shown
 from breadthflow_pipelines.warehouse import breadth_store
 
@@ -21,11 +21,15 @@ def published_keep_contract(context: dg.AssetCheckExecutionContext, market: Mark
 
 @dg.asset_check(asset="exchange_breadth")
 def publications_answered(context: dg.AssetCheckExecutionContext, market: Market) -> dg.AssetCheckResult:
-    """Every place with published counts could be read; where one could not, its stored counts stay."""
+    """Every place with published counts could be read, and gives all that is stored of it; what it does not, stays."""
     figures = latest_published(context.instance)
     problems = figures.problems if figures else ()
-    fault = listed(problems) if problems else None
-    return whole_table_result(context, market, fault, passed="every place was read", failing=len(problems), warn=True)
+    lacking = figures.no_longer_given if isinstance(figures, PublishedFigures) else ()
+    told = (*problems, *lacking)
+    passed = "every place was read, and gives all that is stored of it"
+    return whole_table_result(
+        context, market, joined(told) if told else None, passed=passed, failing=len(told), warn=True
+    )
 
 
 @dg.asset_check(asset="exchange_breadth")
