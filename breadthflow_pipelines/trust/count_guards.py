@@ -1,6 +1,6 @@
 """Guards on counts that an exchange publishes: which rows may enter indicators, and the units of their numbers.
 
-Here: five rules, each of which sees a row and the rows before it, never the future; the unit of volumes; which rows
+Here: six rules, each of which sees a row and the rows before it, never the future; the unit of volumes; which rows
 count another list of issues, and their scale to the usual one. Elsewhere: reading files and rejecting lines by calendar
 and form (sources/exchange_breadth.py), what a stored row must satisfy (contracts/breadth.py), and which values enter
 indicators (the view all_counts). Nothing is corrected: a doubted value is left out. docs/decisions/published-counts.md
@@ -49,17 +49,25 @@ SWAPPED_WITHIN = 2.0  # ... and within these when swapped
 SPREAD_PER_MEDIAN = 1.4826  # standard deviations per median absolute deviation of a normal distribution
 NO_VARIANCE = 1e-9  # of the log odds; below it there is no slope
 
+CONTRARY_MONTH = 21  # known rows, the last one among them: they decide where their correlation is clear ...
+CONTRARY_FROM = 10  # of them must be there. Of NASDAQ's, no ten in a row come below -0.32; of six, some are at -0.74
+CONTRARY_CLEAR = 0.4  # either way. NASDAQ's months have 0.36 to 0.99; of unrelated numbers, 4 months of 100 have -0.4
+CONTRARY_QUARTER = 63  # known rows, whose sign decides elsewhere. NASDAQ's quarters have 0.69 to 0.98
+
 TOTAL_FAR = "total issues far from their level"
 ISSUES_COPIED = "issues copied from an earlier row"
 VOLUMES_COPIED = "volumes copied from an earlier row"
 SHARES_SWAPPED = "up and down volume swapped"
+VOLUMES_CONTRARY = "up and down volume contrary to issues for weeks"
 VOLUME_FAR = "volume far from its level"
 AGAINST_ISSUES = (TOTAL_FAR, ISSUES_COPIED)
-AGAINST_VOLUMES = (TOTAL_FAR, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED)
+AGAINST_VOLUMES = (TOTAL_FAR, VOLUMES_COPIED, VOLUME_FAR, VOLUMES_CONTRARY, SHARES_SWAPPED)
 
 _moved = pl.col("advances") + pl.col("declines")
 _total = _moved + pl.col("unchanged")
 _moved_volume = pl.col("up_volume") + pl.col("down_volume")
+_has_volumes = pl.any_horizontal(pl.col("up_volume", "down_volume").is_not_null())
+_odds = ("advances", "declines", "up_volume", "down_volume")
 
 
 def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
@@ -87,19 +95,22 @@ def judge_published(counts: pl.DataFrame) -> pl.DataFrame:
         VOLUME_FAR: pl.col(VOLUME_FAR),
     }
     ordered = counts.sort("exchange", "session").with_columns(row=pl.int_range(pl.len()))
-    first = ordered.with_columns(*_issue_levels(ordered), *_volume_levels(ordered)).with_columns(
-        rule.fill_null(value=False).alias(name) for name, rule in rules.items()
-    )
+    names = (*rules, VOLUMES_CONTRARY, SHARES_SWAPPED)
     return (
-        first.with_columns(shares_swapped(~pl.any_horizontal(*rules)).fill_null(value=False).alias(SHARES_SWAPPED))
+        ordered.with_columns(*_issue_levels(ordered), *_volume_levels(ordered))
+        .with_columns(rule.fill_null(value=False).alias(name) for name, rule in rules.items())
+        .with_columns(known=~pl.any_horizontal(*rules) & pl.all_horizontal(pl.col(*_odds) > 0).fill_null(value=False))
+        .with_columns(volumes_contrary(pl.col("known")).alias(VOLUMES_CONTRARY))
+        .with_columns(_until_told_otherwise(pl.col(VOLUMES_CONTRARY)) & _has_volumes)
         .with_columns(
-            doubts=pl.concat_list(
-                pl.when(name).then(pl.lit(name)) for name in (*rules, SHARES_SWAPPED)
-            ).list.drop_nulls(),
+            shares_swapped(pl.col("known") & ~pl.col(VOLUMES_CONTRARY)).fill_null(value=False).alias(SHARES_SWAPPED)
+        )
+        .with_columns(
+            doubts=pl.concat_list(pl.when(name).then(pl.lit(name)) for name in names).list.drop_nulls(),
             issues_usable=~pl.any_horizontal(AGAINST_ISSUES),
             volume_usable=~pl.any_horizontal(AGAINST_VOLUMES) & pl.col("volume_unit").is_not_null(),
         )
-        .drop("row", *rules, SHARES_SWAPPED)
+        .drop("row", "known", *names)
     )
 
 
@@ -166,7 +177,26 @@ def volumes_copied() -> pl.Expr:
     return _seen_before(COPY_VOLUMES_ROWS, "up_volume", "down_volume") & _volumes_tell()
 
 
-def shares_swapped(eligible: pl.Expr) -> pl.Expr:
+def volumes_contrary(known: pl.Expr) -> pl.Expr:
+    """Whether up and down volume have run against advances and declines for weeks: one of the pairs is exchanged.
+
+    Up volume is what advancing issues traded, so ln(UV / DV) rises with ln(A / D) on every market: the correlation is
+    positive. Over the last CONTRARY_MONTH known rows it decides where it is CONTRARY_CLEAR or more, either way; else
+    its sign over the last CONTRARY_QUARTER does. So a month tells, and a weak month of a small exchange does not.
+    Nothing is learnt, so an exchange that lasts is never taken for usual. What went before the last quarter does not
+    count, so volumes that come right are used again within a month.
+
+    known: rows that no other rule doubts, whose four values are positive. Null for others. False before there are
+    CONTRARY_FROM of them; before there are CONTRARY_MONTH, only what is clear is told.
+    """
+    issues, volume = _log_odds(known)
+    month = _correlation(issues, volume, CONTRARY_MONTH, CONTRARY_FROM)
+    quarter = _correlation(issues, volume, CONTRARY_QUARTER, CONTRARY_MONTH)
+    contrary = pl.when(month.abs() >= CONTRARY_CLEAR).then(month < 0).otherwise((quarter <= 0).fill_null(value=False))
+    return pl.when(known).then(contrary.over("exchange", known))
+
+
+def shares_swapped(known: pl.Expr) -> pl.Expr:
     """Whether up and down volume fit the issues far better the other way round.
 
     ln(UV / DV) is predicted from ln(A / D) by least squares over the prior SHARE_ROWS rows; the spread is the median
@@ -174,24 +204,44 @@ def shares_swapped(eligible: pl.Expr) -> pl.Expr:
     spreads from its prediction and within SWAPPED_WITHIN when swapped. When a few large companies move against the
     many, a row is far off as well, but swapping does not bring it nearer.
 
-    eligible: rows that no other rule doubts; others are neither judged nor learnt from. Null for those, where one of
-    the four values is zero or null, and before there are SHARE_FROM rows and as many predictions.
+    known: rows that no other rule doubts, whose four values are positive; others are neither judged nor learnt from.
+    Null for those, before there are SHARE_FROM rows and as many predictions, and where the line does not rise: no
+    market's falls, so it would be learnt from swapped rows.
     """
-    odds = [pl.col(name).cast(pl.Float64) for name in ("advances", "declines", "up_volume", "down_volume")]
-    judged = eligible & pl.all_horizontal(value > 0 for value in odds)
-    issues = pl.when(judged).then((odds[0] / odds[1]).log())
-    volume = pl.when(judged).then((odds[2] / odds[3]).log())
+    issues, volume = _log_odds(known)
     mean_issues, mean_volume = _trailing_mean(issues), _trailing_mean(volume)
     variance = _trailing_mean(issues * issues) - mean_issues * mean_issues
     slope = pl.when(variance > NO_VARIANCE).then(
         (_trailing_mean(issues * volume) - mean_issues * mean_volume) / variance
     )
-    predicted = mean_volume + slope * (issues - mean_issues)
+    predicted = mean_volume + pl.when(slope > 0).then(slope) * (issues - mean_issues)
     error = (volume - predicted).abs()
     usual_error = error.rolling_median(SHARE_ROWS, min_samples=SHARE_FROM).shift(1)
     spread = SPREAD_PER_MEDIAN * usual_error
     beyond = (error > SWAPPED_BEYOND * spread) & ((-volume - predicted).abs() <= SWAPPED_WITHIN * spread)
     return beyond.over("exchange")
+
+
+def _log_odds(known: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """ln(A / D) and ln(UV / DV) of known rows; null for others."""
+    advances, declines, up_volume, down_volume = (pl.col(name).cast(pl.Float64) for name in _odds)
+    return pl.when(known).then((advances / declines).log()), pl.when(known).then((up_volume / down_volume).log())
+
+
+def _correlation(one: pl.Expr, other: pl.Expr, rows: int, at_least: int) -> pl.Expr:
+    """Pearson's, over the last rows with this one among them; null where either hardly varies."""
+
+    def mean(values: pl.Expr) -> pl.Expr:
+        return values.rolling_mean(rows, min_samples=at_least)
+
+    variances = [mean(values * values) - mean(values) * mean(values) for values in (one, other)]
+    common = mean(one * other) - mean(one) * mean(other)
+    return pl.when(pl.min_horizontal(variances) > NO_VARIANCE).then(common / (variances[0] * variances[1]).sqrt())
+
+
+def _until_told_otherwise(verdict: pl.Expr) -> pl.Expr:
+    """The verdict of the last row that could be judged; false before there is one."""
+    return verdict.forward_fill().over("exchange").fill_null(value=False)
 
 
 def _trailing_mean(values: pl.Expr) -> pl.Expr:

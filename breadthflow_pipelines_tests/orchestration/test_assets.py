@@ -418,6 +418,28 @@ def test_doubted_rows_are_kept_with_the_reason_and_left_out_of_indicators(store:
 
 
 @pytest.mark.slow
+def test_exchanged_files_of_volumes_reach_no_indicator_and_are_told_with_what_to_do(store: Store) -> None:
+    files, days = _published(store)
+    (files / "XX_advv.csv").rename(files / "kept")
+    (files / "XX_declv.csv").rename(files / "XX_advv.csv")
+    (files / "kept").rename(files / "XX_declv.csv")
+    report = runs.run_import(store.instance, str(files), "XX")
+    contrary = "SELECT min(session) FROM exchange_breadth WHERE %s = ANY(doubts)"
+    first = store.rows(contrary, "up and down volume contrary to issues for weeks")[0][0]
+    assert first <= days[20]
+    for name in ("up_volume_share", "trin", "whaley_udt2", "day_90_volume"):
+        query = f"SELECT count({name}) FROM breadth_indicators WHERE universe = 'XX' AND session >= %s"
+        assert store.rows(query, first) == [(0,)]
+    assert store.rows("SELECT count(net_advances) FROM breadth_indicators WHERE universe = 'XX'") == [(len(days) - 1,)]
+    (warned,) = (check for check in report.checks if check.name == "published_plausible")
+    assert warned.status == "warned"
+    since = f"from {first} or up to 21 rows before to {days[-1]}"
+    assert f"XX: up and down volume may be exchanged, {since}, in the files (XX_advv.csv, " in warned.detail
+    assert "or in the mapping that wrote them" in warned.detail
+    assert warned.detail.count("breadthflow import-breadth DIRECTORY --exchange XX") == 1
+
+
+@pytest.mark.slow
 def test_unit_of_published_volumes_does_not_reach_indicators(store: Store) -> None:
     files, days = _published(store, in_thousands=IN_THOUSANDS)
     assert runs.run_import(store.instance, str(files), "XX").exit_status == 0

@@ -25,10 +25,12 @@ from breadthflow_pipelines.trust.count_guards import (
     SHARES_SWAPPED,
     TOTAL_FAR,
     VOLUME_FAR,
+    VOLUMES_CONTRARY,
     VOLUMES_COPIED,
     first_unit,
     judge_published,
     scope_stretches,
+    shares_swapped,
     unit_stretches,
 )
 from breadthflow_pipelines_tests.indicators.markets import usable_counts
@@ -60,14 +62,17 @@ def others(rows: list[Row]) -> dict[int, float]:
 
 
 def plain(n: int, total: int = 2000, unit: int = 1000) -> list[Row]:
-    """n ordinary rows, no two alike, of 2,000 issues (a quarter unchanged) and 8 million shares in that unit."""
+    """n ordinary rows, no two alike, of 2,000 issues (a quarter unchanged) and 8 million shares in that unit.
+
+    Up volume falls and rises with advances, as on every market.
+    """
     return [
         {
             "advances": total // 2 - 7 * (i % 53),
             "declines": total // 4 + 7 * (i % 53),
             "unchanged": total // 4,
-            "up_volume": (4_000_000 - 9_000 * (i % 59)) // unit,
-            "down_volume": (4_000_000 + 7_000 * (i % 61)) // unit,
+            "up_volume": (4_000_000 - 9_000 * (i % 53)) // unit,
+            "down_volume": (4_000_000 + 700 * (i % 61)) // unit,
             "unchanged_volume": 1_000_000 // unit,
             "new_highs": 40,
             "new_lows": 20,
@@ -80,11 +85,16 @@ def scaled(row: Row, factor: float, *names: str) -> Row:
     return row | {name: round(row[name] * factor) for name in names}
 
 
-def market(n: int, seed: int, start: int, end: int) -> list[Row]:
+def swapped(row: Row) -> Row:
+    return row | {"up_volume": row["down_volume"], "down_volume": row["up_volume"]}
+
+
+def market(n: int, seed: int, start: int, end: int, noise: float = 0.35) -> list[Row]:
     """An honest exchange: totals grow slowly, thrusts come in runs, volume is lognormal and follows the issues.
 
     Every 60th session is half a day with a tenth fewer issues and a quarter of the volume; every 1,000th steps up by a
-    twelfth for good, as when a class of issues is let in.
+    twelfth for good, as when a class of issues is let in. noise: of the log odds of volume. The issues move them by
+    1.05, so that the correlation is 0.95; with a noise of 2.1 it is 0.45.
     """
     chance = random.Random(seed)  # noqa: S311
     rows: list[Row] = []
@@ -98,7 +108,7 @@ def market(n: int, seed: int, start: int, end: int) -> list[Row]:
         unchanged = round(total * chance.uniform(0.12, 0.24))
         advances = round((total - unchanged) / (1 + math.exp(-mood)))
         volume = 4_000 * 1.0004**i * math.exp(pace) * (0.25 if half else 1)
-        up_share = 1 / (1 + math.exp(-1.4 * mood - chance.gauss(0, 0.35)))
+        up_share = 1 / (1 + math.exp(-1.4 * mood - chance.gauss(0, noise)))
         rows.append(
             {
                 "advances": advances,
@@ -125,8 +135,8 @@ def spoilt(n: int = 900, seed: int = 5) -> list[Row]:
         rows[i] = dict(rows[j])
     for i, j in ((540, 400), (700, 600)):
         rows[i] |= {name: rows[j][name] for name in VOLUMES}
-    for i in range(250, n, 13):
-        rows[i] |= {"up_volume": rows[i]["down_volume"], "down_volume": rows[i]["up_volume"]}
+    for i in (*range(250, n, 13), *range(650, 695)):
+        rows[i] = swapped(rows[i])
     for i in (10, 520):
         rows[i] = scaled(rows[i], 0.01, *VOLUMES)
     for i in (*range(560, n), 150):
@@ -227,43 +237,66 @@ def twin_units(rows: list[Row]) -> list[tuple[int | None, bool]]:
     return out
 
 
+def point(row: Row, doubted: bool) -> tuple[float, float] | None:
+    """The log odds of issues and volume of a row that both can be learnt from."""
+    if doubted or not all(row[name] for name in ("advances", "declines", "up_volume", "down_volume")):
+        return None
+    return math.log(row["advances"] / row["declines"]), math.log(row["up_volume"] / row["down_volume"])
+
+
+def twin_contrary(rows: list[Row], doubted: list[bool]) -> list[bool]:
+    past: list[tuple[float, float]] = []
+    contrary, out = False, []
+
+    def agreement(of: int) -> float:
+        return statistics.correlation(*zip(*past[-of:], strict=True))
+
+    for row, others_doubt in zip(rows, doubted, strict=True):
+        if now := point(row, others_doubt):
+            past.append(now)
+            if len(past) >= 10 and abs(agreement(21)) >= 0.4:
+                contrary = agreement(21) < 0
+            else:
+                contrary = len(past) >= 21 and agreement(63) <= 0
+        out.append(contrary and (row["up_volume"], row["down_volume"]) != (None, None))
+    return out
+
+
 def twin_swaps(rows: list[Row], doubted: list[bool]) -> list[bool]:
-    names = ("advances", "declines", "up_volume", "down_volume")
     points: list[tuple[float, float] | None] = []
     misses: list[float | None] = []
     out = []
     for i, row in enumerate(rows):
-        known = not doubted[i] and all(row[name] for name in names)
-        points.append(
-            (math.log(row["advances"] / row["declines"]), math.log(row["up_volume"] / row["down_volume"]))
-            if known
-            else None
-        )
+        points.append(point(row, doubted[i]))
         past = [point for point in points[max(0, i - 252) : i] if point]
         spreads = [miss for miss in misses[max(0, i - 252) : i] if miss is not None]
         misses.append(None)
         out.append(False)
-        if points[i] is None or len(past) < 63:
+        now = points[i]
+        if now is None or len(past) < 63:
             continue
         slope, intercept = statistics.linear_regression([p[0] for p in past], [p[1] for p in past])
-        expected = intercept + slope * points[i][0]
-        misses[i] = abs(points[i][1] - expected)
+        if slope <= 0:
+            continue
+        expected = intercept + slope * now[0]
+        miss = misses[i] = abs(now[1] - expected)
         if len(spreads) >= 63:
             spread = 1.4826 * statistics.median(spreads)
-            out[i] = misses[i] > 4 * spread and abs(-points[i][1] - expected) <= 2 * spread
+            out[i] = miss > 4 * spread and abs(-now[1] - expected) <= 2 * spread
     return out
 
 
 def twin(rows: list[Row]) -> list[Verdict]:
     units, totals = twin_units(rows), twin_totals(rows)
     plain_rules = [(totals[i][1], *twin_copies(rows, i), units[i][1]) for i in range(len(rows))]
-    swaps = twin_swaps(rows, [any(rules) for rules in plain_rules])
+    contrary = twin_contrary(rows, [any(rules) for rules in plain_rules])
+    swaps = twin_swaps(rows, [any(rules) or runs for rules, runs in zip(plain_rules, contrary, strict=True)])
     out = []
-    for (unit, _), rules, swapped in zip(units, plain_rules, swaps, strict=True):
-        names = (TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED)
-        failed = [name for name, fails in zip(names, (*rules, swapped), strict=True) if fails]
+    for (unit, _), rules, *of_shares in zip(units, plain_rules, contrary, swaps, strict=True):
+        names = (TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, VOLUMES_CONTRARY, SHARES_SWAPPED)
+        failed = [name for name, fails in zip(names, (*rules, *of_shares), strict=True) if fails]
         issues = not {TOTAL_FAR, ISSUES_COPIED} & set(failed)
-        volumes = unit is not None and not {TOTAL_FAR, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED} & set(failed)
+        volumes = unit is not None and not set(failed) - {ISSUES_COPIED}
         out.append((unit, failed, issues, volumes))
     return out
 
@@ -274,7 +307,7 @@ def test_the_twin_agrees_on_every_row_and_every_rule_fires(seed: int) -> None:
     got = judged(rows)
     assert got == twin(rows)
     found = {name for _, names, _, _ in got for name in names}
-    assert found == {TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, SHARES_SWAPPED}
+    assert found == {TOTAL_FAR, ISSUES_COPIED, VOLUMES_COPIED, VOLUME_FAR, VOLUMES_CONTRARY, SHARES_SWAPPED}
     assert others(rows) == {i: usual for i, (usual, _) in enumerate(twin_totals(rows)) if usual is not None}
     assert others(rows).keys() > {450, 600, 830}
     assert not others(rows).keys() & set(range(870, 890))  # by then the other list is the usual one
@@ -309,14 +342,17 @@ def test_a_step_to_twice_the_total_is_accepted_after_eleven_rows() -> None:
 def nyse(n: int, other: Collection[int] = ()) -> list[Row]:
     """n rows of 3,000 issues, no two in sight of each other alike; those of another list are the same of 3,750.
 
-    By hand, k being the row's number modulo 41: A 1,600 - 8k, D 1,000 + 8k, U 400; of the other list 5/4 of each.
+    By hand, k being the row's number modulo 41: A 1,600 - 8k, D 1,000 + 8k, U 400; of the other list 5/4 of each. Up
+    volume is 4,000 - 20k of both.
     """
     rows = []
     for i in range(n):
         k = i % 41
         issues = {"advances": 1600 - 8 * k, "declines": 1000 + 8 * k, "unchanged": 400}
         issues |= {"new_highs": 80 + 4 * (i % 7), "new_lows": 40}
-        rows.append(plain(i + 1)[i] | {name: count * 5 // 4 if i in other else count for name, count in issues.items()})
+        listed = {name: count * 5 // 4 if i in other else count for name, count in issues.items()}
+        volumes = {"up_volume": 4_000 - 20 * k, "down_volume": 4_000 + 2 * (i % 61)}
+        rows.append(plain(i + 1)[i] | listed | volumes)
     return rows
 
 
@@ -524,7 +560,7 @@ def test_swapped_volumes_of_a_strong_day_are_found_and_cost_the_issues_nothing()
     rows = market(400, seed=1, start=1300, end=1400)
     strong = next(i for i in range(300, 400) if rows[i]["advances"] > 3 * rows[i]["declines"])
     assert doubts(rows) == {}
-    rows[strong] |= {"up_volume": rows[strong]["down_volume"], "down_volume": rows[strong]["up_volume"]}
+    rows[strong] = swapped(rows[strong])
     assert doubts(rows) == {strong: [SHARES_SWAPPED]}
     assert judged(rows)[strong] == (1000, [SHARES_SWAPPED], True, False)
 
@@ -541,6 +577,97 @@ def test_nothing_is_learnt_from_issues_that_never_change_their_share() -> None:
     rows = [row | {"advances": 1000 + 2 * i, "declines": 500 + i} for i, row in enumerate(plain(400))]
     rows[300] |= {"up_volume": 1000, "down_volume": 7000}
     assert doubts(rows) == {}  # a line through points above each other has no slope
+
+
+def unusable(rows: list[Row]) -> set[int]:
+    """The rows, by number, whose volumes are not used."""
+    return {i for i, verdict in enumerate(judged(rows)) if not verdict[3]}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_volumes_that_are_exchanged_from_the_first_row_are_never_used_after_nine(seed: int) -> None:
+    rows = [swapped(row) for row in market(700, seed, start=1300, end=1400)]
+    assert unusable(rows) == set(range(9, 700))  # the tenth row tells; a later row never changes a judgement
+    assert doubts(rows) == {i: [VOLUMES_CONTRARY] for i in range(9, 700)}
+    assert all(verdict[2] for verdict in judged(rows))  # which pair is exchanged cannot be told
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_volumes_that_are_exchanged_for_good_are_never_accepted(seed: int) -> None:
+    rows = market(1400, seed, start=1300, end=1400)
+    rows[400:] = [swapped(row) for row in rows[400:]]
+    assert min(doubts(rows)) >= 400
+    assert unusable(rows) >= set(range(400 + 20, 1400))  # rows enough to turn round a year's line three times
+    assert len(unusable(rows) & set(range(400, 420))) > 6  # some are found one by one until a month tells
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_volumes_that_come_right_after_an_exchanged_month_are_used_again(seed: int) -> None:
+    rows = market(800, seed, start=1300, end=1400)
+    rows[400:421] = [swapped(row) for row in rows[400:421]]
+    assert min(unusable(rows)) >= 400
+    assert len(unusable(rows) & set(range(400, 421))) > 7
+    assert len(unusable(rows) & set(range(421, 800))) < 20
+    assert max(unusable(rows)) < 421 + 20  # the month itself tells; nobody waits for a quarter or a year
+    strong = next(i for i in range(450, 800) if rows[i]["advances"] > 3 * rows[i]["declines"])
+    rows[strong] = swapped(rows[strong])
+    assert max(unusable(rows)) == strong  # single rows are found as if the month had not been
+
+
+def test_an_exchanged_half_year_is_not_learnt_from() -> None:
+    rows = market(700, seed=1, start=1300, end=1400)
+    rows[400:526] = [swapped(row) for row in rows[400:526]]
+    strong = next(i for i in range(560, 700) if rows[i]["advances"] > 3 * rows[i]["declines"])
+    rows[strong] = swapped(rows[strong])
+    assert {i: names for i, names in doubts(rows).items() if i >= 526 + 20} == {strong: [SHARES_SWAPPED]}
+
+
+def test_no_row_is_held_against_a_falling_line() -> None:
+    rows = [swapped(row) for row in market(400, seed=1, start=1300, end=1400)]
+    strong = next(i for i in range(300, 400) if rows[i]["advances"] > 3 * rows[i]["declines"])
+    rows[strong] = swapped(rows[strong])  # the only sound row
+    found = frame(rows).select(shares_swapped(pl.lit(True)).fill_null(value=False)).to_series()
+    assert found.sum() == 0
+
+
+def test_rows_without_issues_or_volumes_are_judged_as_the_last_that_had_both() -> None:
+    rows = [swapped(row) for row in market(300, seed=1, start=1300, end=1400)]
+    for i in range(300):
+        if i % 3:
+            rows[i] |= dict.fromkeys(VOLUMES)  # nothing to doubt
+    rows[90]["declines"] = None
+    rows[93] = scaled(rows[93], 2, "advances", "declines", "unchanged")
+    rows[96]["unchanged"] = rows[96]["unchanged_volume"] = None
+    got = doubts(rows)
+    assert list(got) == list(range(9 * 3, 300, 3))  # the tenth row with volumes, however far apart they are
+    assert (got[90], got[93], got[96]) == ([VOLUMES_CONTRARY], [TOTAL_FAR, VOLUMES_CONTRARY], [VOLUMES_CONTRARY])
+
+
+def test_a_gap_of_years_neither_clears_nor_condemns() -> None:
+    rows = [swapped(row) for row in market(60, seed=1, start=1300, end=1400)]
+    sound = market(60, seed=2, start=1300, end=1400)
+    gap: list[Row] = [dict.fromkeys((*ISSUES, *VOLUMES))] * 600
+    assert unusable(rows + gap + rows) >= {*range(9, 60), *range(660, 720)}
+    assert unusable(sound + gap + sound) == set(range(60, 660))
+
+
+@pytest.mark.parametrize(
+    ("noise", "most", "exchanged"),
+    [
+        (1.4, 0.001, 0.999),  # correlation 0.6, less than any market that was measured has
+        (2.1, 0.005, 0.995),  # 0.45, as if one company made most of the volume
+        (3.3, 0.03, 0.97),  # 0.3
+    ],
+)
+def test_a_weak_relation_is_no_contrary_one(noise: float, most: float, exchanged: float) -> None:
+    honest = [market(1500, seed, start=1300, end=1400, noise=noise) for seed in range(4)]
+
+    def share(markets: list[list[Row]]) -> float:
+        found = pl.concat(judge_published(frame(rows))["doubts"][21:] for rows in markets)
+        return found.list.contains(VOLUMES_CONTRARY).mean()  # type: ignore[return-value]
+
+    assert share(honest) <= most
+    assert share([[swapped(row) for row in rows] for rows in honest]) >= exchanged
 
 
 @pytest.mark.parametrize(
@@ -645,7 +772,7 @@ def test_no_honest_row_of_an_exchange_like_nyse_is_dropped() -> None:
     assert usable_counts(judge_published(frame(rows)))[ISSUES].equals(frame(rows)[ISSUES])
 
 
-@pytest.mark.parametrize("rows", [0, 1, 5, 41, 200, 251, 300, 560, 561, 800])  # nothing, warm-ups, and at the faults
+@pytest.mark.parametrize("rows", [0, 1, 5, 41, 200, 251, 300, 560, 670, 800])  # nothing, warm-ups, and at the faults
 def test_later_rows_never_change_a_judgement(rows: int) -> None:
     counts = frame(spoilt())
     assert judge_published(counts[:rows]).equals(judge_published(counts)[:rows], null_equal=True)
@@ -691,6 +818,7 @@ FAULTS = {
     ISSUES_COPIED: "1978-12-20 1986-03-11 1986-05-02 1986-10-16 2000-10-06 2001-07-31 2002-05-21",
     VOLUMES_COPIED: "1981-08-04 1981-08-07 1985-01-18 1985-04-23 1987-09-04 1988-05-31 2001-07-31 2002-05-21",
     VOLUME_FAR: "1982-11-26 1988-09-19",
+    VOLUMES_CONTRARY: "",
     SHARES_SWAPPED: "",
 }
 
@@ -706,6 +834,31 @@ def test_the_faults_of_nasdaq_are_found_and_no_other_rows(nasdaq: pl.DataFrame) 
     assert (got.height, got.filter(pl.col("doubts").list.len() > 0).height) == (9550, 36)
     assert ((~got["issues_usable"]).sum(), (~got["volume_usable"]).sum()) == (28, 31)
     assert got["usual_issues"].count() == 0  # no list but its own
+
+
+@pytest.mark.slow
+@pytest.mark.market_data
+def test_volumes_of_nasdaq_that_are_exchanged_are_found_and_those_that_come_right_are_used(
+    nasdaq: pl.DataFrame,
+) -> None:
+    """From the first row, for good from 1998 on, and for every fifth month; a month is 21 sessions."""
+    row = pl.int_range(pl.len())
+
+    def used(exchanged: pl.Expr) -> pl.DataFrame:
+        up, down = pl.col("up_volume"), pl.col("down_volume")
+        files = nasdaq.with_columns(
+            up_volume=pl.when(exchanged).then(down).otherwise(up),
+            down_volume=pl.when(exchanged).then(up).otherwise(down),
+        )
+        return judge_published(files).select(row=row, used="volume_usable", exchanged=exchanged)
+
+    assert used(row >= 0).filter("used")["row"].to_list() == list(range(9))
+    for_good = used(row >= 5000)
+    assert for_good.filter("exchanged", "used")["row"].max() < 5000 + 21  # type: ignore[operator]
+    months = used(row // 21 % 5 == 4).with_columns(month=row // 21 % 5, since=row % 21)
+    assert months.filter(month=1)["used"].mean() > 0.99  # type: ignore[operator]
+    assert months.filter(month=3)["used"].mean() > 0.99  # type: ignore[operator]
+    assert months.filter(month=4)["used"].mean() < 0.6  # type: ignore[operator]
 
 
 @pytest.mark.market_data

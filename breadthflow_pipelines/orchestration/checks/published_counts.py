@@ -1,5 +1,7 @@
 """Checks of the counts that exchanges publish."""
 
+import datetime as dt
+
 import dagster as dg
 import polars as pl
 
@@ -9,6 +11,7 @@ from breadthflow_pipelines.orchestration.checks.judging import contract_result, 
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.orchestration.run_figures import PublishedFigures, latest_published
 from breadthflow_pipelines.orchestration.ui_metadata import shown
+from breadthflow_pipelines.trust.count_guards import CONTRARY_MONTH, VOLUMES_CONTRARY
 from breadthflow_pipelines.warehouse import breadth_store
 
 
@@ -45,8 +48,21 @@ def published_plausible(context: dg.AssetCheckExecutionContext, market: Market) 
     )
     rules = [f"{row['exchange']} {row['rule']} {row['rows']}" for row in by_rule.iter_rows(named=True)]
     fault = f"{doubted.height:,} of {published.height:,} rows doubted: {listed(rules)}" if rules else None
+    contrary = by_rule.filter(rule=VOLUMES_CONTRARY)
+    if fault and contrary.height:
+        fault = ". ".join((fault, *(_exchanged(**row) for row in contrary.iter_rows(named=True))))
     rows = doubted.select("exchange", "session", "doubts", "advances", "declines", "unchanged")
     metadata = {"by_rule": shown(by_rule, most=30), "rows": shown(rows, most=50)}
     return whole_table_result(
         context, market, fault, passed="no row is doubted", failing=doubted.height, warn=True, metadata=metadata
+    )
+
+
+def _exchanged(exchange: str, first: dt.date, last: dt.date, **_: object) -> str:
+    """What volumes contrary to issues may mean, and what to do. It takes up to a month of rows to find them."""
+    return (
+        f"{exchange}: up and down volume may be exchanged, from {first} or up to {CONTRARY_MONTH} rows before to "
+        f"{last}, in the files ({exchange}_advv.csv, {exchange}_declv.csv) or in the mapping that wrote them, or "
+        f"advances and declines may be. Exchange them back, then "
+        f"breadthflow import-breadth DIRECTORY --exchange {exchange}"
     )
