@@ -5,6 +5,8 @@ server only after that, so that the two come up side by side, and refuses what p
 daemon ends dead runs before it launches any.
 """
 
+from __future__ import annotations
+
 import gc
 import importlib
 import sys
