@@ -89,11 +89,16 @@ def _restore(backup: Backup, urls: Mapping[str, str], key: Key | None, *, replac
 
 
 def _note(market: Database, backup: Backup) -> None:
-    """Write down in the store that came back who brought it back; one of an earlier version has no place for that."""
-    if "audit" not in table_names(market):
-        return
+    """Write down in the store that came back who brought it back, and log everybody out of its page.
+
+    Whoever has logged out since the backup would be in again. A store of an earlier version may lack either table.
+    """
+    tables = table_names(market)
     with market.connect() as connection, connection.cursor() as cursor:
-        record(cursor, RESTORED, f"the store from {backup.path.name}", who=present_user())
+        if "audit" in tables:
+            record(cursor, RESTORED, f"the store from {backup.path.name}", who=present_user())
+        if "page_sessions" in tables:
+            cursor.execute("DELETE FROM page_sessions")
 
 
 def rehearse(backup: Backup, urls: Mapping[str, str], key: Key | None) -> None:

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError, DiskFullError, RequestError
-from breadthflow_pipelines.warehouse import backups, postgres_programs, privacy, restoring, token_store
+from breadthflow_pipelines.warehouse import backups, postgres_programs, privacy, restoring, session_store, token_store
 from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.audit_store import present_user
@@ -248,12 +248,15 @@ def test_tokens_stay_revoked_and_names_erased_where_the_store_that_knew_is_kept(
         token_store.add(store, token_id, holder, "viewer", "hash", None, "dave")
     token_store.revoke(store, "cccccccccccc", "dave")
     early = privacy.erase(store, "carol").pseudonym
+    session_store.begin(store, "of a browser", "aaaaaaaaaaaa", hours=8)
     made = back_up(urls, tmp_path / "backups", None, None)
+    session_store.end(store, "of a browser")
     token_store.revoke(store, "bbbbbbbbbbbb", "dave")
     [revoked] = [row for row in token_store.tokens(store) if row["held_by"] == "bob"]
     late = [privacy.erase(store, name).pseudonym for name in ("alice", "dave")]
     market, other = sorted(restore(made, urls, None, replace=True), key=lambda each: each.name != store_name)
     assert (market.carried_over, other.carried_over) == (CarriedOver(tokens=1, names=2), CarriedOver())
+    assert session_store.token_of(store, "of a browser") is None
     tokens = token_store.tokens(store)
     assert [(row["held_by"], row["valid"]) for row in tokens] == [(late[0], True), ("bob", False), (early, False)]
     assert (tokens[1]["revoked_at"], tokens[1]["revoked_by"]) == (revoked["revoked_at"], late[1])
