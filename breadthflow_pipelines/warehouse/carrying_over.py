@@ -5,13 +5,9 @@ Tokens that were revoked stay revoked, and names that were erased stay erased. W
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from breadthflow_pipelines.warehouse import privacy, token_store
-from breadthflow_pipelines.warehouse.database import connect
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
+from breadthflow_pipelines.warehouse.database import Database, connect, table_names
 
 _WHY = "as before the store was restored"
 
@@ -26,6 +22,7 @@ class CarriedOver:
 
 def carry_over(before: str, restored: str) -> CarriedOver:
     """Revoke and erase in a restored store what was in the one before it. Both are addresses; either may be older."""
+    tables = table_names(Database(before, None)) & table_names(Database(restored, None))
     with (
         closing(connect(before)) as past,
         closing(connect(restored)) as present,
@@ -33,14 +30,8 @@ def carry_over(before: str, restored: str) -> CarriedOver:
         past.cursor() as said,
         present.cursor() as cursor,
     ):
-        tables = _tables(said) & _tables(cursor)
         tokens = token_store.revoke_again(cursor, token_store.revocations(said), _WHY) if "api_tokens" in tables else 0
         erased = privacy.erased_between(cursor, said, tables)
         for name, pseudonym in erased.items():
             privacy.replace(cursor, name, pseudonym, tables, _WHY)
     return CarriedOver(tokens, len(erased))
-
-
-def _tables(cursor: "Cursor") -> set[str]:
-    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    return {name for (name,) in cursor.fetchall()}
