@@ -6,6 +6,7 @@ Published levels and their sources are in signals/rules.py, the confidence of an
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal, NamedTuple
 
 import polars as pl
@@ -113,7 +114,8 @@ def threshold_events(indicators: pl.DataFrame, thrusts: Iterable[Thrust]) -> pl.
         .sort(KEY)
         .with_columns(series=pl.struct("universe", "segment").rle_id())
     )
-    return pl.concat([EVENT_SCHEMA.to_frame(), *(_events(rows, thrust) for thrust in thrusts)])
+    turns = pl.collect_all([_turns(rows.lazy(), thrust) for thrust in thrusts])  # at once: each is small
+    return pl.concat([EVENT_SCHEMA.to_frame(), *map(_events, repeat(rows), thrusts, turns)])
 
 
 def session_number() -> pl.Expr:
@@ -121,10 +123,10 @@ def session_number() -> pl.Expr:
     return pl.col("session").rank("dense").over("universe").cast(pl.Int32).alias("number")
 
 
-def _events(rows: pl.DataFrame, thrust: Thrust) -> pl.DataFrame:
+def _events(rows: pl.DataFrame, thrust: Thrust, turns: pl.DataFrame) -> pl.DataFrame:
     first = thrust.fires[0]
     worst = (thrust.arms or thrust.fires)[0]
-    fired = list(_run(thrust, _turns(rows, thrust)))
+    fired = list(_run(thrust, map(_Turn._make, turns.iter_rows())))
     at = rows[[event.row for event in fired]]
     armed = rows.select("session", "number")[
         pl.Series([event.armed.row if event.armed else None for event in fired], dtype=pl.UInt32)
@@ -161,7 +163,8 @@ class _Turn(NamedTuple):
     value: float  # of the first arming condition
 
 
-def _turns(rows: pl.DataFrame, thrust: Thrust) -> Iterable[_Turn]:
+def _turns(rows: pl.LazyFrame, thrust: Thrust) -> pl.LazyFrame:
+    """The turns of a thrust: the fields of _Turn."""
     met = pl.all_horizontal(condition.met() for condition in thrust.fires)
     arms = pl.all_horizontal(condition.met() for condition in thrust.arms) if thrust.arms else pl.lit(False)
     # Known sessions until this one, and until the last one that met the conditions; those in between did not.
@@ -186,7 +189,7 @@ def _turns(rows: pl.DataFrame, thrust: Thrust) -> Iterable[_Turn]:
         # Without an arming session in between, a row cannot fire if the one before did not.
         waits = ~pl.col("arms")
         turns = turns.filter(~(waits & waits.shift(1).over("series").fill_null(False)))
-    return map(_Turn._make, turns.select(_Turn._fields).iter_rows())
+    return turns.select(_Turn._fields)
 
 
 class _Armed(NamedTuple):

@@ -28,7 +28,7 @@ class Bounded(Database):
     slots: threading.BoundedSemaphore = field(repr=False, compare=False)
 
     @contextmanager
-    def connect(self, *, alone: bool = False) -> Iterator[psycopg2.extensions.connection]:
+    def connect(self, *, alone: bool = False, single: bool = False) -> Iterator[psycopg2.extensions.connection]:
         """As Database.connect().
 
         Raises:
@@ -37,7 +37,7 @@ class Bounded(Database):
         if not self.slots.acquire(timeout=PATIENCE):
             raise BusyError("All connections to the database are in use; ask again in a moment.")
         try:
-            with super().connect(alone=alone) as connection:
+            with super().connect(alone=alone, single=single) as connection:
                 yield connection
         finally:
             self.slots.release()

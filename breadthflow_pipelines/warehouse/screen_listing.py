@@ -16,7 +16,7 @@ from breadthflow_pipelines.model.vocabulary import (
     SIGNAL_RECORD,
     WHOLE,
 )
-from breadthflow_pipelines.warehouse.database import Database, Row, asking, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, answer, asking, rows_of
 from breadthflow_pipelines.warehouse.signal_listing import evidence_shown, signals_query
 
 
@@ -54,9 +54,7 @@ def screen(database: Database, universe: str, sessions: int | None) -> Screen | 
     with asking(database) as connection, connection.cursor() as cursor:
 
         def asked(query: str, **values: object) -> list[Row]:
-            cursor.execute(query, {"universe": universe, "all": ALL, **values})
-            names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor]  # four times as fast as RealDictCursor
+            return answer(cursor, query, {"universe": universe, "all": ALL, **values})
 
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reach = asked(_REACH, before=None if sessions is None else sessions - 1)[0]

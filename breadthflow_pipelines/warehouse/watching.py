@@ -28,7 +28,12 @@ class Watched(Database):
     answer_seconds: float
 
     @contextmanager
-    def connect(self, *, alone: bool = False) -> Iterator[psycopg2.extensions.connection]:  # noqa: ARG002
+    def connect(
+        self,
+        *,
+        alone: bool = False,  # noqa: ARG002
+        single: bool = False,  # noqa: ARG002
+    ) -> Iterator[psycopg2.extensions.connection]:
         """The connection, for one transaction.
 
         Raises:

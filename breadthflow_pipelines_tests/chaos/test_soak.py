@@ -1,11 +1,13 @@
 """A daily run after each of a thousand sessions: memory, connections, disk and time grow with the rows and not faster.
 
 `make soak` does it, one after another in one process: that is harder than what a deployment does, where each run has a
-process of its own, and it also shows what a code server or a notebook would keep. SOAK_SESSIONS says how many.
+process of its own, and it also shows what a code server or a notebook would keep. SOAK_SESSIONS says how many. With
+SOAK_HOME, a directory, the market stays there with what was seen of it, and a soak that was ended goes on from there.
 """
 
 import datetime as dt
 import gc
+import json
 import os
 import statistics
 import sys
@@ -25,6 +27,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sessions import exchange_calendar
 from breadthflow_pipelines.settings import get_settings
 from breadthflow_pipelines.warehouse.database import Database, open_database, rows_of
+from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.e2e.serving import processes_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -59,8 +62,20 @@ class Look(NamedTuple):
 
 
 @pytest.fixture
-def settled(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("BREADTHFLOW_HOME", str(home))
+def place(home: Path) -> Iterator[Path]:
+    """BREADTHFLOW_HOME: SOAK_HOME, of which nothing is removed, or one that goes with the test."""
+    if "SOAK_HOME" not in os.environ:
+        yield home
+        return
+    kept = Path(os.environ["SOAK_HOME"]).absolute()
+    kept.mkdir(mode=0o755, parents=True, exist_ok=True)
+    yield kept
+    EmbeddedServer(kept).stop()
+
+
+@pytest.fixture
+def settled(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("BREADTHFLOW_HOME", str(place))
     monkeypatch.setenv("BREADTHFLOW_START", f"{FIRST:%Y-%m}")
     monkeypatch.setenv("DAGSTER_HOME", "")
     get_settings.cache_clear()
@@ -100,25 +115,37 @@ def grown(looks: list[Look], of: Callable[[Look], float]) -> float:
     return statistics.median(map(of, now)) / statistics.median(map(of, then))
 
 
+def counted_through(database: Database) -> dt.date | None:
+    [row] = rows_of(database, "SELECT max(session) AS last FROM breadth_counts")
+    last: dt.date | None = row["last"]
+    return last
+
+
 @pytest.mark.usefixtures("settled")
-def test_nothing_grows_but_the_rows(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_grows_but_the_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     days = exchange_calendar("XNYS").between(BEFORE + dt.timedelta(days=1), dt.date(2026, 1, 1))[:SESSIONS]
     size = max(1, len(days) // PARTS)
-    looks: list[Look] = []
+    seen = place / "soak.jsonl"  # a line for each part
+    looks = [Look(**json.loads(line)) for line in seen.read_text().splitlines()] if seen.exists() else []
     with dagster_instance(get_settings()) as instance:
-        assert runs.run_months(instance, FIRST, BEFORE, BEFORE).trouble is None
-        for begin in range(0, len(days), size):
+        last = counted_through(Market().store)
+        if last is None:
+            assert runs.run_months(instance, FIRST, BEFORE, BEFORE).trouble is None
+        done = sum(last is not None and day <= last for day in days)
+        for begin in range(done, len(days), size):
             worked, lasted = [], []
             for day in days[begin : begin + size]:
-                before, began = work(home), time.monotonic()
+                before, began = work(place), time.monotonic()
                 report = runs.run_months(instance, planning.first_day_due(instance, Market(), day), day, day)
                 assert report.trouble is None, (day, report.trouble)
-                worked.append(work(home) - before)
+                worked.append(work(place) - before)
                 lasted.append(time.monotonic() - began)
             memory = psutil.Process().memory_full_info().uss / 2**20
             looks.append(
-                Look(*map(statistics.median, (worked, lasted)), memory, connections(Market().store), disk(home))
+                Look(*map(statistics.median, (worked, lasted)), memory, connections(Market().store), disk(place))
             )
+            with seen.open("a") as file:
+                file.write(json.dumps(looks[-1]._asdict()) + "\n")
             with capsys.disabled():
                 sys.stdout.write(f"{begin + len(worked):5} sessions, through {day}: {looks[-1].said}\n")
                 sys.stdout.flush()
