@@ -54,6 +54,11 @@ class Span:
         return Span(self.start.replace(day=1), _next_month(self.end) - dt.timedelta(days=1), self.through)
 
     @property
+    def calendar_years(self) -> range:
+        """The numbers of the years that the span touches."""
+        return range(self.start.year, self.end.year + 1)
+
+    @property
     def months(self) -> list[str]:
         """The partition keys of the months that the span touches."""
         return months_between(self.start, self.end)
@@ -88,11 +93,15 @@ class Span:
         after = calendar.between(self.end + dt.timedelta(days=1), held[1])[:COMPARED_SESSIONS]
         return Days(min([*before, self.start]), max([*after, self.end]))
 
-    def pieces(self, securities: int, most: int = PIECE_BARS) -> list[Days]:
-        """The years, or parts of years of equal length where so many securities have more than ``most`` bars in one."""
-        months = next((n for n in (12, 6, 4, 3, 2) if securities * SESSIONS_OF_A_MONTH * n <= most), 1)
+    def pieces(self, securities: Mapping[int, int], most: int = PIECE_BARS) -> list[Days]:
+        """The years, or parts of years of equal length where so many securities have more than ``most`` bars in one.
+
+        securities: how many have bars in each year.
+        """
         pieces: list[Days] = []
         for start, end in self.years:
+            of_month = securities[start.year] * SESSIONS_OF_A_MONTH
+            months = next((n for n in (12, 6, 4, 3, 2) if of_month * n <= most), 1)
             while start <= end:
                 last = dt.date(start.year, start.month + (months - start.month % months) % months, 1)
                 piece_end = min(end, _next_month(last) - dt.timedelta(days=1))

@@ -20,17 +20,19 @@ _COLUMNS = ", ".join(f"{c.name}::text" if c.name == "evidence" else c.name for c
 
 
 def bars_to_judge(database: Database, start: dt.date, end: dt.date, before: int, after: int) -> pl.DataFrame:
-    """Every bar from start through end, sound or not, and of each security ``before`` bars before and ``after`` after.
+    """Every bar from start through end, sound or not; of their securities ``before`` bars before and ``after`` after.
 
-    Returns security_id, session, open, high, low, close, volume.
+    Returns security_id, session, open, high, low, close, volume. Of a security without a bar in these days there is
+    none: where most of a market is listed later, looking for its first bar takes longer than all else.
     """
     columns = "b.security_id, b.session, b.open, b.high, b.low, b.close, b.volume"
     beside = (
-        f"SELECT {columns} FROM securities s CROSS JOIN LATERAL (SELECT * FROM bars "
+        f"SELECT {columns} FROM there s CROSS JOIN LATERAL (SELECT * FROM bars "
         "WHERE bars.security_id = s.security_id AND session {side} ORDER BY session {order} LIMIT {most}) b"
     )
     return fetch(
         database,
+        "WITH there AS (SELECT DISTINCT security_id FROM bars WHERE session BETWEEN $1 AND $2) "
         f"SELECT {columns} FROM bars b WHERE session BETWEEN $1 AND $2 "
         f"UNION ALL {beside.format(side='< $1', order='DESC', most='$3')} "
         f"UNION ALL {beside.format(side='> $2', order='ASC', most='$4')}",

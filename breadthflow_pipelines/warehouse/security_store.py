@@ -1,19 +1,22 @@
 """Securities, their symbols, and who is a member of which universe. Their bars are in bar_store.py."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 from psycopg2.extras import execute_values
 
 from breadthflow_pipelines.errors import RequestError
+from breadthflow_pipelines.model.vocabulary import YEAR
 from breadthflow_pipelines.spelling import spelled
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Merged, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import change_notes
 from breadthflow_pipelines.warehouse.sql import has_bars
+
+_BAR_BYTES = 130  # of a stored bar, at least; most take 150
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,26 @@ def record_members(database: Database, members: pl.DataFrame) -> Merged:
 def how_many(database: Database) -> int:
     """How many securities there are."""
     return int(fetch(database, "SELECT count(*) FROM securities").item())
+
+
+def listed(database: Database, years: Iterable[int]) -> dict[int, int]:
+    """About how many securities have bars in each year, and rather more: so large a piece of it can get.
+
+    Taken from the sizes of the partitions, which are known at once. As the first and the last year may have bars of a
+    few months only, a year counts for as much as those on either side; where they have none, for all securities.
+    """
+    total = how_many(database)
+    sizes = fetch(
+        database,
+        "SELECT right(relname, 4)::int AS year, pg_relation_size(c.oid) AS bytes FROM pg_inherits "
+        "JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'bars'::regclass",
+    )
+    full = {year: size // (_BAR_BYTES * YEAR) + 1 for year, size in sizes.iter_rows() if size}
+    found = {}
+    for year in years:
+        beside = [full[other] for other in (year - 1, year + 1) if other in full]
+        found[year] = min(total, max([full.get(year, 0), *beside])) if beside else total
+    return found
 
 
 def members(database: Database) -> pl.DataFrame:

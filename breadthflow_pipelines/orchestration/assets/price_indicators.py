@@ -267,7 +267,7 @@ def _medians_where_changed(
 def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The median return of each universe on each session, piece by piece: a median takes all members at once."""
     found, before = [], pl.DataFrame()
-    for start, end in span.pieces(security_store.how_many(market.store), LONG_PIECE_BARS):
+    for start, end in span.pieces(security_store.listed(market.store, span.calendar_years), LONG_PIECE_BARS):
         # The bars before the first piece are asked for; those before another are the last ones of the pieces before it.
         warm_up = 0 if before.width else ROC_LONG
         bars = pl.concat([before, bar_store.closes(market.store, start, end, warm_up)], how="diagonal")

@@ -82,7 +82,7 @@ def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     span = scope.left.with_month_before()
     if span.is_empty:
         return NOTHING
-    pieces = span.pieces(security_store.how_many(market.store), LONG_PIECE_BARS)
+    pieces = span.pieces(security_store.listed(market.store, span.calendar_years), LONG_PIECE_BARS)
     by_days = dict(spread(market, "quarantined_bars", _OfDays(), pieces))
     found = pl.concat([by_days[days] for days in pieces])
     stored = quarantine_store.findings(market.store, span.start, span.end)

@@ -42,7 +42,8 @@ from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-PIECE_SIGNALS = 150_000  # at a time, of months that stay whole: some 75 MB, and a year of closes
+PIECE_SIGNALS = 150_000  # at a time, of months that stay whole: some 75 MB
+PIECE_CLOSES = 900_000  # of all securities, beside those of the year after: some 60 MB where a market has thousands
 _REACH = Reach(sessions=max(HORIZONS) + 1)  # a signal is followed from the session after it
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
@@ -175,19 +176,21 @@ class _Closes:
 
 
 def _pieces(market: Market, followed: Sequence[Days]) -> list[list[Days]]:
-    """These stretches of days cut by whole months, at least one, and as many of them as have PIECE_SIGNALS."""
+    """These stretches of days cut by whole months, at least one, and as many as have PIECE_SIGNALS and PIECE_CLOSES."""
     parts = [part for stretch in followed for part in Span(*stretch, stretch.end).by_month]
+    listed = security_store.listed(market.store, {part.start.year for part in parts})
     securities = security_store.how_many(market.store)
     pieces: list[list[Days]] = []
-    size = 0
+    signals, closes = 0, 0
     for _, same_month in groupby(parts, lambda part: part.start.replace(day=1)):
         of_month = list(same_month)
-        signals = securities * sum(len(market.calendar.between(*part)) for part in of_month)
-        if not pieces or size + signals > PIECE_SIGNALS:
+        sessions = sum(len(market.calendar.between(*part)) for part in of_month)
+        signals += sessions * listed[of_month[0].start.year]
+        closes += sessions * securities
+        if not pieces or signals > PIECE_SIGNALS or closes > PIECE_CLOSES:
             pieces.append([])
-            size = 0
+            signals, closes = sessions * listed[of_month[0].start.year], sessions * securities
         pieces[-1] += of_month
-        size += signals
     return pieces
 
 

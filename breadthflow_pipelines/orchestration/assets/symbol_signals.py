@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import dagster as dg
@@ -98,8 +98,9 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
 
 
 def _of_stretches(market: Market, work: _OfDays, stretches: Sequence[Days]) -> Merged:
-    securities = security_store.how_many(market.store)
-    pieces = [days for stretch in stretches for days in Span(*stretch, stretch.end).pieces(securities)]
+    spans = [Span(*stretch, stretch.end) for stretch in stretches]
+    listed = security_store.listed(market.store, chain.from_iterable(span.calendar_years for span in spans))
+    pieces = [days for span in spans for days in span.pieces(listed)]
     merged, done = NOTHING, 0
     for days, stored in spread(market, "symbol_signals", work, pieces):
         merged, done = merged + stored, done + 1
