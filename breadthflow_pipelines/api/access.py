@@ -79,7 +79,8 @@ def _refuse_strangers(request: Request) -> None:
         )
 
 
-def viewer_of(
+# What waits for nothing is a coroutine, and needs no other thread (service.py says why).
+async def viewer_of(
     who: Annotated[Principal, Depends(principal_of)], _scheme: Annotated[object, Depends(_SCHEME)]
 ) -> Principal:
     """Who asks: everybody whom the API knows may read."""
@@ -89,7 +90,7 @@ def viewer_of(
 Viewer = Annotated[Principal, Depends(viewer_of)]
 
 
-def operator_of(who: Viewer) -> Principal:
+async def operator_of(who: Viewer) -> Principal:
     """Who asks, if an operator.
 
     Raises:

@@ -62,4 +62,9 @@ def service_of(request: Request) -> Service:
     return service
 
 
-Serving = Annotated[Service, Depends(service_of)]
+async def _serving(request: Request) -> Service:
+    """The same as a coroutine: FastAPI gives a function that is none to another thread, and waits for it."""
+    return service_of(request)
+
+
+Serving = Annotated[Service, Depends(_serving)]
