@@ -147,16 +147,23 @@ def test_history_may_begin_long_ago(start: str) -> None:
 )
 def test_a_large_market_is_taken_in_parts_of_years(securities: int, months: int) -> None:
     """By hand: 300,000 bars are 14,285 months of 21 sessions, so 12 months of 1,190 securities and 2 of 7,142."""
-    pieces = Span(day("2020-02-10"), day("2022-08-05"), day("2022-08-05")).pieces(securities, 300_000)
+    listed = dict.fromkeys(range(2020, 2023), securities)
+    pieces = Span(day("2020-02-10"), day("2022-08-05"), day("2022-08-05")).pieces(listed, 300_000)
     assert (pieces[0][0], pieces[-1][1]) == (day("2020-02-10"), day("2022-08-05"))
     assert all(end + dt.timedelta(days=1) == start for (_, end), (start, _) in pairwise(pieces))
     assert [len(months_between(start, end)) for start, end in pieces[1:-1]] == [months] * len(pieces[1:-1])
     assert all(start.year == end.year for start, end in pieces)
 
 
+def test_years_in_which_few_were_listed_are_not_cut_for_those_of_today() -> None:
+    listed = {1962: 30, 1963: 1_191, 1964: 7_000}
+    pieces = Span(day("1962-01-02"), day("1964-12-31"), day("1964-12-31")).pieces(listed, 300_000)
+    assert [piece.start.year for piece in pieces] == [1962, *[1963] * 2, *[1964] * 6]
+
+
 def test_a_span_without_a_day_has_no_piece() -> None:
     empty = Span(day("2024-03-01"), day("2024-02-29"), day("2024-02-29"))
-    assert empty.pieces(10) == []
+    assert empty.pieces({2024: 10}) == []
 
 
 JANUARY = Span(dt.date(2024, 1, 1), dt.date(2024, 1, 31), dt.date(2024, 3, 28))

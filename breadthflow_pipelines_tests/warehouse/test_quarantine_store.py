@@ -107,6 +107,12 @@ def test_bars_to_judge_are_all_bars_and_those_beside_them(held: Database) -> Non
     assert judged.columns == ["security_id", "session", "open", "high", "low", "close", "volume"]
 
 
+def test_of_a_security_without_a_bar_in_these_days_none_is_judged(held: Database) -> None:
+    execute(held, f"DELETE FROM bars WHERE security_id = 2 AND session IN ('{D2}', '{D3}')")
+    judged = quarantine_store.bars_to_judge(held, D2, D3, before=1, after=1).sort("security_id", "session")
+    assert judged.select("security_id", "session").rows() == [(1, day) for day in (D1, D2, D3, D4)]
+
+
 def test_a_dividend_is_no_other_bar_and_another_price_is(held: Database) -> None:
     key = pl.DataFrame({"security_id": [1], "session": [D1]})
     before = quarantine_store.fingerprints(held, key)["fingerprint"].item()

@@ -1,6 +1,7 @@
 """Securities, symbols and memberships in the store: kept apart, and refused where they contradict each other."""
 
 import datetime as dt
+from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -193,3 +194,31 @@ def test_universes_that_go_on_are_those_with_a_member_that_is_still_in_of_one_ki
     key = ["universe", "security_id", "valid_from"]
     assert_frame_equal(security_store.memberships(listed, ["over", "u"]).sort(key), rows.sort(key))
     assert security_store.memberships(listed, []).is_empty()
+
+
+# How many have bars
+
+
+def filled(database: Database, year: int, securities: int) -> None:
+    """Bars of so many securities on each day of a year but some; all are listed already."""
+    days = pl.date_range(dt.date(year, 1, 1), dt.date(year, 12, 31), "1d", eager=True).to_frame("session")
+    numbers = pl.DataFrame({"security_id": range(1, securities + 1)}, schema={"security_id": pl.Int64})
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), pl.lit(10.0))
+    rows = numbers.join(days.head(252), how="cross").with_columns(**prices, close_adjusted=pl.lit(None, pl.Float64))
+    bar_store.load_bars(database, rows, "files", str(uuid4()))
+
+
+def test_a_year_is_taken_for_as_much_as_those_beside_it_and_never_for_more_than_all(database: Database) -> None:
+    """A year may count for more than it has: bars differ in size, and files grow by half a megabyte at a time."""
+    everybody = listing(*((n, f"K{n}", f"S{n}", "1990-01-01", None) for n in range(1, 201)))
+    security_store.record_securities(database, everybody, synthetic=True)
+    for year, securities in ((2000, 20), (2001, 20), (2002, 100), (2003, 200), (2010, 10)):
+        filled(database, year, securities)
+    listed = security_store.listed(database, range(1999, 2012))
+    assert 20 <= listed[1999] <= 45  # nothing is stored of it, and of the year after it is
+    assert 20 <= listed[2000] <= 45
+    assert 100 <= listed[2001] <= 145
+    assert {listed[year] for year in (2002, 2003, 2004)} == {200}
+    assert {listed[year] for year in (2005, 2006, 2008)} == {200}  # nobody knows
+    assert 10 <= listed[2009] <= 30
+    assert listed[2010] == 200  # it may have bars of a few days only
