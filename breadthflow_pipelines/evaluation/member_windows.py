@@ -40,10 +40,12 @@ class MemberPrices:
         bought. Who has none at the exit left at its last close before: leaving it out would leave out those that ended.
         Both closes are those with dividends where both bars have them, else the price alone.
         """
+        found = np.full(len(ordinal), np.nan)
+        if not len(self.securities):
+            return found
         column = np.searchsorted(self.securities, security).clip(max=len(self.securities) - 1)
         entry, leave = ordinal + 1 - self.first, ordinal + 1 + horizon - self.first
         told = (self.securities[column] == security) & (entry >= 0) & (leave < len(self.close))
-        found = np.full(len(ordinal), np.nan)
         column, entry = column[told], entry[told]
         leave = self.last_bar[leave[told], column]
         price = self.close[leave, column] / self.close[entry, column]
@@ -52,27 +54,30 @@ class MemberPrices:
         return found
 
     def followed_by(self, later: "MemberPrices", first: int) -> "MemberPrices":
-        """This table from the ordinal ``first`` on, and then the next one, which begins where this ends."""
+        """This table from the ordinal ``first`` on, and then the next one, which begins where this ends.
+
+        It has the columns of both, but for securities of which no close is left.
+        """
         kept = slice(max(0, first - self.first), None)
-        return MemberPrices(
-            max(first, self.first),
-            self.securities,
-            np.concatenate([self.close[kept], later.close]),
-            np.concatenate([self.adjusted[kept], later.adjusted]),
-        )
+        left = np.isfinite(self.close[kept]).any(axis=0)
+        columns = np.union1d(self.securities[left], later.securities)
+        here, there = (np.searchsorted(columns, some) for some in (self.securities[left], later.securities))
+
+        def joined(before: Floats, after: Floats) -> Floats:
+            rows = len(before[kept])
+            whole = np.full((rows + len(after), len(columns)), np.nan)
+            whole[:rows, here], whole[rows:, there] = before[kept][:, left], after
+            return whole
+
+        close, adjusted = joined(self.close, later.close), joined(self.adjusted, later.adjusted)
+        return MemberPrices(max(first, self.first), columns, close, adjusted)
 
 
-def member_prices(
-    bars: pl.DataFrame,
-    sessions: pl.DataFrame,
-    securities: Numbers | None = None,
-    through: tuple[int, int] | None = None,
-) -> MemberPrices:
-    """The table of these bars.
+def member_prices(bars: pl.DataFrame, sessions: pl.DataFrame, through: tuple[int, int] | None = None) -> MemberPrices:
+    """The table of these bars, with a column for each security that has any.
 
-    bars: security_id, session, close, close_adjusted (or null). sessions: session, ordinal. securities: the columns, in
-    order, all of the bars' among them; through: the ordinals of the first and the last row. Without these two it has
-    what there are bars of, at least one.
+    bars: security_id, session, close, close_adjusted (or null). sessions: session, ordinal. through: the ordinals of
+    the first and the last row; without it those of the bars, of which there is one at least.
 
     Raises:
         BreadthFlowError: a bar lies on a day that is not among the sessions.
@@ -80,7 +85,7 @@ def member_prices(
     placed = on_sessions(bars, sessions, "bars")
     ordinal, security = placed["ordinal"].to_numpy().astype(np.int64), placed["security_id"].to_numpy()
     first, last = through or (int(ordinal.min()), int(ordinal.max()))
-    columns = np.unique(security) if securities is None else securities
+    columns = np.unique(security)
     at = (ordinal - first, np.searchsorted(columns, security))
     close = np.full((last - first + 1, len(columns)), np.nan)
     adjusted = close.copy()

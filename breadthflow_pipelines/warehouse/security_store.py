@@ -131,18 +131,13 @@ def record_members(database: Database, members: pl.DataFrame) -> Merged:
     )
 
 
-def how_many(database: Database) -> int:
-    """How many securities there are."""
-    return int(fetch(database, "SELECT count(*) FROM securities").item())
-
-
 def listed(database: Database, years: Iterable[int]) -> dict[int, int]:
     """About how many securities have bars in each year, and rather more: so large a piece of it can get.
 
     Taken from the sizes of the partitions, which are known at once. As the first and the last year may have bars of a
     few months only, a year counts for as much as those on either side; where they have none, for all securities.
     """
-    total = how_many(database)
+    total = int(fetch(database, "SELECT count(*) FROM securities").item())
     sizes = fetch(
         database,
         "SELECT right(relname, 4)::int AS year, pg_relation_size(c.oid) AS bytes FROM pg_inherits "

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError
-from breadthflow_pipelines.evaluation.member_windows import member_prices
+from breadthflow_pipelines.evaluation.member_windows import MemberPrices, member_prices
 from breadthflow_pipelines_tests.evaluation import made
 from breadthflow_pipelines_tests.evaluation.made import day
 
@@ -80,6 +80,37 @@ def test_a_market_with_holes_is_that_of_a_loop() -> None:
                 continue
             last = next(own[i] for i in range(leave, -1, -1) if own[i] is not None)
             assert got[number] == pytest.approx(last / own[number + 1] - 1)  # type: ignore[operator]
+
+
+def test_a_table_that_moves_on_says_what_one_of_all_sessions_says() -> None:
+    """Securities come and go: 1 ends before the second part, 2 in it, 4 begins in it; of the third are 3 to 5."""
+    lives = {1: (0, 18), 2: (0, 30), 3: (0, 60), 4: (25, 41), 5: (44, 60)}
+    dice = np.random.default_rng(6)
+    closes: Closes = {
+        one: [float(dice.uniform(5, 50)) if start <= i < end else None for i in range(60)]
+        for one, (start, end) in lives.items()
+    }
+    sessions, horizon = made.sessions(60), 5
+
+    def part(start: int, end: int) -> MemberPrices:
+        within = pl.col("session").is_between(day(start), day(end))
+        return member_prices(bars(closes).filter(within), sessions, (start, end))
+
+    whole = member_prices(bars(closes), sessions)
+    moving = part(0, 19)
+    for first, start, end in ((10, 20, 39), (36, 40, 59)):
+        moving = moving.followed_by(part(start, end), first)
+        asked = [(number, one) for number in range(first, end - horizon) for one in (*lives, 9)]
+        numbers, securities = np.array(asked).T
+        got = moving.changes(numbers, securities, horizon)
+        np.testing.assert_array_equal(got, whole.changes(numbers, securities, horizon))
+        assert np.isfinite(got).sum() > 30
+    assert moving.securities.tolist() == [3, 4, 5]
+
+
+def test_of_a_table_without_a_bar_nothing_can_be_told() -> None:
+    empty = member_prices(bars({}), made.sessions(20), (0, 9))
+    assert np.isnan(empty.changes(np.array([0, 3]), np.array([1, 2]), 2)).all()
 
 
 def test_a_bar_on_no_session_is_refused() -> None:

@@ -42,8 +42,7 @@ from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
-PIECE_SIGNALS = 150_000  # at a time, of months that stay whole: some 75 MB
-PIECE_CLOSES = 900_000  # of all securities, beside those of the year after: some 60 MB where a market has thousands
+PIECE_SIGNALS = 150_000  # at a time, of months that stay whole: some 75 MB, and a year of closes
 _REACH = Reach(sessions=max(HORIZONS) + 1)  # a signal is followed from the session after it
 _SHOWN = ("universe", "rule", "action", "signals", "hit_rate", "base_rate", "lift", "relative", "p", "verdict")
 
@@ -146,7 +145,6 @@ class _Closes:
     def __init__(self, market: Market, last: dt.date) -> None:
         self._market, self._last = market, last
         self._calendar = market.calendar.frame()
-        self._members = security_store.members(market.store)["security_id"].unique().sort().to_numpy()
         self._prices: MemberPrices | None = None
         self._through: dt.date | None = None
 
@@ -168,7 +166,7 @@ class _Closes:
         end = min(following - dt.timedelta(days=1), self._last)
         rows = (self._ordinal(start), self._ordinal(end + dt.timedelta(days=1)) - 1)
         closes = calibration_store.closes(self._market.store, start, end)
-        return member_prices(closes, self._calendar, self._members, rows), end
+        return member_prices(closes, self._calendar, rows), end
 
     def _ordinal(self, day: dt.date) -> int:
         """Of the first session from a day on."""
@@ -176,21 +174,20 @@ class _Closes:
 
 
 def _pieces(market: Market, followed: Sequence[Days]) -> list[list[Days]]:
-    """These stretches of days cut by whole months, at least one, and as many as have PIECE_SIGNALS and PIECE_CLOSES."""
+    """These stretches of days cut by whole months, at least one, and as many of them as have PIECE_SIGNALS."""
     parts = [part for stretch in followed for part in Span(*stretch, stretch.end).by_month]
     listed = security_store.listed(market.store, {part.start.year for part in parts})
-    securities = security_store.how_many(market.store)
     pieces: list[list[Days]] = []
-    signals, closes = 0, 0
+    size = 0
     for _, same_month in groupby(parts, lambda part: part.start.replace(day=1)):
         of_month = list(same_month)
         sessions = sum(len(market.calendar.between(*part)) for part in of_month)
-        signals += sessions * listed[of_month[0].start.year]
-        closes += sessions * securities
-        if not pieces or signals > PIECE_SIGNALS or closes > PIECE_CLOSES:
+        signals = sessions * listed[of_month[0].start.year]
+        if not pieces or size + signals > PIECE_SIGNALS:
             pieces.append([])
-            signals, closes = sessions * listed[of_month[0].start.year], sessions * securities
+            size = 0
         pieces[-1] += of_month
+        size += signals
     return pieces
 
 
