@@ -25,6 +25,8 @@ Statement = tuple[str, Sequence[Parameter]]
 
 _Cursor = psycopg2.extensions.cursor
 
+COMPARED_ROWS = 100_000  # of bars at a time, with those that are stored
+
 _CHANGES = {"session": pl.Date, "kind": pl.String, "rows": pl.Int64}
 
 
@@ -153,13 +155,13 @@ def merge(
 
     with database.connect() as connection, connection.cursor() as cursor:
         _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if scope else "", alone=not side_by_side)
-        stored = _stored(database, table, frame, key, compared, scope, parameters)
+        left = _left_to_do(database, table, frame, key, compared, scope, parameters)
         for statement in first:
             _run(cursor, statement)
-        if stored is not None and stored.is_empty():
+        if left.nothing_stored:
             merged = _append(cursor, table, frame) if frame.height else NOTHING
         else:
-            rows, scope = _left_to_do(frame, stored, key, compared, scope)
+            rows, scope = left.rows, left.scope
             if rows.height or scope is not None:
                 _stage(cursor, table, rows)
             changes = [pl.DataFrame(schema=_CHANGES)]
@@ -237,7 +239,20 @@ def _near(table: sa.Table, key: Sequence[str]) -> str:
     )
 
 
-def _stored(
+@dataclass(frozen=True)
+class _Left:
+    """What the database has to compare. nothing_stored: known to have none of the scope, or none near the bars.
+
+    scope: where rows are to be deleted; None where everything stored stays, and then ``rows``, of the frame, are those
+    that are new or differ, which most days are few.
+    """
+
+    rows: pl.DataFrame
+    scope: str | None
+    nothing_stored: bool = False
+
+
+def _left_to_do(
     database: Database,
     table: sa.Table,
     frame: pl.DataFrame,
@@ -245,21 +260,36 @@ def _stored(
     compared: Sequence[str],
     scope: str | None,
     parameters: Sequence[Parameter],
-) -> pl.DataFrame | None:
-    """Key and compared columns of what the table has in the scope, or, without one, near the bars of the frame.
+) -> _Left:
+    """Hold the frame against what the table has in the scope, or, without one, near the bars of the frame.
 
-    None where that cannot be compared here: arrays, and tables whose rows have no stretches to look for. JSON comes as
-    text; where it is the same as the frame's, so is what it says, and the database compares the others. Reading takes a
-    fraction of the time of writing the frame beside the table.
+    All is left where that cannot be compared here: arrays, and tables whose rows have no stretches to look for. JSON
+    comes as text; where it is the same as the frame's, so is what it says, and the database compares the others.
+    Reading takes a fraction of the time of writing the frame beside the table.
     """
     columns = [*key, *compared]
     if any(isinstance(table.c[name].type, sa.ARRAY) for name in columns):
-        return None
+        return _Left(frame, scope)
     if scope is not None:
         taken = ", ".join(f"{c}::text" if isinstance(table.c[c].type, postgresql.JSONB) else c for c in columns)
-        return fetch(database, f"SELECT {taken} FROM {table.name} WHERE {scope}", parameters)
+        stored = fetch(database, f"SELECT {taken} FROM {table.name} WHERE {scope}", parameters)
+        if stored.is_empty():
+            return _Left(frame, scope, nothing_stored=True)
+        if not stored.join(frame, on=key, how="anti").is_empty():
+            return _Left(frame, scope)
+        return _Left(_differing(frame, stored, key, compared), None)
     if list(key) != ["security_id", "session"] or frame.is_empty():
-        return None
+        return _Left(frame, None)
+    left, nothing_stored = [frame.clear()], True
+    for part in frame.iter_slices(COMPARED_ROWS):
+        stored = _near_bars(database, table, part, columns)
+        nothing_stored = nothing_stored and stored.is_empty()
+        left.append(_differing(part, stored, key, compared))
+    return _Left(pl.concat(left), None, nothing_stored)
+
+
+def _near_bars(database: Database, table: sa.Table, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """These columns of each security's rows from its first through its last session in the frame."""
     spans = frame.group_by("security_id").agg(first=pl.col("session").min(), last=pl.col("session").max())
     wanted = f"unnest({array('$1', 'bigint')}, {array('$2', 'date')}, {array('$3', 'date')})"
     query = (
@@ -267,18 +297,6 @@ def _stored(
         f"FROM {table.name} t WHERE t.security_id = w.security_id AND t.session BETWEEN w.first AND w.last OFFSET 0) t"
     )
     return fetch(database, query, [spaced(spans[name]) for name in ("security_id", "first", "last")])
-
-
-def _left_to_do(
-    frame: pl.DataFrame, stored: pl.DataFrame | None, key: Sequence[str], compared: Sequence[str], scope: str | None
-) -> tuple[pl.DataFrame, str | None]:
-    """The rows of the frame that the database has to compare, and the scope, where rows of it are to be deleted.
-
-    Where everything stored stays, these are the rows that are new or differ, which most days are few.
-    """
-    if stored is None or (scope is not None and not stored.join(frame, on=key, how="anti").is_empty()):
-        return frame, scope
-    return _differing(frame, stored, key, compared), None
 
 
 def _differing(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], compared: Sequence[str]) -> pl.DataFrame:

@@ -45,6 +45,8 @@ def _is_open(connection: psycopg2.extensions.connection) -> bool:
 
     No question is sent for it, as a server with many readers would be asked twice as often.
     """
+    if connection.closed:
+        return False
     heard = select.poll()
     heard.register(connection, select.POLLIN)
     return not heard.poll(0)

@@ -12,7 +12,7 @@ import pytest
 from breadthflow_pipelines.contracts.bars import bar_contract
 from breadthflow_pipelines.contracts.verdict import judge
 from breadthflow_pipelines.sessions import exchange_calendar
-from breadthflow_pipelines.warehouse import bar_store, security_store
+from breadthflow_pipelines.warehouse import bar_store, bulk, security_store
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines_tests.conftest import start_python, wait_until
@@ -45,6 +45,19 @@ def test_a_volume_that_no_exchange_ever_traded_does_not_end_the_run(listed: Data
     verdict = judge(bar_contract(exchange_calendar("XNYS")), absurd)
     bar_store.load_bars(listed, verdict.good, "s", "r")
     assert verdict.rejected.height == 1
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 3, 100])
+def test_bars_are_the_same_however_many_are_held_against_the_stored_ones_at_a_time(
+    listed: Database, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    monkeypatch.setattr(bulk, "COMPARED_ROWS", at_a_time)
+    days = ("2024-01-02", "2024-01-03", "2024-01-04")
+    merged = bar_store.load_bars(listed, bars(*((2, day, 50) for day in days)), "s", "r")
+    assert figures(merged) == (3, 0, 0, 0)
+    again = bars(*((1, day, 10) for day in days), (2, days[0], 50), (2, days[1], 51), (2, days[2], 50))
+    assert figures(bar_store.load_bars(listed, again, "s", "r")) == (3, 1, 2, 0)
+    assert [close for _, _, close, _, _ in closes(listed)] == [10, 10, 10, 50, 51, 50]
 
 
 def test_a_changed_bar_keeps_its_old_values_and_an_equal_one_is_not_written(listed: Database) -> None:
