@@ -1121,7 +1121,7 @@ def test_rows_without_a_date_come_with_the_last_day_that_is_asked_for_where_a_la
     tmp_path: Path, files: int
 ) -> None:
     """A file that was fetched while the market was open has a row of today, which nobody asks for yet."""
-    today = dt.datetime.now(dt.UTC).date()
+    today = parsing.today(Files(tmp_path).options.zone)  # at the exchange, where it is yesterday's for some hours
     sound, odd = "1,3,0.5,2,100\n", "2026-02-30,1,3,0.5,2,100\n"
     for number in range(files):
         write(tmp_path / f"S{number}.csv", f"{ORDINARY}2026-02-26,{sound}2026-02-27,{sound}{odd}{today},{sound}")
