@@ -73,7 +73,7 @@ class Span:
         """The span cut by calendar year, each part's first and last day; what is done year by year stays small."""
         return [
             Days(max(self.start, dt.date(year, 1, 1)), min(self.end, dt.date(year, 12, 31)))
-            for year in range(self.start.year, self.end.year + 1)
+            for year in self.calendar_years
             if not self.is_empty
         ]
 

@@ -11,13 +11,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from psycopg2.extras import RealDictCursor
-
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.gates import ACCEPTABLE, EVERY, GATES, HELD_BY, MISSING, OF_OWN_ROWS, listed
 from breadthflow_pipelines.model.vocabulary import ACCEPTED, WITHDRAWN
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
-from breadthflow_pipelines.warehouse.database import Database, Row, rows_of
+from breadthflow_pipelines.warehouse.database import Database, Row, answer, rows_of
 from breadthflow_pipelines.warehouse.recomputations import note_change
 
 if TYPE_CHECKING:
@@ -192,8 +190,9 @@ def _decide(
     reason: str,
 ) -> list[Row]:
     values: Row = {"decision": decision, "first": first, "last": last, "universe": universe, "by": by, "reason": reason}
-    with database.connect() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
+    with database.connect() as connection, connection.cursor() as cursor:
+        rows = answer(
+            cursor,
             f"WITH decided AS (INSERT INTO hole_decisions ({_KEY}, missing, decision, decided_by, reason) "
             f"SELECT {_KEY}, h.missing, %(decision)s, %(by)s, %(reason)s "
             f"FROM holds h JOIN (SELECT {_KEY} FROM {among}) o USING ({_KEY}) WHERE gate = ANY(%(gates)s) "
@@ -201,7 +200,6 @@ def _decide(
             f"RETURNING {_KEY}) SELECT {_KEY}, said FROM decided JOIN holds USING ({_KEY}) ORDER BY session, universe",
             {**values, "gates": list(ACCEPTABLE)},
         )
-        rows = [dict(row) for row in cursor.fetchall()]
         if rows:
             what = f"{len(rows)} holes from {rows[0]['session']} through {rows[-1]['session']}"
             record(cursor, decision, what, who=present_user(), behalf=by, reason=reason)

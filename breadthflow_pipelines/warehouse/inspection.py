@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extras import RealDictCursor
 
 from breadthflow_pipelines.model.counts import PUBLISHED
 from breadthflow_pipelines.model.gates import MISSING
 from breadthflow_pipelines.model.vocabulary import ALL, ROUNDING
-from breadthflow_pipelines.warehouse.database import Database
+from breadthflow_pipelines.warehouse.database import Database, answer
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn
 
 YEAR = 252  # sessions before one's own that "usual" is made of
@@ -67,9 +66,8 @@ def staged(database: Database, table: str, days: Days) -> Iterator[psycopg2.exte
 
 def first_rows(connection: psycopg2.extensions.connection, query: str, most: int) -> list[Row]:
     """The first rows that a query of this module finds."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(f"SELECT * FROM ({query}) found LIMIT {most}")
-        return [dict(row) for row in cursor.fetchall()]
+    with connection.cursor() as cursor:
+        return answer(cursor, f"SELECT * FROM ({query}) found LIMIT {most}")
 
 
 def rows_by_month(connection: psycopg2.extensions.connection, query: str) -> list[OfMonth]:
