@@ -20,6 +20,7 @@ from common import console, print_targets, progress
 
 HERE = Path(__file__).parent
 MARKET = {"default": ("--symbols", "1400", "--bars", "2000000"), "full": ("--symbols", "7000", "--bars", "10000000")}
+HISTORIES = {"default": ("--symbols", "700"), "full": ("--symbols", "7195")}
 # By name: the script, and what it is given, by size where the sizes differ.
 BENCHMARKS: dict[str, tuple[str, Mapping[str, Sequence[str]]]] = {
     "counts": ("counts.py", {}),
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, tuple[str, Mapping[str, Sequence[str]]]] = {
     "index": ("backfill.py", dict.fromkeys(MARKET, ("index",))),
     "api": ("api.py", {}),
     "market": ("backfill.py", {size: ("market", *arguments) for size, arguments in MARKET.items()}),
+    "histories": ("backfill.py", {size: ("histories", *arguments) for size, arguments in HISTORIES.items()}),
 }
 
 

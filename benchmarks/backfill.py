@@ -1,7 +1,7 @@
 """Whole runs of the command on a made market: files to signals, and what a store that is filled still costs.
 
 The limit is a bare COPY of the same rows and one read of the bars (bare_copies.py). Shapes: ``index``, a few hundred
-symbols over eleven years, and ``market``, many symbols.
+symbols over eleven years, ``market``, many symbols, and ``histories``, many symbols of 56 years, most of them late.
 
 python benchmarks/backfill.py market --symbols 7000 --bars 10000000
 """
@@ -21,6 +21,7 @@ from bare_copies import backfill_limit
 from commands import MadeStore, Ran, made_store
 from common import attempt, show, target, temporary_place
 from made_files import MadeMarket, write_market
+from made_histories import write_histories
 
 from breadthflow_pipelines.warehouse.database import rows_of
 
@@ -144,9 +145,11 @@ def _now(store: MadeStore) -> object:
     return rows_of(store.database, "SELECT clock_timestamp() AS now", [])[0]["now"]
 
 
-SHAPES: dict[str, tuple[int, int, dict[str, Callable[[MadeStore], list[Ran] | None]]]] = {
+# By shape: symbols and bars, None where these follow from the symbols, and what is measured after the first runs.
+SHAPES: dict[str, tuple[int, int | None, dict[str, Callable[[MadeStore], list[Ran] | None]]]] = {
     "index": (660, 1_660_000, {"a correction": correction, "start of commands": starts.measure}),
     "market": (1_400, 2_000_000, {"one new session": daily, "reads": reads.measure}),
+    "histories": (700, None, {}),
 }
 
 
@@ -158,7 +161,9 @@ def main() -> None:
     asked = parser.parse_args()
     symbols, bars, more = SHAPES[asked.shape]
     with temporary_place() as place:
-        market: MadeMarket = write_market(place, asked.symbols or symbols, asked.bars or bars)
+        wanted = asked.bars or bars
+        many = asked.symbols or symbols
+        market: MadeMarket = write_histories(place, many) if wanted is None else write_market(place, many, wanted)
         with made_store(place, market) as store:
             ran: list[Ran] = []
             with attempt(f"backfill of {market.size}"):

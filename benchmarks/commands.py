@@ -97,9 +97,10 @@ def made_store(place: Path, market: MadeMarket) -> Iterator[MadeStore]:
         "BREADTHFLOW_SOURCE": "files",
         "BREADTHFLOW_SOURCE_PATH": str(market.files),
         "BREADTHFLOW_SOURCE_SYMBOL": "filename",
-        "BREADTHFLOW_UNIVERSE_FILE": str(market.universe),
         "BREADTHFLOW_START": f"{market.sessions[0]:%Y-%m}",
     }
+    if market.universe is not None:
+        environment["BREADTHFLOW_UNIVERSE_FILE"] = str(market.universe)
     server.ensure_running()
     try:
         database = Database(server.url(NAME), server)

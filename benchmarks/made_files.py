@@ -16,10 +16,13 @@ HEADER = "date,open,high,low,close,volume\n"
 
 @dataclass(frozen=True)
 class MadeMarket:
-    """Files of a market, and the lines of its last session, which are not in them yet."""
+    """Files of a market, and the lines of its last session, which are not in them yet.
+
+    universe: who its members are; None: everybody who has bars.
+    """
 
     files: Path
-    universe: Path
+    universe: Path | None
     symbols: int
     bars: int
     sessions: list[dt.date]  # with the last one

@@ -5,21 +5,23 @@ it: ingest_report.py.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from breadthflow_pipelines.observability.progress import advance
+from breadthflow_pipelines.orchestration.fanout import WRITERS
 from breadthflow_pipelines.orchestration.gates import to_ask_for_again
 from breadthflow_pipelines.orchestration.ingest_report import IngestReport
 from breadthflow_pipelines.orchestration.intake import Intake
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Days, Span
-from breadthflow_pipelines.orchestration.reading_parts import judge_chunk, read_in_parts, store_chunk
+from breadthflow_pipelines.orchestration.reading_parts import Judged, judge_chunk, read_in_parts, store_chunk
 from breadthflow_pipelines.orchestration.refetching import RestatedHistories
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Divisible, Outcome, Resumable, Source
-from breadthflow_pipelines.warehouse import rejection_store
+from breadthflow_pipelines.warehouse import bar_store, rejection_store
+from breadthflow_pipelines.warehouse.bulk import years_of
 
 
 def ingest(market: Market, span: Span, run_id: str, held: tuple[dt.date, dt.date] | None) -> IngestReport:
@@ -61,7 +63,24 @@ def _each_stored(
     chunks = market.source.bars(None, *asked)
     if isinstance(market.source, Resumable):
         return map(store, map(judge, chunks))
-    return overlapped(overlapped(chunks, judge), store)
+    return _side_by_side(market, overlapped(chunks, judge), partial(store, side_by_side=True))
+
+
+def _side_by_side(
+    market: Market, chunks: Iterator[Judged], store: Callable[[Judged], IngestReport]
+) -> Iterator[IngestReport]:
+    """What storing each chunk came to, WRITERS of them at a time; those with bars of one security follow each other."""
+    prepared = set[int]()
+
+    def with_places() -> Iterator[Judged]:
+        for judged in chunks:
+            if years := set(years_of(judged.good)) - prepared:
+                bar_store.prepare_bars(market.store, years)
+                prepared.update(years)
+            yield judged
+
+    with market.store.exclusive("bars"):
+        yield from overlapped(with_places(), store, WRITERS, touched=lambda judged: judged.securities)
 
 
 def _show_progress(span: Span, report: IngestReport) -> None:

@@ -31,6 +31,11 @@ class Judged(NamedTuple):
     beside: pl.DataFrame
     report: IngestReport
 
+    @property
+    def securities(self) -> frozenset[int]:
+        """Whose bars those are."""
+        return frozenset(pl.concat([self.good["security_id"], self.beside["security_id"]]).unique())
+
 
 def judge_chunk(intake: Intake, asked: Days, own: Days, chunk: Chunk) -> Judged:
     """Keep the broken rows of a chunk aside. asked: the days that it was asked for; own: those to store bars of."""

@@ -11,50 +11,41 @@ from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import Days
 from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.warehouse import bar_store
-from breadthflow_pipelines.warehouse.bar_store import EVERYBODY
 
 SHARD_BARS = 75_000  # counted or computed at a time, with those that only warm up; up to five exist, some 60 MB each
 
 
 class Shard(NamedTuple):
-    """The securities from ``first`` through ``last``, those that have bars, and how many bars these are."""
+    """Some securities, with bars or without, and how many bars they have together."""
 
-    first: int
-    last: int
     securities: list[int]
     bars: int
 
     def __str__(self) -> str:
-        return f"securities {self.first} to {self.last}"
-
-    @property
-    def ends(self) -> tuple[int, int]:
-        """The first and the last number."""
-        return self.first, self.last
+        return f"{len(self.securities)} securities from number {min(self.securities, default=0)} on"
 
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Those rows that are about its securities, with bars or without."""
-        return rows.filter(pl.col("security_id").is_between(*self.ends))
+        """Those rows that are about its securities."""
+        return rows.filter(pl.col("security_id").is_in(self.securities))
 
 
 def shards_of(sizes: pl.DataFrame, securities: Iterable[int]) -> list[Shard]:
     """One of each of these securities alone, whether it has bars or not. sizes: as shards() takes them."""
     bars = dict(sizes.select("security_id", "bars").iter_rows())
-    return [Shard(one, one, [one] if one in bars else [], bars.get(one, 0)) for one in sorted(securities)]
+    return [Shard([one], bars.get(one, 0)) for one in sorted(securities)]
 
 
 def shards(sizes: pl.DataFrame, most: int) -> Iterator[Shard]:
-    """Ranges of securities of about ``most`` bars each, which leave no number out; at least one.
+    """Shards of about ``most`` bars each, of securities whose bars begin at about the same time; at least one.
 
-    sizes: security_id, bars; in order of security_id.
+    So each has few years to read and to write, and histories of like length: recursions go through the longest one.
+
+    sizes: security_id, bars, and since: the first of these bars, null without any. Each of them is in one shard.
     """
-    number = (sizes["bars"].cum_sum() - 1).clip(lower_bound=0) // most
-    parts = [sizes.filter(number == part) for part in number.unique().sort()] or [sizes]
-    first = EVERYBODY[0]
-    for part in parts:
-        last = EVERYBODY[1] if part is parts[-1] else int(part["security_id"][-1])
-        yield Shard(first, last, part["security_id"].to_list(), int(part["bars"].sum()))
-        first = last + 1
+    of_age = sizes.sort("since", "security_id", nulls_last=True)
+    number = (of_age["bars"].cum_sum() - 1).clip(lower_bound=0) // most
+    for own in [of_age.filter(number == part) for part in number.unique().sort()] or [of_age]:
+        yield Shard(own["security_id"].to_list(), int(own["bars"].sum()))
 
 
 def parts_of_members(
@@ -65,7 +56,7 @@ def parts_of_members(
     read: Callable[[Shard], pl.DataFrame],
     part: Callable[[Shard, pl.DataFrame], pl.DataFrame],
 ) -> Iterator[pl.DataFrame]:
-    """What ``part`` makes of the bars of all members, shard by shard; while it works on one, the next is read.
+    """What ``part`` makes of the bars of all members, shard by shard; while it works on one, the next two are read.
 
     warm_up: bars of each security that are read before the days. what: is said of the progress.
     """
@@ -76,7 +67,9 @@ def parts_of_members(
         shard, bars = piece
         return shard.bars, part(shard, bars)
 
-    for bars, found in overlapped(((shard, read(shard)) for shard in shards(sizes, SHARD_BARS)), made):
+    # A process of the server gives bars out on one core, and their sums take less.
+    pieces = overlapped(shards(sizes, SHARD_BARS), lambda shard: (shard, read(shard)), at_a_time=2)
+    for bars, found in overlapped(pieces, made):
         yield found
         done += bars
         advance(what, 0.9 * done / whole, f"{done:,} bars")

@@ -9,13 +9,12 @@ import polars as pl
 from breadthflow_pipelines.model.vocabulary import PRICES
 from breadthflow_pipelines.spelling import meant
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, execute, fetch, merge, yearly_partitions, years_of
+from breadthflow_pipelines.warehouse.bulk import Merged, Parameter, execute, fetch, merge, yearly_partitions, years_of
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.recomputations import merge_notes
 from breadthflow_pipelines.warehouse.sql import any_of, array, own_bars, spaced, valid_on
 
 _OF = ("universe", "symbol")
-EVERYBODY = (0, 2**62)  # from the first security's number through one beyond every other
 
 
 def prepare_bars(database: Database, years: Iterable[int]) -> None:
@@ -75,26 +74,20 @@ def keep_bar_revisions(kind: tables.BarChange) -> str:
 
 
 def bars_to_count(
-    database: Database, start: dt.date, end: dt.date, warm_up: int, securities: tuple[int, int] = EVERYBODY
+    database: Database, start: dt.date, end: dt.date, warm_up: int, securities: Sequence[int]
 ) -> pl.DataFrame:
-    """Sound bars of members from start through end, each security's after its last ``warm_up`` before start.
+    """Sound bars of securities from start through end, each one's after its last ``warm_up`` before start.
 
-    securities: the first and the last number of those asked for. Returns security_id, session, high, low, close,
-    volume, close_adjusted. However far back those bars lie they are found, so what is computed from them does not
-    depend on how history is cut.
+    Returns security_id, session, high, low, close, volume, close_adjusted. However far back those bars lie they are
+    found, so what is computed from them does not depend on how history is cut.
     """
     return _with_warm_up(
         database, ("high", "low", "close", "volume", "close_adjusted"), start, end, warm_up, securities
     )
 
 
-def bars_to_return(
-    database: Database, start: dt.date, end: dt.date, securities: tuple[int, int] = EVERYBODY
-) -> pl.DataFrame:
-    """security_id, session, open, close, close_adjusted of members' sound bars, and of each the last one before.
-
-    securities: the first and the last number of those asked for.
-    """
+def bars_to_return(database: Database, start: dt.date, end: dt.date, securities: Sequence[int]) -> pl.DataFrame:
+    """security_id, session, open, close, close_adjusted of securities' sound bars, and of each the last one before."""
     return _with_warm_up(database, ("open", "close", "close_adjusted"), start, end, 1, securities)
 
 
@@ -122,7 +115,7 @@ def bars_of(database: Database, securities: Sequence[int]) -> pl.DataFrame:
 
 def closes(database: Database, start: dt.date, end: dt.date, warm_up: int) -> pl.DataFrame:
     """security_id, session, close of the bars of all members that bars_to_count would give."""
-    return _with_warm_up(database, ("close",), start, end, warm_up, EVERYBODY)
+    return _with_warm_up(database, ("close",), start, end, warm_up, None)
 
 
 def _with_warm_up(
@@ -131,28 +124,45 @@ def _with_warm_up(
     start: dt.date,
     end: dt.date,
     warm_up: int,
-    securities: tuple[int, int],
+    securities: Sequence[int] | None,
 ) -> pl.DataFrame:
+    """Of these securities; None: of all that ever were members, for whom whole years are looked through at once."""
     names = ", ".join(f"b.{name}" for name in ("security_id", "session", *columns))
+    within = "session BETWEEN $1 AND $2"
+    if securities is None:
+        wanted, own = _EVER_MEMBERS, f"sound_bars b JOIN wanted USING (security_id) WHERE {within}"
+    else:
+        wanted = f"SELECT unnest({array('$4', 'bigint')}) AS security_id"
+        # OFFSET 0 keeps the planner from reading the bars of everybody.
+        own = (
+            "wanted CROSS JOIN LATERAL (SELECT * FROM sound_bars "
+            f"WHERE sound_bars.security_id = wanted.security_id AND {within} OFFSET 0) b"
+        )
     query = f"""
-        WITH wanted AS (SELECT DISTINCT security_id FROM universe_members WHERE security_id BETWEEN $4 AND $5)
+        WITH wanted AS ({wanted})
         SELECT {names} FROM wanted CROSS JOIN LATERAL (
                SELECT * FROM sound_bars
                 WHERE sound_bars.security_id = wanted.security_id AND session < $1 ORDER BY session DESC LIMIT $3) b
         UNION ALL
-        SELECT {names} FROM sound_bars b JOIN wanted USING (security_id)
-         WHERE session BETWEEN $1 AND $2 AND b.security_id BETWEEN $4 AND $5
+        SELECT {names} FROM {own}
         """
-    return fetch(database, query, (start, end, warm_up, *securities))
+    parameters: list[Parameter] = [start, end, warm_up]
+    return fetch(database, query, parameters if securities is None else [*parameters, spaced(securities)])
+
+
+_EVER_MEMBERS = "SELECT DISTINCT security_id FROM universe_members"
 
 
 def bars_of_members(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """security_id, sound bars from start through end of everybody who ever was a member, in order."""
+    """security_id, sound bars from start through end of everybody who ever was a member, and the first of these.
+
+    The latter is ``since``, null without any bar.
+    """
     return fetch(
         database,
-        "SELECT security_id, coalesce(b.bars, 0) AS bars FROM (SELECT DISTINCT security_id FROM universe_members) m "
-        "LEFT JOIN (SELECT security_id, count(*) AS bars FROM sound_bars WHERE session BETWEEN $1 AND $2 "
-        "GROUP BY security_id) b USING (security_id) ORDER BY security_id",
+        f"SELECT security_id, coalesce(b.bars, 0) AS bars, b.since FROM ({_EVER_MEMBERS}) m LEFT JOIN ("
+        "SELECT security_id, count(*) AS bars, min(session) AS since FROM sound_bars WHERE session BETWEEN $1 AND $2 "
+        "GROUP BY security_id) b USING (security_id)",
         (start, end),
     )
 
@@ -160,21 +170,22 @@ def bars_of_members(database: Database, start: dt.date, end: dt.date) -> pl.Data
 def histories(database: Database, start: dt.date, end: dt.date, formulas: str, window: int) -> pl.DataFrame:
     """What to read of each member on a day from start through end, so that its recursions are known from start on.
 
-    Returns security_id, first and bars, in order: the day from which on to read, and how many sound bars there are from
-    then through end. Where the recursions of these formulas can go on from a bar before start, that is this bar, or the
-    one ``window`` bars before start if that is earlier; otherwise the history's beginning.
+    Returns security_id, first, bars and since of every security: the day from which on to read, how many sound bars
+    there are from then through end, and the first of these. Where the recursions of these formulas can go on from a bar
+    before start, ``first`` is this bar, or the one ``window`` bars before start if that is earlier; otherwise the
+    history's beginning. Others than members have no bar here.
     """
     return fetch(
         database,
-        "SELECT security_id, first, bars FROM (SELECT DISTINCT security_id FROM universe_members "
+        "SELECT security_id, first, coalesce(bars, 0) AS bars, since FROM securities LEFT JOIN ("
+        "SELECT security_id, first, bars, since FROM (SELECT DISTINCT security_id FROM universe_members "
         "WHERE daterange(valid_from, valid_to) && daterange($1, $2, '[]')) m "
         f"LEFT JOIN ({_GOING_ON}) k USING (security_id) "
         "CROSS JOIN LATERAL (SELECT CASE WHEN k.session IS NULL THEN $5::date ELSE least(k.session, coalesce((SELECT "
         "session FROM sound_bars b WHERE b.security_id = m.security_id AND session < $1 "
         "ORDER BY session DESC OFFSET $4 - 1 LIMIT 1), $5::date)) END AS first) f "
-        "CROSS JOIN LATERAL (SELECT count(*) AS bars FROM sound_bars b "
-        "WHERE b.security_id = m.security_id AND session BETWEEN f.first AND $2) n "
-        "WHERE bars > 0 ORDER BY security_id",
+        "CROSS JOIN LATERAL (SELECT count(*) AS bars, min(session) AS since FROM sound_bars b "
+        "WHERE b.security_id = m.security_id AND session BETWEEN f.first AND $2) n) h USING (security_id)",
         (start, end, formulas, window, dt.date.min),
     )
 

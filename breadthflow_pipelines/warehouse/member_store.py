@@ -34,17 +34,16 @@ def record_price_indicators(
     formulas: Sequence[FormulaColumn],
     *,
     days: tuple[dt.date, dt.date],
-    securities: tuple[int, int],
+    securities: Collection[int] | None = None,
     held: Mapping[str, dt.date] = MappingProxyType({}),
 ) -> Merged:
-    """Make the store hold exactly these indicators for the days and the range of securities, both ends included.
+    """Make the store hold exactly these indicators for the days, both ends included.
 
-    The table is prepared for them; several may record at a time, each a range of its own. held: by universe, the
-    session from which on its rows stay as they are.
+    The table is prepared for them; several may record at a time, each those of other securities. securities: whose
+    indicators they are; None: everybody's. held: by universe, the session from which on its rows stay as they are.
     """
     table = with_formula_columns(tables.price_indicators, formulas)
-    scope = "session BETWEEN $1 AND $2 AND security_id BETWEEN $3 AND $4"
-    scope, parameters = unheld(scope, (*days, *securities), held)
+    scope, parameters = _of_days(days, securities, held)
     return merge(database, table, indicators, scope=scope, parameters=parameters, side_by_side=True)
 
 
@@ -74,15 +73,15 @@ def record_recursion_states(
     states: pl.DataFrame,
     *,
     days: tuple[dt.date, dt.date],
-    securities: tuple[int, int],
+    securities: Collection[int],
     and_later: bool,
 ) -> Merged:
-    """Make the store hold exactly these states for the days and the range of securities, both ends included.
+    """Make the store hold exactly these states for the days, both ends included, and for these securities.
 
     states: security_id, session, states, formulas. and_later: whether states of later days are wrong now.
     """
-    scope = "session >= $1 AND (session <= $2 OR $5) AND security_id BETWEEN $3 AND $4"
-    parameters = (*days, *securities, and_later)
+    scope = f"session >= $1 AND (session <= $2 OR $3) AND {any_of('security_id', '$4', 'bigint')}"
+    parameters = (*days, and_later, spaced(sorted(securities)))
     return merge(database, tables.recursion_states, states, scope=scope, parameters=parameters, side_by_side=True)
 
 
@@ -151,11 +150,7 @@ def record_symbol_signals(
     are; None: everybody's. held: by universe, the session from which on its rows stay as they are.
     """
     table = with_formula_columns(tables.symbol_signals, formulas)
-    scope, of = "session BETWEEN $1 AND $2", list[Parameter](days)
-    if securities is not None:
-        scope += f" AND {any_of('security_id', '$3', 'bigint')}"
-        of.append(spaced(sorted(securities)))
-    scope, parameters = unheld(scope, of, held)
+    scope, parameters = _of_days(days, securities, held)
     return merge(
         database,
         table,
@@ -203,6 +198,17 @@ def member_totals(database: Database, start: dt.date, end: dt.date) -> pl.DataFr
     Priced are those that were counted, 0 where nobody was; a session has a row where any of the three tables has one.
     """
     return fetch(database, f"{_MEMBER_TOTALS} ORDER BY universe, session", (start, end))
+
+
+def _of_days(
+    days: tuple[dt.date, dt.date], securities: Collection[int] | None, held: Mapping[str, dt.date]
+) -> tuple[str, Sequence[Parameter]]:
+    """The scope of a merge: the rows of these days and securities (None: everybody's), without what is held."""
+    scope, of = "session BETWEEN $1 AND $2", list[Parameter](days)
+    if securities is not None:
+        scope += f" AND {any_of('security_id', '$3', 'bigint')}"
+        of.append(spaced(sorted(securities)))
+    return unheld(scope, of, held)
 
 
 def _prepare(

@@ -77,6 +77,29 @@ def test_so_many_pieces_are_stored_side_by_side_and_one_more_exists() -> None:
     assert most <= 3
 
 
+def test_pieces_that_write_to_the_same_follow_each_other_and_others_do_not_wait() -> None:
+    """Of 1, 2, 1, 1, 3 the first two are under way together; each 1 begins when the one before it is stored."""
+    both, counting = threading.Barrier(2, timeout=SECONDS), threading.Lock()
+    under_way: list[int] = []
+    order = []
+
+    def store(piece: tuple[int, int]) -> tuple[int, int]:
+        place, written = piece
+        with counting:
+            assert written not in under_way
+            under_way.append(written)
+            order.append(piece)
+        if place < 2:
+            both.wait()
+        with counting:
+            under_way.remove(written)
+        return piece
+
+    pieces = list(enumerate([1, 2, 1, 1, 3]))
+    assert list(overlapped(pieces, store, at_a_time=2, touched=lambda piece: frozenset({piece[1]}))) == pieces
+    assert [piece for piece in order if piece[1] == 1] == [(0, 1), (2, 1), (3, 1)]
+
+
 def test_an_error_of_storing_ends_the_making() -> None:
     made = []
 

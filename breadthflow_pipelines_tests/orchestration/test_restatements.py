@@ -5,6 +5,7 @@ Whatever it was, a whole backfill finds nothing left to change: everything downs
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +311,23 @@ def test_first_day_due_does_not_go_back_for_what_needs_no_reading(filled: Store)
         "INSERT INTO recomputations (asset, first_session, cause) VALUES ('breadth_counts', '2023-02-01', 'bars')"
     )
     assert planning.first_day_due(filled.instance, filled.market, LAST) > dt.date(2023, 11, 30)
+
+
+def test_bars_that_a_source_gives_several_times_are_stored_in_its_order(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of the same securities are not written side by side: each corrects the one before it."""
+    whole: Bars = files.Files.bars
+    times = 6
+
+    def bars(self: files.Files, symbols: Collection[str] | None, start: dt.date, end: dt.date) -> Iterator[Chunk]:
+        for chunk in whole(self, symbols, start, end):
+            for more in range(1, times + 1):
+                yield replace(chunk, bars=chunk.bars.with_columns(pl.col("volume") + more))
+
+    query = "SELECT security_id, session, volume FROM bars WHERE session BETWEEN %s AND %s ORDER BY 1, 2"
+    before = filled.rows(query, *FEBRUARY)
+    monkeypatch.setattr(files.Files, "bars", bars)
+    filled.run(*FEBRUARY)
+    assert filled.rows(query, *FEBRUARY) == [(one, day, volume + times) for one, day, volume in before]
+    assert filled.rows("SELECT count(*) FROM bar_revisions") == [(times * len(before),)]

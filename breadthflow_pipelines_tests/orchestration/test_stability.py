@@ -59,7 +59,7 @@ def test_what_stays_is_what_a_market_without_these_members_has(filled: Store) ->
     report = runs.run_stability(filled.instance)
     assert report.exit_status == 0
     members = security_store.members(filled.market.store)
-    bars = bar_store.bars_to_count(filled.market.store, FIRST, LAST, 0)
+    bars = bar_store.bars_to_count(filled.market.store, FIRST, LAST, 0, members["security_id"].unique())
     sessions = filled.market.calendar.frame().with_columns(counted=pl.col("session").is_between(FIRST, LAST))
     own = by_rule(bars, members, sessions)
     assert sum(map(len, own.values())) > 10

@@ -203,8 +203,10 @@ def test_the_last_bars_before_a_range_are_found_however_far_back_they_lie(listed
     bar_store.load_bars(listed, bars(*rows), "s", "r")
     security_store.record_members(listed, members(("u", 1, "2000-01-01", None), ("v", 1, "2000-01-01", None)))
 
-    found = bar_store.bars_to_count(listed, dt.date(2022, 1, 1), dt.date(2022, 1, 3), 252)
+    found = bar_store.bars_to_count(listed, dt.date(2022, 1, 1), dt.date(2022, 1, 3), 252, [1])
     assert found.columns == ["security_id", "session", "high", "low", "close", "volume", "close_adjusted"]
     expected = [*sorted(old)[-250:], *map(dt.date.fromisoformat, recent[:3])]
     assert found.sort("session")["session"].to_list() == expected  # 250 + 2 before, 1 within, each once
     assert found["security_id"].unique().to_list() == [1]
+    of_members = bar_store.closes(listed, dt.date(2022, 1, 1), dt.date(2022, 1, 3), 252)
+    assert of_members.sort("session").equals(found.sort("session").select("security_id", "session", "close"))

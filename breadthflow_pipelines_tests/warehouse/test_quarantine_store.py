@@ -77,11 +77,11 @@ def test_only_what_is_quarantined_or_confirmed_is_left_out(held: Database, state
 
 
 def test_whatever_computes_does_not_see_the_bar(held: Database) -> None:
-    counted = bar_store.bars_to_count(held, D2, D4, 252)
+    counted = bar_store.bars_to_count(held, D2, D4, 252, [1, 2])
     assert sorted(counted.filter(security_id=1)["session"]) == [D1, D3, D4]
-    assert sorted(bar_store.bars_to_count(held, D4, D4, 2).filter(security_id=1)["session"]) == [D1, D3, D4]
-    histories = bar_store.histories(held, D1, D4, "formulas", 252)
-    assert histories.rows() == [(1, dt.date.min, 3), (2, dt.date.min, 4)]
+    assert sorted(bar_store.bars_to_count(held, D4, D4, 2, [1, 2]).filter(security_id=1)["session"]) == [D1, D3, D4]
+    histories = bar_store.histories(held, D1, D4, "formulas", 252).sort("security_id")
+    assert histories.rows() == [(1, dt.date.min, 3, D1), (2, dt.date.min, 4, D1)]
     assert bar_store.bars_from(held, histories.head(1), D4)["session"].to_list() == [D1, D3, D4]
     index = bar_store.index_closes(held, {"u": "AAA"}, D1, D4)
     assert index["session"].to_list() == [D1]  # AAA's second is out, and from the third on it is AX
@@ -241,7 +241,7 @@ def keep_state(database: Database, day: dt.date, formulas: str = "ours") -> None
         {"security_id": [1], "session": [day], "states": [[1.0, 2.0]], "formulas": [formulas]},
         schema_overrides={"security_id": pl.Int64},
     )
-    days, securities = (dt.date(2024, 1, 1), D4), (1, 1)
+    days, securities = (dt.date(2024, 1, 1), D4), [1]
     member_store.record_recursion_states(database, states, days=days, securities=securities, and_later=False)
 
 
@@ -261,7 +261,9 @@ def test_recursions_go_on_from_a_sound_bar_before_the_start(
     held: Database, state: dt.date, formulas: str, window: int, first: dt.date, bars: int
 ) -> None:
     keep_state(held, state, formulas)
-    assert bar_store.histories(held, D4, D4, "ours", window).row(0) == (1, first, bars)
+    since = max(first, D1)
+    histories = bar_store.histories(held, D4, D4, "ours", window)
+    assert histories.filter(security_id=1).rows() == [(1, first, bars, since)]
     known = bar_store.states_before(held, [1, 2], D4, "ours")
     usable = state in (D1, D3) and formulas == "ours"
     assert known.rows() == ([(1, state, [1.0, 2.0])] if usable else [])

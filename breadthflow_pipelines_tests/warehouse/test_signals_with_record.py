@@ -53,7 +53,7 @@ def test_a_member_s_signal_has_the_record_of_such_signals_before_its_month(datab
     member_store.record_symbol_signals(database, signals, [VOTE], days=span)
     indicators = signals.select("universe", "session", "security_id", "convention")
     member_store.prepare_price_indicators(database, [], span)
-    member_store.record_price_indicators(database, indicators, [], days=span, securities=(1, 2))
+    member_store.record_price_indicators(database, indicators, [], days=span)
     breadth = pl.DataFrame({"universe": "u", "segment": "ALL", "session": DAYS, "state": "final", "convention": 1})
     breadth = breadth.with_columns(pl.col("convention").cast(pl.Int32), settled=True)
     breadth_store.record_indicators(database, breadth, [])

@@ -102,7 +102,7 @@ def _parts(market: Market, days: Days, calendar: pl.DataFrame) -> pl.DataFrame:
     sessions = calendar.with_columns(counted=pl.col("session").is_between(*days))
 
     def read(shard: Shard) -> pl.DataFrame:
-        return bar_store.bars_to_count(market.store, *days, WARM_UP_BARS, shard.ends)
+        return bar_store.bars_to_count(market.store, *days, WARM_UP_BARS, shard.securities)
 
     def count(shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:
         return partial_counts(bars, shard.of(members), sessions)

@@ -103,7 +103,8 @@ class _OfShards:
         return self._read, self._computed, self._stored
 
     def _read(self, market: Market, shard: Shard, _: None) -> _Read:
-        bars = bar_store.bars_from(market.store, shard.of(self.sizes), self.span.end)
+        wanted = shard.of(self.sizes).filter(pl.col("bars") > 0)
+        bars = bar_store.bars_from(market.store, wanted, self.span.end)
         states = bar_store.states_before(market.store, shard.securities, self.span.start, formulas())
         return _Read(bars, _in_columns(states))
 
@@ -124,14 +125,14 @@ class _OfShards:
             computed.indicators,
             PRICE_COLUMNS,
             days=self.span.days,
-            securities=shard.ends,
+            securities=shard.securities,
             held=self.holds.first_sessions,
         )
         member_store.record_recursion_states(
             market.store,
             computed.states,
             days=(_first_state(self.span), self.span.end),
-            securities=shard.ends,
+            securities=shard.securities,
             and_later=self.changed_below,
         )
         return merged
@@ -216,7 +217,6 @@ def _held_against(market: Market, scope: Scope, medians: pl.DataFrame, day: dt.d
         require(contract, scope.holds.without_held(indicators)),
         PRICE_COLUMNS,
         days=(day, day),
-        securities=bar_store.EVERYBODY,
         held=scope.holds.first_sessions,
     )
 

@@ -65,7 +65,7 @@ def _parts(market: Market, days: Days) -> pl.DataFrame:
     sessions = market.calendar.frame().with_columns(counted=pl.col("session").is_between(*days))
 
     def read(shard: Shard) -> pl.DataFrame:
-        return bar_store.bars_to_return(market.store, *days, shard.ends)
+        return bar_store.bars_to_return(market.store, *days, shard.securities)
 
     def part(shard: Shard, bars: pl.DataFrame) -> pl.DataFrame:
         return partial_returns(bars, shard.of(members), sessions)
