@@ -117,6 +117,7 @@ def merge(
     before_delete: str | None = None,
     then: Callable[[Merged], Sequence[Statement]] | None = None,
     side_by_side: bool = False,
+    nothing_stored: bool = False,
 ) -> Merged:
     """Make the table hold the frame's rows, in one transaction: new ones inserted, changed updated, equal ones left.
 
@@ -131,6 +132,7 @@ def merge(
         then: gives statements that are to hold together with what was merged.
         side_by_side: let merges of other scopes write at the same time. The caller sees to it, by an exclusive lock on
             the asset, that scopes do not overlap, unless they are equal; or, without a scope, that rows do not.
+        nothing_stored: the caller knows that the table has no rows of the scope, so that nobody need look for them.
 
     A process killed at any moment leaves the table as it was. Two merges into one table take turns, but for
     side_by_side, where only two of the same scope do.
@@ -155,7 +157,11 @@ def merge(
 
     with database.connect() as connection, connection.cursor() as cursor:
         _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if scope else "", alone=not side_by_side)
-        left = _left_to_do(database, table, frame, key, compared, scope, parameters)
+        left = (
+            _Left(frame, scope, nothing_stored=True)
+            if nothing_stored
+            else _left_to_do(database, table, frame, key, compared, scope, parameters)
+        )
         for statement in first:
             _run(cursor, statement)
         if left.nothing_stored:

@@ -36,15 +36,31 @@ def record_price_indicators(
     days: tuple[dt.date, dt.date],
     securities: Collection[int] | None = None,
     held: Mapping[str, dt.date] = MappingProxyType({}),
+    nothing_stored: bool = False,
 ) -> Merged:
     """Make the store hold exactly these indicators for the days, both ends included.
 
     The table is prepared for them; several may record at a time, each those of other securities. securities: whose
     indicators they are; None: everybody's. held: by universe, the session from which on its rows stay as they are.
+    nothing_stored: the table is known to have none of these days and securities.
     """
     table = with_formula_columns(tables.price_indicators, formulas)
     scope, parameters = _of_days(days, securities, held)
-    return merge(database, table, indicators, scope=scope, parameters=parameters, side_by_side=True)
+    return merge(
+        database,
+        table,
+        indicators,
+        scope=scope,
+        parameters=parameters,
+        side_by_side=True,
+        nothing_stored=nothing_stored,
+    )
+
+
+def with_indicators(database: Database, days: tuple[dt.date, dt.date]) -> frozenset[int]:
+    """The securities that have stored indicators on any of the days, both ends included."""
+    query = "SELECT DISTINCT security_id FROM price_indicators WHERE session BETWEEN $1 AND $2"
+    return frozenset(fetch(database, query, days)["security_id"])
 
 
 def indicators_of(database: Database, formulas: Sequence[FormulaColumn], start: dt.date, end: dt.date) -> pl.DataFrame:

@@ -54,6 +54,8 @@ def test_a_member_s_signal_has_the_record_of_such_signals_before_its_month(datab
     indicators = signals.select("universe", "session", "security_id", "convention")
     member_store.prepare_price_indicators(database, [], span)
     member_store.record_price_indicators(database, indicators, [], days=span)
+    assert member_store.with_indicators(database, span) == {1, 2}
+    assert member_store.with_indicators(database, (dt.date(2022, 1, 1), DAYS[0] - dt.timedelta(days=1))) == frozenset()
     breadth = pl.DataFrame({"universe": "u", "segment": "ALL", "session": DAYS, "state": "final", "convention": 1})
     breadth = breadth.with_columns(pl.col("convention").cast(pl.Int32), settled=True)
     breadth_store.record_indicators(database, breadth, [])

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -88,6 +88,7 @@ class _OfShards:
     """Indicators of the members in a shard, over a span; what all shards need for that, as plain values.
 
     sizes: as bar_store.histories() gives them. changed_below: whether states of later days are wrong as well.
+    stored: the securities that have indicators on days of the span, before anything is done; None: not asked.
     """
 
     span: Span
@@ -97,6 +98,7 @@ class _OfShards:
     sizes: pl.DataFrame
     holds: AssetHolds
     changed_below: bool
+    stored: frozenset[int] | None = None
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -127,6 +129,7 @@ class _OfShards:
             days=self.span.days,
             securities=shard.securities,
             held=self.holds.first_sessions,
+            nothing_stored=self.stored is not None and self.stored.isdisjoint(shard.securities),
         )
         member_store.record_recursion_states(
             market.store,
@@ -176,6 +179,9 @@ def _of_everybody(
 ) -> Merged:
     # Shard by shard, each security from where its recursions can go on, however the months are cut.
     work, sizes = _work(market, scope, members, sessions, medians, span)
+    if market.settings.cluster is None:  # there, a piece is done again if its worker is lost after it was stored
+        # Asked once, and not of each shard: by security there is no index.
+        work = replace(work, stored=member_store.with_indicators(market.store, span.days))
     return _spread(market, work, shards(sizes, SHARD_BARS), sizes)
 
 
