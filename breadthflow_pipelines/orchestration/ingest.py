@@ -22,6 +22,7 @@ from breadthflow_pipelines.orchestration.resources import Market
 from breadthflow_pipelines.sources.protocol import Divisible, Outcome, Resumable, Source
 from breadthflow_pipelines.warehouse import bar_store, rejection_store
 from breadthflow_pipelines.warehouse.bulk import years_of
+from breadthflow_pipelines.warehouse.pieces import spreading
 
 
 def ingest(market: Market, span: Span, run_id: str, held: tuple[dt.date, dt.date] | None) -> IngestReport:
@@ -79,7 +80,8 @@ def _side_by_side(
                 prepared.update(years)
             yield judged
 
-    with market.store.exclusive("bars"):
+    # Pieces of a run on a cluster that was killed may still be writing.
+    with market.store.exclusive("bars"), spreading(market.store, "bars"):
         yield from overlapped(with_places(), store, WRITERS, touched=lambda judged: judged.securities)
 
 

@@ -16,13 +16,18 @@ SHARD_BARS = 75_000  # counted or computed at a time, with those that only warm 
 
 
 class Shard(NamedTuple):
-    """Some securities, with bars or without, and how many bars they have together."""
+    """Some securities, with bars or without, and how many bars they have together.
+
+    fresh: whether it is known that nothing of them is stored yet, of what is to be computed.
+    """
 
     securities: list[int]
     bars: int
+    fresh: bool = False
 
     def __str__(self) -> str:
-        return f"{len(self.securities)} securities from number {min(self.securities, default=0)} on"
+        first, last = min(self.securities, default=0), max(self.securities, default=0)
+        return f"securities {first} to {last}, {len(self.securities)} of them"
 
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those rows that are about its securities."""

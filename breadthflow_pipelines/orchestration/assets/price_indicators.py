@@ -1,8 +1,8 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -88,7 +88,6 @@ class _OfShards:
     """Indicators of the members in a shard, over a span; what all shards need for that, as plain values.
 
     sizes: as bar_store.histories() gives them. changed_below: whether states of later days are wrong as well.
-    stored: the securities that have indicators on days of the span, before anything is done; None: not asked.
     """
 
     span: Span
@@ -98,7 +97,6 @@ class _OfShards:
     sizes: pl.DataFrame
     holds: AssetHolds
     changed_below: bool
-    stored: frozenset[int] | None = None
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -129,7 +127,7 @@ class _OfShards:
             days=self.span.days,
             securities=shard.securities,
             held=self.holds.first_sessions,
-            nothing_stored=self.stored is not None and self.stored.isdisjoint(shard.securities),
+            nothing_stored=shard.fresh,
         )
         member_store.record_recursion_states(
             market.store,
@@ -179,10 +177,21 @@ def _of_everybody(
 ) -> Merged:
     # Shard by shard, each security from where its recursions can go on, however the months are cut.
     work, sizes = _work(market, scope, members, sessions, medians, span)
-    if market.settings.cluster is None:  # there, a piece is done again if its worker is lost after it was stored
-        # Asked once, and not of each shard: by security there is no index.
-        work = replace(work, stored=member_store.with_indicators(market.store, span.days))
-    return _spread(market, work, shards(sizes, SHARD_BARS), sizes)
+    return _spread(market, work, _known_to_be_fresh(market, span, shards(sizes, SHARD_BARS)), sizes)
+
+
+def _known_to_be_fresh(market: Market, span: Span, of_all: Iterable[Shard]) -> Iterator[Shard]:
+    """The shards, with those marked of which nothing is stored; asked once, as by security there is no index.
+
+    It is asked when the first is taken: by then nobody writes any more of what a killed run had left to a cluster. On a
+    cluster none is marked: a piece is done again if its worker is lost after it stored it.
+    """
+    if market.settings.cluster is not None:
+        yield from of_all
+        return
+    stored = member_store.with_indicators(market.store, span.days)
+    for shard in of_all:
+        yield shard._replace(fresh=stored.isdisjoint(shard.securities))
 
 
 def _work(
