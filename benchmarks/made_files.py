@@ -96,6 +96,12 @@ def last_session_for(seeds: int, bars: int) -> dt.date:
     return session
 
 
+def without_last_line(lines: str) -> tuple[str, str]:
+    """The lines before the last one, and it."""
+    *before, last = lines.splitlines(keepends=True)
+    return "".join(before), last
+
+
 def write_market(directory: Path, symbols: int, bars: int) -> MadeMarket:
     """Write about so many bars of about so many symbols, without the last session, and who is in their universe."""
     seeds = seeds_for(symbols)
@@ -111,8 +117,7 @@ def write_market(directory: Path, symbols: int, bars: int) -> MadeMarket:
             path = files / f"{symbol}.csv"
             lines = own.select("session", "open", "high", "low", "close", "volume").write_csv(include_header=False)
             if own["session"][-1] == last:
-                before, _, line = lines.rstrip("\n").rpartition("\n")
-                lines, last_lines[path] = before + "\n" if before else "", line + "\n"
+                lines, last_lines[path] = without_last_line(lines)
             path.write_text(HEADER + lines)
             written += own.height
             number += 1

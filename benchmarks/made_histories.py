@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from common import CALENDAR
-from made_files import MadeMarket
+from made_files import MadeMarket, without_last_line
 
 FIRST, LAST = dt.date(1962, 1, 2), dt.date(2017, 11, 10)
 HEADER = "Date,Open,High,Low,Close,Volume,OpenInt\n"
@@ -32,8 +32,7 @@ def write_histories(directory: Path, symbols: int) -> MadeMarket:
         bars = _bars(random, sessions[start:end])
         lines = bars.write_csv(include_header=False)
         if end == len(sessions):
-            before, _, line = lines.rstrip("\n").rpartition("\n")
-            lines, last_lines[path] = before + "\n", line + "\n"
+            lines, last_lines[path] = without_last_line(lines)
         path.write_text(HEADER + lines)
         written += bars.height
     return MadeMarket(files, None, symbols, written - len(last_lines), sessions, last_lines)
