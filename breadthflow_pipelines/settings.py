@@ -147,6 +147,9 @@ class Settings(BaseSettings):
         pattern="^[A-Za-z][A-Za-z0-9-]*$",
         description="the request header in which a proxy names the user of the UI; only where nobody gets past it",
     )
+    concurrent_runs: int = Field(
+        default=2, ge=1, le=100, description="runs of the queue that work at a time, of those that need not wait anyway"
+    )
     webserver_url: str = Field(
         default="http://127.0.0.1:3000",
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",

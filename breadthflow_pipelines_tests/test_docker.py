@@ -208,6 +208,13 @@ def test_postgres_starts_with_its_file_and_takes_every_setting() -> None:
                     assert taken[name] == (value, name not in own_way)
 
 
+def test_no_service_has_more_than_a_gigabyte_and_one_run_works_at_a_time() -> None:
+    megabytes = {"g": 1024, "m": 1}
+    limits = {name: service["mem_limit"] for name, service in SERVICES.items()}
+    assert {name for name, limit in limits.items() if int(limit[:-1]) * megabytes[limit[-1]] > 1024} == set()
+    assert SERVICES["daemon"]["environment"]["BREADTHFLOW_CONCURRENT_RUNS"] == "${BREADTHFLOW_CONCURRENT_RUNS:-1}"
+
+
 def test_postgres_fits_into_its_memory() -> None:
     """Buffers, and in the worst case each of the few connections that sort and one that makes an index."""
     said = {name: int(value.removesuffix("MB")) for name, value in configured().items() if value.endswith("MB")}
@@ -337,7 +344,7 @@ class Containers:
         return text.replace("0.0.0.0", "127.0.0.1").replace("code-location", "127.0.0.1")  # noqa: S104
 
     def _options(self, name: str) -> dict[str, Any]:
-        given = {key: re.sub(r"\$\{\w+:-\}", "", value) for key, value in SERVICES[name]["environment"].items()}
+        given = {key: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value) for key, value in SERVICES[name]["environment"].items()}
         image = {"BREADTHFLOW_HOME": str(self._home.parent), "DAGSTER_HOME": str(self._home)}
         secret = self._logs / "postgres_password"
         secret.write_text("not needed here\n")

@@ -54,6 +54,7 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
         ("KEEP_AUDIT_DAYS", "89", "a whole number, 90 or more"),
         ("KEEP_STEPS_DAYS", "0", "a whole number, 1 or more"),
+        ("CONCURRENT_RUNS", "0", "a whole number from 1 to 100"),
         ("USER_HEADER", "X-User: alice", "the name of a header"),
         ("WEBSERVER_URL", "localhost:3000", "an http or https address"),
         ("WEBSERVER_URL", "http://me:secret@host", "without account"),

@@ -5,10 +5,10 @@ materialize`) and backfills pass neither, and are noted by the storage that reco
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache, wraps
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 from dagster._core.execution.backfill import PartitionBackfill
@@ -16,6 +16,7 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.tags import BACKFILL_ID_TAG, RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+from dagster._serdes import ConfigurableClassData
 
 from breadthflow_pipelines.model.run_tags import REQUEST_TAG, months_of
 from breadthflow_pipelines.model.vocabulary import LAUNCHED
@@ -32,7 +33,12 @@ _request: ContextVar[Any] = ContextVar("request", default=None)
 
 
 class AuditedRunCoordinator(QueuedRunCoordinator):
-    """dagster.yaml's coordinator: Dagster's own queue, with a note of who put each run into it."""
+    """dagster.yaml's coordinator: Dagster's own queue, as wide as the settings say, with a note of who put a run in."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+        at_a_time = {"max_concurrent_runs": get_settings().concurrent_runs}
+        return super().from_config_value(inst_data, {**config_value, **at_a_time})  # type: ignore[arg-type]
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         run = context.dagster_run

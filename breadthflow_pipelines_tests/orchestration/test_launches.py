@@ -119,10 +119,15 @@ def test_what_cannot_be_noted_is_not_launched(store: Store, monkeypatch: pytest.
     assert stored.status is dg.DagsterRunStatus.NOT_STARTED
 
 
-def test_the_queue_keeps_the_limits_of_dagster_yaml(store: Store) -> None:
-    concurrency = store.instance.get_concurrency_config()
+def test_as_many_runs_of_the_queue_work_at_a_time_as_the_settings_say(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BREADTHFLOW_CONCURRENT_RUNS", "3")
+    get_settings.cache_clear()
+    concurrency = dg.DagsterInstance.from_ref(store.instance.get_ref()).get_concurrency_config()
     assert concurrency.run_queue_config is not None
-    assert concurrency.run_queue_config.max_concurrent_runs == 2
+    assert concurrency.run_queue_config.max_concurrent_runs == 3
+    assert concurrency.run_queue_config.max_user_code_failure_retries == 90  # dagster.yaml's
 
 
 @dg.asset

@@ -66,7 +66,7 @@ def test_dagster_yaml_is_what_the_instance_runs_by(store: Store) -> None:
     queue = instance.get_concurrency_config().run_queue_config
     assert queue is not None
     assert queue.max_user_code_failure_retries * queue.user_code_failure_retry_delay == 30 * 60
-    assert queue.max_concurrent_runs == 2
+    assert queue.max_concurrent_runs == get_settings().concurrent_runs == 2
     assert instance.get_settings("retention")["schedule"] == {"purge_after_days": 90}
     assert "free_slots_after_run_end_seconds: 60" in instance.info_str()  # what `dagster instance info` prints
     assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
