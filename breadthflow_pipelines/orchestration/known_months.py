@@ -98,7 +98,7 @@ def _made_of(market: Market, asset: str, span: Span, holds: AssetHolds) -> dict[
     dataset, store = DATASETS[asset], market.store
     cut = [] if dataset.looks_ahead else _with_sessions(dataset)
     head = _whole(market, holds, [name for name in dataset.made_of if name not in cut])
-    by_table = computed_months.writers_by_month(store, cut, _month_end(span.end))
+    by_table = computed_months.writers_by_month(store, cut, _month_end(span.end), market.counted)
     sessions = defaultdict(list)
     for day in market.calendar.between(market.calendar.first, span.end):
         sessions[day.replace(day=1)].append(f"{day:%d}")
@@ -142,7 +142,7 @@ def _whole(market: Market, holds: AssetHolds, tables: Sequence[str]) -> list[str
         store_identity(market.store),
         f"synthetic {market.source.synthetic}",
         *(f"{universe} held from {first}" for universe, first in sorted(holds.first_sessions.items())),
-        *(f"{name} {computed_months.writers(market.store, name)}" for name in tables),
+        *(f"{name} {computed_months.writers(market.store, name, market.counted)}" for name in tables),
     ]
 
 
@@ -161,7 +161,7 @@ def _hash(*parts: str) -> str:
 def _own_writers(market: Market, asset: str, through: dt.date) -> dict[dt.date, str]:
     """By month, the writers of the asset's rows, and of what it keeps beside them."""
     names = [asset, *DATASETS[asset].beside]
-    by_table = computed_months.writers_by_month(market.store, names, _month_end(through))
+    by_table = computed_months.writers_by_month(market.store, names, _month_end(through), market.counted)
     months: set[dt.date] = set().union(*by_table)
     return {month: " ".join(by_month.get(month, "none") for by_month in by_table) for month in months}
 

@@ -12,6 +12,7 @@ from breadthflow_pipelines.sessions import ExchangeCalendar, exchange_calendar
 from breadthflow_pipelines.settings import Settings, get_settings
 from breadthflow_pipelines.sources.protocol import Source
 from breadthflow_pipelines.sources.registry import configured_source
+from breadthflow_pipelines.warehouse.computed_months import Counted
 from breadthflow_pipelines.warehouse.database import Database, open_database
 from breadthflow_pipelines.warehouse.kept_connections import connections_kept
 
@@ -29,6 +30,7 @@ class Market(dg.ConfigurableResource):  # type: ignore[type-arg]
         if context.run is not None:
             through = span_of(context.run.tags, self.settings, self.calendar).through
             about = {"run_id": context.run.run_id, "session": str(through)}
+        self.counted.clear()
         with connections_kept(), bound_contextvars(**about):
             yield self
 
@@ -47,3 +49,8 @@ class Market(dg.ConfigurableResource):  # type: ignore[type-arg]
     @cached_property
     def store(self) -> Database:
         return open_database(self.settings)
+
+    @cached_property
+    def counted(self) -> Counted:
+        """What was counted of large tables in this run."""
+        return {}

@@ -10,18 +10,32 @@ made of, is said elsewhere (orchestration/known_months.py; docs/decisions/finger
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+import polars as pl
+
 from breadthflow_pipelines.warehouse import tables
 from breadthflow_pipelines.warehouse.bulk import Statement, execute, fetch, fetch_together
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.sql import array, spaced
+from breadthflow_pipelines.warehouse.sql import array, quoted, spaced
 
 ByDay = Mapping[dt.date, str]  # by the first day of a month, or by session
+# By statement about a large table: how often the table had been changed, and what was answered.
+Counted = dict[Statement, tuple[object, pl.DataFrame]]
 
+LARGE = ("bars", "price_indicators", "symbol_signals")  # to count their rows takes seconds
+
+_COLUMNS = (
+    "SELECT string_agg(attnum || ' ' || attname, ',' ORDER BY attnum) FROM pg_attribute "
+    "WHERE attrelid = {table}::regclass AND attnum > 0 AND NOT attisdropped"
+)
 # The columns too: one that was dropped and is there again is null in all rows, whose writers are the same.
 _HASH = (
     "encode(sha256(convert_to(string_agg(xmin::text || ' ' || rows, ',' ORDER BY xmin::text COLLATE \"C\") || ("
-    "SELECT string_agg(attnum || ' ' || attname, ',' ORDER BY attnum) FROM pg_attribute "
-    "WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped), 'UTF8')), 'hex')"
+    + _COLUMNS.format(table="'{table}'")
+    + "), 'UTF8')), 'hex')"
+)
+_CHANGES = (
+    f"SELECT relation, count(*), sum(transaction)::text, max(transaction), ({_COLUMNS.format(table='relation')}) "
+    f"FROM store_changes WHERE relation IN ({quoted(LARGE)}) GROUP BY relation"
 )
 
 
@@ -30,12 +44,12 @@ def columns_of(name: str) -> set[str]:
     return set(tables.metadata.tables[name].c.keys())
 
 
-def writers_by_month(database: Database, names: Sequence[str], through: dt.date) -> list[ByDay]:
+def writers_by_month(database: Database, names: Sequence[str], through: dt.date, counted: Counted) -> list[ByDay]:
     """Of each of these tables: by the first day of each month through a day that has rows, a hash of their writers.
 
-    A table has sessions or months.
+    A table has sessions or months. counted: what was answered before.
     """
-    found = fetch_together(database, [(_by_month(name), (through,)) for name in names])
+    found = _answers(database, [(name, (_by_month(name), (through,))) for name in names], counted)
     return [dict(frame.select("month", "writers").iter_rows()) for frame in found]
 
 
@@ -45,10 +59,29 @@ def writers_by_session(database: Database, names: Sequence[str], start: dt.date,
     return [dict(frame.select("session", "writers").iter_rows()) for frame in found]
 
 
-def writers(database: Database, name: str) -> str:
+def writers(database: Database, name: str, counted: Counted) -> str:
     """The same of a whole table."""
     query = f"SELECT {_HASH.format(table=name)} AS w FROM (SELECT xmin, count(*) AS rows FROM {name} GROUP BY xmin) w"
-    return str(fetch(database, query).item())
+    [found] = _answers(database, [(name, (query, ()))], counted)
+    return str(found.item())
+
+
+def _answers(database: Database, asked: Sequence[tuple[str, Statement]], counted: Counted) -> list[pl.DataFrame]:
+    """What statements about tables answer at one moment; those in ``counted`` whose table nobody wrote since are known.
+
+    Triggers note who wrote. asked: the table and the statement.
+    """
+    known = {statement: counted[statement] for _, statement in asked if statement in counted}
+    while True:
+        left = [statement for _, statement in asked if statement not in known]
+        states, *found = fetch_together(database, [(_CHANGES, ()), *left])
+        state = {name: tuple(changes) for name, *changes in states.iter_rows()}
+        if all(known[statement][0] == state.get(name) for name, statement in asked if statement in known):
+            break
+        known = {}
+    answers = dict(zip(left, found, strict=True)) | {statement: answer for statement, (_, answer) in known.items()}
+    counted.update({statement: (state.get(name), answers[statement]) for name, statement in asked if name in LARGE})
+    return [answers[statement] for _, statement in asked]
 
 
 def recorded(database: Database, asset: str) -> dict[dt.date, tuple[str, str]]:

@@ -2,11 +2,13 @@
 
 import datetime as dt
 
+import polars as pl
 import pytest
 
 from breadthflow_pipelines.orchestration import known_months
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.partitions import Span
+from breadthflow_pipelines.warehouse import computed_months
 from breadthflow_pipelines_tests.orchestration.conftest import Contents, Store, assert_same
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, LAST, SESSIONS
 
@@ -239,3 +241,23 @@ def left_of(
     """The first day that a backfill from first to last would compute; None: nothing."""
     left = known_months.known_months(store.market, asset, Span(first, last, LAST), AssetHolds(asset), due).left
     return None if left.is_empty else left.start
+
+
+def test_a_large_table_is_counted_again_after_somebody_wrote_to_it_and_only_then(filled: Store) -> None:
+    store, names = filled.market.store, ["bars", "price_indicators"]
+
+    def counted_months(counted: computed_months.Counted) -> list[computed_months.ByDay]:
+        return computed_months.writers_by_month(store, names, LAST, counted)
+
+    counted: computed_months.Counted = {}
+    first = counted_months(counted)
+    assert len(counted) == 2
+    made_up = pl.DataFrame({"month": [FIRST], "writers": ["made up"]})
+    counted.update({statement: (state, made_up) for statement, (state, _) in counted.items()})
+    assert counted_months(counted) == [{FIRST: "made up"}] * 2  # nobody counted
+    filled.execute(f"UPDATE price_indicators SET rsi_14 = rsi_14 WHERE security_id = {SOME}")
+    again = counted_months(counted)
+    assert again == counted_months({})
+    assert (again[0] == first[0], again[1] == first[1]) == (True, False)
+    filled.execute("ALTER TABLE price_indicators DROP COLUMN rsi_14; ALTER TABLE price_indicators ADD rsi_14 float8")
+    assert counted_months(counted) == counted_months({}) != again
