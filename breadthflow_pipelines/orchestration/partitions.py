@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import dagster as dg
+import polars as pl
 
 from breadthflow_pipelines.model.run_tags import FORMAT, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, THROUGH_TAG
 from breadthflow_pipelines.sessions import ExchangeCalendar
@@ -108,6 +109,15 @@ class Span:
                 pieces.append(Days(start, piece_end))
                 start = piece_end + dt.timedelta(days=1)
         return pieces
+
+
+def portions(days: Days, sessions: pl.Series, most: int) -> list[Days]:
+    """The days cut so that each part has at most ``most`` rows, or one session. sessions: that of each row."""
+    of_day = sessions.to_frame("day").group_by("day").agg(rows=pl.len()).sort("day")
+    at_a_time = max(1, most // max(of_day["rows"], default=1))
+    starts = of_day["day"].to_list()[at_a_time::at_a_time]
+    lasts = [*(day - dt.timedelta(days=1) for day in starts), days.end]
+    return [Days(first, last) for first, last in zip([days.start, *starts], lasts, strict=True)]
 
 
 def months_between(first: dt.date, last: dt.date) -> list[str]:

@@ -16,14 +16,10 @@ SHARD_BARS = 75_000  # counted or computed at a time, with those that only warm 
 
 
 class Shard(NamedTuple):
-    """Some securities, with bars or without, and how many bars they have together.
-
-    fresh: whether it is known that nothing of them is stored yet, of what is to be computed.
-    """
+    """Some securities, with bars or without, and how many bars they have together."""
 
     securities: list[int]
     bars: int
-    fresh: bool = False
 
     def __str__(self) -> str:
         first, last = min(self.securities, default=0), max(self.securities, default=0)

@@ -4,7 +4,7 @@ Frames come through ADBC (arrow_connections.py); what is written goes through ps
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ def execute(database: Database, statements: Sequence[Statement]) -> None:
     """Run statements with ``$1``, ``$2``, ... in one transaction."""
     with database.connect() as connection, connection.cursor() as cursor:
         for statement, bound in statements:
-            _run(cursor, statement, bound)
+            run(cursor, statement, bound)
 
 
 def merge(
@@ -117,7 +117,6 @@ def merge(
     before_delete: str | None = None,
     then: Callable[[Merged], Sequence[Statement]] | None = None,
     side_by_side: bool = False,
-    nothing_stored: bool = False,
 ) -> Merged:
     """Make the table hold the frame's rows, in one transaction: new ones inserted, changed updated, equal ones left.
 
@@ -132,7 +131,6 @@ def merge(
         then: gives statements that are to hold together with what was merged.
         side_by_side: let merges of other scopes write at the same time. The caller sees to it, by an exclusive lock on
             the asset, that scopes do not overlap, unless they are equal; or, without a scope, that rows do not.
-        nothing_stored: the caller knows that the table has no rows of the scope, so that nobody need look for them.
 
     A process killed at any moment leaves the table as it was. Two merges into one table take turns, but for
     side_by_side, where only two of the same scope do.
@@ -157,15 +155,11 @@ def merge(
 
     with database.connect() as connection, connection.cursor() as cursor:
         _wait_for_turn(cursor, table.name, f"{scope} {spaced(parameters)}" if scope else "", alone=not side_by_side)
-        left = (
-            _Left(frame, scope, nothing_stored=True)
-            if nothing_stored
-            else _left_to_do(database, table, frame, key, compared, scope, parameters)
-        )
+        left = _left_to_do(database, table, frame, key, compared, scope, parameters)
         for statement in first:
-            _run(cursor, statement)
+            run(cursor, statement)
         if left.nothing_stored:
-            merged = _append(cursor, table, frame) if frame.height else NOTHING
+            merged = append(cursor, table, frame) if frame.height else NOTHING
         else:
             rows, scope = left.rows, left.scope
             if rows.height or scope is not None:
@@ -173,20 +167,20 @@ def merge(
             changes = [pl.DataFrame(schema=_CHANGES)]
             if scope is not None:
                 if before_delete is not None:
-                    _run(cursor, before_delete.format(gone=gone), parameters)
+                    run(cursor, before_delete.format(gone=gone), parameters)
                 changes.append(_change(cursor, session, "deleted", f"DELETE FROM {gone}", parameters))
             met, differing = _compare(cursor, table, key, compared) if rows.height else (0, 0)
             if differing:
                 if before_update is not None:
-                    _run(cursor, before_update.format(changed=changed))
+                    run(cursor, before_update.format(changed=changed))
                 changes.append(_change(cursor, session, "updated", update))
             if met < rows.height:
                 changes.append(_change(cursor, session, "inserted", f"{insert} WHERE NOT EXISTS ({known})"))
             whose = _securities(rows) if scope is None else None
             merged = Merged(frame.height, pl.concat(changes), whose)
-        _analyze_once(cursor, table, merged)
+        _analyze_new(cursor, table, merged.inserted)
         for statement, bound in then(merged) if then else ():
-            _run(cursor, statement, bound)
+            run(cursor, statement, bound)
     return merged
 
 
@@ -206,23 +200,23 @@ def _wait_for_turn(cursor: _Cursor, table: str, scope: str, *, alone: bool) -> N
     if scope and not alone:
         locks.append(("pg_advisory_xact_lock", f"breadthflow table {table} where {scope}"))
     for function, what in locks:
-        _run(cursor, f"SELECT {function}(hashtextextended($1, 0))", (what,))
+        run(cursor, f"SELECT {function}(hashtextextended($1, 0))", (what,))
 
 
 def _compare(cursor: _Cursor, table: sa.Table, key: Sequence[str], compared: Sequence[str]) -> tuple[int, int]:
     """Note the keys of the frame that the table has, in ``met``, and of rows that differ, in ``changed``; how many."""
     differs = f"({_list(compared, 't.')}) IS DISTINCT FROM ({_list(compared, 's.')})" if compared else "false"
-    _run(
+    run(
         cursor,
         f"CREATE TEMPORARY TABLE met ON COMMIT DROP AS SELECT {_list(key, 't.')}, {differs} AS differs "
         f"FROM {_near(table, key)}",
     )
-    [(met, differing)] = _run(cursor, "SELECT count(*), count(*) FILTER (WHERE differs) FROM met")
+    [(met, differing)] = run(cursor, "SELECT count(*), count(*) FILTER (WHERE differs) FROM met")
     if met:
-        _run(cursor, "ANALYZE met")
+        run(cursor, "ANALYZE met")
     if differing:
-        _run(cursor, f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {_list(key)} FROM met WHERE differs")
-        _run(cursor, "ANALYZE changed")
+        run(cursor, f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {_list(key)} FROM met WHERE differs")
+        run(cursor, "ANALYZE changed")
     return met, differing
 
 
@@ -314,44 +308,52 @@ def _differing(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], co
     return frame.filter(~met.select(pl.all_horizontal(pl.col("_known").fill_null(value=False), *equal)).to_series())
 
 
-def _append(cursor: _Cursor, table: sa.Table, frame: pl.DataFrame) -> Merged:
-    """Write rows of which the table has none, without comparing them first: in half the time."""
-    for name, rows in _places(table, frame):
-        copy_rows(cursor, name, table, rows)
+def append(cursor: _Cursor, table: sa.Table, frame: pl.DataFrame, new: Collection[int] = ()) -> Merged:
+    """Write rows of which the table has none, without comparing them first: in half the time.
+
+    new: the years whose tables this transaction has made, which nobody else sees yet (new_years.py).
+    """
+    for year, name, rows in _places(table, frame):
+        copy_rows(cursor, name, table, rows, frozen=year in new)
     session = pl.col("session") if "session" in frame.columns else pl.lit(None, pl.Date)
     counted = frame.group_by(session=session).agg(rows=pl.len())
     changes = counted.select("session", kind=pl.lit("inserted"), rows="rows").cast(_CHANGES)  # type: ignore[arg-type]
     return Merged(frame.height, changes, _securities(frame))
 
 
-def _places(table: sa.Table, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+def _places(table: sa.Table, frame: pl.DataFrame) -> Iterator[tuple[int | None, str, pl.DataFrame]]:
     """Where the rows belong: in the table, or each in the partition of its year.
 
     Through a divided table whose triggers see what is written, PostgreSQL writes one row after another; into a
     partition, many at a time (docs/decisions/references.md).
     """
     if not table.dialect_options["postgresql"]["partition_by"]:
-        yield table.name, frame
+        yield None, table.name, frame
         return
     for year in sorted(years_of(frame)):
         rows = frame.filter(pl.col("session").is_between(dt.date(year, 1, 1), dt.date(year, 12, 31)))
-        yield f"{table.name}_{year:04}", rows
+        yield year, f"{table.name}_{year:04}", rows
 
 
 def _securities(written: pl.DataFrame) -> frozenset[int] | None:
     return frozenset(written["security_id"].unique()) if "security_id" in written.columns else None
 
 
-def _analyze_once(cursor: _Cursor, table: sa.Table, merged: Merged) -> None:
+def analyze_new(database: Database, table: sa.Table) -> None:
     """Give the planner statistics of a table, or of partitions, that got their first rows.
 
     The server gathers them a minute later by itself. Until then it takes any table for a small one, and joins a year of
     bars with their members by comparing each with each.
     """
-    if not merged.inserted:
+    with database.connect() as connection, connection.cursor() as cursor:
+        _analyze_new(cursor, table)
+
+
+def _analyze_new(cursor: _Cursor, table: sa.Table, inserted: int = 1) -> None:
+    if not inserted:
         return
     # Rows are looked for by their keys alone; of fifty columns of figures nobody asks how they are spread.
-    _run(cursor, f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])")
+    run(cursor, f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])")
 
 
 # Who wrote a row and when is not a reason to write it again.
@@ -362,10 +364,10 @@ def _stage(cursor: _Cursor, table: sa.Table, frame: pl.DataFrame) -> None:
     """Put the frame beside the table, in the table's types."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     declared = ", ".join(f"{c} {table.c[c].type.compile(dialect)}" for c in frame.columns)
-    _run(cursor, f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
+    run(cursor, f"CREATE TEMPORARY TABLE stage ({declared}) ON COMMIT DROP")
     if frame.height:
         copy_rows(cursor, "stage", table, frame)
-    _run(cursor, f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in frame.columns])})")
+    run(cursor, f"ANALYZE stage ({_list([c.name for c in table.primary_key if c.name in frame.columns])})")
 
 
 def _change(
@@ -375,11 +377,11 @@ def _change(
         f"WITH done AS ({statement} RETURNING {session} AS session) "
         "SELECT session, count(*) AS rows FROM done GROUP BY session"
     )
-    done = [(day, kind, rows) for day, rows in _run(cursor, query, parameters)]
+    done = [(day, kind, rows) for day, rows in run(cursor, query, parameters)]
     return pl.DataFrame(done, schema=_CHANGES, orient="row")
 
 
-def _run(cursor: _Cursor, statement: str, bound: Sequence[Parameter] = ()) -> list[tuple[Any, ...]]:
+def run(cursor: _Cursor, statement: str, bound: Sequence[Parameter] = ()) -> list[tuple[Any, ...]]:
     """Run a statement with ``$1``, ``$2``, ...; what it answers, if it does."""
     cursor.execute(*by_name(statement, bound))
     return cursor.fetchall() if cursor.description else []

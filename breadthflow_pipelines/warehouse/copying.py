@@ -33,14 +33,17 @@ _TYPES: dict[type[sa.types.TypeEngine], pl.DataType] = {  # type: ignore[type-ar
 }
 
 
-def copy_rows(cursor: psycopg2.extensions.cursor, name: str, table: sa.Table, frame: pl.DataFrame) -> None:
+def copy_rows(
+    cursor: psycopg2.extensions.cursor, name: str, table: sa.Table, frame: pl.DataFrame, *, frozen: bool = False
+) -> None:
     """Append the frame's rows. name: of what is written, which has the table's types: it, a part of it, or a stage.
 
-    JSON is given as text. A value that its column's type does not hold is refused (Polars' InvalidOperationError), and
+    frozen: it was made in this transaction, so that its pages need not be written again to say who sees the rows. JSON
+    is given as text. A value that its column's type does not hold is refused (Polars' InvalidOperationError), and
     what the database refuses are psycopg2's errors.
     """
     columns = ", ".join(frame.columns)
-    query = f"COPY {name} ({columns}) FROM STDIN (FORMAT binary)"
+    query = f"COPY {name} ({columns}) FROM STDIN (FORMAT binary{', FREEZE' if frozen else ''})"
     pieces = filter(None, _encoded(table, frame))  # an empty one would be the end; small ones wait in the encoder
     source = _Source(pieces)
     try:

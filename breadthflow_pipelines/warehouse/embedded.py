@@ -287,6 +287,7 @@ def _server_settings() -> dict[str, str]:
         "listen_addresses": "",
         "log_timezone": "UTC",
         "shared_buffers": f"{min(max(megabytes // 16, 128), 1024)}MB",
+        "maintenance_work_mem": f"{min(max(megabytes // 96, 64), 256)}MB",  # keys of new years are built two at a time
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
     }

@@ -1,31 +1,38 @@
 """Indicators and signals of each member on each session, made of a security's own bars: in, and out again."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
 
 import polars as pl
-import sqlalchemy as sa
 
 from breadthflow_pipelines.model.vocabulary import ALL, BREADTH_SCORE, BUY, HELD_BACK, SELL
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.bulk import Merged, Parameter, execute, fetch, merge, yearly_partitions
+from breadthflow_pipelines.warehouse.bulk import Merged, Parameter, execute, fetch, merge
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit, new_columns, with_formula_columns
 from breadthflow_pipelines.warehouse.holds import unheld
+from breadthflow_pipelines.warehouse.new_years import NewYears, years_to_fill
 from breadthflow_pipelines.warehouse.recomputations import merge_notes, session_notes
 from breadthflow_pipelines.warehouse.sql import any_of, columns_of, spaced
 
+_NOTED = partial(merge_notes, "symbol_signals")
 
-def prepare_price_indicators(
-    database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date]
-) -> None:
-    """Let the store have these columns and a place for each year, before anybody records indicators of those days.
 
-    The caller holds ``exclusive("price_indicators")`` until all of them are recorded.
+@contextmanager
+def price_indicators_prepared(
+    database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date], *, once: bool
+) -> Iterator[NewYears | None]:
+    """Let the store have these columns and a place for each year, while indicators of those days are recorded.
+
+    once: whether each of them is recorded once. Gives what record_price_indicators() takes as new. The caller holds
+    ``exclusive("price_indicators")``.
     """
-    _prepare(database, tables.price_indicators, formulas, days)
+    table = fit(database, tables.price_indicators, formulas)
+    with years_to_fill(database, table, days, once=once) as new:
+        yield new
 
 
 def record_price_indicators(
@@ -36,31 +43,19 @@ def record_price_indicators(
     days: tuple[dt.date, dt.date],
     securities: Collection[int] | None = None,
     held: Mapping[str, dt.date] = MappingProxyType({}),
-    nothing_stored: bool = False,
+    new: NewYears | None = None,
 ) -> Merged:
     """Make the store hold exactly these indicators for the days, both ends included.
 
     The table is prepared for them; several may record at a time, each those of other securities. securities: whose
-    indicators they are; None: everybody's. held: by universe, the session from which on its rows stay as they are.
-    nothing_stored: the table is known to have none of these days and securities.
+    indicators they are; None: everybody's. held: by universe, the session from which on its rows stay as they are. new:
+    as the preparation gave it.
     """
+    if new is not None:
+        return new.append(indicators)
     table = with_formula_columns(tables.price_indicators, formulas)
     scope, parameters = _of_days(days, securities, held)
-    return merge(
-        database,
-        table,
-        indicators,
-        scope=scope,
-        parameters=parameters,
-        side_by_side=True,
-        nothing_stored=nothing_stored,
-    )
-
-
-def with_indicators(database: Database, days: tuple[dt.date, dt.date]) -> frozenset[int]:
-    """The securities that have stored indicators on any of the days, both ends included."""
-    query = "SELECT DISTINCT security_id FROM price_indicators WHERE session BETWEEN $1 AND $2"
-    return frozenset(fetch(database, query, days)["security_id"])
+    return merge(database, table, indicators, scope=scope, parameters=parameters, side_by_side=True)
 
 
 def indicators_of(database: Database, formulas: Sequence[FormulaColumn], start: dt.date, end: dt.date) -> pl.DataFrame:
@@ -144,11 +139,14 @@ def members_with_indicators(
     return fetch(database, query, (start, end, spaced(sorted(securities))))
 
 
-def prepare_symbol_signals(
-    database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date]
-) -> None:
+@contextmanager
+def symbol_signals_prepared(
+    database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date], *, once: bool
+) -> Iterator[NewYears | None]:
     """The same for signals, under ``exclusive("symbol_signals")``."""
-    _prepare(database, tables.symbol_signals, formulas, days)
+    table = fit(database, tables.symbol_signals, formulas)
+    with years_to_fill(database, table, days, once=once, then=_NOTED) as new:
+        yield new
 
 
 def record_symbol_signals(
@@ -159,12 +157,16 @@ def record_symbol_signals(
     days: tuple[dt.date, dt.date],
     securities: Collection[int] | None = None,
     held: Mapping[str, dt.date] = MappingProxyType({}),
+    new: NewYears | None = None,
 ) -> Merged:
     """Make the store hold exactly these signals for the days, both ends included.
 
     The table is prepared for them; several may record at a time, each days of its own. securities: whose signals they
-    are; None: everybody's. held: by universe, the session from which on its rows stay as they are.
+    are; None: everybody's. held: by universe, the session from which on its rows stay as they are. new: as the
+    preparation gave it.
     """
+    if new is not None:
+        return new.append(signals)
     table = with_formula_columns(tables.symbol_signals, formulas)
     scope, parameters = _of_days(days, securities, held)
     return merge(
@@ -173,7 +175,7 @@ def record_symbol_signals(
         signals,
         scope=scope,
         parameters=parameters,
-        then=partial(merge_notes, "symbol_signals"),
+        then=_NOTED,
         side_by_side=True,
     )
 
@@ -225,14 +227,6 @@ def _of_days(
         scope += f" AND {any_of('security_id', '$3', 'bigint')}"
         of.append(spaced(sorted(securities)))
     return unheld(scope, of, held)
-
-
-def _prepare(
-    database: Database, table: sa.Table, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date]
-) -> None:
-    fit(database, table, formulas)
-    years = range(days[0].year, days[1].year + 1)
-    execute(database, [(statement, ()) for statement in yearly_partitions(table, years)])
 
 
 _INDICATOR_TOTALS = f"""

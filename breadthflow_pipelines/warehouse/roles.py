@@ -26,8 +26,18 @@ AUDIT = "audit"  # pipelines add to it, and cannot say when it was or under whic
 UNSEEN = (AUDIT, "api_tokens", "page_sessions")  # by readers
 _ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
-_ROUTINES = ("add_yearly_partition(text, integer)", "analyze_new(text, text[])", "forget_audit(integer)")
-_OWNERS = ("let_partition_look(regclass)",)  # routines that nobody else may call; what pipelines call uses them
+_ROUTINES = (
+    "add_yearly_partition(text, integer)",
+    "add_year_apart(text, integer)",
+    "close_years_apart(text, integer[])",
+    "join_years(text, integer[])",
+    "analyze_new(text, text[])",
+    "forget_audit(integer)",
+)
+_OWNERS = (
+    "let_partition_look(regclass)",
+    "gather_as_the_table(regclass)",
+)  # routines that nobody else may call; what pipelines call uses them
 
 VENDORS_VALUES: Mapping[str, Sequence[str]] = {  # by table or view, the columns with what a vendor delivered
     "bars": BAR_VALUES,

@@ -4,16 +4,19 @@ import datetime as dt
 from collections.abc import Callable
 from itertools import pairwise
 
+import polars as pl
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.run_tags import range_tags
 from breadthflow_pipelines.orchestration.partitions import (
+    Days,
     Span,
     first_to_refresh,
     monthly,
     months_between,
     months_unfinished,
+    portions,
     span_of,
 )
 from breadthflow_pipelines.sessions import check_within_history, exchange_calendar
@@ -159,6 +162,25 @@ def test_years_in_which_few_were_listed_are_not_cut_for_those_of_today() -> None
     listed = {1962: 30, 1963: 1_191, 1964: 7_000}
     pieces = Span(day("1962-01-02"), day("1964-12-31"), day("1964-12-31")).pieces(listed, 300_000)
     assert [piece.start.year for piece in pieces] == [1962, *[1963] * 2, *[1964] * 6]
+
+
+@pytest.mark.parametrize(
+    ("most", "rows"),
+    [(1, [2, 2, 2]), (3, [2, 2, 2]), (4, [4, 2]), (5, [4, 2]), (6, [6])],
+)
+def test_portions_of_days_have_whole_sessions_and_all_days(most: int, rows: list[int]) -> None:
+    """Two rows on each of three sessions."""
+    sessions = pl.Series([day("2024-01-02"), day("2024-01-03"), day("2024-01-05")] * 2)
+    days = Days(day("2024-01-01"), day("2024-01-31"))
+    found = portions(days, sessions, most)
+    assert (found[0].start, found[-1].end) == days
+    assert all(one.end + dt.timedelta(days=1) == next_.start for one, next_ in pairwise(found))
+    assert [sessions.is_between(*part).sum() for part in found] == rows
+
+
+def test_days_without_a_row_are_one_portion() -> None:
+    days = Days(day("2024-01-01"), day("2024-01-31"))
+    assert portions(days, pl.Series([], dtype=pl.Date), 5) == [days]
 
 
 def test_a_span_without_a_day_has_no_piece() -> None:

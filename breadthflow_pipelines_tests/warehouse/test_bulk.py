@@ -70,20 +70,6 @@ def test_rows_for_an_empty_scope_are_told_and_stored_like_any_other(held: Databa
     assert figures(again) == (3, 0, 0, 3, 0)
 
 
-def test_where_nothing_is_known_to_be_stored_nobody_looks_for_it_and_a_mistake_is_refused(
-    held: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk, "fetch", None)  # what asks for stored rows
-    scope = {"scope": "exchange = $1", "nothing_stored": True}
-    fresh = published(("Z", "2024-01-02", 7, None), ("Z", "2024-02-01", 8, 80))
-    assert figures(merge(held, tables.exchange_breadth, fresh, parameters=("Z",), **scope)) == (2, 2, 0, 0, 0)
-    assert figures(merge(held, tables.exchange_breadth, fresh[:0], parameters=("W",), **scope)) == (0, 0, 0, 0, 0)
-    with pytest.raises(psycopg2.errors.UniqueViolation):
-        merge(held, tables.exchange_breadth, published(("X", "2024-01-02", 9, 9)), parameters=("X",), **scope)
-    monkeypatch.undo()
-    assert rows(held) == [*FIRST.rows(), *fresh.rows()]
-
-
 def test_a_key_twice_is_refused_whether_the_scope_is_empty_or_not(held: Database) -> None:
     twice = published(("Z", "2024-01-02", 7, None), ("Z", "2024-01-02", 8, None))
     for exchange in ("Z", "X"):

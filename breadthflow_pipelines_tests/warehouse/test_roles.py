@@ -87,6 +87,10 @@ def test_neither_role_can_log_in_or_owns_anything(database: Database) -> None:
 
 
 BAR = "security_id, session, open, high, low, close, volume, source, run_id) VALUES (1, '2024-01-02', 1, 1, 1, 1, 1"
+WHOLE_YEAR = "; ".join(
+    f"CALL {routine}('symbol_signals', {year})"
+    for routine, year in (("add_year_apart", "2025"), ("close_years_apart", "'{2025}'"), ("join_years", "'{2025}'"))
+)
 ATTEMPTS = {  # what is tried, and who succeeds
     "SELECT count(*) FROM bars": {"owner", "pipeline", "reader"},
     "SELECT count(*) FROM breadth": {"owner", "pipeline", "reader"},
@@ -118,6 +122,14 @@ ATTEMPTS = {  # what is tried, and who succeeds
     "CALL add_yearly_partition('securities', 2025)": set(),  # one that has no partitions
     "CALL add_yearly_partition('bars', 0)": set(),
     "CALL add_yearly_partition('bars; DROP TABLE bars', 2025)": set(),
+    "CALL add_year_apart('price_indicators', 2025)": {"owner", "pipeline"},
+    "CALL add_year_apart('bars', 2025)": set(),
+    "CALL add_year_apart('price_indicators', 0)": set(),
+    "CALL join_years('price_indicators', ARRAY[2025])": set(),  # nothing of it is apart
+    "CALL join_years('bars', ARRAY[2024])": set(),
+    "CALL close_years_apart('securities', ARRAY[2024])": set(),
+    WHOLE_YEAR: {"owner", "pipeline"},
+    "CALL gather_as_the_table('bars_2024')": {"owner"},
     "CALL analyze_new('bars', ARRAY['security_id'])": {"owner", "pipeline"},
     "CALL let_partition_look('bars_2024')": {"owner"},
     "CALL analyze_new('bars', ARRAY['session); DROP TABLE holds; --'])": set(),

@@ -49,13 +49,11 @@ def test_a_member_s_signal_has_the_record_of_such_signals_before_its_month(datab
         orient="row",
     )
     span = (DAYS[0], DAYS[-1])
-    member_store.prepare_symbol_signals(database, [VOTE], span)  # a vote that views made by the migration do not know
-    member_store.record_symbol_signals(database, signals, [VOTE], days=span)
+    with member_store.symbol_signals_prepared(database, [VOTE], span, once=False):  # a vote that no view knows yet
+        member_store.record_symbol_signals(database, signals, [VOTE], days=span)
     indicators = signals.select("universe", "session", "security_id", "convention")
-    member_store.prepare_price_indicators(database, [], span)
-    member_store.record_price_indicators(database, indicators, [], days=span)
-    assert member_store.with_indicators(database, span) == {1, 2}
-    assert member_store.with_indicators(database, (dt.date(2022, 1, 1), DAYS[0] - dt.timedelta(days=1))) == frozenset()
+    with member_store.price_indicators_prepared(database, [], span, once=False):
+        member_store.record_price_indicators(database, indicators, [], days=span)
     breadth = pl.DataFrame({"universe": "u", "segment": "ALL", "session": DAYS, "state": "final", "convention": 1})
     breadth = breadth.with_columns(pl.col("convention").cast(pl.Int32), settled=True)
     breadth_store.record_indicators(database, breadth, [])

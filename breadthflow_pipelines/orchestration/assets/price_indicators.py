@@ -1,8 +1,8 @@
 """Technical indicators of each member of a universe, from bars. What they say is in symbol_signals.py."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -33,7 +33,8 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
 )
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, Span
+from breadthflow_pipelines.orchestration.overlap import overlapped
+from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, Days, Span
 from breadthflow_pipelines.orchestration.pending_changes import Reach, Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -41,6 +42,7 @@ from breadthflow_pipelines.orchestration.shards import SHARD_BARS, Shard, shards
 from breadthflow_pipelines.orchestration.ui_metadata import of_market
 from breadthflow_pipelines.warehouse import bar_store, member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged, execute
+from breadthflow_pipelines.warehouse.new_years import NewYears
 from breadthflow_pipelines.warehouse.recomputations import session_notes, single_session_notes
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -87,7 +89,8 @@ class _Computed(NamedTuple):
 class _OfShards:
     """Indicators of the members in a shard, over a span; what all shards need for that, as plain values.
 
-    sizes: as bar_store.histories() gives them. changed_below: whether states of later days are wrong as well.
+    sizes: as bar_store.histories() gives them. changed_below: whether states of later days are wrong as well. new: as
+    the preparation of the store gave it.
     """
 
     span: Span
@@ -97,6 +100,7 @@ class _OfShards:
     sizes: pl.DataFrame
     holds: AssetHolds
     changed_below: bool
+    new: NewYears | None = None
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -127,7 +131,7 @@ class _OfShards:
             days=self.span.days,
             securities=shard.securities,
             held=self.holds.first_sessions,
-            nothing_stored=shard.fresh,
+            new=self.new,
         )
         member_store.record_recursion_states(
             market.store,
@@ -157,41 +161,35 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
         medians = _medians_where_changed(market, scope, stored, members, sessions)
         moved = _moved(stored, medians)
     all_of = partial(_of_everybody, market, scope, members, sessions, medians)
-    member_store.prepare_price_indicators(market.store, PRICE_COLUMNS, span.days)
-    if some is None or len(moved) > MANY_MOVED:
-        if some is not None:
-            execute(market.store, session_notes("symbol_signals", [span.start], "price_indicators"))
-        merged = all_of(span)
-    else:
-        own = [Span(*days, span.through) for days in scope.own_days]
-        work, sizes = _work(market, scope, members, sessions, medians, span)
-        merged = sum(map(all_of, own), _spread(market, work, shards_of(sizes, some.securities), sizes))
-        merged = sum((_held_against(market, scope, medians, day) for day in moved), merged)
+    # On a cluster a piece is done again if its worker is lost after it stored it.
+    once = some is None and market.settings.cluster is None
+    with member_store.price_indicators_prepared(market.store, PRICE_COLUMNS, span.days, once=once) as new:
+        if some is None or len(moved) > MANY_MOVED:
+            if some is not None:
+                execute(market.store, session_notes("symbol_signals", [span.start], "price_indicators"))
+            merged = all_of(span, new)
+        else:
+            own = [Span(*days, span.through) for days in scope.own_days]
+            work, sizes = _work(market, scope, members, sessions, medians, span)
+            merged = sum(map(all_of, own), _spread(market, work, shards_of(sizes, some.securities), sizes))
+            merged = sum((_held_against(market, scope, medians, day) for day in moved), merged)
     member_store.record_medians(market.store, medians, span.days)  # last: until then the rows are known to differ
     advance("price indicators", 1, f"through {span.end}")
     return merged
 
 
 def _of_everybody(
-    market: Market, scope: Scope, members: pl.DataFrame, sessions: pl.DataFrame, medians: pl.DataFrame, span: Span
+    market: Market,
+    scope: Scope,
+    members: pl.DataFrame,
+    sessions: pl.DataFrame,
+    medians: pl.DataFrame,
+    span: Span,
+    new: NewYears | None = None,
 ) -> Merged:
     # Shard by shard, each security from where its recursions can go on, however the months are cut.
     work, sizes = _work(market, scope, members, sessions, medians, span)
-    return _spread(market, work, _known_to_be_fresh(market, span, shards(sizes, SHARD_BARS)), sizes)
-
-
-def _known_to_be_fresh(market: Market, span: Span, of_all: Iterable[Shard]) -> Iterator[Shard]:
-    """The shards, with those marked of which nothing is stored; asked once, as by security there is no index.
-
-    It is asked when the first is taken: by then nobody writes any more of what a killed run had left to a cluster. On a
-    cluster none is marked: a piece is done again if its worker is lost after it stored it.
-    """
-    if market.settings.cluster is not None:
-        yield from of_all
-        return
-    stored = member_store.with_indicators(market.store, span.days)
-    for shard in of_all:
-        yield shard._replace(fresh=stored.isdisjoint(shard.securities))
+    return _spread(market, replace(work, new=new), shards(sizes, SHARD_BARS), sizes)
 
 
 def _work(
@@ -281,18 +279,24 @@ def _medians_where_changed(
 
 def _medians(market: Market, span: Span, members: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The median return of each universe on each session, piece by piece: a median takes all members at once."""
-    found, before = [], pl.DataFrame()
-    for start, end in span.pieces(security_store.listed(market.store, span.calendar_years), LONG_PIECE_BARS):
+    pieces = span.pieces(security_store.listed(market.store, span.calendar_years), LONG_PIECE_BARS)
+    before = pl.DataFrame()
+
+    def read(days: Days) -> tuple[Days, pl.DataFrame]:
         # The bars before the first piece are asked for; those before another are the last ones of the pieces before it.
-        warm_up = 0 if before.width else ROC_LONG
-        bars = pl.concat([before, bar_store.closes(market.store, start, end, warm_up)], how="diagonal")
-        bars = by_history(bars)
+        return days, bar_store.closes(market.store, *days, ROC_LONG if days == pieces[0] else 0)
+
+    def found(piece: tuple[Days, pl.DataFrame]) -> pl.DataFrame:
+        nonlocal before
+        days, closes = piece
+        bars = by_history(pl.concat([before, closes], how="diagonal"))
         change = roc(pl.col("close"), ROC_LONG).alias(f"roc_{ROC_LONG}")
-        returns = bars.select("security_id", "session", change).filter(pl.col("session") >= start)
+        returns = bars.select("security_id", "session", change).filter(pl.col("session") >= days.start)
         counted = returns.join(sessions.select("session"), on="session", how="semi")
-        found.append(median_returns(memberships(counted, members)))
         before = bars.drop("history", "bar").group_by("security_id").tail(ROC_LONG)
-    return pl.concat(found)
+        return median_returns(memberships(counted, members))
+
+    return pl.concat(overlapped(overlapped(pieces, read, at_a_time=2), found))
 
 
 def _members(market: Market, scope: Scope) -> pl.DataFrame:

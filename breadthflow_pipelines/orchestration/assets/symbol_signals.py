@@ -16,7 +16,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS,
 from breadthflow_pipelines.orchestration.fanout import spread
 from breadthflow_pipelines.orchestration.gates import judge_members
 from breadthflow_pipelines.orchestration.holds import AssetHolds
-from breadthflow_pipelines.orchestration.partitions import Days, Span
+from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, PIECE_BARS, Days, Span, portions
 from breadthflow_pipelines.orchestration.pending_changes import Scope
 from breadthflow_pipelines.orchestration.piecework import Stage
 from breadthflow_pipelines.orchestration.resources import Market
@@ -25,6 +25,7 @@ from breadthflow_pipelines.signals.symbols import RULE_COLUMNS, SYMBOL_RULES, ga
 from breadthflow_pipelines.signals.symbols import symbol_signals as compute_signals
 from breadthflow_pipelines.warehouse import member_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
+from breadthflow_pipelines.warehouse.new_years import NewYears
 from breadthflow_pipelines.warehouse.recomputations import Some
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -58,31 +59,37 @@ def symbol_signals_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDef
 
 @dataclass(frozen=True)
 class _OfDays:
-    """Signals on some days. securities: of whom; None: of all members."""
+    """Signals on some days. securities: of whom; None: of all members. new: as the preparation of the store gave it.
+
+    The store looks through a whole year for the indicators of some weeks, so more is read at a time than is computed.
+    """
 
     holds: AssetHolds
     securities: frozenset[int] | None = None
+    new: NewYears | None = None
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return self._read, self._computed, self._stored
+        return self._read, self._stored
 
     def _read(self, market: Market, days: Days, _: None) -> pl.DataFrame:
         return member_store.members_with_indicators(market.store, RULE_COLUMNS, *days, self.securities)
 
-    def _computed(self, market: Market, days: Days, members: pl.DataFrame) -> pl.DataFrame:
-        signals = compute_signals(members, member_store.regimes(market.store, *days))
-        return require(contracts.symbol_signals(SIGNAL_BOUNDS), self.holds.without_held(signals))
-
-    def _stored(self, market: Market, days: Days, signals: pl.DataFrame) -> Merged:
-        return member_store.record_symbol_signals(
-            market.store,
-            signals,
-            SIGNAL_COLUMNS,
-            days=days,
-            securities=self.securities,
-            held=self.holds.first_sessions,
-        )
+    def _stored(self, market: Market, days: Days, members: pl.DataFrame) -> Merged:
+        merged = NOTHING
+        for own in portions(days, members["session"], PIECE_BARS):
+            of_days = members.filter(pl.col("session").is_between(*own))
+            signals = compute_signals(of_days, member_store.regimes(market.store, *own))
+            merged += member_store.record_symbol_signals(
+                market.store,
+                require(contracts.symbol_signals(SIGNAL_BOUNDS), self.holds.without_held(signals)),
+                SIGNAL_COLUMNS,
+                days=own,
+                securities=self.securities,
+                held=self.holds.first_sessions,
+                new=self.new,
+            )
+        return merged
 
 
 def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
@@ -90,17 +97,20 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
     span, some = scope.left, scope.some
     if span.is_empty:
         return NOTHING
-    member_store.prepare_symbol_signals(market.store, SIGNAL_COLUMNS, span.days)
-    if some is None:
-        return _of_stretches(market, _OfDays(scope.holds), [span.days])
-    of_some = _of_stretches(market, _OfDays(scope.holds, some.securities), [span.days]) if some.securities else NOTHING
-    return of_some + _of_stretches(market, _OfDays(scope.holds), _concerning_all(market, scope, some))
+    # On a cluster a piece is done again if its worker is lost after it stored it.
+    once = some is None and market.settings.cluster is None
+    with member_store.symbol_signals_prepared(market.store, SIGNAL_COLUMNS, span.days, once=once) as new:
+        if some is None:
+            return _of_stretches(market, _OfDays(scope.holds, new=new), [span.days])
+        of_some = _OfDays(scope.holds, some.securities)
+        merged = _of_stretches(market, of_some, [span.days]) if some.securities else NOTHING
+        return merged + _of_stretches(market, _OfDays(scope.holds), _concerning_all(market, scope, some))
 
 
 def _of_stretches(market: Market, work: _OfDays, stretches: Sequence[Days]) -> Merged:
     spans = [Span(*stretch, stretch.end) for stretch in stretches]
     listed = security_store.listed(market.store, chain.from_iterable(span.calendar_years for span in spans))
-    pieces = [days for span in spans for days in span.pieces(listed)]
+    pieces = [days for span in spans for days in span.pieces(listed, LONG_PIECE_BARS)]
     merged, done = NOTHING, 0
     for days, stored in spread(market, "symbol_signals", work, pieces):
         merged, done = merged + stored, done + 1
