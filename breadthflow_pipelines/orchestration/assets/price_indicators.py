@@ -168,6 +168,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
             if some is not None:
                 execute(market.store, session_notes("symbol_signals", [span.start], "price_indicators"))
             merged = all_of(span, new)
+            advance("price indicators", 0.9, "keys")
         else:
             own = [Span(*days, span.through) for days in scope.own_days]
             work, sizes = _work(market, scope, members, sessions, medians, span)
@@ -206,7 +207,7 @@ def _spread(market: Market, work: _OfShards, pieces: Iterable[Shard], sizes: pl.
     merged, done, whole = NOTHING, 0, max(1, int(sizes["bars"].sum()))
     for shard, stored in spread(market, "price_indicators", work, pieces):
         merged, done = merged + stored, done + shard.bars
-        advance("price indicators", done / whole, f"{done:,} bars")
+        advance("price indicators", 0.9 * done / whole, f"{done:,} bars")
     return merged
 
 

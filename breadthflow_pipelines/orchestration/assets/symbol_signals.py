@@ -101,10 +101,14 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
     once = some is None and market.settings.cluster is None
     with member_store.symbol_signals_prepared(market.store, SIGNAL_COLUMNS, span.days, once=once) as new:
         if some is None:
-            return _of_stretches(market, _OfDays(scope.holds, new=new), [span.days])
-        of_some = _OfDays(scope.holds, some.securities)
-        merged = _of_stretches(market, of_some, [span.days]) if some.securities else NOTHING
-        return merged + _of_stretches(market, _OfDays(scope.holds), _concerning_all(market, scope, some))
+            merged = _of_stretches(market, _OfDays(scope.holds, new=new), [span.days])
+        else:
+            of_some = _OfDays(scope.holds, some.securities)
+            merged = _of_stretches(market, of_some, [span.days]) if some.securities else NOTHING
+            merged += _of_stretches(market, _OfDays(scope.holds), _concerning_all(market, scope, some))
+        advance("symbol signals", 0.9, "keys")
+    advance("symbol signals", 1, f"through {span.end}")
+    return merged
 
 
 def _of_stretches(market: Market, work: _OfDays, stretches: Sequence[Days]) -> Merged:
@@ -114,7 +118,7 @@ def _of_stretches(market: Market, work: _OfDays, stretches: Sequence[Days]) -> M
     merged, done = NOTHING, 0
     for days, stored in spread(market, "symbol_signals", work, pieces):
         merged, done = merged + stored, done + 1
-        advance("symbol signals", done / len(pieces), f"through {days.end}")
+        advance("symbol signals", 0.9 * done / len(pieces), f"through {days.end}")
     return merged
 
 
