@@ -46,6 +46,11 @@ def spread(market: Market, asset: str, work: Work, pieces: Iterable[Piece]) -> I
             yield from done_on_cluster(market.settings, order, pieces)
 
 
+def done_once(market: Market) -> bool:
+    """Whether no piece is done again; on a cluster one is if its worker is lost after it stored it."""
+    return market.settings.cluster is None
+
+
 def _here(market: Market, work: Work, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
     done: Iterable[tuple[Piece, Any]] = ((piece, None) for piece in pieces)
     *before, last = (partial(_at_stage, market, stage) for stage in work.stages)

@@ -178,7 +178,7 @@ def merge(
                 changes.append(_change(cursor, session, "inserted", f"{insert} WHERE NOT EXISTS ({known})"))
             whose = _securities(rows) if scope is None else None
             merged = Merged(frame.height, pl.concat(changes), whose)
-        _analyze_new(cursor, table, merged.inserted)
+        _analyze_once(cursor, table, merged)
         for statement, bound in then(merged) if then else ():
             run(cursor, statement, bound)
     return merged
@@ -339,21 +339,19 @@ def _securities(written: pl.DataFrame) -> frozenset[int] | None:
     return frozenset(written["security_id"].unique()) if "security_id" in written.columns else None
 
 
-def analyze_new(database: Database, table: sa.Table) -> None:
-    """Give the planner statistics of a table, or of partitions, that got their first rows.
+def analyze_new(table: sa.Table) -> Statement:
+    """The statement that gives the planner statistics of a table, or of partitions, that got their first rows.
 
     The server gathers them a minute later by itself. Until then it takes any table for a small one, and joins a year of
     bars with their members by comparing each with each.
     """
-    with database.connect() as connection, connection.cursor() as cursor:
-        _analyze_new(cursor, table)
-
-
-def _analyze_new(cursor: _Cursor, table: sa.Table, inserted: int = 1) -> None:
-    if not inserted:
-        return
     # Rows are looked for by their keys alone; of fifty columns of figures nobody asks how they are spread.
-    run(cursor, f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])")
+    return f"CALL analyze_new('{table.name}', ARRAY[{quoted(c.name for c in table.primary_key)}])", ()
+
+
+def _analyze_once(cursor: _Cursor, table: sa.Table, merged: Merged) -> None:
+    if merged.inserted:
+        run(cursor, *analyze_new(table))
 
 
 # Who wrote a row and when is not a reason to write it again.

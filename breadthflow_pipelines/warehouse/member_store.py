@@ -1,8 +1,8 @@
 """Indicators and signals of each member on each session, made of a security's own bars: in, and out again."""
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import MappingProxyType
 
@@ -21,18 +21,16 @@ from breadthflow_pipelines.warehouse.sql import any_of, columns_of, spaced
 _NOTED = partial(merge_notes, "symbol_signals")
 
 
-@contextmanager
 def price_indicators_prepared(
     database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date], *, once: bool
-) -> Iterator[NewYears | None]:
+) -> AbstractContextManager[NewYears | None]:
     """Let the store have these columns and a place for each year, while indicators of those days are recorded.
 
     once: whether each of them is recorded once. Gives what record_price_indicators() takes as new. The caller holds
     ``exclusive("price_indicators")``.
     """
     table = fit(database, tables.price_indicators, formulas)
-    with years_to_fill(database, table, days, once=once) as new:
-        yield new
+    return years_to_fill(database, table, days, once=once)
 
 
 def record_price_indicators(
@@ -139,14 +137,12 @@ def members_with_indicators(
     return fetch(database, query, (start, end, spaced(sorted(securities))))
 
 
-@contextmanager
 def symbol_signals_prepared(
     database: Database, formulas: Sequence[FormulaColumn], days: tuple[dt.date, dt.date], *, once: bool
-) -> Iterator[NewYears | None]:
+) -> AbstractContextManager[NewYears | None]:
     """The same for signals, under ``exclusive("symbol_signals")``."""
     table = fit(database, tables.symbol_signals, formulas)
-    with years_to_fill(database, table, days, once=once, then=_NOTED) as new:
-        yield new
+    return years_to_fill(database, table, days, once=once, then=_NOTED)
 
 
 def record_symbol_signals(

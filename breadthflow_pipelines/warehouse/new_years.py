@@ -6,10 +6,9 @@ rows they are: member_store.py.
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from itertools import repeat
-from threading import Lock
+from typing import Any
 
 import polars as pl
 import psycopg2.extensions
@@ -30,24 +29,25 @@ from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.sql import array, spaced
 
 SHARES = 2  # of the years: even and odd ones; a process of the server fills one core
-WRITERS = 2  # threads that append at a time, at most
 
 
 class _Share:
-    """Every so many years of those that are new, and the transaction that fills them."""
+    """Every so many years of those that are new, the transaction that fills them, and the thread that it belongs to."""
 
-    def __init__(self, table: sa.Table, new: Sequence[int], connection: psycopg2.extensions.connection) -> None:
+    def __init__(
+        self, table: sa.Table, new: Sequence[int], connection: psycopg2.extensions.connection, thread: Executor
+    ) -> None:
+        self.thread = thread
         self._table, self._new, self._connection = table, new, connection
-        self._lock = Lock()
         self._merged = NOTHING
         with connection.cursor() as cursor:
             for year in new:
                 run(cursor, "CALL add_year_apart($1, $2)", (table.name, year))
 
     def append(self, rows: pl.DataFrame) -> Merged:
-        with self._lock, self._connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             appended = append(cursor, self._table, rows, self._new)
-            self._merged += appended
+        self._merged += appended
         return appended
 
     def close(self) -> None:
@@ -68,19 +68,24 @@ class _Share:
 class NewYears:
     """Takes rows of a table that has none of them, some of whose years are new. Several threads may append."""
 
-    def __init__(self, shares: Sequence[_Share], others: ThreadPoolExecutor) -> None:
-        self._shares, self._others = shares, others
+    def __init__(self, shares: Sequence[_Share]) -> None:
+        self._shares = shares
 
     def append(self, rows: pl.DataFrame) -> Merged:
         """Add rows, each of which is added once; that a key is there twice, or a security nowhere, is found later."""
         number = pl.col("session").dt.year() % len(self._shares)
         parts = [rows.filter(number == share) for share in range(len(self._shares))]
-        return sum(self._others.map(_Share.append, self._shares, parts), NOTHING)
+        return sum(self._each(_Share.append, parts), NOTHING)
 
     def join(self, then: Callable[[Merged], Sequence[Statement]]) -> None:
         """Let the years be part of the table, once all of them have their keys. then: as of years_to_fill()."""
-        list(self._others.map(_Share.close, self._shares))
-        list(self._others.map(_Share.join, self._shares, repeat(then)))
+        self._each(_Share.close)
+        self._each(_Share.join, [then] * len(self._shares))
+
+    def _each(self, work: Callable[..., Any], *given: Sequence[object]) -> list[Any]:
+        """What the shares make side by side, each of its own of what is given."""
+        doing = [share.thread.submit(work, share, *own) for share, *own in zip(self._shares, *given, strict=True)]
+        return [done.result() for done in doing]
 
 
 @contextmanager
@@ -104,17 +109,16 @@ def years_to_fill(
         execute(database, [(statement, ()) for statement in yearly_partitions(table, years)])
         yield None
         return
-    with ExitStack() as open_, ThreadPoolExecutor(SHARES * WRITERS, thread_name_prefix="new years") as others:
-        shares = [
-            _Share(
-                table, [year for year in sorted(new) if year % SHARES == share], open_.enter_context(database.connect())
-            )
-            for share in range(SHARES)
-        ]
-        filled = NewYears(shares, others)
+    with ExitStack() as open_:
+        shares = []
+        for share in range(SHARES):
+            connection = open_.enter_context(database.connect())
+            thread = open_.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="new years"))
+            shares.append(_Share(table, [year for year in sorted(new) if year % SHARES == share], connection, thread))
+        filled = NewYears(shares)
         yield filled
         filled.join(then)
-    analyze_new(database, table)
+    execute(database, [analyze_new(table)])
 
 
 def _without_partition(database: Database, table: sa.Table, years: range) -> frozenset[int]:

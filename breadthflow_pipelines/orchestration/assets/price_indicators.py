@@ -31,7 +31,7 @@ from breadthflow_pipelines.orchestration.catalogue_columns import (
     PRICE_INDICATORS,
     origins,
 )
-from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.fanout import done_once, spread
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.overlap import overlapped
 from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, Days, Span
@@ -161,8 +161,7 @@ def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG0
         medians = _medians_where_changed(market, scope, stored, members, sessions)
         moved = _moved(stored, medians)
     all_of = partial(_of_everybody, market, scope, members, sessions, medians)
-    # On a cluster a piece is done again if its worker is lost after it stored it.
-    once = some is None and market.settings.cluster is None
+    once = some is None and done_once(market)
     with member_store.price_indicators_prepared(market.store, PRICE_COLUMNS, span.days, once=once) as new:
         if some is None or len(moved) > MANY_MOVED:
             if some is not None:

@@ -36,7 +36,7 @@ from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.verdicts import record_gate
 
 NEWEST_SHOWN = 30
-PIECE_BARS = 650_000  # at a time, of six columns, some 60 MB; and a month of bars of each security before them
+BARS_AT_A_TIME = 650_000  # of six columns, some 60 MB; and a month of bars of each security before them
 _STATUSES = (QUARANTINED, DOUBTED, PROPOSED, *DECIDED)
 _BAR = ("security_id", "session")
 
@@ -83,7 +83,7 @@ def _judge(market: Market, scope: Scope, run_id: str) -> Merged:
     span = scope.left.with_month_before()
     if span.is_empty:
         return NOTHING
-    pieces = span.pieces(security_store.listed(market.store, span.calendar_years), PIECE_BARS)
+    pieces = span.pieces(security_store.listed(market.store, span.calendar_years), BARS_AT_A_TIME)
     by_days = dict(spread(market, "quarantined_bars", _OfDays(), pieces))
     found = pl.concat([by_days[days] for days in pieces])
     stored = quarantine_store.findings(market.store, span.start, span.end)

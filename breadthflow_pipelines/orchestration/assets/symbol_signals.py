@@ -13,7 +13,7 @@ from breadthflow_pipelines.contracts.verdict import require
 from breadthflow_pipelines.observability.progress import advance
 from breadthflow_pipelines.orchestration.assets.monthly import derived_monthly_asset
 from breadthflow_pipelines.orchestration.catalogue_columns import SIGNAL_BOUNDS, SIGNAL_COLUMNS
-from breadthflow_pipelines.orchestration.fanout import spread
+from breadthflow_pipelines.orchestration.fanout import done_once, spread
 from breadthflow_pipelines.orchestration.gates import judge_members
 from breadthflow_pipelines.orchestration.holds import AssetHolds
 from breadthflow_pipelines.orchestration.partitions import LONG_PIECE_BARS, PIECE_BARS, Days, Span, portions
@@ -97,8 +97,7 @@ def _signal(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG00
     span, some = scope.left, scope.some
     if span.is_empty:
         return NOTHING
-    # On a cluster a piece is done again if its worker is lost after it stored it.
-    once = some is None and market.settings.cluster is None
+    once = some is None and done_once(market)
     with member_store.symbol_signals_prepared(market.store, SIGNAL_COLUMNS, span.days, once=once) as new:
         if some is None:
             merged = _of_stretches(market, _OfDays(scope.holds, new=new), [span.days])

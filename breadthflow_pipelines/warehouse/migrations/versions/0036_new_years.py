@@ -37,6 +37,13 @@ END
 $$
 """
 
+_LET_FILL = """    -- Whoever may add rows to the table may name the partition, and copy it for a backup.
+    FOR role IN SELECT grantee FROM pg_class, aclexplode(relacl)
+                 WHERE oid = quote_ident(parent)::regclass AND privilege_type = 'INSERT' AND grantee <> relowner LOOP
+        EXECUTE format('GRANT SELECT, INSERT ON %I TO %s', name, role);
+    END LOOP;
+"""
+
 _PARTITION = """
 CREATE OR REPLACE PROCEDURE add_yearly_partition(parent text, year integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
@@ -54,12 +61,7 @@ BEGIN
         RETURN;
     END IF;
     CALL let_partition_look(quote_ident(name)::regclass);{also}
-    -- Whoever may add rows to the table may name the partition, and copy it for a backup.
-    FOR role IN SELECT grantee FROM pg_class, aclexplode(relacl)
-                 WHERE oid = quote_ident(parent)::regclass AND privilege_type = 'INSERT' AND grantee <> relowner LOOP
-        EXECUTE format('GRANT SELECT, INSERT ON %I TO %s', name, role);
-    END LOOP;
-END
+{let_fill}END
 $$
 """
 _ALSO = "\n    CALL gather_as_the_table(quote_ident(name)::regclass);"
@@ -68,18 +70,13 @@ _ADD = f"""
 CREATE PROCEDURE add_year_apart(parent text, year integer)
 {_DEFINED} AS $$
 DECLARE
-    apart text := parent || '_' || lpad(year::text, 4, '0');
+    name text := parent || '_' || lpad(year::text, 4, '0');
     role regrole;
 BEGIN{_CHECKED}
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
                    'CONSTRAINT year_apart CHECK (session >= %L AND session < %L))',
-                   apart, parent, make_date(year, 1, 1), make_date(year + 1, 1, 1));
-    -- Whoever may add rows to the table may name this one, and copy it for a backup once it is a partition.
-    FOR role IN SELECT grantee FROM pg_class, aclexplode(relacl)
-                 WHERE oid = quote_ident(parent)::regclass AND privilege_type = 'INSERT' AND grantee <> relowner LOOP
-        EXECUTE format('GRANT SELECT, INSERT ON %I TO %s', apart, role);
-    END LOOP;
-END
+                   name, parent, make_date(year, 1, 1), make_date(year + 1, 1, 1));
+{_LET_FILL}END
 $$
 """
 
@@ -152,14 +149,14 @@ def upgrade() -> None:
         op.execute(procedure.format(schema=_schema()))
     for routine in _ROUTINES:
         op.execute(f"REVOKE ALL ON PROCEDURE {routine} FROM PUBLIC")
-    op.execute(_PARTITION.format(schema=_schema(), also=_ALSO))
+    op.execute(_PARTITION.format(schema=_schema(), also=_ALSO, let_fill=_LET_FILL))
     _gather(0)
 
 
 def downgrade() -> None:
     """Rows are written into partitions alone, and statistics are gathered of all columns."""
     _gather(-1)
-    op.execute(_PARTITION.format(schema=_schema(), also=""))
+    op.execute(_PARTITION.format(schema=_schema(), also="", let_fill=_LET_FILL))
     for routine in _ROUTINES:
         op.execute(f"DROP PROCEDURE {routine}")
     op.execute("DROP PROCEDURE gather_as_the_table(regclass)")
