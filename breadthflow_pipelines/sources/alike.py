@@ -166,7 +166,8 @@ def _plain(reader: tree.Reader, number: int, file: TableFile, options: Options) 
 
 def _is_plain(text: bytes) -> bool:
     """Whether a text has nothing but ASCII, no quotation mark, and no line that ends in an unusual way."""
-    return text.isascii() and b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
+    unusual_ends = b"\r" in text and text.count(b"\r") != text.count(b"\r\n")
+    return text.isascii() and b'"' not in text and not unusual_ends
 
 
 @lru_cache(maxsize=64)

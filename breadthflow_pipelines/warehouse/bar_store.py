@@ -209,18 +209,18 @@ _GOING_ON = (
 
 
 def bars_from(database: Database, wanted: pl.DataFrame, through: dt.date) -> pl.DataFrame:
-    """security_id, session, high, low, close, volume of every sound bar, in order of the first two.
+    """security_id, session, high, low, close, volume of every sound bar, as a rule in order of the first two.
 
     wanted: security_id, first: whose, and from which day on, each.
     """
     firsts = f"unnest({array('$1', 'bigint')}, {array('$2', 'date')}) AS w (security_id, first)"
+    by_security = wanted.sort("security_id")
     return fetch(
         database,
+        # Each security's own bars come out of its keys in order; all of them would have to be sorted.
         f"SELECT b.security_id, session, high, low, close, volume FROM {firsts} CROSS JOIN LATERAL (SELECT * "
-        # OFFSET 0 keeps the planner from reading all bars in order, up to the last of these securities.
-        "FROM sound_bars b WHERE b.security_id = w.security_id AND session BETWEEN w.first AND $3 OFFSET 0) b "
-        "ORDER BY b.security_id, session",
-        (spaced(wanted["security_id"]), spaced(wanted["first"]), through),
+        "FROM sound_bars b WHERE b.security_id = w.security_id AND session BETWEEN w.first AND $3 ORDER BY session) b",
+        (spaced(by_security["security_id"]), spaced(by_security["first"]), through),
     )
 
 

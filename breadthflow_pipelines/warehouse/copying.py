@@ -20,6 +20,7 @@ from pgpq.schema import Jsonb
 from sqlalchemy.dialects import postgresql
 
 ROWS_AT_A_TIME = 4_096  # about a megabyte in the form of COPY: libpq keeps a buffer of that size for each connection
+CONVERTED_AT_A_TIME = 16 * ROWS_AT_A_TIME  # to Arrow: text is copied there, numbers are not
 
 _TYPES: dict[type[sa.types.TypeEngine], pl.DataType] = {  # type: ignore[type-arg]
     sa.BigInteger: pl.Int64(),
@@ -77,8 +78,8 @@ def _encoded(table: sa.Table, frame: pl.DataFrame) -> Iterator[bytes]:
     form = _form(tuple((name, _type(table.c[name].type), _is_json(table.c[name].type)) for name in frame.columns))
     encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(form.schema, form.encoders)
     yield encoder.write_header()
-    for rows in frame.iter_slices(ROWS_AT_A_TIME):
-        for batch in rows.cast(form.types).to_arrow().to_batches():  # type: ignore[arg-type]
+    for rows in frame.iter_slices(CONVERTED_AT_A_TIME):
+        for batch in rows.cast(form.types).to_arrow().to_batches(ROWS_AT_A_TIME):  # type: ignore[arg-type]
             yield encoder.write_batch(batch)
     yield encoder.finish()
 

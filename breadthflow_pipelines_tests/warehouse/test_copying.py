@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse import tables
-from breadthflow_pipelines.warehouse.copying import ROWS_AT_A_TIME, copy_rows
+from breadthflow_pipelines.warehouse.copying import CONVERTED_AT_A_TIME, ROWS_AT_A_TIME, copy_rows
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines_tests.conftest import administer
@@ -87,10 +87,16 @@ def test_columns_are_found_by_name_and_narrower_ones_widened(database: Database)
     assert written(database, frame) == [(zurich, dt.date(2024, 1, 2), "a", 7)]
 
 
-@pytest.mark.parametrize("rows", [0, 1, ROWS_AT_A_TIME, 2 * ROWS_AT_A_TIME + 1])
+@pytest.mark.parametrize("rows", [0, 1, ROWS_AT_A_TIME, 2 * ROWS_AT_A_TIME + 1, CONVERTED_AT_A_TIME + 1])
 def test_all_rows_arrive_however_many(database: Database, rows: int) -> None:
     frame = pl.DataFrame(
-        {"n": range(rows), "words": [str(n % 7) for n in range(rows)]}, schema_overrides={"n": pl.Int64}
+        {
+            "n": range(rows),
+            "words": [str(n % 7) if n % 3 else None for n in range(rows)],
+            "flag": [n % 5 == 0 if n % 7 else None for n in range(rows)],
+            "whose": [list(range(n % 4)) if n % 9 else None for n in range(rows)],
+        },
+        schema={"n": pl.Int64, "words": pl.String, "flag": pl.Boolean, "whose": pl.List(pl.Int64)},
     )
     assert written(database, frame) == frame.rows()
 
