@@ -70,8 +70,11 @@ class SmallMarket:
         """Write the bars through that session, one file per symbol; a symbol not yet listed has none."""
         for symbol, rows in self.rows.items():
             known = [row for row in rows if str(row[0]) <= str(through)]
+            path = self.bars / f"{symbol.lower()}.csv"
             if known:
-                _write(self.bars / f"{symbol.lower()}.csv", "session,open,high,low,close,volume", known)
+                _write(path, "session,open,high,low,close,volume", known)
+            else:
+                path.unlink(missing_ok=True)  # of a later session that was written before
 
     def files(self) -> list[Path]:
         """All files that it consists of."""
