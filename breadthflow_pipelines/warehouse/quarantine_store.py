@@ -32,8 +32,7 @@ def bars_to_judge(database: Database, start: dt.date, end: dt.date, before: int,
     )
     return fetch(
         database,
-        "WITH there AS (SELECT s.security_id FROM securities s CROSS JOIN LATERAL ("
-        "SELECT FROM bars WHERE bars.security_id = s.security_id AND session BETWEEN $1 AND $2 LIMIT 1) one) "
+        "WITH there AS (SELECT DISTINCT security_id FROM bars WHERE session BETWEEN $1 AND $2) "
         f"SELECT {columns} FROM bars b WHERE session BETWEEN $1 AND $2 "
         f"UNION ALL {beside.format(side='< $1', order='DESC', most='$3')} "
         f"UNION ALL {beside.format(side='> $2', order='ASC', most='$4')}",
