@@ -1,11 +1,12 @@
 """Connections through ADBC, which carry Arrow, and what their errors mean. What is read is in bulk.py."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
 import adbc_driver_postgresql
 import adbc_driver_postgresql.dbapi as adbc
+import polars as pl
 from adbc_driver_manager import AdbcConnection, AdbcDatabase
 from adbc_driver_manager import Error as AdbcError
 
@@ -13,6 +14,7 @@ from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.failures import GIVEN_UP, GONE, failure
 from breadthflow_pipelines.warehouse.kept_connections import Kept
+from breadthflow_pipelines.warehouse.sql import written_out
 
 _PASSING = (*GONE, GIVEN_UP, "57")  # SQLSTATE; of 57 also statements that were cancelled
 
@@ -31,6 +33,19 @@ def arrow_cursor(database: Database) -> Iterator[adbc.Cursor]:
         if explained is None:
             raise
         raise explained from None
+
+
+def frame_of(cursor: adbc.Cursor, query: str, values: Sequence[object] = ()) -> pl.DataFrame:
+    """The answer to a query with ``$1``, ``$2``, ... as a frame."""
+    # The driver takes rows by COPY, as they come, where there is nothing to bind, and else holds all of them twice.
+    written = written_out(query, values)
+    if written is None:
+        cursor.execute(query, tuple(values))
+    else:
+        cursor.execute(written)
+    frame = pl.from_arrow(cursor.fetch_arrow_table())
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
+    return frame
 
 
 _kept: Kept[adbc.Connection] = Kept()

@@ -8,13 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
 import psycopg2.extensions
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor
+from breadthflow_pipelines.warehouse.arrow_connections import arrow_cursor, frame_of
 from breadthflow_pipelines.warehouse.copying import copy_rows
 from breadthflow_pipelines.warehouse.database import Database
 from breadthflow_pipelines.warehouse.sql import array, by_name, quoted, spaced
@@ -88,14 +87,14 @@ NOTHING = Merged(0, pl.DataFrame(schema=_CHANGES), frozenset())
 def fetch(database: Database, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
     """The answer to a query with ``$1``, ``$2``, ... as a frame."""
     with arrow_cursor(database) as cursor:
-        return _fetch(cursor, query, parameters)
+        return frame_of(cursor, query, parameters)
 
 
 def fetch_together(database: Database, queries: Sequence[Statement]) -> list[pl.DataFrame]:
     """The answers to several queries, all of one moment: what others write meanwhile is in none of them."""
     with arrow_cursor(database) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return [_fetch(cursor, query, parameters) for query, parameters in queries]
+        return [frame_of(cursor, query, parameters) for query, parameters in queries]
 
 
 def execute(database: Database, statements: Sequence[Statement]) -> None:
@@ -383,13 +382,6 @@ def run(cursor: _Cursor, statement: str, bound: Sequence[Parameter] = ()) -> lis
     """Run a statement with ``$1``, ``$2``, ...; what it answers, if it does."""
     cursor.execute(*by_name(statement, bound))
     return cursor.fetchall() if cursor.description else []
-
-
-def _fetch(cursor: adbc.Cursor, query: str, parameters: Sequence[Parameter] = ()) -> pl.DataFrame:
-    cursor.execute(query, tuple(parameters) or None)
-    frame = pl.from_arrow(cursor.fetch_arrow_table())
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
-    return frame
 
 
 def _list(columns: Sequence[str], prefix: str = "") -> str:

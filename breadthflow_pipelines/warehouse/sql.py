@@ -44,6 +44,32 @@ def by_name(query: str, values: Sequence[object]) -> tuple[str, dict[str, object
     return marks, {str(place): value for place, value in enumerate(values, 1)}
 
 
+def written_out(query: str, values: Sequence[object]) -> str | None:
+    """A query with ``$1``, ``$2``, ... and its values in it; None where one of them is no number, day, or list of such.
+
+    Other text is for a driver to bind.
+    """
+    literals = [_literal(value) for value in values]
+    if None in literals:
+        return None
+    return re.sub(r"\$(\d+)", lambda mark: str(literals[int(mark[1]) - 1]), query)
+
+
+def _literal(value: object) -> str | None:
+    match value:
+        case bool() | int():
+            return f"({value})"
+        case dt.date() if not isinstance(value, dt.datetime):
+            return f"'{value.isoformat()}'::date"
+        case str() if _OF_NUMBERS_AND_DAYS.fullmatch(value):
+            return f"'{value}'::text"
+        case _:
+            return None
+
+
+_OF_NUMBERS_AND_DAYS = re.compile(r"[0-9 -]*")  # as spaced() gives them
+
+
 def columns_of(table: sa.Table, *without: str) -> str:
     """The columns of a table as this version knows them: an upgrade that goes on beside it may have added some."""
     return ", ".join(column.name for column in table.columns if column.name not in without)

@@ -10,6 +10,7 @@ import polars as pl
 import psycopg2
 import pytest
 import sqlalchemy as sa
+from adbc_driver_manager import Error as AdbcError
 from polars.testing import assert_frame_equal
 
 from breadthflow_pipelines.errors import DatabaseError
@@ -384,3 +385,19 @@ def test_the_planner_knows_a_partition_as_soon_as_it_has_rows(database: Database
     merge(database, tables.bars, market, first=yearly_partitions(tables.bars, years_of(market)))
     query = "SELECT relname, reltuples::bigint FROM pg_class WHERE relname LIKE 'bars\\_20__' ORDER BY 1"
     assert fetch(database, query).rows() == [("bars_2022", 31), ("bars_2023", 31)]
+
+
+LATE = "SELECT n, CASE WHEN n = 800000 THEN {what} END FROM generate_series(1, 1000000) n"
+
+
+@pytest.mark.parametrize("what", ["pg_terminate_backend(pg_backend_pid())", "pg_cancel_backend(pg_backend_pid())"])
+def test_a_server_that_stops_while_rows_come_cannot_be_reached(database: Database, what: str) -> None:
+    with pytest.raises(DatabaseError, match="The database cannot be reached"):
+        fetch(database, LATE.format(what=what))
+    assert fetch(database, "SELECT 1 AS n")["n"].to_list() == [1]
+
+
+def test_an_error_in_a_late_row_is_the_query_s_own(database: Database) -> None:
+    with pytest.raises(AdbcError, match="division by zero"):
+        fetch(database, LATE.format(what="1 / (n - 800000)"))
+    assert fetch(database, "SELECT 1 AS n")["n"].to_list() == [1]

@@ -6,7 +6,7 @@ import pytest
 
 from breadthflow_pipelines.warehouse.bulk import fetch
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.sql import any_of, by_name, conditions, quoted, spaced, valid_on
+from breadthflow_pipelines.warehouse.sql import any_of, by_name, conditions, quoted, spaced, valid_on, written_out
 
 D1, D2 = dt.date(2024, 1, 2), dt.date(2024, 1, 3)
 
@@ -33,6 +33,37 @@ def test_one_spelling_of_a_query_serves_both_drivers(database: Database) -> None
         assert cursor.fetchall() == [("50%(1)s%a'b%s$1", D1, 3)]
         cursor.execute(*by_name("SELECT 7 % 4, '$1 %s'", ()))
         assert cursor.fetchall() == [(3, "$1 %s")]
+
+
+@pytest.mark.parametrize(
+    ("query", "values", "expected"),
+    [
+        ("SELECT 7 - $1 AS found", [-5], 12),  # two minuses would begin a comment
+        ("SELECT $1 + 1 AS found", [2**40], 2**40 + 1),
+        ("SELECT $2 - $1 AS found", [D1, D2], 1),
+        ("SELECT $1::date AS found", [dt.date.min], dt.date.min),
+        ("SELECT $1 = $2 AS found", [dt.date.max, D1], False),
+        ("SELECT $1 OR false AS found", [True], True),
+        (f"SELECT {any_of('7', '$1', 'bigint')} AS found", [spaced([3, -7, 7])], True),
+        (f"SELECT {any_of('7', '$1', 'bigint')} AS found", [spaced([])], False),
+        (f"SELECT {any_of('$2', '$1', 'date')} AS found", [spaced([D1, D2]), D2], True),
+        ("SELECT $10 || $1 AS found", ["1", *"2345678", 9, "0 $1"], "0 $11"),  # bound, as one is no number
+        ("SELECT $1 || '$' AS found", ["700"], "700$"),
+        ("SELECT $1 AS found", ["' OR true --"], "' OR true --"),
+        ("SELECT $1 AS found", ["1\\"], "1\\"),
+    ],
+)
+def test_a_query_finds_the_same_whether_its_values_are_written_out_or_bound(
+    database: Database, query: str, values: list[str | int | dt.date], expected: object
+) -> None:
+    assert fetch(database, query, values)["found"].to_list() == [expected]
+
+
+@pytest.mark.parametrize(
+    "value", ["a", "'", "1;", "1\n", "\\", "\0", "\u0661", 0.5, dt.datetime(2024, 1, 2, tzinfo=dt.UTC), None], ids=repr
+)
+def test_what_is_no_number_and_no_day_is_left_to_the_driver(value: object) -> None:
+    assert written_out("SELECT $1, $2", [1, value]) is None
 
 
 def test_words_are_quoted_one_by_one() -> None:
