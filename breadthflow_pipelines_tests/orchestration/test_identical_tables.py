@@ -102,6 +102,11 @@ def test_daily_runs_give_the_tables_of_one_backfill(
     assert_same(store.contents(), one_shot)
 
 
+def test_months_that_reach_beyond_the_last_bar_add_no_row(store: Store, one_shot: Contents) -> None:
+    store.run(FIRST, dt.date(2024, 3, 28))
+    assert_same(store.contents(), one_shot)
+
+
 def test_repeated_backfill_changes_no_row(filled: Store) -> None:
     before = _versions(filled)
     report = filled.run()
