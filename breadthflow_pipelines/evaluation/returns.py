@@ -88,12 +88,14 @@ def added(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 def returns_of(parts: pl.DataFrame) -> pl.DataFrame:
     """The returns of each universe, its sectors and the whole: KEY and RETURN_COLUMNS, sorted by KEY.
 
-    parts: of all its securities, added up. ``return``, a fraction, is the mean of those contributing; null without any.
+    parts: of all its securities, added up. A session on which no member has a bar has no row: it is still to come, or
+    nobody delivered it. ``return``, a fraction, is the mean of those contributing; null without any.
     ``intraday`` is theirs from the open of the session to its close, for those who enter at an open; null where not all
     opens are known. Trap: a mean rebalanced every session gains on prices that bounce (Blume and Stambaugh 1983): a
     yardstick, and not what a fund earns.
     """
-    sectors = parts.rename({"sector": "segment"})
+    with_bar = pl.sum_horizontal(_WITH_BAR).sum().over("universe", "session")
+    sectors = parts.filter(with_bar > 0).rename({"sector": "segment"})
     summed = pl.col("members", *_KINDS, *_SUMMED).sum()
     whole = sectors.group_by("universe", "session").agg(summed, segment=pl.lit(ALL))
     some, opened = pl.col("contributing") > 0, pl.col("opened") == pl.col("contributing")

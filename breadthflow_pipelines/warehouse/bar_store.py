@@ -167,19 +167,6 @@ def bars_of_members(database: Database, start: dt.date, end: dt.date) -> pl.Data
     )
 
 
-def last_of_members(database: Database, start: dt.date, end: dt.date) -> dt.date | None:
-    """The last session from start through end with a sound bar of anybody who ever was a member; None without any."""
-    found = fetch(
-        database,
-        f"SELECT max(b.session) AS session FROM ({_EVER_MEMBERS}) m "
-        "CROSS JOIN LATERAL (SELECT session FROM sound_bars b WHERE b.security_id = m.security_id "
-        "AND session BETWEEN $1 AND $2 ORDER BY session DESC LIMIT 1) b",
-        (start, end),
-    )
-    last: dt.date | None = found.item()
-    return last
-
-
 def histories(database: Database, start: dt.date, end: dt.date, formulas: str, window: int) -> pl.DataFrame:
     """What to read of each member on a day from start through end, so that its recursions are known from start on.
 

@@ -51,6 +51,19 @@ def closes(database: Database, start: dt.date, end: dt.date) -> pl.DataFrame:
     )
 
 
+def last_close(database: Database, start: dt.date, end: dt.date) -> dt.date | None:
+    """The last session from start through end with one of the bars that ``closes`` gives; None without any."""
+    found = fetch(
+        database,
+        "SELECT max(b.session) AS session FROM (SELECT DISTINCT security_id FROM universe_members) m "
+        "CROSS JOIN LATERAL (SELECT session FROM sound_bars b WHERE b.security_id = m.security_id "
+        "AND session BETWEEN $1 AND $2 ORDER BY session DESC LIMIT 1) b",
+        (start, end),
+    )
+    last: dt.date | None = found.item()
+    return last
+
+
 def record_sums(
     database: Database,
     sums: pl.DataFrame,

@@ -72,9 +72,9 @@ def test_no_row_is_about_the_first_session() -> None:
 @pytest.mark.parametrize(
     ("closes", "absent", "expected"),
     [
-        ([10.0, 10.0, 7.0, 7.7], {1}, [None, -0.3, 0.1]),  # halted for a session: the loss comes with the return
-        ([10.0, *[10.0] * 21, 5.0, 5.5], set(range(1, 22)), [*[None] * 21, None, 0.1]),  # 22 sessions: no base
-        ([10.0, *[10.0] * 20, 5.0, 5.5], set(range(1, 21)), [*[None] * 20, -0.5, 0.1]),  # 21 sessions: just one
+        ([10.0, 10.0, 7.0, 7.7], {1}, [-0.3, 0.1]),  # halted for a session: the loss comes with the return
+        ([10.0, *[10.0] * 21, 5.0, 5.5], set(range(1, 22)), [None, 0.1]),  # 22 sessions: no base
+        ([10.0, *[10.0] * 20, 5.0, 5.5], set(range(1, 21)), [-0.5, 0.1]),  # 21 sessions: just one
     ],
 )
 def test_the_return_over_a_gap_comes_on_the_session_that_ends_it(
@@ -83,6 +83,16 @@ def test_the_return_over_a_gap_comes_on_the_session_that_ends_it(
     bars = [bar for i, bar in enumerate(flat_bars(closes)) if i not in absent]
     got = returns(bars, [ALWAYS | {"security_id": 1}], len(closes))
     assert got["return"].to_list() == pytest.approx(expected, abs=1e-12)
+    assert got["session"].to_list() == [day(i) for i in range(1, len(closes)) if i not in absent]
+
+
+def test_a_session_has_a_row_where_a_member_of_the_universe_has_a_bar() -> None:
+    bars = flat_bars([10.0, 11.0], first=2) + flat_bars([5.0] * 7, 2)
+    listed = [ALWAYS | {"security_id": 1, "sector": "a"}, ALWAYS | {"security_id": 3, "sector": "b"}]
+    got = returns(bars, [*listed, ALWAYS | {"security_id": 2, "universe": "other"}], 9)
+    rows = {name: of["session"].to_list() for (name,), of in got.filter(segment="ALL").group_by("universe")}
+    assert rows == {"u": [day(2), day(3)], "other": [day(i) for i in range(1, 7)]}  # none before, none after
+    assert row(got, 3, "b")["missing"] == 1  # a sector of one that nobody delivered, beside one that came
 
 
 def test_a_delisted_member_leaves_at_its_last_close_and_is_counted() -> None:
@@ -158,7 +168,7 @@ def twin(bars: list[Row], members: list[Row], count: int) -> Iterator[Row]:
     for number in range(1, count):
         before, session = day(number - 1), day(number)
         inside = [m for m in members if m["valid_from"] <= before and (m["valid_to"] is None or before < m["valid_to"])]
-        for universe in {m["universe"] for m in inside}:
+        for universe in {m["universe"] for m in inside if (m["security_id"], session) in closes}:
             of = [m for m in inside if m["universe"] == universe]
             for segment in {"ALL"} | {m["sector"] for m in of} - {None}:
                 ids = [m["security_id"] for m in of if segment in ("ALL", m["sector"])]

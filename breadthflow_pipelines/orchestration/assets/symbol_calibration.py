@@ -38,7 +38,7 @@ from breadthflow_pipelines.orchestration.run_figures import RowCounts
 from breadthflow_pipelines.orchestration.ui_metadata import marked, of_market, shown
 from breadthflow_pipelines.reports.calibration import calibration_charts
 from breadthflow_pipelines.signals.symbols import SYMBOL_RULES, VOTE_COLUMNS
-from breadthflow_pipelines.warehouse import bar_store, calibration_store, security_store
+from breadthflow_pipelines.warehouse import calibration_store, security_store
 from breadthflow_pipelines.warehouse.bulk import NOTHING, Merged
 from breadthflow_pipelines.warehouse.universe_listing import synthetic_universes
 
@@ -106,7 +106,7 @@ def _add_up(market: Market, scope: Scope) -> Merged:
         return NOTHING
     span, calendar = scope.left.of_whole_months(), market.calendar.frame()
     followed = sessions_closing(calendar, span.days)
-    last = bar_store.last_of_members(market.store, followed[0][0], span.end) if followed else None
+    last = calibration_store.last_close(market.store, followed[0][0], span.end) if followed else None
     parts = [PARTS_SCHEMA.to_frame()]
     if last is not None:
         exits = (span.start, last)

@@ -1,6 +1,5 @@
 """The returns that signals are held against, made from bars. What followed each signal is in signal_outcomes.py."""
 
-import datetime as dt
 from functools import reduce
 
 import dagster as dg
@@ -48,16 +47,11 @@ def universe_returns_asset(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsD
 
 
 def _compute(market: Market, scope: Scope, run_id: str) -> Merged:  # noqa: ARG001 - the rows name no run
-    """What the members of each universe and sector returned in equal parts; a member without a bar adds nothing.
-
-    A session after the last bar of anybody has no row yet, however far the run's months reach.
-    """
+    """What the members of each universe and sector returned in equal parts; a member without a bar adds nothing."""
     span, merged = scope.left, NOTHING
     if span.is_empty:
         return merged
-    last = bar_store.last_of_members(market.store, *span.days)
-    days = Days(span.start, last or span.start - dt.timedelta(days=1))
-    computed = scope.holds.without_held(require(contracts.RETURNS, returns_of(_parts(market, days))))
+    computed = scope.holds.without_held(require(contracts.RETURNS, returns_of(_parts(market, span.days))))
     for start, end in span.years:
         of_year = computed.filter(pl.col("session").is_between(start, end))
         merged += evaluation_store.record_returns(market.store, of_year, start, end, scope.holds.first_sessions)
