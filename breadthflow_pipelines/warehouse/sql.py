@@ -49,6 +49,8 @@ def written_out(query: str, values: Sequence[object]) -> str | None:
 
     Other text is for a driver to bind.
     """
+    if not values:
+        return query  # as by_name() leaves it: a mark may be part of its text
     literals = [_literal(value) for value in values]
     if None in literals:
         return None

@@ -49,6 +49,7 @@ def test_one_spelling_of_a_query_serves_both_drivers(database: Database) -> None
         (f"SELECT {any_of('$2', '$1', 'date')} AS found", [spaced([D1, D2]), D2], True),
         ("SELECT $10 || $1 AS found", ["1", *"2345678", 9, "0 $1"], "0 $11"),  # bound, as one is no number
         ("SELECT $1 || '$' AS found", ["700"], "700$"),
+        ("SELECT '$1' AS found", [], "$1"),
         ("SELECT $1 AS found", ["' OR true --"], "' OR true --"),
         ("SELECT $1 AS found", ["1\\"], "1\\"),
     ],
