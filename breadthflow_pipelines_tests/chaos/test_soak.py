@@ -33,6 +33,7 @@ from breadthflow_pipelines_tests.e2e.serving import processes_of
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 SESSIONS = int(os.environ.get("SOAK_SESSIONS", "1000"))
+QUARTERS = 4  # the last is held against the second
 FIRST, BEFORE = (
     dt.date(2016, 1, 1),
     dt.date(2018, 12, 31),
@@ -110,8 +111,8 @@ def connections(database: Database) -> int:
 
 def grown(looks: list[Look], of: Callable[[Look], float]) -> float:
     """What the last quarter has, as a multiple of the second one."""
-    quarter = max(1, len(looks) // 4)
-    then, now = looks[quarter : 2 * quarter] or looks[:1], looks[-quarter:]
+    quarter = len(looks) // QUARTERS
+    then, now = looks[quarter : 2 * quarter], looks[-quarter:]
     return statistics.median(map(of, now)) / statistics.median(map(of, then))
 
 
@@ -123,6 +124,7 @@ def counted_through(database: Database) -> dt.date | None:
 
 @pytest.mark.usefixtures("settled")
 def test_nothing_grows_but_the_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert SESSIONS >= QUARTERS, f"SOAK_SESSIONS is {SESSIONS}: its quarters are compared, so it has {QUARTERS} or more"
     days = exchange_calendar("XNYS").between(BEFORE + dt.timedelta(days=1), dt.date(2026, 1, 1))[:SESSIONS]
     size = max(1, len(days) // PARTS)
     seen = place / "soak.jsonl"  # a line for each part
