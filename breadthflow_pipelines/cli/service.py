@@ -115,7 +115,7 @@ def database_upgrade() -> None:
     database = locate(settings)
     ensure_database(database.url)
     before = revision(database)
-    missing = upgrade(database, reader_sees_bars=settings.reader_sees_bars)
+    missing = upgrade(database, reader_sees_bars=settings.reader_sees_bars, audit_days=settings.keep_audit_days)
     fit_stored_columns(database)
     open_to_roles(dagster_url(settings))
     out.print(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # of an answer, by column
 
 NAME = "breadthflow"
-HEAD = "0036"  # the newest migration; kept here because importing Alembic to ask costs most of a second
+HEAD = "0037"  # the newest migration; kept here because importing Alembic to ask costs most of a second
 _MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 150000
 
@@ -198,7 +198,7 @@ def open_database(settings: Settings) -> Database:
         raise RequestError(
             f"The database is at version {found or 'none'}, this program needs {HEAD}: run breadthflow db upgrade"
         )
-    upgrade(database, reader_sees_bars=settings.reader_sees_bars)
+    upgrade(database, reader_sees_bars=settings.reader_sees_bars, audit_days=settings.keep_audit_days)
     return database
 
 
@@ -256,10 +256,11 @@ def revision(database: Database) -> str | None:
         return _one(cursor)[0]  # type: ignore[no-any-return]
 
 
-def upgrade(database: Database, *, reader_sees_bars: bool = True) -> list[str]:
+def upgrade(database: Database, *, reader_sees_bars: bool = True, audit_days: int | None = None) -> list[str]:
     """Bring the store's tables to this program's version, and grant the roles what they need; two at once do it once.
 
-    Returns the roles that are missing and that this login may not make. reader_sees_bars: as in grant_store().
+    Returns the roles that are missing and that this login may not make. reader_sees_bars, audit_days: as in
+    grant_store().
 
     Raises:
         RequestError: the tables are a newer program's, or the server is too old.
@@ -279,7 +280,7 @@ def upgrade(database: Database, *, reader_sees_bars: bool = True) -> list[str]:
         with database.exclusive("schema"), engine.connect() as connection:
             command.upgrade(alembic_config(connection), "head")
             with database.connect() as granting, granting.cursor() as cursor:
-                return grant_store(cursor, reader_sees_bars=reader_sees_bars)
+                return grant_store(cursor, reader_sees_bars=reader_sees_bars, audit_days=audit_days)
     finally:
         engine.dispose()
 

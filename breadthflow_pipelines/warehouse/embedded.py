@@ -11,12 +11,13 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,6 +85,7 @@ class EmbeddedServer:
     def _make_and_start(self) -> None:
         account = _server_account()
         binaries = self._binaries(account)
+        self._end_unreachable()
         if not self._is_made():
             self._initialise(binaries, account)
         self._clear_stale_pid()
@@ -165,6 +167,33 @@ class EmbeddedServer:
                 f"{self.data} belongs to another user; set BREADTHFLOW_HOME to a place of your own."
             ) from None
         return process if command and "postgres" in Path(command[0]).name and str(self.data) in command else None
+
+    def _end_unreachable(self) -> None:
+        """End servers of this path to which nobody can connect.
+
+        One whose data were removed or moved away ends by itself a minute later, and takes the socket of its successor
+        with it. One whose socket was removed runs on, and keeps its successor from starting.
+        """
+        found = [process for process in psutil.process_iter() if self._is_server(process) and _sees_our_files(process)]
+        for process in found:
+            log.warning("unreachable_server_stopped", pid=process.pid, data=str(self.data))
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)  # sessions are ended, what they had committed is kept
+        deadline = time.monotonic() + START_SECONDS
+        while left := [process for process in found if self._is_server(process)]:
+            if time.monotonic() > deadline:
+                raise DatabaseError(
+                    f"A PostgreSQL of {self.data} that nobody can reach does not end. By hand: kill {left[0].pid}"
+                )
+            time.sleep(0.1)
+
+    def _is_server(self, process: psutil.Process) -> bool:
+        """Whether it is a server of this path, or was when it started."""
+        try:
+            command = process.cmdline()
+        except psutil.Error:
+            return False
+        return bool(command) and Path(command[0]).name == "postgres" and str(self.data) in command
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -311,6 +340,15 @@ def _closed_to_others(path: Path) -> Path | None:
         if not place.stat().st_mode & stat.S_IXOTH:
             return place
     return None
+
+
+def _sees_our_files(process: psutil.Process) -> bool:
+    """Whether its paths are ours: those of a container on this machine are not."""
+    root = Path(f"/proc/{process.pid}/root")
+    try:
+        return root.samefile("/") if root.parent.exists() else True  # without /proc, there are no containers
+    except OSError:  # another user's
+        return False
 
 
 def _runtime_directory(of: Path) -> Path:

@@ -32,8 +32,8 @@ _ROUTINES = (
     "close_years_apart(text, integer[])",
     "join_years(text, integer[])",
     "analyze_new(text, text[])",
-    "forget_audit(integer)",
 )
+FORGETTING = "forget_audit(integer)"  # a pipeline's only where the owner lets rows of the audit go
 _OWNERS = (
     "let_partition_look(regclass)",
     "gather_as_the_table(regclass)",
@@ -57,12 +57,13 @@ END $$
 """
 
 
-def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
+def grant_store(cursor: Cursor, *, reader_sees_bars: bool, audit_days: int | None) -> list[str]:
     """Make the roles where they are missing, and grant them what they need in the store; returns those still missing.
 
     A login that may not create roles goes on without them: an administrator makes them, and the next upgrade grants.
 
     reader_sees_bars: whether readers may see what vendors delivered, or only whose bars there are, and when.
+    audit_days: after how many days pipelines may drop rows of the audit; None: never.
     """
     from breadthflow_pipelines.warehouse import views
     from breadthflow_pipelines.warehouse.tables import metadata
@@ -73,7 +74,8 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
     _let_in(cursor, roles)
     for role in roles:
         _execute(cursor, "REVOKE ALL ON {} FROM {}", [*metadata.tables, *shown, "alembic_version"], role)
-    for routine in (*_ROUTINES, *_OWNERS):  # everybody's where a backup was put back: what was revoked is not in it
+    # They are everybody's where a backup was put back: what was revoked is not in it.
+    for routine in (*_ROUTINES, *_OWNERS, FORGETTING):
         cursor.execute(f"REVOKE ALL ON ROUTINE {routine} FROM PUBLIC")
     if PIPELINE in roles:
         _execute(
@@ -87,6 +89,7 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
         cursor.execute(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {_schema(cursor)} TO {PIPELINE}")  # for backups
         for routine in _ROUTINES:
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")
+    _let_forget(cursor, audit_days, [role for role in roles if role == PIPELINE])
     if READER in roles:
         whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in (*UNSEEN, *hidden)]
         _execute(cursor, "GRANT SELECT ON {} TO {}", whole, READER)
@@ -96,6 +99,14 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool) -> list[str]:
     if missing:
         log.warning("roles_missing", roles=missing, remedy=f"as an administrator: {creating(missing)}")
     return missing
+
+
+def _let_forget(cursor: Cursor, days: int | None, pipelines: Sequence[str]) -> None:
+    """Say how much of the audit is kept, in a function of the owner's: a pipeline could change a row of a table."""
+    cursor.execute("CREATE OR REPLACE FUNCTION audit_days() RETURNS integer LANGUAGE sql RETURN %s::integer", (days,))
+    for role in pipelines:
+        change = "REVOKE EXECUTE ON ROUTINE {} FROM {}" if days is None else "GRANT EXECUTE ON ROUTINE {} TO {}"
+        cursor.execute(change.format(FORGETTING, role))
 
 
 def grant_dagster(cursor: Cursor, tables: Iterable[str]) -> None:

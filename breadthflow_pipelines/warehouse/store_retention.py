@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from psycopg2 import sql
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.model.vocabulary import FORGOTTEN
-from breadthflow_pipelines.warehouse.audit_store import record
+from breadthflow_pipelines.observability.logs import log
 from breadthflow_pipelines.warehouse.database import Database, rows_of
+from breadthflow_pipelines.warehouse.roles import FORGETTING
 
 REVISIONS: Mapping[str, str] = {
     "bar_revisions": "revised_at",
@@ -33,13 +33,18 @@ def forget_rejected(database: Database, days: int) -> int:
 
 
 def forget_audit(database: Database, days: int) -> int:
-    """Drop what was done longer ago, and write down that this was done; how many rows went."""
+    """Drop what was done longer ago, as far as the owner lets this login; how many rows went.
+
+    The database writes down that they went.
+    """
     with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT has_function_privilege(%s, 'EXECUTE')", (FORGETTING,))
+        if not (cursor.fetchone() or (False,))[0]:
+            remedy = "as the owner, with BREADTHFLOW_KEEP_AUDIT_DAYS set: breadthflow db upgrade"
+            log.warning("audit_kept", reason="the owner lets pipelines drop none of it", remedy=remedy)
+            return 0
         cursor.execute("SELECT forget_audit(%s)", (days,))
-        gone = int((cursor.fetchone() or (0,))[0])
-        if gone:
-            record(cursor, FORGOTTEN, f"{gone} rows older than {days} days", who=None, via="retention")
-    return gone
+        return int((cursor.fetchone() or (0,))[0])
 
 
 def forget_events(database: Database, days: int) -> int:

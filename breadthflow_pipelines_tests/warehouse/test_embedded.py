@@ -180,6 +180,38 @@ def test_a_pid_file_that_names_no_server_is_put_aside(
     assert postmasters(server) == [postmaster(server)]
 
 
+def removed(server: EmbeddedServer) -> None:
+    shutil.rmtree(server.home)
+
+
+def moved_away(server: EmbeddedServer) -> None:
+    server.home.rename(server.home.with_name("elsewhere"))
+
+
+def without_its_socket(server: EmbeddedServer) -> None:
+    (server.socket_directory() / ".s.PGSQL.5432").unlink()
+
+
+def without_its_number(server: EmbeddedServer) -> None:
+    (server.data / "postmaster.pid").unlink()
+
+
+@pytest.mark.parametrize("place", ["store", "deep" * 30])  # whose socket lies beside the data, or elsewhere
+@pytest.mark.parametrize("happened", [removed, moved_away, without_its_socket, without_its_number])
+def test_a_server_that_nobody_can_reach_any_more_makes_room_for_the_next(
+    stored: Callable[[Path], EmbeddedServer], home: Path, happened: Callable[[EmbeddedServer], None], place: str
+) -> None:
+    server = stored(home / place)
+    server.ensure_running()
+    before = postmaster(server)
+    happened(server)
+    server.ensure_running()
+    assert postmaster(server) != before
+    assert postmasters(server) == [postmaster(server)]  # the other one would take this one's socket with it
+    server.ensure_running()
+    assert postmasters(server) == [postmaster(server)]
+
+
 def test_a_home_too_deep_for_a_socket_gets_one_elsewhere_that_others_may_not_enter(
     stored: Callable[[Path], EmbeddedServer], home: Path
 ) -> None:

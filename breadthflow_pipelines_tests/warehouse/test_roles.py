@@ -18,6 +18,7 @@ from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
 from breadthflow_pipelines.warehouse.formula_columns import FormulaColumn, fit
 from breadthflow_pipelines.warehouse.restoring import restore
 from breadthflow_pipelines.warehouse.roles import grant_dagster
+from breadthflow_pipelines.warehouse.store_retention import forget_audit
 from breadthflow_pipelines_tests.conftest import administer, as_login
 
 PIPELINE, READER = "breadthflow_pipeline", "breadthflow_reader"
@@ -105,8 +106,9 @@ ATTEMPTS = {  # what is tried, and who succeeds
     "INSERT INTO audit (action, what, via, host) VALUES ('erased', 'x', 'y', 'z')": {"owner", "pipeline"},
     "INSERT INTO audit (action, what, via, host, login) VALUES ('erased', 'x', 'y', 'z', 'me')": {"owner"},
     "SELECT count(*) FROM audit": {"owner", "pipeline"},
-    "SELECT forget_audit(90)": {"owner", "pipeline"},
+    "SELECT forget_audit(90)": {"owner"},
     "SELECT forget_audit(89)": set(),
+    "CREATE OR REPLACE FUNCTION audit_days() RETURNS integer LANGUAGE sql RETURN 90": {"owner"},
     "INSERT INTO alembic_version VALUES ('x')": {"owner"},
     "TRUNCATE bars": {"owner"},
     "DROP TABLE recursion_states": {"owner"},
@@ -164,6 +166,37 @@ def who_succeeds(logins: dict[str, Database], statement: str) -> set[str]:
 def test_who_succeeds_with_what(logins: dict[str, Database], statement: str) -> None:
     put_a_bar(logins["owner"])
     assert who_succeeds(logins, statement) == ATTEMPTS[statement]
+
+
+def audit_of(store: Database) -> list[tuple[str, str]]:
+    """What is in the audit: action and what."""
+    return [(row["action"], row["what"]) for row in rows_of(store, "SELECT action, what FROM audit ORDER BY audit_id")]
+
+
+def test_a_pipeline_drops_of_the_audit_what_the_owner_lets_go_and_that_is_written_down(
+    logins: dict[str, Database], capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner, pipeline = logins["owner"], logins["pipeline"]
+    upgrade(owner, audit_days=100)
+    with owner.connect() as connection, connection.cursor() as cursor:
+        for age in (150, 95, 1):
+            cursor.execute(
+                "INSERT INTO audit (action, what, via, host, done_at) "
+                "VALUES ('launched', %s, 'command', 'here', now() - make_interval(days => %s))",
+                (f"{age} days ago", age),
+            )
+    with pipeline.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT forget_audit(90)")
+        assert cursor.fetchone() == (1,)
+    gone = ("forgotten", "1 rows older than 100 days")
+    assert audit_of(owner) == [("launched", "95 days ago"), ("launched", "1 days ago"), gone]
+    assert forget_audit(pipeline, 90) == 0  # and nothing is written down where nothing goes
+    assert forget_audit(owner, 90) == 1
+    assert audit_of(owner) == [("launched", "1 days ago"), gone, ("forgotten", "1 rows older than 90 days")]
+
+    upgrade(owner)  # the owner lets nothing go any more
+    assert forget_audit(pipeline, 90) == 0
+    assert "the owner lets pipelines drop none of it" in capsys.readouterr().err
 
 
 PUBLIC_ROUTINES = """
