@@ -7,9 +7,18 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
-from breadthflow_pipelines.errors import INTERRUPTED, BreadthFlowError, in_words
+from breadthflow_pipelines.errors import (
+    INTERRUPTED,
+    BreadthFlowError,
+    DiskFullError,
+    SourceError,
+    UnreachableError,
+    in_words,
+)
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.settings import get_settings
+
+_OF_DRIVERS = frozenset({"OperationalError", "InterfaceError", "AdminShutdown"})  # where Dagster's own storage was away
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,17 @@ class StepFailure:
     def is_interrupt(self) -> bool:
         """Whether somebody interrupted the step; a failure without a recorded error counts as that."""
         return self.cause is None or (self.cause.kind is None and "Interrupt" in self.cause.class_name)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it comes from the state of a database or a disk, which may be another one in a minute.
+
+        Sources are asked again by what knows their sessions (automation/catch_up.py).
+        """
+        if self.is_a(SourceError):
+            return False
+        of_drivers = any(error.class_name in _OF_DRIVERS for error in self.errors)
+        return of_drivers or self.is_a(UnreachableError) or self.is_a(DiskFullError)
 
     def is_a(self, kind: type[BreadthFlowError]) -> bool:
         """Whether an error of the chain is of this kind."""

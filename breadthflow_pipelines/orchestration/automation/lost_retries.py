@@ -1,19 +1,24 @@
-"""A sensor that has Dagster try again the runs whose retry was lost.
+"""A sensor that has Dagster try again the failed runs that it should, and does not.
 
-Dagster reads each failure once. Where the code server is away at that moment, as when it died together with the run,
-it cannot make the retry, and gives it up for good. This lets it read the failure again, which repeats nothing: runs
-that have their retry keep it.
+Dagster reads each failure once, and gives the retry up for good where it cannot be made at that moment: the code server
+died together with the run, or the database's connections were cut. And it retries no run that a step ended, since most
+of these would end in the same way; not so where the database was away, or a disk full. This lets it read such a failure
+again, which repeats nothing: runs that have their retry keep it.
 """
 
 import datetime as dt
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, WILL_RETRY_TAG
+
+from breadthflow_pipelines.orchestration.step_failures import step_failure
 
 LOOK_SECONDS = 60
 NEWER_THAN = dt.timedelta(days=2)  # Dagster dates updates by the server's own zone, which may be a day away
 MOST_TRIES = 10  # a run whose job is gone can never be tried again
+MOST_AGAIN = 5  # runs in a row that ended like this; then it does not pass by itself
 GIVEN_UP = "Failed to retry run"  # what Dagster notes
+OF_NO_USE = "Not retrying run since it is part of a backfill"  # one that is over
 
 
 def lost_retries() -> dg.SensorDefinition:
@@ -23,7 +28,7 @@ def lost_retries() -> dg.SensorDefinition:
         name="lost_retries",
         minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has failed runs tried again whose retry was lost while the code server was away.",
+        description="Has runs tried again that lost their retry, or that a full disk or an absent database ended.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         lost = _lost(context.instance, dt.datetime.now(dt.UTC))
@@ -38,20 +43,44 @@ def lost_retries() -> dg.SensorDefinition:
 
 
 def _lost(instance: dg.DagsterInstance, now: dt.datetime) -> list[str]:
-    """Runs that Dagster was to retry and could not, and that nobody has run again."""
+    """Runs that Dagster was to retry and did not, and that nobody has run again."""
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - NEWER_THAN)
-    ids = [record.dagster_run.run_id for record in instance.get_run_records(failed)]
-    return [run for run in ids if 0 < _times_given_up(instance, run) <= MOST_TRIES and not _repeated(instance, run)]
+    runs = [record.dagster_run for record in instance.get_run_records(failed)]
+    return [run.run_id for run in runs if run.tags.get(MAX_RETRIES_TAG) != "0" and _is_lost(instance, run)]
 
 
-def _times_given_up(instance: dg.DagsterInstance, run_id: str) -> int:
-    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    return sum(entry.dagster_event is not None and entry.dagster_event.message == GIVEN_UP for entry in events)
+def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    found = instance.get_run_group(run.run_id)
+    group = [] if found is None else list(found[1])
+    if _is_repeated(run, group):
+        return False
+    notes = _notes(instance, run.run_id)
+    tries = notes.count(GIVEN_UP)
+    if tries > MOST_TRIES or any(note.startswith(OF_NO_USE) for note in notes):
+        return False
+    promised = run.tags.get(WILL_RETRY_TAG) == "true"
+    return tries > 0 or promised or (len(group) <= MOST_AGAIN and _may_pass(instance, run.run_id))
 
 
-def _repeated(instance: dg.DagsterInstance, run_id: str) -> bool:
-    group = instance.get_run_group(run_id)
-    return group is not None and any(run.parent_run_id == run_id for run in group[1])
+def _is_repeated(run: dg.DagsterRun, group: list[dg.DagsterRun]) -> bool:
+    """Whether somebody ran it again. A retry that was made and not put into the queue is still Dagster's to start."""
+    again = [other.status for other in group if other.parent_run_id == run.run_id]
+    if not again:
+        return AUTO_RETRY_RUN_ID_TAG in run.tags  # somebody deleted its retry
+    return any(status is not dg.DagsterRunStatus.NOT_STARTED for status in again)
+
+
+def _notes(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What Dagster noted about a run."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    return [entry.dagster_event.message or "" for entry in entries if entry.dagster_event is not None]
+
+
+def _may_pass(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a step ended because of something that may have passed since."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    events = [entry.dagster_event for entry in entries if entry.dagster_event is not None]
+    return any(step_failure(event).may_pass for event in events)
 
 
 def _read_again(instance: dg.DagsterInstance, run_ids: list[str]) -> None:
