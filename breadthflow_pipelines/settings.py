@@ -22,7 +22,7 @@ from pydantic_settings import (
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.locations import location, shown
 from breadthflow_pipelines.secret_files import SecretFiles
-from breadthflow_pipelines.setting_texts import by_exchange, parts, targets, written
+from breadthflow_pipelines.setting_texts import by_exchange, check_port, pairs, parts, targets, written
 from breadthflow_pipelines.setting_words import PREFIX, refusal, unknown
 
 
@@ -33,15 +33,9 @@ def _default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "breadthflow"
 
 
-_PAIRS_FOR = {
-    "source_columns": "ours=theirs,ours=theirs, for example session=Day,close=Last",
-    "index_symbols": "universe=symbol,universe=file, for example sp500=SPY,nasdaq100=/data/ndx.csv",
-    "published_beside": "universe=exchange,universe=exchange, for example nyse_issues=NYSE",
-}
-
-
 DOTENV = ".env"  # in the working directory
 _PLACES = ("/", "./", "../", "~", "file:", "http:", "https:")  # how a path or an address begins
+CENTURY = 36_500  # days; what stays longer stays always, and a date that long ago is in range everywhere
 
 
 _Origin = Annotated[str, StringConstraints(pattern=r"^https?://[\w.-]+(:\d{1,5})?$")]
@@ -162,21 +156,23 @@ class Settings(BaseSettings):
     api_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="addresses of proxies that say in X-Forwarded-For who asks the API: 10.0.0.2"
     )
-    keep_audit_days: int | None = Field(default=None, ge=90, description="days that the audit is kept; unset: always")
+    keep_audit_days: int | None = Field(
+        default=None, ge=90, le=CENTURY, description="days that the audit is kept; unset: always"
+    )
     keep_revisions_days: int | None = Field(
-        default=None, ge=30, description="days that replaced values of bars, breadth, signals stay; unset: always"
+        default=None, ge=30, le=CENTURY, description="days that replaced values stay, of bars too; unset: always"
     )
     keep_rejected_days: int | None = Field(
-        default=None, ge=30, description="days that broken rows stay which the source no longer has; unset: always"
+        default=None, ge=30, le=CENTURY, description="days that broken rows stay that the source lacks; unset: always"
     )
     keep_runs_days: int | None = Field(
-        default=None, ge=30, description="days that runs with nothing current are kept; unset: always"
+        default=None, ge=30, le=CENTURY, description="days that runs with nothing current are kept; unset: always"
     )
     keep_results_days: int = Field(
-        default=180, ge=14, description="days that materializations and results of checks are kept once replaced"
+        default=180, ge=14, le=CENTURY, description="days that materializations and verdicts stay once replaced"
     )
-    keep_steps_days: int = Field(default=14, ge=1, description="days that events and output of steps are kept")
-    keep_events_days: int = Field(default=7, ge=1, description="days that events of the API are kept")
+    keep_steps_days: int = Field(default=14, ge=1, le=CENTURY, description="days that events and output of steps stay")
+    keep_events_days: int = Field(default=7, ge=1, le=CENTURY, description="days that events of the API are kept")
     backup_folder: Path | None = Field(
         default=None, description="where breadthflow db backup puts its backups; on another disk than the store"
     )
@@ -261,15 +257,7 @@ class Settings(BaseSettings):
     @field_validator("source_columns", "index_symbols", "published_beside", mode="before")
     @classmethod
     def _pairs(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        pairs = [[part.strip() for part in pair.split("=", 1)] for pair in value.split(",") if pair.strip()]
-        if any(len(pair) != 2 or not all(pair) for pair in pairs):
-            raise ValueError(f"write it as {_PAIRS_FOR[str(info.field_name)]}")
-        names = [name for name, _ in pairs]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"it names {', '.join(twice)} twice; keep one value for each")
-        return dict(pairs)
+        return pairs(value, str(info.field_name)) if isinstance(value, str) else value
 
     @field_validator("index_symbols")
     @classmethod
@@ -311,6 +299,12 @@ class Settings(BaseSettings):
             raise ValueError("write it as YYYY-MM, for example 2006-01")
         return value
 
+    @field_validator("webserver_url")
+    @classmethod
+    def _webserver(cls, value: str) -> str:
+        check_port(value)
+        return value
+
     @field_validator("cluster")
     @classmethod
     def _scheduler(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -318,6 +312,7 @@ class Settings(BaseSettings):
             return None
         if not re.fullmatch(r"(tcp|tls)://[^\s/:@]+:\d{1,5}", value):
             raise ValueError("write it as tls://host:port, or tcp://host:port on a network of your own")
+        check_port(value)
         given = [name for name in ("cluster_ca", "cluster_cert", "cluster_key") if info.data.get(name) is not None]
         if value.startswith("tls") and len(given) < 3:
             raise ValueError("tls:// needs BREADTHFLOW_CLUSTER_CA, _CERT and _KEY, the paths of PEM files")

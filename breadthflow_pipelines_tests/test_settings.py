@@ -8,7 +8,7 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.setting_words import ELSEWHERE
-from breadthflow_pipelines.settings import Settings, get_settings, unknown_settings
+from breadthflow_pipelines.settings import CENTURY, Settings, get_settings, unknown_settings
 
 
 @pytest.mark.parametrize("value", ["filename", "{symbol}_data.csv", "{symbol}/prices.parquet"])
@@ -52,8 +52,17 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("EXCHANGE_BREADTH", "/data/nyse", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=", "NYSE=/data/nyse"),
         ("EXCHANGE_BREADTH", "NYSE=ftp://host/NYSE_", "http, https or file"),
-        ("KEEP_AUDIT_DAYS", "89", "a whole number, 90 or more"),
-        ("KEEP_STEPS_DAYS", "0", "a whole number, 1 or more"),
+        ("KEEP_AUDIT_DAYS", "89", "a whole number from 90 to 36500"),
+        ("KEEP_STEPS_DAYS", "0", "a whole number from 1 to 36500"),
+        ("KEEP_STEPS_DAYS", "800000", "a whole number from 1 to 36500"),  # before the year 1
+        ("KEEP_RESULTS_DAYS", "3000000", "a whole number from 14 to 36500"),
+        ("KEEP_RUNS_DAYS", "3000000", "a whole number from 30 to 36500"),
+        ("KEEP_REVISIONS_DAYS", "3000000", "a whole number from 30 to 36500"),  # before PostgreSQL's first day
+        ("KEEP_REJECTED_DAYS", "3000000", "a whole number from 30 to 36500"),
+        ("KEEP_EVENTS_DAYS", "99999999999", "a whole number from 1 to 36500"),  # no integer of PostgreSQL
+        ("WEBSERVER_URL", "http://127.0.0.1:99999", "its port is no number from 1 to 65535"),  # another would be asked
+        ("WEBSERVER_URL", "http://127.0.0.1:0", "its port is no number from 1 to 65535"),
+        ("CLUSTER", "tcp://localhost:99999", "its port is no number from 1 to 65535"),
         ("CONCURRENT_RUNS", "0", "a whole number from 1 to 100"),
         ("USER_HEADER", "X-User: alice", "the name of a header"),
         ("WEBSERVER_URL", "localhost:3000", "an http or https address"),
@@ -81,6 +90,14 @@ def test_a_value_that_cannot_be_used_is_refused_by_the_variable_s_name(
     with pytest.raises(RequestError, match=rf"^BREADTHFLOW_{name} cannot be used: .*{reason}") as refusal:
         get_settings()
     assert "\n" not in str(refusal.value)
+
+
+def test_days_that_are_kept_can_be_counted_back_from_today_by_python_and_by_postgresql() -> None:
+    """Each has an end, and none up to it leads to a date that there is not."""
+    days = [field for name, field in Settings.model_fields.items() if re.fullmatch(r"keep_\w+_days", name)]
+    assert [rule.le for field in days for rule in field.metadata if hasattr(rule, "le")] == [CENTURY] * 7
+    assert len(days) == 7
+    assert (dt.datetime.now(dt.UTC) - dt.timedelta(days=CENTURY)).year > 1900
 
 
 PLANTED = "planted"  # a password, or a key

@@ -67,6 +67,8 @@ def tidy_after_a_run(instance: dg.DagsterInstance) -> None:
         tidy(instance)
     except BreadthFlowError as error:
         log.warning("not_tidied", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - Dagster's own errors too, of its database and of files
+        log.warning("not_tidied", exc_info=error)
 
 
 def tidy_records() -> dg.SensorDefinition:

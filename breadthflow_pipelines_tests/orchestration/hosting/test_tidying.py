@@ -13,10 +13,10 @@ from dagster._core.utils import make_new_run_id
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.datasets import MARKET_ASSETS, MONTHLY_ASSETS
 from breadthflow_pipelines.orchestration.hosting import tidying
-from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_records
+from breadthflow_pipelines.orchestration.hosting.tidying import tidy, tidy_after_a_run, tidy_records
 from breadthflow_pipelines.orchestration.stored_text import StoredText
 from breadthflow_pipelines.reports import tables
-from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.settings import CENTURY, get_settings
 from breadthflow_pipelines.signals.explanation import explanation
 from breadthflow_pipelines.signals.symbol_explanation import symbol_explanation
 from breadthflow_pipelines.warehouse import breadth_listing, signal_listing, symbol_listing
@@ -269,6 +269,27 @@ def test_a_run_goes_once_nothing_of_it_is_current(filled: Store) -> None:
     make_older(filled, 2)
     assert "; runs deleted: 1;" in tidy(filled.instance)
     assert known(filled) == before  # the run that made what is current is there, as old as the other
+
+
+@pytest.mark.usefixtures("let_go")
+def test_a_century_is_kept_where_a_setting_says_so(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for what in ("AUDIT", "REVISIONS", "REJECTED", "RUNS", "RESULTS", "STEPS", "EVENTS"):
+        monkeypatch.setenv(f"BREADTHFLOW_KEEP_{what}_DAYS", str(CENTURY))
+    filled.execute(*OLD)
+    get_settings.cache_clear()
+    make_older(filled, 2000)
+    assert tidy(filled.instance) == NOTHING
+
+
+def test_a_run_that_is_done_does_not_fail_because_records_cannot_be_tidied(
+    filled: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither with a line of ours nor with whatever Dagster or a library raises: here, what was noted is no JSON."""
+    StoredText(filled.instance, "tidied").write("no JSON")
+    with pytest.raises(ValueError, match="Expecting value"):  # where nothing else is under way, it is told
+        tidy(filled.instance)
+    tidy_after_a_run(filled.instance)
+    assert "not_tidied" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("days", [89, 0, -1])
