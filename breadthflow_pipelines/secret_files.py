@@ -30,7 +30,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         """The content of the file of a setting, without the white space around it; None where there is none.
 
         Raises:
-            RequestError: the file cannot be read, or the setting is there twice. What is in the file is never repeated.
+            RequestError: the file cannot be read, is empty, or the setting is there twice. Its content is never shown.
         """
         variable = f"{self.config.get('env_prefix', '')}{field_name}"
         place = self._variables.get(f"{variable}_file".lower())
@@ -39,10 +39,15 @@ class SecretFiles(PydanticBaseSettingsSource):
         if self._variables.get(variable.lower()):
             raise RequestError(f"{variable.upper()} and {variable.upper()}_FILE are both set; keep one.")
         try:
-            return Path(place).read_text().strip(), field_name, False
+            secret = Path(place).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise RequestError(f"{variable.upper()}_FILE={place} cannot be read: {why}.") from None
+        if not secret:  # as unset it would mean the embedded store, no password, no alerts
+            raise RequestError(
+                f"{variable.upper()}_FILE={place} is empty: write the secret into it, or unset the variable."
+            )
+        return secret, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}

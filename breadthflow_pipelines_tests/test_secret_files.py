@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from breadthflow_pipelines.errors import RequestError
-from breadthflow_pipelines.settings import get_settings
+from breadthflow_pipelines.secret_files import is_secret
+from breadthflow_pipelines.settings import Settings, get_settings
 
 
 @pytest.fixture
@@ -67,3 +68,22 @@ def test_a_secret_that_is_there_twice_or_not_at_all_is_told_without_being_shown(
     file.unlink()
     with pytest.raises(RequestError, match=f"BREADTHFLOW_DATABASE_PASSWORD_FILE={file} cannot be read: No such file"):
         get_settings()
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \t\r\n\n"])
+@pytest.mark.parametrize("name", [name for name, field in Settings.model_fields.items() if is_secret(field)])
+def test_a_file_without_a_secret_is_refused_and_is_not_as_none(
+    name: str, content: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty address of the database would be the embedded store, an empty password none, empty alerts silence."""
+    file.write_text(content)
+    monkeypatch.setenv(f"BREADTHFLOW_{name.upper()}_FILE", str(file))
+    with pytest.raises(RequestError) as refusal:
+        get_settings()
+    assert str(refusal.value).startswith(f"BREADTHFLOW_{name.upper()}_FILE={file} is empty: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_empty_name_of_a_file_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREADTHFLOW_DATABASE_URL_FILE", "")  # as Compose gives variables that are not set
+    assert get_settings().database_url is None
