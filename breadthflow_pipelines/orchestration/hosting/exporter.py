@@ -17,6 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from breadthflow_pipelines.errors import BreadthFlowError, RequestError
+from breadthflow_pipelines.locations import shown
 from breadthflow_pipelines.model.datasets import (
     CHECKS_JOB,
     DAILY_JOB,
@@ -41,10 +42,16 @@ SIGNALS = ("market_signals", "symbol_signals")  # of a short history there are n
 
 
 class Exporter(Collector):
-    """All figures, read when they are asked for; two who ask at once take turns. disks: paths on disks to watch."""
+    """All figures, read when they are asked for; two who ask at once take turns. disks: paths on disks to watch.
+
+    Raises:
+        RequestError: there is no such path, or an address of a database is none.
+    """
 
     def __init__(self, settings: Settings, disks: Sequence[Path] = ()) -> None:
-        self._settings, self._disks = settings, (settings.home, *disks)
+        for path in disks:
+            _check_disk(path)
+        self._settings, self._disks = settings, _Disks((settings.home, *disks))
         self._calendar = exchange_calendar(settings.calendar, settings.calendar_changes)
         self._turn = threading.Lock()
         addresses(settings)  # what cannot be an address is refused at the start
@@ -56,7 +63,8 @@ class Exporter(Collector):
     def read(self) -> Figures:
         """Everything that can be read now; a database that fails is said to be down, and the rest stands."""
         began, figures = time.monotonic(), Figures()
-        _machine(figures, self._disks)
+        self._disks.read(figures)
+        _memory(figures)
         closed = self._calendar.last_closed()
         figures.add("last_closed_session_timestamp_seconds", _closed_at(self._calendar, closed))
         market, dagster = addresses(self._settings)  # asked each time: a server may come back elsewhere
@@ -108,7 +116,7 @@ def serve(settings: Settings, host: str, port: int, disks: Sequence[Path], ready
     """Answer at http://host:port/metrics until Ctrl-C or SIGTERM.
 
     Raises:
-        RequestError: the port is taken, or the host is none of this machine.
+        RequestError: the port is taken, the host is none of this machine, or there is no such path.
     """
     registry = CollectorRegistry()
     registry.register(Exporter(settings, disks))
@@ -171,14 +179,38 @@ def _dagster(database: Watched, figures: Figures) -> None:
                 figures.add("rows", rows, asset=asset, outcome=name.removeprefix("rows_"))
 
 
-def _machine(figures: Figures, disks: Sequence[Path]) -> None:
-    for path in disks:
-        try:
-            disk = psutil.disk_usage(str(path))
-        except OSError:  # it does not exist, or not yet
-            continue
-        figures.add("disk_size_bytes", disk.used + disk.free, path=path)  # without what is kept for root
-        figures.add("disk_free_bytes", disk.free, path=path)
+class _Disks:
+    """The disks that hold these paths. One that cannot be read is logged once, until it can be read again."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths, self._told = paths, set[Path]()
+
+    def read(self, figures: Figures) -> None:
+        """Add how large each is, and how much of it is free."""
+        for path in self._paths:
+            try:
+                disk = psutil.disk_usage(str(path))
+            except OSError as error:
+                if path not in self._told:
+                    log.warning("disk_not_read", path=str(path), reason=error.strerror)
+                    self._told.add(path)
+                continue
+            self._told.discard(path)
+            figures.add("disk_size_bytes", disk.used + disk.free, path=path)  # without what is kept for root
+            figures.add("disk_free_bytes", disk.free, path=path)
+
+
+def _check_disk(path: Path) -> None:
+    """Refuse a path to watch of which there would never be a figure."""
+    try:
+        psutil.disk_usage(str(path))
+    except OSError as error:
+        raise RequestError(
+            f"--disk {shown(path)} cannot be watched: {error.strerror}. Name a path that is on that disk."
+        ) from None
+
+
+def _memory(figures: Figures) -> None:
     memory = psutil.virtual_memory()
     figures.add("memory_size_bytes", memory.total)
     figures.add("memory_available_bytes", memory.available)

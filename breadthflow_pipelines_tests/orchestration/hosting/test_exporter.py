@@ -3,9 +3,11 @@
 import datetime as dt
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.observability.metrics import METRICS
 from breadthflow_pipelines.orchestration.hosting.exporter import Exporter
 from breadthflow_pipelines.settings import Settings, get_settings
@@ -15,6 +17,7 @@ from breadthflow_pipelines_tests.orchestration.conftest import Store
 from breadthflow_pipelines_tests.orchestration.small_market import BROKEN
 
 At = Callable[[str], None]
+NOBODY = "postgresql://me@127.0.0.1:1/db"  # nobody listens there
 Samples = dict[str, dict[str, float]]
 
 
@@ -127,6 +130,36 @@ def test_a_database_that_is_down_is_said_to_be_and_the_rest_stands() -> None:
     assert found["database_up"] == {"market": 0, "dagster": 1}
     assert found["runs_queued"] == {"": 0}
     assert found["memory_size_bytes"][""] > found["memory_available_bytes"][""] > 0
+
+
+@pytest.mark.parametrize("below", ["nowhere", "file/nowhere"])  # a path that is missing; one that there cannot be
+def test_a_disk_that_could_never_be_read_is_refused_at_the_start(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match=rf"^--disk {tmp_path / below} cannot be watched: \w.* Name a") as refusal:
+        Exporter(get_settings(), [tmp_path, tmp_path / below])
+    assert refusal.value.exit_status == 2
+
+
+def test_a_disk_that_vanishes_is_logged_once_each_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The alert on full disks has no figure to look at any more, so the log has to say why."""
+    watched = tmp_path / "volume"
+    watched.mkdir()
+    exporter = Exporter(Settings(database_url=NOBODY), [watched])
+
+    def watch() -> tuple[bool, int]:
+        """Whether it has a figure, and how often the log says anew that it has none."""
+        has = (str(watched),) in exporter.read().samples["disk_free_bytes"]
+        lines = [line for line in capsys.readouterr().err.splitlines() if str(watched) in line]
+        assert all("disk_not_read" in line for line in lines)
+        return has, len(lines)
+
+    assert watch() == (True, 0)
+    watched.rmdir()
+    assert [watch(), watch()] == [(False, 1), (False, 0)]
+    watched.mkdir()
+    assert watch() == (True, 0)
+    watched.rmdir()
+    assert watch() == (False, 1)
 
 
 def test_a_database_without_the_tables_is_down(filled: Store) -> None:
