@@ -71,8 +71,9 @@ def _parts(url: str) -> Iterator[str]:
         return
     account, at, _ = rest.partition("/")[0].rpartition("@")
     user, colon, password = account.partition(":")
-    if head.lower().startswith("postgres"):  # the rest of it names a place
-        yield from _both(password)
+    if head.lower().startswith("postgres"):  # the rest of it names a place, but for passwords of its parameters
+        for word in (password, *re.findall(r"[?&](?:ssl)?password=([^&]*)", rest)):
+            yield from _both(word)
         return
     if at:
         yield from _both(password if colon else user)

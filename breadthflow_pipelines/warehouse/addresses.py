@@ -6,17 +6,54 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 
 from breadthflow_pipelines.errors import RequestError
 
+_ADDRESS = re.compile(r"(postgresql|postgres)(\+\w+)?(://([^@/]*@)?[^@/]*/[^@]+)")
+_SHAPE = "write it as postgresql://user:password@host:port/database"
+_MISSHAPEN = f"{_SHAPE}, and @ / ? # [ ] % of a password as %40 %2F %3F %23 %5B %5D %25"
+_PLACE = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?")  # a host, perhaps in brackets, and its port
+
 
 def normalise(url: str, setting: str) -> str:
-    """A libpq address from what users paste; the message of a refusal never repeats it, as it may hold a password."""
-    match = re.fullmatch(r"(postgresql|postgres)(\+\w+)?(://([^@/]*@)?[^@/]*/[^@]+)", url.strip())
-    try:
-        named = match is not None and urlsplit(url).path.strip("/")
-    except ValueError:  # brackets that do not match
-        named = ""
-    if match is None or not named:
-        raise RequestError(f"{setting} cannot be used: write it as postgresql://user:password@host:port/database.")
+    """A libpq address from what users paste.
+
+    Raises:
+        RequestError: it is none. Of the address nothing is repeated, as it may hold a password. What libpq or another
+            library would refuse and repeat is refused here.
+    """
+    match = _ADDRESS.fullmatch(url.strip())
+    fault = _fault(match[0]) if match is not None else _MISSHAPEN
+    if match is None or fault is not None:
+        raise RequestError(f"{setting} cannot be used: {fault}.")
     return f"postgresql{match[3]}"
+
+
+def _fault(url: str) -> str | None:
+    """What is wrong with an address that looks like one."""
+    try:
+        parts = urlsplit(url)
+        place = _PLACE.fullmatch(parts.netloc.rpartition("@")[2])
+    except ValueError:  # brackets that do not match
+        return _MISSHAPEN
+    if place is None or not parts.path.strip("/"):
+        return _MISSHAPEN
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", url):
+        return "it has a % that begins no escape; write a % of a password as %25"
+    if not _is_port(place["port"] or ""):
+        return f"what stands behind the : of its host is no port, 1 to 65535; {_SHAPE}"
+    return _fault_behind(parse_qsl(parts.query, keep_blank_values=True))
+
+
+def _fault_behind(given: list[tuple[str, str]]) -> str | None:
+    """What is wrong with the parameters of an address."""
+    if any(name == "password" for name, _ in given):  # it would be in the list of processes (postgres_programs.py)
+        return "it has a password behind the ?; write it before the @, or as BREADTHFLOW_DATABASE_PASSWORD"
+    if not all(_is_port(port) for name, value in given if name == "port" for port in value.split(",")):
+        return "its parameter port is no port, 1 to 65535"
+    return None
+
+
+def _is_port(text: str) -> bool:
+    """Whether libpq takes it; an empty one is the usual one."""
+    return not text or (re.fullmatch("[0-9]{1,5}", text) is not None and 1 <= int(text) <= 65_535)
 
 
 def encrypted(url: str, authority: Path, setting: str) -> str:

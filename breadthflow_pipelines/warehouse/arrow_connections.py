@@ -12,7 +12,7 @@ from adbc_driver_manager import Error as AdbcError
 
 from breadthflow_pipelines.errors import DatabaseError
 from breadthflow_pipelines.warehouse.database import Database
-from breadthflow_pipelines.warehouse.failures import GIVEN_UP, GONE, failure
+from breadthflow_pipelines.warehouse.failures import GIVEN_UP, GONE, failure, without_password
 from breadthflow_pipelines.warehouse.kept_connections import Kept
 from breadthflow_pipelines.warehouse.sql import written_out
 
@@ -28,7 +28,8 @@ def arrow_cursor(database: Database) -> Iterator[adbc.Cursor]:
             connection.commit()
     except AdbcError as error:
         passing = error.sqlstate is None or error.sqlstate.startswith(_PASSING)
-        gone = DatabaseError(f"The database cannot be reached: {str(error).splitlines()[0]}") if passing else None
+        said = without_password(database.url, str(error).splitlines()[0])
+        gone = DatabaseError(f"The database cannot be reached: {said}") if passing else None
         explained = failure(database.url, error, gone)
         if explained is None:
             raise

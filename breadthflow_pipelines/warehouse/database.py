@@ -20,7 +20,7 @@ from psycopg2 import sql
 from breadthflow_pipelines.errors import BusyError, DatabaseError, RequestError
 from breadthflow_pipelines.warehouse.addresses import database_name, encrypted, maintenance, normalise, sibling
 from breadthflow_pipelines.warehouse.embedded import EmbeddedServer
-from breadthflow_pipelines.warehouse.failures import failure, undone
+from breadthflow_pipelines.warehouse.failures import failure, undone, without_password
 from breadthflow_pipelines.warehouse.kept_connections import Kept
 from breadthflow_pipelines.warehouse.sql import backwards
 
@@ -345,7 +345,7 @@ def connect(url: str, **options: str) -> psycopg2.extensions.connection:
             url,
             error,
             DatabaseError(
-                f"The database cannot be reached: {reason}. "
+                f"The database cannot be reached: {without_password(url, reason)}. "
                 "Check that it runs and that BREADTHFLOW_DATABASE_URL is right."
             ),
         )

@@ -10,6 +10,7 @@ import psycopg2.extensions
 
 from breadthflow_pipelines.errors import BreadthFlowError, DatabaseError, RequestError
 from breadthflow_pipelines.observability.disk import disk_full, full_disk
+from breadthflow_pipelines.observability.redaction import Redactor
 from breadthflow_pipelines.warehouse.server_log import ran_out_of_space
 
 _FORBIDDEN = "42501"  # SQLSTATE: the login lacks a privilege
@@ -42,6 +43,11 @@ def forbidden(error: Exception) -> RequestError | None:
         f"This database login may not do that: {reason.strip().splitlines()[0]}. docs/deployment.md says what each "
         "role may do. If breadthflow was updated, the owner has to run breadthflow db upgrade first."
     )
+
+
+def without_password(url: str, said: str) -> str:
+    """What libpq said of an address, without the password in it: libpq repeats the parts that it cannot use."""
+    return Redactor({url}, {})(said)
 
 
 def undone(connection: psycopg2.extensions.connection, error: BaseException) -> DatabaseError | None:

@@ -54,6 +54,11 @@ def settings_for(database: Database) -> Settings:
         ("postgresql:///d?host=/run/postgresql", "postgresql:///d?host=/run/postgresql"),  # a socket
         ("postgresql://u:p%40w@h/d?sslmode=require", "postgresql://u:p%40w@h/d?sslmode=require"),
         ("postgresql://u@[::1]:5/d", "postgresql://u@[::1]:5/d"),
+        ("postgresql://u@[::1]/d", "postgresql://u@[::1]/d"),
+        ("postgresql:///d", "postgresql:///d"),  # libpq's own socket
+        ("postgresql://u:p:q@h:/d", "postgresql://u:p:q@h:/d"),  # libpq takes both
+        ("postgresql://u@a,b/d?port=5432,5433", "postgresql://u@a,b/d?port=5432,5433"),  # whichever answers
+        ("postgresql://h:65535/d", "postgresql://h:65535/d"),
     ],
 )
 def test_addresses_as_people_paste_them_become_libpq_s(given: str, expected: str) -> None:
@@ -76,6 +81,24 @@ def test_addresses_as_people_paste_them_become_libpq_s(given: str, expected: str
         "postgresql://u:hunter2@127.0.0.1:1/d",  # nobody listens
         "postgresql://u:hunter2@nobody.invalid/d",
         "postgresql://u:hunter2@127.0.0.1:99999/d",
+        "postgresql://u:hunter2/d",  # the host is forgotten: libpq takes hunter2 for the port, and prints it
+        "postgresql://u@h:hunter2/d",
+        "postgresql://u:hunter2@h:abc/d",
+        "postgresql://u:a:hunter2@h:abc/d",
+        "postgresql://u:hunter2@h:0/d",
+        "postgresql://u:hunter2@h:5432,i:5432/d",  # SQLAlchemy takes all of it for the port
+        "postgresql://u:hunter2@h:\u0665/d",  # a digit to Python, and not to libpq
+        "postgresql://u:hun/ter2/d",
+        "postgresql://u:[hunter2@h/d",
+        "postgresql://u:hunter2%@127.0.0.1:1/d",
+        "postgresql://u:hunter2%00@127.0.0.1:1/d",
+        "postgresql:///d?password=hunter2&port=abc",
+        "postgresql:///d?password=hunter2",  # it would be in the list of processes while a backup is made
+        "postgresql:///d?port=hunter2",
+        "postgresql:///d?host=a,b&port=1,hunter2",
+        "host=x password=hunter2 port=abc",
+        "postgresql://u:hunter2@127.0.0.1:1/d?sslmode=hunter2",  # libpq prints what it cannot use
+        "postgresql://u:h%75nter2@127.0.0.1:1/d?sslmode=hunter2",
         "postgresql://u:hunter2@127.0.0.1:1/d?no_such_option=1",
     ],
 )
@@ -86,6 +109,34 @@ def test_no_refusal_repeats_any_part_of_a_password(address: str) -> None:
     assert "ter2" not in shown
     assert "hun" not in shown
     assert "BREADTHFLOW_DATABASE_URL" in shown
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("postgresql://u:hunter2/d", "what stands behind the : of its host is no port, 1 to 65535"),
+        ("postgresql://u:p@h:65536/d", "what stands behind the : of its host is no port, 1 to 65535"),
+        ("postgresql://u:p%zz@h/d", "it has a % that begins no escape; write a % of a password as %25"),
+        ("postgresql:///d?port=abc", "its parameter port is no port"),
+        ("postgresql:///d?password=p", "write it before the @, or as BREADTHFLOW_DATABASE_PASSWORD"),
+        ("postgresql://u:p@q@h/d", "write it as postgresql://user:password@host:port/database, and @ / ? # [ ] %"),
+        ("host=x password=p port=5", "write it as postgresql://user:password@host:port/database"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_in_a_line(address: str, why: str) -> None:
+    with pytest.raises(RequestError, match=rf"^BREADTHFLOW_DATABASE_URL cannot be used: .*{re.escape(why)}") as refusal:
+        open_database(Settings(database_url=address))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("written", ["hunter2", "h%75nter2"])
+def test_no_driver_s_error_repeats_the_password(written: str) -> None:
+    """Whatever libpq cannot use it repeats: here a parameter that has the password by mistake."""
+    database = Database(f"postgresql://u:{written}@127.0.0.1:1/d?sslmode=hunter2", None)
+    for ask in (lambda: revision(database), lambda: fetch(database, "SELECT 1")):
+        with pytest.raises(DatabaseError, match=re.escape('"***"')) as failure:
+            ask()
+        assert "hunter2" not in "".join(traceback.format_exception(failure.value))
 
 
 def test_a_server_that_does_not_answer_is_named_and_may_be_asked_again() -> None:
