@@ -62,13 +62,12 @@ def accepted(name: str, field: FieldInfo) -> str:
 
 def _bounds(field: FieldInfo) -> str:
     """Behind a number, which ones are accepted."""
-    least, above, most = (
-        next((getattr(rule, kind) for rule in field.metadata if hasattr(rule, kind)), None)
-        for kind in ("ge", "gt", "le")
+    least, most = (
+        next((getattr(rule, kind) for rule in field.metadata if hasattr(rule, kind)), None) for kind in ("ge", "le")
     )
-    if least is not None:
-        return f" from {least} to {most}" if most is not None else f", {least} or more"
-    return f" above {above}, {most} at most" if above is not None and most is not None else ""
+    if least is None:
+        return ""
+    return f" from {least} to {most}" if most is not None else f", {least} or more"
 
 
 def _given(value: Any) -> str | None:

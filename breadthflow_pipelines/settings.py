@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     markets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("us",), description="markets to read from an archive of many: us,uk"
     )
-    request_rate: float = Field(default=2, gt=0, le=50, description="requests per second to a vendor, at most")
+    request_rate: float = Field(default=2, ge=0.001, le=50, description="requests per second to a vendor, at most")
     request_budget: int = Field(default=5000, ge=1, description="requests to a vendor in one run, at most")
     start: str = Field(default="2016-01", description="first month of history, YYYY-MM")
     calendar: str = Field(

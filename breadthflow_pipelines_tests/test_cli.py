@@ -714,7 +714,7 @@ def test_sources_names_what_files_have_and_is_not_read(ask: Ask, tmp_path: Path)
         (["alert-test"], {}, 2, "BREADTHFLOW_ALERT_URLS is not set"),
         (["alert-test"], {"alert_urls": "geheim"}, 2, "BREADTHFLOW_ALERT_URLS cannot be used"),
         (["up"], {"alert_urls": "json://h/x, slak://geheim/b"}, 2, "does not understand address 2 (slak://***) of 2"),
-        (["status"], {"request_rate": "0"}, 2, 'write a number above 0, 50 at most. It is set to "0".'),
+        (["status"], {"request_rate": "0"}, 2, 'write a number from 0.001 to 50. It is set to "0".'),
         (["status"], {"start": "January"}, 2, "BREADTHFLOW_START"),
         (
             ["sources"],

@@ -78,7 +78,8 @@ def test_the_default_is_the_synthetic_market_in_an_embedded_store() -> None:
         ("INDEX_SYMBOLS", "sp500=SPY, sp500=QQQ", "names sp500 twice"),
         ("SOURCE_PATH", "ftp://host/bars.zip", "http, https or file"),
         ("SOURCE_PATH", "https:///bars.zip", "names no host"),
-        ("REQUEST_RATE", "0", "a number above 0, 50 at most"),
+        ("REQUEST_RATE", "0", "a number from 0.001 to 50"),
+        ("REQUEST_RATE", "1e-300", "a number from 0.001 to 50"),  # nobody can wait as long as that between two
         ("REQUEST_BUDGET", "0", "a whole number, 1 or more"),
         ("HOME", "~nobody-of-that-name/store", "home"),  # a home directory that cannot be found
     ],
