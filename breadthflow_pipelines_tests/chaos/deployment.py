@@ -3,8 +3,9 @@
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,7 @@ from breadthflow_pipelines_tests.orchestration.small_market import SmallMarket
 
 ROOM = "1g"  # of the file system that can be filled; a store and its log of changes take half of it
 PATIENCE = 600  # seconds for a command that nobody disturbs, on a machine that others use too
+TIDY = 120.0  # seconds until what is dead is known to be, and what it left behind has ended by itself
 DATABASES = ("breadthflow", "breadthflow_dagster")
 
 
@@ -81,6 +83,22 @@ class Deployment:
             runs = [run for (run,) in cursor.fetchall()]
         connection.close()
         return runs
+
+    def daemons(self) -> set[str]:
+        """The daemons that Dagster heard of last, by the names that they give themselves."""
+        with closing(psycopg2.connect(self.url(DATABASES[1]))) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT daemon_id FROM daemon_heartbeats")
+            return {name for (name,) in cursor.fetchall()}
+
+    def left_behind(self, processes: Callable[[], list[psutil.Process]]) -> str:
+        """Runs, and of these processes, what is there after a minute and ought to have ended; empty if nothing is."""
+        deadline = time.monotonic() + TIDY
+        while (living := processes()) or (runs := self.unfinished_runs()):
+            if time.monotonic() > deadline:
+                commands = [" ".join(process.cmdline()) for process in living]
+                return f"left behind: processes {commands}" if commands else f"left behind: runs {runs}"
+            time.sleep(0.5)
+        return ""
 
     def servers(self) -> list[psutil.Process]:
         """The processes of the database."""

@@ -14,6 +14,8 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
+from breadthflow_pipelines.orchestration.hosting.family import run_workers
+from breadthflow_pipelines.orchestration.hosting.programs import CODE_SERVER, DAEMON, WEBSERVER
 from breadthflow_pipelines_tests.chaos.deployment import DATABASES, PATIENCE, Deployment
 from breadthflow_pipelines_tests.e2e.serving import kill_everything
 
@@ -21,6 +23,8 @@ HANGS = 4.0  # seconds that a source gives nothing
 LEFT = 200_000  # bytes on a full disk
 CHANGED = ("bars", "breadth_counts", "market_signals", "price_indicators", "symbol_signals")
 LOCKED = 3.0  # seconds that a migration takes
+BEGUN = 120.0  # seconds in which a run begins after files arrived, and a daemon after it was started
+LASTING = 8.0  # seconds of a run
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,16 @@ class Attack:
 
 @dataclass(frozen=True)
 class Fault:
-    """before: a program that starts the command. needs: what this machine must let us do; empty: nothing."""
+    """before: a program that starts the command. needs: what this machine must let us do; empty: nothing.
+
+    awaits_run: it waits for its moment itself.
+    """
 
     name: str
     strike: Callable[[Attack], AbstractContextManager[None]]
     before: tuple[str, ...] = ()
     needs: str = ""
+    awaits_run: bool = False
 
 
 @contextmanager
@@ -60,9 +68,25 @@ def _power_cut(attack: Attack) -> Iterator[None]:
     yield
 
 
+def _program_killed(program: str) -> Callable[[Attack], AbstractContextManager[None]]:
+    """One of the programs that `up` starts."""
+
+    @contextmanager
+    def strike(attack: Attack) -> Iterator[None]:
+        _kill([process for process in attack.place.others() if program in process.cmdline()], attack.dice)
+        yield
+
+    return strike
+
+
 @contextmanager
-def _one_process_killed(attack: Attack) -> Iterator[None]:
-    _kill(attack.place.others(), attack.dice)
+def _run_killed(attack: Attack) -> Iterator[None]:
+    """The process of a run, some time after it began; where none begins, nothing was to be done any more."""
+    deadline = time.monotonic() + BEGUN
+    while not (workers := run_workers(attack.place.others())) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(attack.dice.uniform(0, LASTING))
+    _kill(workers, attack.dice)
     yield
 
 
@@ -146,7 +170,13 @@ def _tables_migrated(attack: Attack) -> Iterator[None]:
 
 @contextmanager
 def _another_daemon(attack: Attack) -> Iterator[None]:
+    """It works beside the first one for as long as the fault lasts."""
+    before = attack.place.daemons()
     other = attack.place.start_program("dagster-daemon", "run", "-m", "breadthflow_pipelines.definitions")
+    deadline = time.monotonic() + BEGUN
+    while not attack.place.daemons() - before:
+        assert time.monotonic() < deadline, "the second daemon does not begin"
+        time.sleep(0.5)
     yield
     other.kill()
     other.communicate()
@@ -167,13 +197,18 @@ OF_COMMANDS = (
     Fault("a table is migrated meanwhile", _tables_migrated),
 )
 OF_SERVICES = (
-    Fault("one process of the services is killed", _one_process_killed),
-    Fault("one process of the services is killed", _one_process_killed),
+    Fault("`up` is killed", _command_killed),
+    Fault("the code server is killed", _program_killed(CODE_SERVER)),
+    Fault("the daemon is killed", _program_killed(DAEMON)),
+    Fault("the webserver is killed", _program_killed(WEBSERVER)),
+    Fault("the run is killed", _run_killed, awaits_run=True),
+    Fault("the power is cut", _power_cut),
     Fault("the database is killed", _database_killed),
     Fault("connections are cut", _connections_cut),
     Fault("the disk is full", _disk_full, needs=MOUNT),
     Fault("the source hangs", _source_hangs),
     Fault("a second daemon is started", _another_daemon),
+    Fault("a table is migrated meanwhile", _tables_migrated),
 )
 
 

@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 BEFORE = dt.date(2023, 11, 30)  # what the store holds when a round begins
 STEPS = [session for session in SESSIONS if session > BEFORE][: min(FAULTS, 16)]
 CORRECTED = {4: ("AAA", dt.date(2023, 10, 17), 41.0), 11: ("CCC", dt.date(2023, 12, 5), 37.5)}  # by step
-TIDY = 60.0  # seconds until what a dead command left behind has ended by itself
 
 
 def command(step: int) -> tuple[object, ...]:
@@ -75,17 +74,6 @@ def struck(place: Deployment, step: int, fault: Fault, seconds: float, dice: ran
     return ""
 
 
-def left_behind(place: Deployment) -> str:
-    """Runs and processes that nobody ends; empty if there are none."""
-    deadline = time.monotonic() + TIDY
-    while (processes := place.others()) or (runs := place.unfinished_runs()):
-        if time.monotonic() > deadline:
-            commands = [" ".join(process.cmdline()) for process in processes]
-            return f"left behind: processes {commands}" if commands else f"left behind: runs {runs}"
-        time.sleep(0.5)
-    return ""
-
-
 def _begin_again(place: Deployment, rows: dict[str, list[Row]]) -> None:
     """Let the store be what it was at first, and the market hold these rows, as it did then."""
     place.market.rows.update({symbol: list(own) for symbol, own in rows.items()})
@@ -107,7 +95,7 @@ def test_nothing_is_lost_and_nobody_is_needed(
             order = dice.sample(faults, len(faults))  # each as often as the others
         fault = order.pop()
         feed(place, step)
-        wrong = struck(place, step, fault, seconds, dice) or left_behind(place)
+        wrong = struck(place, step, fault, seconds, dice) or place.left_behind(place.others)
         if not wrong:
             contents = place.contents()
             differing = [table for table, digest in contents.items() if digest != expected[step][table]]

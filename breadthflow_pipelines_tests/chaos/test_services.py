@@ -8,17 +8,17 @@ import datetime as dt
 import random
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 import psycopg2
 import pytest
 
 from breadthflow_pipelines.errors import BreadthFlowError
+from breadthflow_pipelines.orchestration.hosting.family import run_workers
 from breadthflow_pipelines_tests.chaos.deployment import PATIENCE, Deployment, deployment
 from breadthflow_pipelines_tests.chaos.faults import OF_SERVICES, Attack, Fault, possible
 from breadthflow_pipelines_tests.chaos.telling import FAULTS, SEED, say, summary
-from breadthflow_pipelines_tests.e2e.serving import Served
+from breadthflow_pipelines_tests.e2e.serving import Served, processes_of
 from breadthflow_pipelines_tests.orchestration.small_market import FIRST, SESSIONS, START
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -70,12 +70,20 @@ def differing(place: Deployment, expected: dict[str, str]) -> str:
 def struck(place: Deployment, up: Served, day: dt.date, fault: Fault, dice: random.Random) -> Served:
     """Files arrive, and the fault strikes; the `up` that runs afterwards."""
     place.market.write(day)
-    time.sleep(dice.uniform(1, UNDER_WAY))
+    if not fault.awaits_run:
+        time.sleep(dice.uniform(1, UNDER_WAY))
     with fault.strike(Attack(place, (), up.process, dice)):
         time.sleep(dice.uniform(1, 10))
     if up.process.poll() is not None:
         up = served(place)
     return up
+
+
+def stopped(place: Deployment, up: Served) -> str:
+    """Stop `up`; what is wrong with how it ended, or with what it left behind, empty if nothing is."""
+    status = up.stop()
+    processes = [" ".join(process.cmdline()) for process in processes_of(place.home)]
+    return f"`up` ended with {status} and left {processes}" if status or processes else ""
 
 
 def test_services_that_are_left_alone_lose_nothing(
@@ -102,12 +110,12 @@ def test_services_that_are_left_alone_lose_nothing(
             if up.process.poll() is not None:  # it died of what the fault left behind
                 up = served(place)
             time.sleep(5)
+        wrong = wrong or place.left_behind(lambda: run_workers(place.others()))
+        if not wrong and (step == len(STEPS) - 1 or number == STRIKES - 1):  # nothing more comes to this store
+            wrong = stopped(place, up)
         say(capsys, f"{number + 1:4} {STEPS[step]} {fault.name}: {wrong or 'survived'}")
         if wrong:
             lost.append(f"{STEPS[step]}, {fault.name}: {wrong}")
             break
-    if up is not None:
-        with suppress(Exception):
-            up.stop()
     summary(capsys, number + 1, lost, impossible)
     assert not lost, "\n".join(lost)
