@@ -1144,7 +1144,12 @@ def test_audit_lists_what_was_done_and_privacy_exports_and_erases_a_name(ask: As
     assert {"table", "row"} == set(exported[0])
     refused = ask("privacy", "erase", me)
     assert (refused.status, "say --yes" in refused.err) == (2, True)
+    assert ask("token", "create", me).status == 0
     erased = ask("privacy", "erase", me, "--yes")
-    assert re.fullmatch(rf"\d+ rows named {me}; now they name erased-[0-9a-f]{{8}}\.\n", erased.out)
+    named, *said = erased.out.splitlines()
+    assert re.fullmatch(rf"\d+ rows named {me}; now they name erased-[0-9a-f]{{8}}\.", named)
+    assert said[-1] == "1 valid token of that user revoked."
     assert me not in {row["who"] for row in ask("audit", "--format", "csv").rows}
+    shared = ask("privacy", "erase", "postgres", "--yes")
+    assert (shared.status, "it is a database login that several users" in shared.err.replace("\n", " ")) == (2, True)
     assert ask("privacy", "export", me).status == 2

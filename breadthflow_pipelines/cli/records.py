@@ -62,7 +62,7 @@ def erase(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; it cannot be taken back.")] = False,
 ) -> None:
-    """Put a pseudonym wherever a user's name stands; which one stands for whom is kept nowhere.
+    """Put a pseudonym wherever a user's name stands, and revoke the user's tokens; whose it is is kept nowhere.
 
     Example: breadthflow privacy erase alice --yes
     """
@@ -74,10 +74,19 @@ def erase(
         )
     settings = current_settings()
     erased = privacy.erase(existing_store(), user)
-    out.print(f"{erased.rows} row{'s' if erased.rows > 1 else ''} named {user}; now they name {erased.pseudonym}.")
-    if erased.mentions:
-        err.print(
-            f"The name also occurs in {erased.mentions} reasons or subjects, as a word or part of one; they stay."
-        )
+    rows, reasons = erased.replaced.rows, erased.replaced.reasons
+    out.print(f"{_counted(rows, 'row')} named {user}; now they name {erased.pseudonym}.")
+    if reasons:
+        out.print(f"{_counted(reasons, 'reason')} had the name as a word; the pseudonym stands there, too.")
+    if erased.tokens:
+        out.print(f"{_counted(erased.tokens, 'valid token')} of that user revoked.")
+    if erased.replaced.login_stays:
+        err.print(f"Several users or services act under the database login {user}: as a login the name stays.")
+    if erased.subjects:
+        err.print(f"The word also occurs in {_counted(erased.subjects, 'subject')}, such as symbols; they stay.")
     if runs := privacy.tagged_runs(dagster_url(settings), user):
         err.print(f"{runs} runs have a tag with that name, which somebody typed; delete them in the UI.")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

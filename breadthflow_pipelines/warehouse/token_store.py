@@ -81,6 +81,18 @@ def revoke(database: Database, token_id: str, by: str) -> None:
         record(cursor, REVOKED, f"token {token_id}", who=by, behalf=found[0])
 
 
+def revoke_held(cursor: Cursor, held_by: str, by: str, why: str) -> int:
+    """Have whatever a user holds refused from now on; how many tokens were valid."""
+    cursor.execute(
+        f"UPDATE api_tokens SET revoked_at = now(), revoked_by = %s WHERE held_by = %s AND {_VALID} RETURNING token_id",
+        (by, held_by),
+    )
+    revoked = cursor.fetchall()
+    for (token_id,) in revoked:
+        record(cursor, REVOKED, f"token {token_id}", who=by, behalf=held_by, reason=why)
+    return len(revoked)
+
+
 def revocations(cursor: Cursor) -> list[Revocation]:
     """Those of a store."""
     cursor.execute("SELECT token_id, revoked_at, revoked_by FROM api_tokens WHERE revoked_at IS NOT NULL")

@@ -9,7 +9,7 @@ from alembic import command
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import AUDITED, CONFIRMED, RELEASED
-from breadthflow_pipelines.warehouse import privacy, tables, token_store
+from breadthflow_pipelines.warehouse import personal, privacy, tables, token_store
 from breadthflow_pipelines.warehouse.audit_listing import audited
 from breadthflow_pipelines.warehouse.audit_store import present_user, record
 from breadthflow_pipelines.warehouse.database import Database, alembic_config, rows_of
@@ -122,15 +122,20 @@ def test_names_from_outside_are_cut_and_made_printable(database: Database) -> No
 
 
 def test_every_column_with_a_name_is_known_as_one() -> None:
-    """A column for users has one of these names; where another table gets one, privacy.py must know it."""
+    """A column for users has one of these names; where another table gets one, personal.py must know it."""
     names = {"who", "behalf", "login", "decided_by"}
     found = {(table.name, column.name) for table in tables.metadata.sorted_tables for column in table.c}
-    known = {(table, column) for table, columns in privacy.NAMED.items() for column in columns}
+    known = {(table, column) for table, columns in personal.NAMED.items() for column in columns}
     assert known == {(table, column) for table, column in found if column in names or column.endswith("_by")} - {
         ("signal_stability", "grouped_by"),
         ("symbol_accuracy", "grouped_by"),
         ("symbol_calibration", "grouped_by"),
     }
+
+
+def test_no_hash_in_these_tables_is_exported() -> None:
+    found = {column.name for name in personal.NAMED for column in tables.metadata.tables[name].c}
+    assert {name for name in found if "hash" in name} == {*personal.HASHES}
 
 
 def test_an_erased_name_stands_nowhere_and_the_rows_still_belong_together(decided: Database) -> None:
@@ -139,16 +144,17 @@ def test_an_erased_name_stands_nowhere_and_the_rows_still_belong_together(decide
     before = audited(decided, None, None, None)
     erased = privacy.erase(decided, "alice")
     after = audited(decided, None, None, None)
-    assert erased.rows == 2  # decided in her name, launched by her; the bar itself was decided again since
-    assert erased.mentions == 1  # "wrong, says alice"
+    # Decided in her name, launched by her; the bar itself was decided again since, so one reason says "says alice".
+    assert erased.replaced == privacy.Replaced(rows=2, reasons=1, login_stays=False)
     swapped = [
         {
-            name: erased.pseudonym if value == "alice" and name in ("who", "behalf") else value
+            name: value.replace("alice", erased.pseudonym) if name in ("who", "behalf", "reason") and value else value
             for name, value in row.items()
         }
         for row in before
+        if row["who"] != "alicent"
     ]
-    assert after[:-1] == swapped
+    assert [row for row in after[:-1] if row["who"] != "alicent"] == swapped
     assert (after[-1]["action"], after[-1]["who"]) == ("erased", present_user())
     assert erased.pseudonym in after[-1]["what"]
     assert [row["who"] for row in after[:-1]].count("alicent") == 1
@@ -156,6 +162,98 @@ def test_an_erased_name_stands_nowhere_and_the_rows_still_belong_together(decide
         privacy.erase(decided, "alice")
     note(decided, who="alice")
     assert privacy.erase(decided, "alice").pseudonym != erased.pseudonym  # which one was hers is kept nowhere
+
+
+REASONS = [  # a reason, and what stands there once ann was erased
+    ("Ann says so; ANN's file, (ann)", "X says so; X's file, (X)"),  # in any case
+    ("ask ann@example.com or @ann.", "ask X@example.com or @X."),
+    ("annual planning, channel ann2, ann_b", None),  # other words
+    ("ann-marie, mary-ann, ann.smith and jo.ann", None),  # other users
+    ("Zoëann", None),  # not every server's C locale knows this letter
+]
+
+
+@pytest.mark.parametrize(("reason", "expected"), REASONS)
+def test_in_reasons_the_name_is_replaced_as_a_word(decided: Database, reason: str, expected: str | None) -> None:
+    decide_bar(decided, "A", DAY, CONFIRMED, "ann", reason)
+    with decided.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO hole_decisions (gate, universe, synthetic, session, missing, decision, decided_by, reason) "
+            "VALUES ('bars_complete', '*', false, %s, 1, 'accepted', 'bob', %s)",
+            (DAY, reason),
+        )
+    erased = privacy.erase(decided, "ann")
+    said = reason if expected is None else expected.replace("X", erased.pseudonym)
+    assert erased.replaced.reasons == (0 if expected is None else 3)
+    every = " UNION ALL ".join(f"SELECT reason FROM {table}" for table in personal.REASONS)
+    assert [row["reason"] for row in rows_of(decided, every)].count(said) == 3
+
+
+def test_a_subject_with_the_word_in_it_is_counted_and_stays(database: Database) -> None:
+    """A user may be called as a symbol is."""
+    note(database, who="Bring")
+    with database.connect() as connection, connection.cursor() as cursor:
+        record(cursor, "released", "BRING 2024-01-03", who="bob")
+    assert privacy.erase(database, "Bring").subjects == 1  # bring_up_to_date is another word
+    assert [row["what"] for row in audited(database, None, "bob", None)] == ["BRING 2024-01-03"]
+
+
+def test_whoever_is_erased_has_no_access_from_then_on(database: Database) -> None:
+    for token_id, holder, expires in (
+        ("a" * 12, "alice", None),
+        ("b" * 12, "alice", dt.datetime(2024, 1, 1, tzinfo=dt.UTC)),  # it let nobody in any more
+        ("c" * 12, "bob", None),
+    ):
+        token_store.add(database, token_id, holder, "operator", "hash", expires, "bob")
+    erased = privacy.erase(database, "alice")
+    assert erased.tokens == 1
+    assert token_store.valid(database, "a" * 12) is None
+    assert token_store.valid(database, "c" * 12) is not None
+    [row] = audited(database, None, None, "revoked")
+    assert (row["who"], row["behalf"], row["what"], row["reason"]) == (
+        *(present_user(), erased.pseudonym, f"token {'a' * 12}", "its holder was erased"),
+    )
+
+
+def under_login(database: Database, login: str, *users: str | None) -> None:
+    """Write down that these did something under a login."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        for user in users:
+            cursor.execute(
+                "INSERT INTO audit (who, action, what, via, host, login) VALUES (%s, 'launched', 'x', 'ui', 'h', %s)",
+                (user, login),
+            )
+
+
+SHARED = [
+    ("daily", ("alice", "bob")),  # several users
+    ("daily", (None,)),  # a schedule
+    ("daily", ("alice", None)),
+    ("postgres", ("alice",)),  # whoever erases is the owner, and others will be
+]
+
+
+@pytest.mark.parametrize(("login", "users"), SHARED)
+def test_a_login_that_is_no_single_person_s_is_neither_erased_nor_exported(
+    database: Database, login: str, users: tuple[str | None, ...]
+) -> None:
+    under_login(database, login, *users)
+    before = audited(database, None, None, None)
+    for ask in (privacy.erase, privacy.rows_about):
+        with pytest.raises(RequestError, match=f"^No row names a user {login}; it is a database login"):
+            ask(database, login)
+    assert audited(database, None, None, None) == before
+    under_login(database, "other", login)  # a user who is called as the login
+    erased = privacy.erase(database, login)
+    assert erased.replaced == privacy.Replaced(rows=1, reasons=0, login_stays=True)
+    assert [row["login"] for row in audited(database, None, None, None)][: len(users)] == [login] * len(users)
+
+
+def test_a_person_s_own_login_is_erased(database: Database) -> None:
+    under_login(database, "alice_db", "alice", "alice")
+    assert privacy.erase(database, "alice_db").replaced.rows == 2
+    assert privacy.erase(database, "alice").replaced.rows == 2
+    assert not [row for row in texts(database) if "alice" in row]
 
 
 def texts(store: Database) -> list[str]:
@@ -172,8 +270,10 @@ def test_a_holder_of_tokens_is_erased_and_exported_with_what_was_written_down_of
         *(("audit", "granted"), ("audit", "revoked")),
         ("api_tokens", None),
     ]
+    assert found[-1]["row"].keys() >= {"token_id", "held_by", "role", "created_at"}
+    assert "hash" not in str(found)
     erased = privacy.erase(database, "alice")
-    assert (erased.rows, erased.mentions) == (4, 0)  # the export is written down as well
+    assert (erased.replaced.rows, erased.subjects) == (4, 0)  # the export is written down as well
     assert not [row for row in texts(database) if "alice" in row]
 
 
@@ -192,7 +292,7 @@ def test_names_that_an_earlier_version_wrote_beside_tokens_go_to_where_they_are_
         cursor.execute("UPDATE audit SET behalf = NULL, what = what || ' of alice' WHERE action = 'revoked'")
         cursor.execute("UPDATE audit SET what = what || ', to to of, to carol' WHERE what LIKE '%operator'")
     erased = privacy.erase(database, "alice")
-    assert erased.mentions == 2
+    assert erased.subjects == 2
     with engine.connect() as connection:
         command.upgrade(alembic_config(connection), "head")
     engine.dispose()
@@ -210,6 +310,7 @@ def test_names_that_an_earlier_version_wrote_beside_tokens_go_to_where_they_are_
 
 def test_a_user_who_erases_himself_is_not_named_by_that(decided: Database) -> None:
     me = present_user()
+    token_store.add(decided, "0123456789ab", me, "viewer", "hash", None, me)
     erased = privacy.erase(decided, me)
     names = {row[name] for row in audited(decided, None, None, None) for name in ("who", "behalf", "login")}
     assert me not in names
