@@ -26,6 +26,7 @@ from breadthflow_pipelines.model.gates import GATES, described, remedy, whom
 from breadthflow_pipelines.model.vocabulary import CONFIRMED, PRICES, RELEASED, Status
 from breadthflow_pipelines.warehouse import holds, rejections, standing, verdicts
 from breadthflow_pipelines.warehouse.audit_store import present_user
+from breadthflow_pipelines.warehouse.privacy import sees_names
 
 _BAR = (*PRICES, "volume", "raw", "evidence")
 _REJECTED_SHORT = (
@@ -218,7 +219,7 @@ def holes(
     if gate is not None and gate not in GATES:
         raise RequestError(f"{gate} is not a gate; there are: {', '.join(GATES)}.")
     database = existing_store()
-    rows = [*holds.holding(database, GATES), *holds.accepted(database)]
+    rows = [*holds.holding(database, GATES), *holds.accepted(database, with_names=sees_names(database))]
     rows = [
         {**row, "universe": whom(row["universe"])}
         for row in sorted(rows, key=lambda row: (row["session"], row["gate"], row["universe"]))
@@ -228,7 +229,7 @@ def holes(
         err.print("Nothing is held.")
     columns = ("session", "gate", "universe", "said", "since", "decided_by", "decided_at", "reason")
     write_rows(rows, columns, columns, shape, "Sessions that must not be built on, and those that somebody accepted")
-    open_ = [row for row in rows if row.get("decided_by") is None]
+    open_ = [row for row in rows if row.get("decided_at") is None]
     for name in sorted({row["gate"] for row in open_}):
         days = [row["session"] for row in open_ if row["gate"] == name]
         err.print(f"{name}:  {remedy(GATES[name], name, days[0], days[-1])}", markup=False, soft_wrap=True)

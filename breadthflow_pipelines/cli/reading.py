@@ -54,6 +54,7 @@ from breadthflow_pipelines.warehouse import (
     verdicts,
 )
 from breadthflow_pipelines.warehouse.database import Database, dagster_url
+from breadthflow_pipelines.warehouse.privacy import sees_names
 
 if TYPE_CHECKING:
     from breadthflow_pipelines.calendar_file import Change
@@ -348,7 +349,7 @@ def _print_checks(database: Database) -> None:
         out.print(f"{row['check']}:  {row['next']}", markup=False)
     if failing:
         out.print("")
-    accepted = [{**row, "what": row["said"]} for row in holds.accepted(database)]
+    accepted = [{**row, "what": row["said"]} for row in holds.accepted(database, with_names=sees_names(database))]
     print_filled("Accepted holes; the session after a missing one counts as gap", accepted, _ACCEPTED)
 
 

@@ -122,11 +122,15 @@ def first_wrong(database: Database, asset: str) -> dt.date | None:
     return next((row["session"] for row in holding(database, gates)), None) if gates else None
 
 
-def accepted(database: Database) -> list[Row]:
-    """The holes that are there and accepted: gate, universe, session, said, decided_at, decided_by, reason."""
+def accepted(database: Database, *, with_names: bool = False) -> list[Row]:
+    """The holes that are there and accepted: gate, universe, session, said, decided_at, decided_by, reason.
+
+    with_names: whether who decided is there; else it is null, as for readers, who may not see it.
+    """
     return rows_of(
         database,
-        "SELECT h.gate, h.universe, h.session, h.said, a.decided_at, a.decided_by, a.reason "
+        f"SELECT h.gate, h.universe, h.session, h.said, a.decided_at, "
+        f"{'a.decided_by' if with_names else 'NULL AS decided_by'}, a.reason "
         f"FROM holds h JOIN accepted_holes a USING ({_KEY}) "
         f"WHERE NOT EXISTS (SELECT FROM holding o WHERE (o.gate, o.universe, o.synthetic, o.session) "
         "= (h.gate, h.universe, h.synthetic, h.session)) ORDER BY h.session, h.universe",

@@ -52,7 +52,7 @@ _NEWEST = f"""
    FROM rejected_bars WHERE {_WITHIN} AND gone_at IS NULL ORDER BY session DESC LIMIT %(most)s)
 UNION ALL
 (SELECT q.session, n.symbol, b.source, q.status || ' bar', q.rule, b.open, b.high, b.low, b.close, b.volume
-   FROM (SELECT * FROM quarantined_bars WHERE {_WITHIN} AND status <> '{LAPSED}'
+   FROM (SELECT security_id, session, status, rule FROM quarantined_bars WHERE {_WITHIN} AND status <> '{LAPSED}'
           ORDER BY session DESC LIMIT %(most)s) q
    LEFT JOIN bars b USING (security_id, session)
    LEFT JOIN security_symbols n ON n.security_id = q.security_id AND {valid_on("n", "q.session")})

@@ -10,6 +10,7 @@ from psycopg2 import sql
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import DECIDED, LAPSED, PRICES, Status
 from breadthflow_pipelines.warehouse.database import Database, Row, last_rows_of, rows_of
+from breadthflow_pipelines.warehouse.privacy import sees_names
 from breadthflow_pipelines.warehouse.sql import conditions, quoted, valid_on
 from breadthflow_pipelines.warehouse.standing import check_universe
 from breadthflow_pipelines.warehouse.store_retention import check_kept
@@ -37,7 +38,8 @@ def rejected(
     """
     symbol = find_symbol(database, symbol)
     where, values = rejected_where(database, first, last, source=source, symbol=symbol, reason=reason, status=status)
-    rows = last_rows_of(database, f"{_REJECTED} WHERE {where}", values, _ORDER, most)
+    listed = f"SELECT {', '.join(_SHOWN)} FROM {rejected_source(with_names=sees_names(database))}"
+    rows = last_rows_of(database, f"{listed} WHERE {where}", values, _ORDER, most)
     if not rows:
         refuse_other_name(database, symbol, first, last)
     return rows
@@ -86,16 +88,18 @@ _ORDER = "session, symbol, reason"
 _OF_VENDORS = (*PRICES, "volume")
 
 
-def rejected_source(*, with_values: bool = True) -> str:
+def rejected_source(*, with_values: bool = True, with_names: bool = False) -> str:
     """What stands behind FROM: columns of both kinds, rejected_id, and ordered_by, a session that is never null.
 
     with_values: whether what vendors delivered, and what rules saw of it, is there; else it is null.
+    with_names: whether who decided is there.
     """
     of_rows, of_bars = (
         ", ".join(f"{alias}{name}" if with_values else f"NULL::double precision AS {name}" for name in _OF_VENDORS)
         for alias in ("", "b.")
     )
     raw, evidence = ("raw", "q.evidence") if with_values else ("NULL::text", "NULL::jsonb")
+    decided_by = "q.decided_by" if with_names else "NULL"
     return f"""(
     SELECT session, symbol, source, array_to_string(reasons, '; ') AS reason,
            CASE WHEN gone_at IS NULL THEN '{Status.REJECTED}' ELSE '{Status.GONE}' END AS status,
@@ -105,7 +109,7 @@ def rejected_source(*, with_values: bool = True) -> str:
       FROM rejected_bars
     UNION ALL
     SELECT q.session, n.symbol, b.source, q.rule, q.status, {of_bars}, NULL,
-           {evidence}, q.found_at, NULL, q.decided_at, q.decided_by, q.reason, q.run_id,
+           {evidence}, q.found_at, NULL, q.decided_at, {decided_by}, q.reason, q.run_id,
            concat_ws(':', q.security_id, q.session, q.rule), q.session
       FROM quarantined_bars q LEFT JOIN bars b USING (security_id, session)
       LEFT JOIN security_symbols n
@@ -139,7 +143,6 @@ _SHOWN = (
     *("session", "symbol", "source", "reason", "status", *_OF_VENDORS, "raw", "evidence", "found_at"),
     *("decided_at", "decided_by", "decision", "run_id"),
 )
-_REJECTED = f"SELECT {', '.join(_SHOWN)} FROM {rejected_source()}"
 
 
 def rejected_counts(

@@ -14,6 +14,7 @@ from psycopg2 import sql
 
 from breadthflow_pipelines.model.vocabulary import BAR_VALUES
 from breadthflow_pipelines.observability.logs import log
+from breadthflow_pipelines.warehouse.personal import NAMED, NAMES
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class under a lower-case name
@@ -23,7 +24,7 @@ PIPELINE, READER = "breadthflow_pipeline", "breadthflow_reader"
 ROLES = (PIPELINE, READER)
 
 AUDIT = "audit"  # pipelines add to it, and cannot say when it was or under which login; readers see no users
-UNSEEN = (AUDIT, "api_tokens", "page_sessions")  # by readers
+UNSEEN = (AUDIT, "api_tokens", "page_sessions", "run_requests")  # by readers
 _ADDED = ("who", "behalf", "action", "what", "reason", "run_id", "via", "host")
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 _ROUTINES = (
@@ -69,7 +70,7 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool, audit_days: int | Non
     from breadthflow_pipelines.warehouse.tables import metadata
 
     shown = [view.name for view in (*views.FIXED, *(view([]) for over in views.FOLLOWING.values() for view in over))]
-    hidden = {} if reader_sees_bars else VENDORS_VALUES
+    hidden = _hidden(cursor, [*metadata.tables], shown, {} if reader_sees_bars else VENDORS_VALUES)
     roles = _present(cursor, create=True)
     _let_in(cursor, roles)
     for role in roles:
@@ -184,6 +185,16 @@ def _partitions(cursor: Cursor) -> list[str]:
         "AND relnamespace = current_schema()::regnamespace ORDER BY 1"
     )
     return [name for (name,) in cursor.fetchall()]
+
+
+def _hidden(
+    cursor: Cursor, tables: Collection[str], views: Collection[str], values: Mapping[str, Sequence[str]]
+) -> dict[str, set[str]]:
+    """By table or view, the columns that readers do not see: names of users, and these values."""
+    hidden = {name: {*values.get(name, ()), *NAMED.get(name, ())} for name in tables}
+    for view in views:
+        hidden[view] = {*values.get(view, ()), *NAMES.intersection(_columns(cursor, view, without=()))}
+    return {name: columns for name, columns in hidden.items() if columns and name not in UNSEEN}
 
 
 def _columns(cursor: Cursor, relation: str, without: Collection[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.model.vocabulary import BAR_VALUES
-from breadthflow_pipelines.warehouse import tables
+from breadthflow_pipelines.warehouse import personal, tables
 from breadthflow_pipelines.warehouse.addresses import database_name
 from breadthflow_pipelines.warehouse.backups import MARKET, Backup, back_up
 from breadthflow_pipelines.warehouse.bulk import fetch
@@ -66,12 +66,69 @@ def test_a_pipeline_may_write_every_table_and_read_every_view(database: Database
     assert allowed(database, PIPELINE) == {**written, **dict.fromkeys((*VIEWS, "alembic_version", "audit"), READS)}
 
 
-UNSEEN = {"audit", "api_tokens", "page_sessions"}  # names of users, and hashes of what lets them in
+UNSEEN = {  # names of users, and hashes of what lets them in
+    *("audit", "api_tokens", "page_sessions", "run_requests"),
+}
+NAMELESS = {"quarantined_bars", "hole_decisions", "accepted_holes"}  # of which readers do not see who decided
 
 
 def test_a_reader_may_read_all_but_who_did_what_and_nothing_else(database: Database) -> None:
-    read = {*tables.metadata.tables, *VIEWS, "alembic_version"} - UNSEEN
+    read = {*tables.metadata.tables, *VIEWS, "alembic_version"} - UNSEEN - NAMELESS
     assert allowed(database, READER) == dict.fromkeys(read, READS)
+    rows = rows_of(database, WITHHELD, [READER])
+    assert {(row["relation"], row["attname"]) for row in rows if row["relation"] not in UNSEEN} == {
+        (relation, "decided_by") for relation in NAMELESS
+    }
+
+
+NAMED = [(table, column) for table, columns in personal.NAMED.items() for column in columns]
+
+
+@pytest.mark.parametrize(("table", "column"), NAMED)
+def test_a_reader_sees_no_user(logins: dict[str, Database], table: str, column: str) -> None:
+    rows_of(logins["pipeline"], f"SELECT {column} FROM {table}", [])
+    for query in (f"SELECT {column} FROM {table}", f"SELECT * FROM {table}", f"SELECT t FROM {table} t"):
+        with pytest.raises(RequestError, match="permission denied"):
+            rows_of(logins["reader"], query, [])
+
+
+def test_no_view_shows_a_reader_a_column_with_names(logins: dict[str, Database]) -> None:
+    """Whatever it calls it: each column of a view that reads one is compared with what is in it."""
+    owner = logins["owner"]
+    put_a_bar(owner)
+    with owner.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO quarantined_bars (security_id, session, rule, evidence, fingerprint, status, decided_at, "
+            "decided_by, reason) VALUES (1, '2024-01-03', 'r', '{}', 'f', 'released', now(), 'alice', 'r')"
+        )
+        cursor.execute(
+            "INSERT INTO hole_decisions (gate, universe, synthetic, session, missing, decision, decided_by, reason) "
+            "VALUES ('g', '*', false, '2024-01-04', 1, 'accepted', 'alice', 'r')"
+        )
+        cursor.execute("INSERT INTO run_requests (request_id, who, body_hash) VALUES ('1', 'alice', 'h')")
+    seen = {}
+    for row in rows_of(owner, RELATIONS, []):
+        columns = rows_of(
+            owner,
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped "
+            "AND has_column_privilege(%s, attrelid, attnum, 'SELECT')",
+            [row["relation"], READER],
+        )
+        names = ", ".join(f'"{column["attname"]}"' for column in columns)
+        seen[row["relation"]] = names and str(rows_of(logins["reader"], f"SELECT {names} FROM {row['relation']}", []))
+    assert "2024, 1, 4" in seen["accepted_holes"]
+    assert not [relation for relation, found in seen.items() if "alice" in found]
+
+
+RELATIONS = """
+SELECT oid::regclass::text AS relation FROM pg_class
+ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
+"""
+WITHHELD = """
+SELECT attrelid::regclass::text AS relation, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition AND attnum > 0
+   AND NOT attisdropped AND NOT has_column_privilege(%s, attrelid, attnum, 'SELECT')
+"""
 
 
 def test_a_stranger_may_nothing(logins: dict[str, Database]) -> None:
@@ -285,16 +342,11 @@ def test_where_readers_see_no_bars_they_see_whose_there_are_and_when(logins: dic
         "sound_bars": set(BAR_VALUES),
         "bar_revisions": {f"{when}_{name}" for when in ("old", "new") for name in BAR_VALUES},
         "rejected_bars": {*BAR_VALUES, "raw"},
-        "quarantined_bars": {"evidence"},
+        "quarantined_bars": {"evidence", "decided_by"},
+        "hole_decisions": {"decided_by"},
+        "accepted_holes": {"decided_by"},
     }
-    rows = rows_of(
-        logins["owner"],
-        "SELECT attrelid::regclass::text AS relation, attname FROM pg_attribute "
-        "JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace "
-        "AND relkind IN ('r', 'p', 'v') AND NOT relispartition AND attnum > 0 AND NOT attisdropped "
-        "AND NOT has_column_privilege(%s, attrelid, attnum, 'SELECT')",
-        [READER],
-    )
+    rows = rows_of(logins["owner"], WITHHELD, [READER])
     assert {(row["relation"], row["attname"]) for row in rows if row["relation"] not in UNSEEN} == {
         (relation, column) for relation, columns in hidden.items() for column in columns
     }
