@@ -24,7 +24,7 @@ SERVICES = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["servi
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 (CODE,) = VALUES["dagster-user-deployments"]["deployments"]
 PODS = {"code location": CODE, "webserver": VALUES["dagsterWebserver"], "daemon": VALUES["dagsterDaemon"]}
-# What the schema of Dagster's chart knows, of the parts that are set here (helm/dagster/schema, 1.13).
+# Names that Dagster's chart knows, of the parts that are set here: typed by hand from its schema (1.13).
 _OF_PODS = {
     *("image", "env", "envConfigMaps", "envSecrets", "volumes", "volumeMounts", "resources", "schedulerName"),
     *("podSecurityContext", "securityContext", "nodeSelector", "affinity", "tolerations", "annotations", "labels"),
@@ -88,16 +88,31 @@ def test_the_unit_waits_until_up_has_stopped_everything_and_does_not_repeat_a_re
     assert said("User") != "root"
 
 
+BACKUPS = "/mnt/backups"
+
+
+def test_the_unit_serves_figures_and_may_write_where_backups_go() -> None:
+    command = said("ExecStart").split()
+    targets = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
+    assert command[command.index("--metrics-port") + 1] == targets["static_configs"][0]["targets"][0].split(":")[1]
+    assert said("ReadWritePaths") == f"-{BACKUPS}"
+    assert (
+        f"install -d -o {said('User')} -g {said('Group')} -m 0750 /var/lib/{said('StateDirectory')} {BACKUPS}\n"
+        in (ROOT / "docs" / "deployment.md").read_text()
+    )
+
+
 def test_the_unit_and_commands_read_the_same_settings() -> None:
     home = f"/var/lib/{said('StateDirectory')}"
     assert (said("WorkingDirectory"), said("AssertPathExists")) == (home, f"{home}/{DOTENV}")
     assert "BREADTHFLOW_" not in said("Environment")
     installing = (ROOT / "docs" / "deployment.md").read_text()
-    assert f"echo BREADTHFLOW_HOME={home} | install -o {said('User')} -m 0600 /dev/stdin {home}/{DOTENV}" in installing
+    settings = f"BREADTHFLOW_HOME={home}\\nBREADTHFLOW_BACKUP_FOLDER={BACKUPS}\\n"
+    assert f"printf '{settings}' |\n    install -o {said('User')} -m 0600 /dev/stdin {home}/{DOTENV}" in installing
     assert f"sudo -u {said('User')} env -C {home} /opt/breadthflow/bin/breadthflow status" in installing
 
 
-def test_the_chart_knows_every_value() -> None:
+def test_no_value_is_misspelt() -> None:
     given = {name: value for name, value in VALUES.items() if not name.startswith("x-")}  # those are YAML's anchors
     assert given.keys() <= CHART[""]
     for name, values in given.items():
@@ -143,6 +158,30 @@ def test_the_launcher_is_that_of_dagster_yaml_and_no_password_is_written_down() 
     assert VALUES["postgresql"]["enabled"] is VALUES["generatePostgresqlPasswordSecret"] is False
     assert "postgresqlPassword" not in VALUES["postgresql"]
     assert not re.findall(r"://[^/\s@]*:[^/\s@]*@", str(VALUES) + str(UPGRADE) + str(API))
+
+
+def test_viewers_have_a_webserver_that_refuses_mutations() -> None:
+    assert "--read-only" in SERVICES["webserver-readonly"]["command"]
+    assert VALUES["dagsterWebserver"]["enableReadOnly"] is True
+
+
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+TESTING = {
+    name: [step.get("run", "") for step in job["steps"]]
+    for name, job in WORKFLOW.items()
+    if {".ci/run", "make test-all"} & {step.get("run") for step in job["steps"]}
+}
+PROGRAMS = {"nginx-light", "pgbouncer", "prometheus", "prometheus-alertmanager"}  # without them their tests are skipped
+
+
+@pytest.mark.parametrize("name", TESTING)
+def test_the_workflow_has_the_programs_whose_tests_would_be_skipped(name: str) -> None:
+    commands = TESTING[name]
+    (place,) = (place for place, command in enumerate(commands) if "apt-get install" in command)
+    assert set(commands[place].split()) >= PROGRAMS
+    assert place < next(place for place, command in enumerate(commands) if command in (".ci/run", "make test-all"))
+    # Debian's packages start their services, at ports that tests may be given.
+    assert re.search(r"systemctl stop nginx pgbouncer prometheus prometheus-alertmanager$", commands[place], re.M)
 
 
 def test_the_upgrade_runs_what_compose_runs_before_anything_else() -> None:
