@@ -40,12 +40,12 @@ test-all: python $(BOOTSTRAP) ## every test, and new invented examples: whole ma
 	$(PYTEST) --cov -m "not chaos" --hypothesis-profile search
 
 FAULTS ?= 200
-chaos: python $(BOOTSTRAP) ## kill, fill and cut a deployment FAULTS times, and see that nothing is lost; an hour
+chaos: python $(BOOTSTRAP) ## kill, fill and cut a deployment FAULTS times, and see that nothing is lost; two hours
 	@$(SYNC) --group test
 	CHAOS_FAULTS=$(FAULTS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_commands.py breadthflow_pipelines_tests/chaos/test_services.py
 
 SESSIONS ?= 1000
-soak: python $(BOOTSTRAP) ## a daily run after each of SESSIONS sessions, and what they leave behind; an hour
+soak: python $(BOOTSTRAP) ## a daily run after each of SESSIONS sessions, and what they leave behind; two hours
 	@$(SYNC) --group test
 	SOAK_SESSIONS=$(SESSIONS) $(BIN)/python -m pytest -m chaos breadthflow_pipelines_tests/chaos/test_soak.py
 
