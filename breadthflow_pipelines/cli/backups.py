@@ -7,6 +7,7 @@ import typer
 
 from breadthflow_pipelines.cli.app import database_app
 from breadthflow_pipelines.cli.display import err, out
+from breadthflow_pipelines.cli.service import database_upgrade
 from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 
@@ -77,7 +78,11 @@ def restore(
         "breadthflow token list shows the ones, breadthflow privacy erase NAME takes out the others.",
         soft_wrap=True,
     )
-    out.print("Next: breadthflow db upgrade, which grants roles their rights again; then breadthflow run")
+    if settings.database_url is None:
+        database_upgrade()  # a home that was made again has no roles, and the API asks for them
+        out.print("Next: breadthflow run")
+    else:
+        out.print("Next: breadthflow db upgrade, which grants roles their rights again; then breadthflow run")
 
 
 @database_app.command("backup-key")

@@ -22,6 +22,16 @@ def contents(home: Path) -> dict[str, Fingerprint]:
         return {table: found for table, found in fingerprints(connection).items() if table != "audit"}
 
 
+def may_read(home: Path, role: str, view: str) -> bool:
+    """Whether the home's server has the role, and lets it read the view."""
+    with (
+        closing(psycopg2.connect(EmbeddedServer(home).url("breadthflow"))) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT has_table_privilege(oid, %s, 'SELECT') FROM pg_roles WHERE rolname = %s", (view, role))
+        return cursor.fetchone() == (True,)
+
+
 def test_a_destroyed_home_comes_back_from_its_backup_and_the_next_run_changes_nothing(
     home: Path, tmp_path: Path
 ) -> None:
@@ -52,6 +62,7 @@ def test_a_destroyed_home_comes_back_from_its_backup_and_the_next_run_changes_no
     assert back.returncode == 0, back.stderr
     assert "are back, unless a store that was kept knew of them: breadthflow token list shows" in back.stdout
     assert contents(home) == before
+    assert may_read(home, "breadthflow_reader", "breadth")
 
     again = breadthflow("run", **settings)
     assert again.returncode == 0, again.stderr
