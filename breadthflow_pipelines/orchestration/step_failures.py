@@ -7,14 +7,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from breadthflow_pipelines import errors
-from breadthflow_pipelines.errors import (
-    INTERRUPTED,
-    BreadthFlowError,
-    DiskFullError,
-    SourceError,
-    UnreachableError,
-    in_words,
-)
+from breadthflow_pipelines.errors import INTERRUPTED, BreadthFlowError, in_words
 from breadthflow_pipelines.observability.disk import disk_full, says_full
 from breadthflow_pipelines.settings import get_settings
 
@@ -72,10 +65,10 @@ class StepFailure:
 
         Sources are asked again by what knows their sessions (automation/catch_up.py).
         """
-        if self.is_a(SourceError):
+        if self.is_a(errors.SourceError):
             return False
         of_drivers = any(error.class_name in _OF_DRIVERS for error in self.errors)
-        return of_drivers or self.is_a(UnreachableError) or self.is_a(DiskFullError)
+        return of_drivers or self.is_a(errors.UnreachableError) or self.is_a(errors.DiskFullError)
 
     def is_a(self, kind: type[BreadthFlowError]) -> bool:
         """Whether an error of the chain is of this kind."""
