@@ -11,6 +11,7 @@ from breadthflow_pipelines.cli.options import Format, Shape, day_of
 from breadthflow_pipelines.cli.store import current_settings, existing_store
 from breadthflow_pipelines.errors import RequestError
 from breadthflow_pipelines.reports import tables
+from breadthflow_pipelines.reports.bulletin import number
 from breadthflow_pipelines.warehouse.database import dagster_url
 
 privacy_app = Application(no_args_is_help=True, help="What is stored of a user, and erasing it.")
@@ -75,18 +76,14 @@ def erase(
     settings = current_settings()
     erased = privacy.erase(existing_store(), user)
     rows, reasons = erased.replaced.rows, erased.replaced.reasons
-    out.print(f"{_counted(rows, 'row')} named {user}; now they name {erased.pseudonym}.")
+    out.print(f"{number(rows, 'row')} named {user}; now they name {erased.pseudonym}.")
     if reasons:
-        out.print(f"{_counted(reasons, 'reason')} had the name as a word; the pseudonym stands there, too.")
+        out.print(f"{number(reasons, 'reason')} had the name as a word; the pseudonym stands there, too.")
     if erased.tokens:
-        out.print(f"{_counted(erased.tokens, 'valid token')} of that user revoked.")
+        out.print(f"{number(erased.tokens, 'valid token')} of that user revoked.")
     if erased.replaced.login_stays:
         err.print(f"Several users or services act under the database login {user}: as a login the name stays.")
     if erased.subjects:
-        err.print(f"The word also occurs in {_counted(erased.subjects, 'subject')}, such as symbols; they stay.")
+        err.print(f"The word also occurs in {number(erased.subjects, 'subject')}, such as symbols; they stay.")
     if runs := privacy.tagged_runs(dagster_url(settings), user):
         err.print(f"{runs} runs have a tag with that name, which somebody typed; delete them in the UI.")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -166,7 +166,7 @@ class EmbeddedServer:
             raise RequestError(
                 f"{self.data} belongs to another user; set BREADTHFLOW_HOME to a place of your own."
             ) from None
-        return process if command and "postgres" in Path(command[0]).name and str(self.data) in command else None
+        return process if self._starts(command) else None
 
     def _end_unreachable(self) -> None:
         """End servers of this path to which nobody can connect.
@@ -193,6 +193,10 @@ class EmbeddedServer:
             command = process.cmdline()
         except psutil.Error:
             return False
+        return self._starts(command)
+
+    def _starts(self, command: list[str]) -> bool:
+        """Whether a command line is that of a server of this path."""
         return bool(command) and Path(command[0]).name == "postgres" and str(self.data) in command
 
     @contextmanager

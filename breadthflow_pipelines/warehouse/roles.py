@@ -77,7 +77,11 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool, audit_days: int | Non
         _execute(cursor, "REVOKE ALL ON {} FROM {}", [*metadata.tables, *shown, "alembic_version"], role)
     # They are everybody's where a backup was put back: what was revoked is not in it.
     for routine in (*_ROUTINES, *_OWNERS, FORGETTING):
-        cursor.execute(f"REVOKE ALL ON ROUTINE {routine} FROM PUBLIC")
+        cursor.execute(f"REVOKE ALL ON ROUTINE {routine} FROM {', '.join(('PUBLIC', *roles))}")
+    # In a function of the owner's: a row of a table could be changed by a pipeline.
+    cursor.execute(
+        "CREATE OR REPLACE FUNCTION audit_days() RETURNS integer LANGUAGE sql RETURN %s::integer", (audit_days,)
+    )
     if PIPELINE in roles:
         _execute(
             cursor, f"GRANT {WRITE} ON {{}} TO {{}}", [name for name in metadata.tables if name != AUDIT], PIPELINE
@@ -88,9 +92,8 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool, audit_days: int | Non
         if partitions := _partitions(cursor):
             _execute(cursor, "GRANT SELECT, INSERT ON {} TO {}", partitions, PIPELINE)
         cursor.execute(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {_schema(cursor)} TO {PIPELINE}")  # for backups
-        for routine in _ROUTINES:
+        for routine in _ROUTINES if audit_days is None else (*_ROUTINES, FORGETTING):
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {routine} TO {PIPELINE}")
-    _let_forget(cursor, audit_days, [role for role in roles if role == PIPELINE])
     if READER in roles:
         whole = [name for name in (*metadata.tables, *shown, "alembic_version") if name not in (*UNSEEN, *hidden)]
         _execute(cursor, "GRANT SELECT ON {} TO {}", whole, READER)
@@ -100,14 +103,6 @@ def grant_store(cursor: Cursor, *, reader_sees_bars: bool, audit_days: int | Non
     if missing:
         log.warning("roles_missing", roles=missing, remedy=f"as an administrator: {creating(missing)}")
     return missing
-
-
-def _let_forget(cursor: Cursor, days: int | None, pipelines: Sequence[str]) -> None:
-    """Say how much of the audit is kept, in a function of the owner's: a pipeline could change a row of a table."""
-    cursor.execute("CREATE OR REPLACE FUNCTION audit_days() RETURNS integer LANGUAGE sql RETURN %s::integer", (days,))
-    for role in pipelines:
-        change = "REVOKE EXECUTE ON ROUTINE {} FROM {}" if days is None else "GRANT EXECUTE ON ROUTINE {} TO {}"
-        cursor.execute(change.format(FORGETTING, role))
 
 
 def grant_dagster(cursor: Cursor, tables: Iterable[str]) -> None:

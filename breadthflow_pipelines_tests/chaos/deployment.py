@@ -78,20 +78,20 @@ class Deployment:
 
     def unfinished_runs(self) -> list[str]:
         """Runs of Dagster's that have not ended."""
-        with psycopg2.connect(self.url(DATABASES[1])) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT run_id FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')")
-            runs = [run for (run,) in cursor.fetchall()]
-        connection.close()
-        return runs
+        return self._of_dagster("SELECT run_id FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')")
 
     def daemons(self) -> set[str]:
         """The daemons that Dagster heard of last, by the names that they give themselves."""
+        return set(self._of_dagster("SELECT daemon_id FROM daemon_heartbeats"))
+
+    def _of_dagster(self, query: str) -> list[str]:
+        """The one column of an answer of Dagster's database."""
         with closing(psycopg2.connect(self.url(DATABASES[1]))) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT DISTINCT daemon_id FROM daemon_heartbeats")
-            return {name for (name,) in cursor.fetchall()}
+            cursor.execute(query)
+            return [value for (value,) in cursor.fetchall()]
 
     def left_behind(self, processes: Callable[[], list[psutil.Process]]) -> str:
-        """Runs, and of these processes, what is there after a minute and ought to have ended; empty if nothing is."""
+        """Runs, and of these processes, what is there after TIDY and ought to have ended; empty if nothing is."""
         deadline = time.monotonic() + TIDY
         while (living := processes()) or (runs := self.unfinished_runs()):
             if time.monotonic() > deadline:

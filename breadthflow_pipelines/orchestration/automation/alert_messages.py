@@ -140,9 +140,13 @@ def monthly_review(run: dg.DagsterRun, headline: str, text: str, command: str) -
 
 def evaluations_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluations of the checks of a run."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        if entry.dagster_event is not None:
-            yield entry.dagster_event.asset_check_evaluation_data
+    for event in events_of(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        yield event.asset_check_evaluation_data
+
+
+def events_of(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+    """The events of a kind that a run recorded."""
+    return [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kind) if entry.dagster_event]
 
 
 def _bulletin(what: str, run: dg.DagsterRun, headline: str, text: str, command: str) -> Alert:

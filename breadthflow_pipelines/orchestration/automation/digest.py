@@ -111,16 +111,12 @@ def _ended_since(instance: dg.DagsterInstance, since: dt.datetime) -> list[dg.Da
 
 def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, later: Sequence[dg.DagsterRun]) -> FailedRun:
     """Why a run failed and what helps, as its alert says it. later: runs that began after it, the newest first."""
+    ends = alert_messages.events_of(instance, run.run_id, dg.DagsterEventType.RUN_FAILURE)
     told = alert_messages.failed_run(
         run,
-        _events(instance, run, dg.DagsterEventType.STEP_FAILURE),
+        alert_messages.events_of(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE),
         alert_messages.evaluations_of(instance, run.run_id),
-        next((event.message for event in _events(instance, run, dg.DagsterEventType.RUN_FAILURE) if event.message), "")
-        or alert_messages.NO_REASON,
+        next((event.message for event in ends if event.message), alert_messages.NO_REASON),
     )
     good = next((each.run_id for each in later if each.is_success and alert_messages.made_good(run, each)), None)
     return FailedRun(run.run_id, run.job_name, told.what.splitlines()[0], told.command, good)
-
-
-def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> Sequence[dg.DagsterEvent]:
-    return [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=kind) if entry.dagster_event]

@@ -11,6 +11,7 @@ import datetime as dt
 import dagster as dg
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, MAX_RETRIES_TAG, WILL_RETRY_TAG
 
+from breadthflow_pipelines.orchestration.automation.alert_messages import events_of
 from breadthflow_pipelines.orchestration.step_failures import step_failure
 
 LOOK_SECONDS = 60
@@ -54,7 +55,7 @@ def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     group = [] if found is None else list(found[1])
     if _is_repeated(run, group):
         return False
-    notes = _notes(instance, run.run_id)
+    notes = [event.message or "" for event in events_of(instance, run.run_id, dg.DagsterEventType.ENGINE_EVENT)]
     tries = notes.count(GIVEN_UP)
     if tries > MOST_TRIES or any(note.startswith(OF_NO_USE) for note in notes):
         return False
@@ -70,17 +71,10 @@ def _is_repeated(run: dg.DagsterRun, group: list[dg.DagsterRun]) -> bool:
     return any(status is not dg.DagsterRunStatus.NOT_STARTED for status in again)
 
 
-def _notes(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """What Dagster noted about a run."""
-    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    return [entry.dagster_event.message or "" for entry in entries if entry.dagster_event is not None]
-
-
 def _may_pass(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether a step ended because of something that may have passed since."""
-    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    events = [entry.dagster_event for entry in entries if entry.dagster_event is not None]
-    return any(step_failure(event).may_pass for event in events)
+    failures = events_of(instance, run_id, dg.DagsterEventType.STEP_FAILURE)
+    return any(step_failure(event).may_pass for event in failures)
 
 
 def _read_again(instance: dg.DagsterInstance, run_ids: list[str]) -> None:
